@@ -1,0 +1,317 @@
+"""The typed shape of a run: what each configuration key means, and the checks across keys.
+
+The dataclasses are the schema that Hydra validates `conf/` and the command line against. This is
+the only module that reads OmegaConf; everything else takes these dataclasses.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from imagepipe.errors import UserError
+
+DTYPES = ("auto", "float32", "float16", "bfloat16")
+
+
+@dataclass
+class Join:
+    """A second table, looked up by key. `path` null: no join."""
+
+    path: Any = None  # one file, folder or URL, or a list of them
+    format: str | None = None  # csv, parquet or jsonl; null: the dataset's own
+    on: Any = None  # the key column or a list of them, of the same name on both sides
+    how: str = "inner"  # inner, left or anti
+    method: str = "auto"  # broadcast (right side in memory), shuffle (Ray Data's join), auto
+
+
+@dataclass
+class Dataset:
+    """The table of things to draw, one picture (or `images_per_prompt`) for each row."""
+
+    name: str = MISSING
+    path: Any = MISSING
+    format: str = MISSING
+    id: str = MISSING  # the column that names a row; unique, and the picture's file name
+    prompt: str = MISSING  # template over the columns: "{animal} wearing a {outfit}"
+    join: Join = field(default_factory=Join)
+    more_joins: list[Join] = field(default_factory=list)  # further tables, joined in turn
+    look_through_rows: int = 2_000_000  # up to this many ids are checked before the run starts
+
+
+@dataclass
+class LLM:
+    """Who enriches the base prompt. `engine=none` leaves it as it is."""
+
+    name: str = MISSING
+    engine: str = MISSING
+    path: str | None = None  # "asset:NAME", a local folder, or a hub id
+    revision: str | None = None
+    system: str = ""
+    user: str = "{prompt}"  # what the model is asked; knows {prompt} and {season}
+    temperature: float = 0.8
+    top_p: float = 1.0
+    max_tokens: int = 64
+    dtype: str = "auto"
+
+
+@dataclass
+class Model:
+    """The diffusion model and how it samples."""
+
+    name: str = MISSING
+    engine: str = MISSING
+    path: str | None = None  # "asset:NAME", a local folder, or a hub id
+    revision: str | None = None
+    variant: str | None = None  # weight file variant on the hub, such as fp16
+    steps: int = 4
+    guidance: float = 0.0
+    negative_prompt: str | None = None
+    width: int = 512
+    height: int = 512
+    dtype: str = "auto"  # auto: float32 on CPU, float16 on a GPU
+    scheduler: str | None = None  # a diffusers scheduler class; null: the model's own
+    images_per_prompt: int = 1
+
+
+@dataclass
+class Share:
+    """What one stage may use: each of its `pool` processes gets this share of CPUs and GPUs."""
+
+    num_cpus: float = 0.0
+    num_gpus: float = 0.0
+    pool: int = 1
+    batch_size: int = 8
+
+
+@dataclass
+class Resources:
+    """Shares per stage. With `auto` they are worked out from the machine when the run starts."""
+
+    name: str = MISSING
+    auto: bool = False
+    llm: Share = field(default_factory=Share)
+    model: Share = field(default_factory=Share)
+    sink: Share = field(default_factory=Share)
+    rows_per_block: int | None = None  # rows that travel together; null: worked out
+
+
+@dataclass
+class Sink:
+    """What a run leaves: PNG files, a Parquet table, WebDataset shards."""
+
+    name: str = MISSING
+    png: bool = True
+    parquet: bool = True
+    image_bytes: bool = False  # the encoded picture in the table too
+    webdataset: bool = False
+    gallery_images: int = 200  # pictures in gallery.html at most
+
+
+@dataclass
+class Tracking:
+    """Where the run is recorded. `uri` null with backend mlflow: sqlite under `outputs/`."""
+
+    name: str = MISSING
+    backend: str = MISSING  # mlflow or none
+    uri: str | None = None
+    experiment: str = "imagepipe"
+    run_name: str | None = None
+    samples: int = 8
+    system_metrics: bool = True
+    system_metrics_interval_s: float = 5.0
+
+
+@dataclass
+class RayOptions:
+    """Which Ray runs it. `address` null: Ray on this machine, started and stopped by the run."""
+
+    name: str = MISSING
+    address: str | None = None
+    num_cpus: int | None = None  # null: what the machine has
+    num_gpus: int | None = None
+    object_store_gb: float | None = None
+    start_timeout_s: float = 300.0  # how long a stage may take to get its first process
+
+
+@dataclass
+class Config:
+    """A whole run."""
+
+    dataset: Dataset = field(default_factory=Dataset)
+    llm: LLM = field(default_factory=LLM)
+    model: Model = field(default_factory=Model)
+    resources: Resources = field(default_factory=Resources)
+    sink: Sink = field(default_factory=Sink)
+    tracking: Tracking = field(default_factory=Tracking)
+    ray: RayOptions = field(default_factory=RayOptions)
+    seed: int = 0
+    limit: int | None = None
+    outputs: str = "outputs"
+    verbose: bool = False
+
+
+def register() -> None:
+    """Make the schema known to Hydra, under the name that `conf/config.yaml` asks for."""
+    ConfigStore.instance().store(name="schema", node=Config)
+
+
+def load(cfg: DictConfig) -> Config:
+    """The composed configuration as dataclasses, checked key by key and across keys.
+
+    Raises UserError for an unknown key (also one added with `+`), a required value that is
+    missing, and values that contradict each other.
+    """
+    _refuse_unknown(cfg)
+    for key in sorted(OmegaConf.missing_keys(cfg)):
+        raise UserError(
+            field=key,
+            value="???",
+            problem="is required and has no value",
+            remedy=f"Give one: {key}=...",
+        )
+    config = OmegaConf.to_object(cfg)
+    assert isinstance(config, Config)
+    check(config)
+    return config
+
+
+def to_yaml(config: Config) -> str:
+    """The whole configuration as YAML, every interpolation resolved."""
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
+
+
+def digest_source(config: Config) -> dict[str, Any]:
+    """What decides how the pictures look: seed, prompts, models; not resources or folders."""
+    whole = asdict(config)
+    return {key: whole[key] for key in ("seed", "dataset", "llm", "model")}
+
+
+def check(config: Config) -> None:
+    """Raise UserError for the first value that cannot be right whatever the files hold."""
+    for name, value, allowed in _choices(config):
+        if value not in allowed:
+            raise UserError(
+                field=name,
+                value=value,
+                problem="is not one of the choices",
+                remedy=f"{did_you_mean(str(value), allowed)}Choose one of: {', '.join(allowed)}.",
+            )
+    for name, number, least in _minimums(config):
+        if number is not None and number < least:
+            raise UserError(
+                field=name, value=number, problem="is too small", remedy=f"At least {least}."
+            )
+    model = config.model
+    for name, pixels in (("model.width", model.width), ("model.height", model.height)):
+        if pixels % 8:
+            raise UserError(
+                field=name,
+                value=pixels,
+                problem="cannot be divided by 8, as the picture decoder needs",
+                remedy=f"Try {max(8, round(pixels / 8) * 8)}.",
+            )
+    _check_sink(config.sink)
+
+
+def _check_sink(sink: Sink) -> None:
+    if not (sink.png or sink.image_bytes or sink.webdataset):
+        raise UserError(
+            field="sink",
+            value=sink.name,
+            problem="keeps no picture",
+            remedy="Set sink.png=true, sink.image_bytes=true or sink.webdataset=true.",
+        )
+    if not sink.parquet:
+        raise UserError(
+            field="sink.parquet",
+            value=False,
+            problem="the table is how a run knows which rows it has written",
+            remedy="Leave it true.",
+        )
+
+
+def _choices(config: Config) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
+    joins = (config.dataset.join, *config.dataset.more_joins)
+    yield "llm.engine", config.llm.engine, ("none", "template", "transformers")
+    yield "model.engine", config.model.engine, ("diffusers", "noop")
+    yield "llm.dtype", config.llm.dtype, DTYPES
+    yield "model.dtype", config.model.dtype, DTYPES
+    yield "dataset.format", config.dataset.format, ("csv", "parquet", "jsonl")
+    yield "tracking.backend", config.tracking.backend, ("mlflow", "none")
+    for join in joins:
+        yield "dataset.join.how", join.how, ("inner", "left", "anti")
+        yield "dataset.join.method", join.method, ("auto", "broadcast", "shuffle")
+
+
+def _minimums(config: Config) -> Iterator[tuple[str, float | None, float]]:
+    yield "limit", config.limit, 1
+    yield "model.steps", config.model.steps, 0 if config.model.engine == "noop" else 1
+    yield "model.guidance", config.model.guidance, 0
+    yield "model.width", config.model.width, 8
+    yield "model.height", config.model.height, 8
+    yield "model.images_per_prompt", config.model.images_per_prompt, 1
+    yield "llm.temperature", config.llm.temperature, 0
+    yield "llm.max_tokens", config.llm.max_tokens, 1
+    yield "resources.rows_per_block", config.resources.rows_per_block, 1
+    yield "ray.num_cpus", config.ray.num_cpus, 1
+    yield "ray.num_gpus", config.ray.num_gpus, 0
+    yield "tracking.samples", config.tracking.samples, 0
+    for stage in ("llm", "model", "sink"):
+        share: Share = getattr(config.resources, stage)
+        yield f"resources.{stage}.pool", share.pool, 1
+        yield f"resources.{stage}.batch_size", share.batch_size, 1
+        yield f"resources.{stage}.num_cpus", share.num_cpus, 0
+        yield f"resources.{stage}.num_gpus", share.num_gpus, 0
+
+
+def _refuse_unknown(cfg: DictConfig) -> None:
+    known = set(keys(OmegaConf.structured(Config)))
+    for key in keys(cfg):
+        parent = key.rpartition(".")[0]
+        inside_list = any(part.isdigit() for part in key.split("."))
+        if key in known or inside_list or parent in _OPEN:
+            continue
+        raise UserError(
+            field=key,
+            value=OmegaConf.select(cfg, key),
+            problem="there is no such key",
+            remedy=did_you_mean(key, known) or f"Keys here: {', '.join(_siblings(key, known))}.",
+        )
+
+
+_OPEN = ("dataset.path", "dataset.join.path", "dataset.join.on")  # hold a text or a list
+
+
+def _siblings(key: str, known: Iterable[str]) -> list[str]:
+    parent = key.rpartition(".")[0]
+    return sorted(name for name in known if name.rpartition(".")[0] == parent)
+
+
+def keys(cfg: Any) -> Iterator[str]:
+    """Every key of `cfg`, nested ones with dots, places in lists as numbers; nothing resolved."""
+    yield from _paths(OmegaConf.to_container(cfg, resolve=False), "")
+
+
+def _paths(value: Any, prefix: str) -> Iterator[str]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    for name, child in inner:
+        yield f"{prefix}{name}"
+        if isinstance(child, dict | list):
+            yield from _paths(child, f"{prefix}{name}.")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`Did you mean "..."? ` for the closest of `known`, or nothing where none is close."""
+    known = list(known)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if not close:  # "modle.steps" and "steps" alike: compare the last part too
+        tails = {name.rpartition(".")[2]: name for name in known}
+        tail = difflib.get_close_matches(word.rpartition(".")[2], tails, n=1, cutoff=0.75)
+        close = [tails[name] for name in tail]
+    return f'Did you mean "{close[0]}"? ' if close else ""
