@@ -1,0 +1,9 @@
+"""Tables in: `look` at them before anything starts, then `read` and join them with Ray Data."""
+
+from __future__ import annotations
+
+from imagepipe.sources.look import look
+from imagepipe.sources.read import read
+from imagepipe.sources.tables import Join, Table, Tables
+
+__all__ = ["Join", "Table", "Tables", "look", "read"]

@@ -1,0 +1,143 @@
+"""CSV tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.csv as pc_csv
+from pyarrow.fs import FileSystem
+
+from imagepipe.sources.format import Reasons, Unreadable, as_text
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+BLOCK_BYTES = 4 << 20  # a cell or line must fit into it
+
+
+class Csv:
+    """Every cell is text, exactly as it stands; the first row names the columns."""
+
+    suffixes: tuple[str, ...] = (".csv", ".csv.gz", ".csv.zst")
+
+    def schema(self, filesystem: FileSystem, path: str) -> pa.Schema:
+        return pa.schema([(name, pa.string()) for name in _header(filesystem, path)])
+
+    def scan(
+        self, filesystem: FileSystem, path: str, schema: pa.Schema, wanted: Sequence[str]
+    ) -> Iterator[tuple[pa.Table, Reasons]]:
+        part = pa.schema([schema.field(name) for name in wanted])
+        end = _header(filesystem, path)[-1]
+        some = list(dict.fromkeys([*wanted, end]))
+        last = b""
+        try:
+            for raw in stream(filesystem, path, _csv_options(schema.names, some)):
+                last = raw[end][-1].as_py() if raw.num_rows else last
+                yield self.decode(raw, part)
+        except pa.ArrowInvalid as error:
+            raise _explained(filesystem, path, str(error)) from error
+        if b"\n" in last and not _ends_with_quote(filesystem, path):
+            line = last.split(b"\n")[0].decode("utf-8", "replace")
+            raise Unreadable(
+                f"has a quote that is never closed, before {line[:40]!r}",
+                "Close the quote; inside a quoted cell write a quote twice.",
+            )
+
+    def decode(self, raw: pa.Table, schema: pa.Schema) -> tuple[pa.Table, Reasons]:
+        reasons: Reasons = [None] * raw.num_rows
+        columns = [as_text(raw[name], name, reasons) for name in schema.names]
+        return pa.table(columns, schema=schema), reasons
+
+    def dataset(
+        self, filesystem: FileSystem, paths: list[str], schema: pa.Schema, **options: Any
+    ) -> Dataset:
+        import ray
+
+        return ray.data.read_csv(
+            paths,
+            filesystem=filesystem,
+            partitioning=None,  # folder names are no columns
+            **options,
+            **_csv_options(schema.names),
+        )
+
+    def size(self, filesystem: FileSystem, path: str) -> int:
+        return filesystem.get_file_info(path).size
+
+
+def stream(filesystem: FileSystem, path: str, options: dict[str, Any]) -> Iterator[pa.Table]:
+    """The blocks of one file as pyarrow's CSV reader gives them with `options`."""
+    with filesystem.open_input_stream(path) as file:
+        try:
+            reader = pc_csv.open_csv(file, **options)
+        except pa.ArrowInvalid as error:
+            if "Empty CSV file" in str(error):  # a header without even a line end
+                return
+            raise
+        for batch in reader:
+            yield pa.Table.from_batches([batch])
+
+
+def _csv_options(columns: Sequence[str], wanted: Sequence[str] = ()) -> dict[str, Any]:
+    return {
+        "read_options": pc_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+        "parse_options": pc_csv.ParseOptions(newlines_in_values=True),
+        "convert_options": pc_csv.ConvertOptions(
+            column_types=dict.fromkeys(columns, pa.binary()), include_columns=list(wanted)
+        ),
+    }
+
+
+def _header(filesystem: FileSystem, path: str) -> list[str]:
+    _, names = next(_csv_rows(filesystem, path), (0, []))
+    if any("\udc80" <= sign <= "\udcff" for sign in "".join(names)):
+        raise Unreadable("has column names that are not UTF-8", "Save the file as UTF-8.")
+    return names
+
+
+def _csv_rows(filesystem: FileSystem, path: str) -> Iterator[tuple[int, list[str]]]:
+    """Each row that is not blank, and the line on which it starts."""
+    with filesystem.open_input_stream(path) as file:
+        text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
+        reader, before = csv.reader(text), 0
+        try:
+            for row in reader:
+                if row:
+                    yield before + 1, row
+                before = reader.line_num
+        except csv.Error as error:
+            raise Unreadable(
+                f"cannot be parsed as CSV: line {reader.line_num}: {error}",
+                "Quote cells that hold quotes, commas or line ends.",
+            ) from error
+
+
+def _explained(filesystem: FileSystem, path: str, error: str) -> Unreadable:
+    ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", error)
+    if ragged:
+        row, expected, got = map(int, ragged.groups())
+        line, _ = next(islice(_csv_rows(filesystem, path), row - 1, None))
+        return Unreadable(
+            f"line {line} has {got} cells where the header names {expected} columns",
+            "Correct the line; a cell that holds a comma, quote or line end needs quotes.",
+        )
+    if "straddling" in error:
+        return Unreadable(
+            f"has a cell of more than {BLOCK_BYTES >> 20} MiB, or a quote that is never closed",
+            "Close the quote; inside a quoted cell write a quote twice.",
+        )
+    return Unreadable(f"cannot be parsed as CSV: {error}", "Check the file in an editor.")
+
+
+def _ends_with_quote(filesystem: FileSystem, path: str) -> bool:
+    tail = b""
+    with filesystem.open_input_stream(path) as file:
+        while block := file.read(BLOCK_BYTES):
+            tail = (tail + block)[-BLOCK_BYTES:]
+    return tail.rstrip(b"\r\n").endswith(b'"')

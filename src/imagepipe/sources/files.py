@@ -1,0 +1,139 @@
+"""Where tables are: paths, folders, globs and URLs become files on one file system."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import fs
+
+from imagepipe import assets
+from imagepipe.config import did_you_mean
+from imagepipe.errors import UserError
+
+RETRY_S = 20
+
+
+def find(field: str, path: Any, suffixes: tuple[str, ...]) -> tuple[fs.FileSystem, list[str]]:
+    """The file system and the files that `path` (a text or a list of them) names.
+
+    Files of a folder (those that end in one of `suffixes`, hidden ones left out) and of a glob
+    come sorted by name. Raises UserError where nothing is found.
+    """
+    entries = [path] if isinstance(path, str | os.PathLike) else list(path or [])
+    if not entries or not all(isinstance(e, str | os.PathLike) and str(e) for e in entries):
+        raise UserError(
+            field=field,
+            value=path,
+            problem="names no file",
+            remedy="Give a file, a folder, a glob, a URL, or a list of them.",
+        )
+    filesystems, files = [], []
+    for entry in map(str, entries):
+        filesystem, place = _open(field, entry)
+        filesystems.append(filesystem)
+        try:
+            files += _expand(field, entry, filesystem, place, suffixes)
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(
+                field=field,
+                value=entry,
+                problem=f"cannot be looked up: {error}",
+                remedy="Check the address, the network and the credentials.",
+            ) from error
+    if any(filesystem != filesystems[0] for filesystem in filesystems):
+        raise UserError(
+            field=field,
+            value=path,
+            problem="names files in different places",
+            remedy="Keep all files of one table on one file system.",
+        )
+    return filesystems[0], files
+
+
+def _open(field: str, entry: str) -> tuple[fs.FileSystem, str]:
+    if "://" not in entry:
+        place = os.path.expanduser(str(assets.folder(entry)))
+        return fs.LocalFileSystem(), os.path.abspath(place)
+    try:
+        return fs.FileSystem.from_uri(_patience(entry))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return _fsspec(field, entry)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(
+            field=field,
+            value=entry,
+            problem=f"cannot be reached: {error}",
+            remedy="Check the address, the network and the credentials.",
+        ) from error
+
+
+def _patience(url: str) -> str:
+    """Google's client tries for 15 minutes where there is no network, unless told otherwise."""
+    if not url.startswith(("gs://", "gcs://")) or "retry_limit_seconds" in url:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}retry_limit_seconds={RETRY_S}"
+
+
+def _fsspec(field: str, entry: str) -> tuple[fs.FileSystem, str]:
+    from fsspec.core import url_to_fs
+
+    try:
+        filesystem, place = url_to_fs(entry)
+    except (ValueError, ImportError, OSError) as error:
+        raise UserError(
+            field=field,
+            value=entry,
+            problem=f"cannot be opened: {error}",
+            remedy="Use a path, or a URL that pyarrow or an installed fsspec package knows.",
+        ) from error
+    return fs.PyFileSystem(fs.FSSpecHandler(filesystem)), place
+
+
+def _expand(
+    field: str, entry: str, filesystem: fs.FileSystem, place: str, suffixes: tuple[str, ...]
+) -> list[str]:
+    kind = filesystem.get_file_info(place).type
+    if kind == fs.FileType.Directory:
+        files = sorted(_inside(filesystem, place, suffixes))
+        missing = f"holds no file that ends in {' or '.join(suffixes)}"
+    elif kind == fs.FileType.File:
+        return [place]
+    else:
+        files = _glob(filesystem, place) if any(sign in place for sign in "*?[") else []
+        missing = "is not there, or cannot be reached" if "://" in entry else "is not there"
+    if not files:
+        raise UserError(
+            field=field,
+            value=entry,
+            problem=missing,
+            remedy=f"{_near(filesystem, place)}Looked at {place}.",
+        )
+    return files
+
+
+def _inside(filesystem: fs.FileSystem, place: str, suffixes: tuple[str, ...]) -> Iterator[str]:
+    for info in filesystem.get_file_info(fs.FileSelector(place, recursive=True)):
+        below = info.path.removeprefix(place).strip("/").split("/")
+        hidden = any(part.startswith((".", "_")) for part in below)
+        if info.type == fs.FileType.File and not hidden and info.path.endswith(suffixes):
+            yield info.path
+
+
+def _glob(filesystem: fs.FileSystem, place: str) -> list[str]:
+    from fsspec.implementations.arrow import ArrowFSWrapper
+
+    found = sorted(ArrowFSWrapper(filesystem).glob(place))
+    infos = filesystem.get_file_info(found) if found else []
+    return [info.path for info in infos if info.type == fs.FileType.File]
+
+
+def _near(filesystem: fs.FileSystem, place: str) -> str:
+    folder = fs.FileSelector(os.path.dirname(place), allow_not_found=True)
+    try:
+        names = [info.base_name for info in filesystem.get_file_info(folder)]
+    except OSError:  # a hint only, and the error that it belongs to is raised anyway
+        return ""
+    return did_you_mean(os.path.basename(place), names)

@@ -1,0 +1,159 @@
+"""Further tables, looked up by key: in memory, or by Ray Data's join.
+
+Both ways make a row of the left table meet at most one row of the right one: those that share a
+key become one row whose note says so, and that note fails the left rows that meet it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from imagepipe.sources.blocks import partitions, raw_blocks, tasks, with_ledger
+from imagepipe.sources.format import Reasons
+from imagepipe.sources.formats import FORMATS
+from imagepipe.sources.keys import keys_of
+from imagepipe.sources.tables import KEY, NOTE, Join, Tables
+from imagepipe.stage import FAILED_REASON, FAILED_STAGE, LEDGER
+
+if TYPE_CHECKING:
+    import ray
+    from ray.data import Dataset
+
+
+def joined(rows: Dataset, tables: Tables, number: int, num_cpus: float) -> Dataset:
+    """`rows` with the columns of join `number`; rows without a match fail, or get nulls."""
+    join, renamed = tables.joins[number], tables.renamed
+    schema = _schema_after(tables, number)
+    if join.method == "broadcast":
+        import ray
+
+        right = ray.put(_in_memory(join, renamed))
+        look_up = partial(looked_up, right=right, join=join, renamed=renamed, schema=schema)
+        return rows.map_batches(look_up, **tasks(num_cpus))
+    left = rows.map_batches(partial(keyed, join=join, renamed=renamed), **tasks(num_cpus))
+    both = left.join(
+        _distributed(join, renamed, num_cpus),
+        "left_outer",
+        num_partitions=partitions(),
+        on=(KEY,),
+        aggregator_ray_remote_args={"num_cpus": num_cpus},
+    )
+    settle = partial(settled, join=join, renamed=renamed, schema=schema)
+    return both.map_batches(settle, **tasks(num_cpus))
+
+
+def _schema_after(tables: Tables, number: int) -> pa.Schema:
+    """The columns that come out of join `number`, by their names in the Dataset."""
+    parts = [tables.left.schema]
+    for join in tables.joins[: number + 1]:
+        parts.append(pa.schema([join.table.schema.field(name) for name in join.adds]))
+    fields = [field for part in parts for field in part]
+    named = [pa.field(tables.renamed.get(field.name, field.name), field.type) for field in fields]
+    return pa.schema([*named, *LEDGER])
+
+
+def _in_memory(join: Join, renamed: Mapping[str, str]) -> pa.Table:
+    table, names = join.table, (*join.on, *join.adds)
+    parts = [
+        right_rows(part, reasons, join, renamed)
+        for file in table.files
+        for part, reasons in FORMATS[table.format].scan(
+            table.filesystem, file.path, table.schema, names
+        )
+    ]
+    return one_row_a_key(pa.concat_tables(parts), join)
+
+
+def _distributed(join: Join, renamed: Mapping[str, str], num_cpus: float) -> Dataset:
+    decode = partial(_decoded_right, join=join, renamed=renamed)
+    right = raw_blocks(join.table, join.table.files, num_cpus).map_batches(
+        decode, **tasks(num_cpus)
+    )
+    if join.table.unique:
+        return right
+    together = right.repartition(partitions(), keys=[KEY])
+    return together.map_batches(partial(one_row_a_key, join=join), **tasks(num_cpus))
+
+
+def _decoded_right(raw: pa.Table, join: Join, renamed: Mapping[str, str]) -> pa.Table:
+    rows, reasons = FORMATS[join.table.format].decode(raw, join.table.schema)
+    return right_rows(rows, reasons, join, renamed)
+
+
+def right_rows(
+    rows: pa.Table, reasons: Reasons, join: Join, renamed: Mapping[str, str]
+) -> pa.Table:
+    """The columns to take, the key, and the note, for all rows of a right table with a key."""
+    notes = [f"{reason} in {join.table.name}" if reason else "" for reason in reasons]
+    keys = keys_of(rows, join.on)
+    right = rows.select(join.adds).rename_columns([renamed.get(n, n) for n in join.adds])
+    right = right.append_column(KEY, keys).append_column(NOTE, pa.array(notes, pa.string()))
+    return right.filter(pc.is_valid(keys))
+
+
+def one_row_a_key(rows: pa.Table, join: Join) -> pa.Table:
+    """The first row of each key; the note of one that is not the only one says so."""
+    if rows.num_rows == 0:
+        return rows
+    rows = rows.combine_chunks()
+    counts = rows[KEY].value_counts()
+    if len(counts) == rows.num_rows:
+        return rows
+    first = rows.take(pc.index_in(counts.field("values"), rows[KEY].combine_chunks()))
+    notes = first[NOTE].to_pylist()
+    for place, count in enumerate(counts.field("counts").to_pylist()):
+        if count > 1:
+            notes[place] = f"{join.table.name} has {count} rows with this {', '.join(join.on)}"
+    return first.drop_columns(NOTE).append_column(NOTE, pa.array(notes, pa.string()))
+
+
+def keyed(rows: pa.Table, join: Join, renamed: Mapping[str, str]) -> pa.Table:
+    """`rows` with the key that they are looked up by, null for failed rows."""
+    good = pc.is_null(rows[FAILED_STAGE]).combine_chunks()
+    keys = keys_of(rows, [renamed.get(name, name) for name in join.on])
+    return rows.append_column(KEY, pc.if_else(good, keys, pa.scalar(None, pa.string())))
+
+
+def looked_up(
+    rows: pa.Table,
+    right: ray.ObjectRef[pa.Table],
+    join: Join,
+    renamed: Mapping[str, str],
+    schema: pa.Schema,
+) -> pa.Table:
+    """`rows` with what the broadcast table has for them, in their order."""
+    import ray
+
+    table = ray.get(right)
+    rows = keyed(rows, join, renamed)
+    places = pc.index_in(rows[KEY].combine_chunks(), table[KEY].combine_chunks(), skip_nulls=True)
+    found = table.drop_columns(KEY).take(places)
+    for name in found.column_names:
+        rows = rows.append_column(name, found[name])
+    return settled(rows, join, renamed, schema)
+
+
+def settled(rows: pa.Table, join: Join, renamed: Mapping[str, str], schema: pa.Schema) -> pa.Table:
+    """The outcome for each row, from the note of the right row that it met (null: none)."""
+    stages, reasons = rows[FAILED_STAGE].to_pylist(), rows[FAILED_REASON].to_pylist()
+    keys = rows.select([renamed.get(name, name) for name in join.on])
+    for row, note in enumerate(rows[NOTE].to_pylist()):
+        if stages[row] is None and (note != "" or join.how == "anti"):
+            key = ", ".join(f"{name} {keys[i][row].as_py()!r}" for i, name in enumerate(join.on))
+            stages[row], reasons[row] = _outcome(join, note, key)
+    return with_ledger(rows, stages, reasons).select(schema.names).cast(schema)
+
+
+def _outcome(join: Join, note: str | None, key: str) -> tuple[str | None, str | None]:
+    if join.how == "anti":
+        return (None, None) if note is None else ("join", f"{join.table.name} has {key}")
+    if note is not None:
+        return "read", note
+    if join.how == "inner":
+        return "join", f"{join.table.name} has no {key}"
+    return None, None

@@ -1,0 +1,134 @@
+"""JSON Lines tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.csv as pc_csv
+from pyarrow.fs import FileSystem
+
+from imagepipe.sources.csv import BLOCK_BYTES, stream
+from imagepipe.sources.format import Reasons, Unreadable, plain, unify
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+LINE = "line"
+NO_DELIMITER = "\x01"  # stands in no JSON text, which escapes control characters
+
+
+class Jsonl:
+    """One JSON object a line. Types are those that hold for all lines; a missing key is null."""
+
+    suffixes: tuple[str, ...] = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".jsonl.zst")
+
+    def schema(self, filesystem: FileSystem, path: str) -> pa.Schema:
+        schema, before = pa.schema([]), 0
+        for raw in _lines(filesystem, path):
+            rows = [row for row, _ in _objects(raw[LINE].to_pylist(), before)]
+            place = f"lines {before + 1} to {before + raw.num_rows}"
+            schema = unify([schema, *_inferred(rows, place)], place)
+            before += raw.num_rows
+        return plain(schema)
+
+    def scan(
+        self, filesystem: FileSystem, path: str, schema: pa.Schema, wanted: Sequence[str]
+    ) -> Iterator[tuple[pa.Table, Reasons]]:
+        part = pa.schema([schema.field(name) for name in wanted])
+        for raw in _lines(filesystem, path):
+            yield self.decode(raw, part)
+
+    def decode(self, raw: pa.Table, schema: pa.Schema) -> tuple[pa.Table, Reasons]:
+        parsed = list(_objects(raw[LINE].to_pylist()))
+        columns = [
+            pa.array([row.get(field.name) for row, _ in parsed], field.type) for field in schema
+        ]
+        return pa.table(columns, schema=schema), [reason for _, reason in parsed]
+
+    def dataset(
+        self, filesystem: FileSystem, paths: list[str], schema: pa.Schema, **options: Any
+    ) -> Dataset:
+        import ray
+
+        return ray.data.read_csv(
+            paths,
+            filesystem=filesystem,
+            partitioning=None,
+            **options,
+            **_line_options(),
+        )
+
+    def size(self, filesystem: FileSystem, path: str) -> int:
+        return filesystem.get_file_info(path).size
+
+
+def _line_options() -> dict[str, Any]:
+    return {
+        "read_options": pc_csv.ReadOptions(
+            use_threads=False, block_size=BLOCK_BYTES, column_names=[LINE]
+        ),
+        "parse_options": pc_csv.ParseOptions(
+            delimiter=NO_DELIMITER, quote_char=False, ignore_empty_lines=False
+        ),
+        "convert_options": pc_csv.ConvertOptions(column_types={LINE: pa.binary()}),
+    }
+
+
+def _lines(filesystem: FileSystem, path: str) -> Iterator[pa.Table]:
+    try:
+        yield from stream(filesystem, path, _line_options())
+    except pa.ArrowInvalid as error:
+        raise Unreadable(
+            f"cannot be read as lines of at most {BLOCK_BYTES >> 20} MiB: {error}",
+            "Write one JSON object a line.",
+        ) from error
+
+
+def _objects(
+    lines: Sequence[bytes], before: int = 0
+) -> Iterator[tuple[dict[str, Any], str | None]]:
+    """The object of each line that is not blank, and why its text is unusable, or null."""
+    for number, line in enumerate(lines, before + 1):
+        if not line.strip():
+            continue
+        text = line.decode("utf-8", "replace")
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise Unreadable(
+                f"line {number} is not JSON: {error}", "Write one JSON object a line."
+            ) from error
+        if not isinstance(value, dict):
+            raise Unreadable(
+                f"line {number} is not an object but: {text[:40]}",
+                'Write one JSON object a line: {"id": "1", "what": "a cat"}.',
+            )
+        yield _mended(value, line, text)
+
+
+def _mended(value: dict[str, Any], line: bytes, text: str) -> tuple[dict[str, Any], str | None]:
+    bad = "\ufffd" in text and text.encode() != line
+    if "\\u" in text:  # half of a surrogate pair is no text
+        whole = json.dumps(value, ensure_ascii=False)
+        clean = whole.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+        if clean != whole:
+            bad, value = True, json.loads(clean)
+    if not bad:
+        return value, None
+    names = [name for name, cell in value.items() if "\ufffd" in f"{name}{cell}"]
+    return value, f"column {', '.join(map(repr, names))} is not valid UTF-8"
+
+
+def _inferred(rows: Sequence[dict[str, Any]], place: str) -> Iterator[pa.Schema]:
+    for name in dict.fromkeys(name for row in rows for name in row):
+        try:
+            kind = pa.array([row.get(name) for row in rows]).type
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+            raise Unreadable(
+                f"holds different kinds of values in column {name!r} ({place}): {error}",
+                "Give the column one type, for example text everywhere.",
+            ) from error
+        yield pa.schema([(name, kind)])

@@ -1,0 +1,92 @@
+"""The tables as one lazy Ray Data plan: every left row comes out once, good or failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from imagepipe.sources.blocks import partitions, raw_blocks, tasks, with_ledger
+from imagepipe.sources.formats import FORMATS
+from imagepipe.sources.joins import joined
+from imagepipe.sources.keys import keys_of
+from imagepipe.sources.tables import KEY, Table, Tables
+from imagepipe.stage import FAILED_REASON, FAILED_STAGE
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+
+def read(tables: Tables, num_cpus: float = 1.0) -> Dataset:
+    """The joined rows, lazily where nothing is shuffled; each task takes `num_cpus`.
+
+    A shuffle runs before this returns: each of its tasks asks for a whole CPU, whatever
+    `num_cpus` says, and would wait for ever beside the processes of later stages.
+
+    Columns: those of `tables.columns`, by the names that `tables.renamed` gives some of them,
+    then `failed_stage` and `failed_reason`, null for good rows. Rows fail in the stage "read"
+    (no id, text that is not UTF-8, a second row of an id) or "join" (no match; with `how=anti`
+    a match). Ray must be running: tables to broadcast are put into its object store.
+    """
+    rows = _rows(tables, num_cpus)
+    if not tables.looked_through:
+        rows = _one_row_an_id(rows, tables.id, num_cpus)
+    for number in range(len(tables.joins)):
+        rows = joined(rows, tables, number, num_cpus)
+    return rows.materialize() if tables.shuffled else rows
+
+
+def _rows(tables: Tables, num_cpus: float) -> Dataset:
+    """The first `tables.rows` rows: whole files, and of the last as many as are still wanted."""
+    left = tables.left
+    check = partial(checked, table=left, renamed=tables.renamed, id=tables.id)
+    *before, last = left.files
+    wanted = left.rows - sum(file.rows for file in before)
+    if wanted == last.rows:
+        return raw_blocks(left, left.files, num_cpus).map_batches(check, **tasks(num_cpus))
+    part = raw_blocks(left, [last], num_cpus, override_num_blocks=1)  # one task keeps the order
+    rows = part.map_batches(check, **tasks(num_cpus)).limit(wanted)
+    if before:
+        whole = raw_blocks(left, before, num_cpus)
+        rows = whole.map_batches(check, **tasks(num_cpus)).union(rows)
+    return rows
+
+
+def checked(raw: pa.Table, table: Table, renamed: Mapping[str, str], id: str) -> pa.Table:
+    """Typed columns under their new names, and the ledger columns, null for good rows."""
+    rows, reasons = FORMATS[table.format].decode(raw, table.schema)
+    rows = rows.rename_columns([renamed.get(name, name) for name in table.schema.names])
+    for row, key in enumerate(keys_of(rows, [id]).to_pylist()):
+        if key is None:
+            reasons[row] = reasons[row] or f"column {id!r} is empty"
+    return with_ledger(rows, ["read" if reason else None for reason in reasons], reasons)
+
+
+def _one_row_an_id(rows: Dataset, id: str, num_cpus: float) -> Dataset:
+    """Fail all rows of an id but one; a hash shuffle brings them together in one block."""
+    keyed = rows.map_batches(partial(_keyed, id=id), **tasks(num_cpus))
+    together = keyed.repartition(partitions(), keys=[KEY])
+    return together.map_batches(_fail_second_rows, **tasks(num_cpus))
+
+
+def _keyed(rows: pa.Table, id: str) -> pa.Table:
+    good = pc.is_null(rows[FAILED_STAGE]).combine_chunks()
+    return rows.append_column(KEY, pc.if_else(good, keys_of(rows, [id]), None))
+
+
+def _fail_second_rows(rows: pa.Table) -> pa.Table:
+    """Of several good rows of one id the first by content stays, whatever order they came in."""
+    counts = rows[KEY].drop_null().value_counts()
+    repeated = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
+    places = pc.indices_nonzero(pc.is_in(rows[KEY], repeated))
+    first: dict[str, tuple[str, int]] = {}
+    for place, row in zip(places.to_pylist(), rows.take(places).to_pylist(), strict=True):
+        first[row[KEY]] = min(first.get(row[KEY], (repr(row), place)), (repr(row), place))
+    stages, reasons = rows[FAILED_STAGE].to_pylist(), rows[FAILED_REASON].to_pylist()
+    for place in set(places.to_pylist()) - {place for _, place in first.values()}:
+        stages[place] = "read"
+        reasons[place] = f"another row has the id {rows[KEY][place].as_py()!r}"
+    return with_ledger(rows.drop_columns(KEY), stages, reasons)

@@ -1,0 +1,125 @@
+"""What `look` found out and `read` needs: plain, picklable facts about the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+from pyarrow.fs import FileSystem
+
+# Names of the pipeline's own columns; an input column of such a name is renamed `input_<name>`.
+RESERVED = frozenset(
+    (
+        "base_prompt",
+        "prompt",
+        "prompt_cut",
+        "unknown_words",
+        "season",
+        "seed",
+        "image",
+        "image_path",
+        "image_index",
+        "failed_stage",
+        "failed_reason",
+        "stage",
+        "reason",
+    )
+)
+RESERVED_PREFIXES = ("llm_", "model_", "sink_", "score_", "imagepipe_")
+
+KEY = "imagepipe_key"  # the join key as text, or the id where second rows are sought
+NOTE = "imagepipe_note"  # of a matching right row: "" or what is wrong with it; null: no match
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a table, and how many rows it holds."""
+
+    path: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: its files in reading order, no more of them than `rows` needs.
+
+    `schema` has the original names and the types that the columns come out with. `unique` says
+    that all keys were looked through and none is there twice; `size` is in bytes, of the files
+    (of Parquet uncompressed).
+    """
+
+    name: str
+    format: str
+    filesystem: FileSystem
+    files: tuple[File, ...]
+    schema: pa.Schema
+    rows: int
+    size: int
+    unique: bool
+
+
+@dataclass(frozen=True)
+class Join:
+    """A table looked up by the columns `on`, whose columns `adds` (original names) are taken."""
+
+    table: Table
+    on: tuple[str, ...]
+    how: str
+    method: str
+    reason: str
+    adds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """All that a run reads. `id` is the id column's name in the Dataset, `renamed` maps the
+    original names of columns to their names there, where the two differ.
+
+    `first_ids` are the first eight good ones, in file order.
+    """
+
+    left: Table
+    joins: tuple[Join, ...]
+    id: str
+    renamed: Mapping[str, str]
+    first_ids: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows that the run reads, after `limit`."""
+        return self.left.rows
+
+    @property
+    def input_columns(self) -> tuple[str, ...]:
+        """The left table's columns, by their original names."""
+        return tuple(self.left.schema.names)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns, by their original names: what a prompt template may name."""
+        return (*self.input_columns, *(name for join in self.joins for name in join.adds))
+
+    @property
+    def looked_through(self) -> bool:
+        """Whether all ids were compared, so that none can turn up a second time."""
+        return self.left.unique
+
+    @property
+    def shuffled(self) -> bool:
+        """Whether rows have to be brought together by key before the first can go on."""
+        return not self.looked_through or any(join.method == "shuffle" for join in self.joins)
+
+
+def new_names(columns: Iterable[str]) -> dict[str, str]:
+    """`input_<name>` for each of `columns` that the pipeline's own columns would collide with."""
+    taken = set(columns)
+    renamed = {}
+    for name in columns:
+        if name in RESERVED or name.startswith(RESERVED_PREFIXES):
+            new = f"input_{name}"
+            while new in taken:
+                new = f"input_{new}"
+            taken.add(new)
+            renamed[name] = new
+    return renamed

@@ -1,0 +1,136 @@
+"""What a stage is: the columns it reads and adds, its worker, and how failed rows pass through it.
+
+A row that failed is data: it keeps its columns, carries `failed_stage` and `failed_reason`, and
+passes through every later stage untouched until the sink writes it out.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+log = logging.getLogger(__name__)
+
+FAILED_STAGE = "failed_stage"
+FAILED_REASON = "failed_reason"
+LEDGER = pa.schema([(FAILED_STAGE, pa.string()), (FAILED_REASON, pa.string())])
+
+Columns = Mapping[str, Any]
+Worker = Callable[[pa.Table], Columns]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A recipe: small, serialisable, built on the driver; its worker is made where it runs.
+
+    `recipe()` loads what is heavy and returns a worker. A worker takes a table of good rows, with
+    the columns that `reads` names, and returns the columns of `adds`, one value a row: Arrow
+    arrays, lists, or for tensors a uint8 array (rows, ...). It may add `failed_reason`, null
+    where the row is good. An exception fails single rows, not the batch: the rows are tried
+    again one by one.
+    """
+
+    name: str
+    reads: tuple[str, ...]
+    adds: pa.Schema
+    recipe: Callable[[], Worker]
+
+
+def apply(stage: Stage, work: Worker, table: pa.Table) -> pa.Table:
+    """Let `work` add its columns to the good rows of `table`; failed rows get nulls (or zeros).
+
+    Returns the table with `stage.adds` appended and the ledger columns updated.
+    """
+    good = pc.is_null(table[FAILED_STAGE]).to_numpy(zero_copy_only=False)
+    added, reasons = _work(stage, work, table.filter(pa.array(good)))
+    for field in stage.adds:
+        table = table.append_column(field, _spread(added[field.name], good, field.type))
+    return _mark(table, stage.name, np.flatnonzero(good), reasons)
+
+
+def _work(stage: Stage, work: Worker, rows: pa.Table) -> tuple[Columns, list[str | None]]:
+    """The added columns for `rows`, and a reason for each row that failed (null: good)."""
+    if rows.num_rows == 0:
+        return {field.name: [] for field in stage.adds}, []
+    try:
+        return _checked(stage, work(rows), rows.num_rows)
+    except Exception as error:
+        if rows.num_rows == 1:
+            log.debug("stage %s failed a row", stage.name, exc_info=True)
+            return _nothing(stage), [f"{type(error).__name__}: {error}"]
+    parts = [_work(stage, work, rows.slice(i, 1)) for i in range(rows.num_rows)]
+    columns = {
+        field.name: _concat([part[0][field.name] for part in parts], field.type)
+        for field in stage.adds
+    }
+    return columns, [reason for part in parts for reason in part[1]]
+
+
+def _checked(stage: Stage, columns: Columns, rows: int) -> tuple[Columns, list[str | None]]:
+    reasons = columns.get(FAILED_REASON)
+    reasons = [None] * rows if reasons is None else _pylist(reasons)
+    for name in (*stage.adds.names, FAILED_REASON):
+        got = len(reasons) if name == FAILED_REASON else len(columns[name])
+        if got != rows:
+            raise ValueError(f"stage {stage.name} gave {got} values of {name!r} for {rows} rows")
+    return columns, reasons
+
+
+def _nothing(stage: Stage) -> Columns:
+    return {f.name: _empty(1, f.type) for f in stage.adds}
+
+
+def _empty(rows: int, kind: pa.DataType) -> Any:
+    """A tensor column has no nulls in Arrow's zero-copy layout, so a failed row holds zeros."""
+    if isinstance(kind, pa.FixedShapeTensorType):
+        return np.zeros((rows, *kind.shape), kind.value_type.to_pandas_dtype())
+    return [None] * rows
+
+
+def _concat(parts: list[Any], kind: pa.DataType) -> Any:
+    if isinstance(kind, pa.FixedShapeTensorType):
+        return np.concatenate(parts)
+    return [value for part in parts for value in _pylist(part)]
+
+
+def _spread(values: Any, good: np.ndarray, kind: pa.DataType) -> pa.Array:
+    """`values`, one for each true of `good`, as a column of `len(good)` rows."""
+    if isinstance(kind, pa.FixedShapeTensorType):
+        if len(good) == 0:
+            return pa.ExtensionArray.from_storage(kind, pa.array([], kind.storage_type))
+        if not good.all():
+            full = _empty(len(good), kind)
+            if good.any():
+                full[good] = values
+            values = full
+        return pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(values))
+    values = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, kind)
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if good.all():
+        return values.cast(kind)
+    places = np.where(good, np.cumsum(good) - 1, 0)
+    return values.cast(kind).take(pa.array(places, mask=~good))
+
+
+def _mark(table: pa.Table, name: str, places: np.ndarray, reasons: list[str | None]) -> pa.Table:
+    failed = {int(place): reason for place, reason in zip(places, reasons, strict=True) if reason}
+    if not failed:
+        return table
+    stages, texts = table[FAILED_STAGE].to_pylist(), table[FAILED_REASON].to_pylist()
+    for place, reason in failed.items():
+        stages[place], texts[place] = name, reason
+    for column, values in ((FAILED_STAGE, stages), (FAILED_REASON, texts)):
+        index = table.schema.get_field_index(column)
+        table = table.set_column(index, column, pa.array(values, pa.string()))
+    return table
+
+
+def _pylist(values: Any) -> list[Any]:
+    return values.to_pylist() if isinstance(values, pa.Array | pa.ChunkedArray) else list(values)

@@ -1,0 +1,85 @@
+"""A stage adds its columns to good rows, and a bad row fails alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from imagepipe.stage import FAILED_REASON, FAILED_STAGE, LEDGER, Stage, apply
+
+ADDS = pa.schema(
+    [("double", pa.int64()), ("picture", pa.fixed_shape_tensor(pa.uint8(), (1, 2, 2, 3)))]
+)
+STAGE = Stage("doubling", reads=("n",), adds=ADDS, recipe=lambda: work)
+
+
+def work(rows: pa.Table) -> dict:
+    numbers = rows["n"].to_pylist()
+    if 13 in numbers:
+        raise ValueError("13 is unlucky")
+    return {
+        "double": [2 * n for n in numbers],
+        "picture": np.stack([np.full((1, 2, 2, 3), n, np.uint8) for n in numbers]),
+        FAILED_REASON: ["too big" if n > 100 else None for n in numbers],
+    }
+
+
+def table(*numbers: int, failed: tuple[int, ...] = ()) -> pa.Table:
+    stages = ["read" if i in failed else None for i in range(len(numbers))]
+    ledger = [pa.array(stages, pa.string()), pa.array(stages, pa.string())]
+    return pa.table([pa.array(numbers), *ledger], names=["n", *LEDGER.names])
+
+
+def pictures(result: pa.Table) -> list[int]:
+    return result["picture"].combine_chunks().to_numpy_ndarray()[:, 0, 0, 0, 0].tolist()
+
+
+def test_columns_are_added_and_the_ones_that_came_stay():
+    result = apply(STAGE, work, table(1, 2, 3))
+    assert result["n"].to_pylist() == [1, 2, 3]
+    assert result["double"].to_pylist() == [2, 4, 6]
+    assert pictures(result) == [1, 2, 3]
+    assert result[FAILED_STAGE].null_count == 3
+
+
+def test_a_row_that_failed_before_is_left_alone():
+    result = apply(STAGE, work, table(1, 13, 3, failed=(1,)))
+    assert result["double"].to_pylist() == [2, None, 6]
+    assert pictures(result) == [1, 0, 3]
+    assert result[FAILED_STAGE].to_pylist() == [None, "read", None]
+
+
+def test_an_exception_fails_its_row_and_not_the_batch():
+    result = apply(STAGE, work, table(1, 13, 3))
+    assert result["double"].to_pylist() == [2, None, 6]
+    assert pictures(result) == [1, 0, 3]
+    assert result[FAILED_STAGE].to_pylist() == [None, "doubling", None]
+    assert result[FAILED_REASON].to_pylist() == [None, "ValueError: 13 is unlucky", None]
+
+
+def test_a_reason_fails_its_row():
+    result = apply(STAGE, work, table(1, 101))
+    assert result[FAILED_STAGE].to_pylist() == [None, "doubling"]
+    assert result[FAILED_REASON].to_pylist() == [None, "too big"]
+
+
+def test_a_batch_without_a_good_row_keeps_the_columns_and_their_types():
+    result = apply(STAGE, work, table(1, 2, failed=(0, 1)))
+    assert result.schema.field("double").type == pa.int64()
+    assert result["double"].null_count == 2
+    assert pictures(result) == [0, 0]
+
+
+def test_a_worker_that_loses_a_row_is_caught():
+    def short(rows: pa.Table) -> dict:
+        return {name: values[:-1] for name, values in work(rows).items()}
+
+    result = apply(STAGE, short, table(1, 2))
+    assert result[FAILED_STAGE].to_pylist() == ["doubling", "doubling"]
+    assert "gave 0 values of 'double' for 1 rows" in result[FAILED_REASON][0].as_py()
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_small_batches(rows: int):
+    assert apply(STAGE, work, table(*range(rows))).num_rows == rows
