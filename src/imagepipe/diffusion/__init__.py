@@ -1,0 +1,62 @@
+"""Diffusion models. One file an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from imagepipe.config import Model
+from imagepipe.errors import UserError
+
+
+class Painter(Protocol):
+    """A recipe on the driver; weights only after `load`, in the process that draws."""
+
+    def load(self) -> None:
+        """Read weights into memory."""
+        ...
+
+    def paint(self, prompts: list[str], seeds: list[int]) -> np.ndarray:
+        """One picture a prompt: uint8 (n, height, width, 3).
+
+        Picture i depends on `prompts[i]` and `seeds[i]` alone, not on its neighbours.
+        A picture that came out as NaN is returned black.
+        """
+        ...
+
+    def is_cut(self, prompt: str) -> bool:
+        """Whether the text encoder's limit cuts the end of `prompt` off."""
+        ...
+
+    def unknown_words(self, prompt: str) -> list[str]:
+        """Words that the model has never seen; empty where its vocabulary is open."""
+        ...
+
+
+def _diffusers(model: Model) -> Painter:
+    from imagepipe.diffusion.diffusers import DiffusersPainter
+
+    return DiffusersPainter(model)
+
+
+def _noop(model: Model) -> Painter:
+    from imagepipe.diffusion.noop import NoopPainter
+
+    return NoopPainter(model)
+
+
+ENGINES: dict[str, Callable[[Model], Painter]] = {"diffusers": _diffusers, "noop": _noop}
+
+
+def make(model: Model) -> Painter:
+    """The engine that `model.engine` names, not yet loaded. Raises UserError on other names."""
+    if model.engine not in ENGINES:
+        raise UserError(
+            field="model.engine",
+            value=model.engine,
+            problem="no such engine",
+            remedy=f"Use one of {', '.join(ENGINES)}.",
+        )
+    return ENGINES[model.engine](model)

@@ -1,0 +1,32 @@
+"""A model that costs nothing, for measuring what everything else costs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from imagepipe.config import Model
+
+
+class NoopPainter:
+    """One flat colour a picture, from its seed."""
+
+    def __init__(self, model: Model) -> None:
+        self.height, self.width = model.height, model.width
+
+    def load(self) -> None:
+        """There are no weights."""
+
+    def paint(self, prompts: list[str], seeds: list[int]) -> np.ndarray:
+        """uint8 (n, height, width, 3); never black, which would mean a failed picture."""
+        colours = [[1 + (seed >> shift) % 255 for shift in (0, 8, 16)] for seed in seeds]
+        images = np.empty((len(seeds), self.height, self.width, 3), np.uint8)
+        images[:] = np.array(colours, np.uint8)[:, None, None, :]
+        return images
+
+    def is_cut(self, prompt: str) -> bool:
+        """There is no text encoder, so no limit."""
+        return False
+
+    def unknown_words(self, prompt: str) -> list[str]:
+        """Nothing is read, so nothing is unknown."""
+        return []

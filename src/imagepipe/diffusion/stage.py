@@ -1,0 +1,58 @@
+"""The stage that draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+
+from imagepipe.config import Model
+from imagepipe.diffusion import make
+from imagepipe.prompts import row_seed
+from imagepipe.stage import FAILED_REASON, Columns, Stage
+
+
+def stage(model: Model, *, run_seed: int, id_column: str) -> Stage:
+    """The stage that draws: adds `image`, uint8 (images_per_prompt, height, width, 3) a row.
+
+    Also `prompt_cut` (bool) and `unknown_words` (comma-separated; null: none). A black picture
+    fails its row: it is what a NaN or a safety checker leaves.
+    """
+    shape = (model.images_per_prompt, model.height, model.width, 3)
+    adds = pa.schema(
+        [
+            ("image", pa.fixed_shape_tensor(pa.uint8(), shape)),
+            ("prompt_cut", pa.bool_()),
+            ("unknown_words", pa.string()),
+        ]
+    )
+    recipe = partial(_worker, model, run_seed, id_column)
+    return Stage("model", reads=(id_column, "prompt"), adds=adds, recipe=recipe)
+
+
+def _worker(model: Model, run_seed: int, id_column: str) -> Callable[[pa.Table], Columns]:
+    painter = make(model)
+    painter.load()
+    each = model.images_per_prompt
+
+    def work(rows: pa.Table) -> Columns:
+        ids, prompts = map(str, rows[id_column].to_pylist()), rows["prompt"].to_pylist()
+        seeds = [row_seed(run_seed, id_, k) for id_ in ids for k in range(each)]
+        repeated = [prompt for prompt in prompts for _ in range(each)]
+        images = np.concatenate(  # never more pictures at once than the batch size says
+            [
+                painter.paint(repeated[i : i + len(prompts)], seeds[i : i + len(prompts)])
+                for i in range(0, len(repeated), len(prompts))
+            ]
+        ).reshape(len(prompts), each, model.height, model.width, 3)
+        black = ~images.any(axis=(2, 3, 4)).all(axis=1)
+        return {
+            "image": images,
+            "prompt_cut": [painter.is_cut(prompt) for prompt in prompts],
+            "unknown_words": [", ".join(painter.unknown_words(p)) or None for p in prompts],
+            FAILED_REASON: ["the picture came out black" if b else None for b in black],
+        }
+
+    return work

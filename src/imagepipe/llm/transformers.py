@@ -1,0 +1,145 @@
+"""Answers from a causal language model in transformers, one independent sample a row."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from imagepipe.assets import folder
+from imagepipe.errors import UserError
+from imagepipe.llm import Answer
+from imagepipe.llm.chat import messages
+
+if TYPE_CHECKING:
+    import torch
+
+    from imagepipe.config import LLM
+
+log = logging.getLogger(__name__)
+
+
+class GumbelNoise:
+    """A logits processor that turns greedy decoding into sampling, a row at a time.
+
+    For Gumbel noise G, argmax(log p + G) is an exact sample of p (the Gumbel-max trick: Gumbel
+    1954; Maddison, Tarlow and Minka 2014, arXiv:1411.0030), and G = -log E for E ~ Exp(1). Each
+    row draws from its own generator, on the CPU whatever the model's device, so an answer does
+    not depend on the rows beside it, which `torch.multinomial` on the batch would not give.
+    """
+
+    def __init__(self, seeds: list[int]) -> None:
+        import torch
+
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        rows = [torch.empty(scores.shape[1]).exponential_(generator=g) for g in self.generators]
+        noise = torch.stack(rows).log().neg()
+        return scores.float() + noise.to(scores.device)
+
+
+class TransformersEnhancer:
+    """`AutoModelForCausalLM` on the GPU if there is one, otherwise on the CPU.
+
+    Temperature 0 answers greedily; above it, each row is sampled from its own seed.
+    """
+
+    def __init__(self, config: LLM) -> None:
+        self.config = config
+        self.tokenizer: Any = None
+        self.model: Any = None
+
+    def load(self) -> None:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        if self.config.path is None:
+            raise self._refuse("names no model", "Name a folder or a model of the hub.")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        # On the CPU fp16 is far slower than fp32, and "auto" would keep the file's fp16.
+        on_cpu = device == "cpu" and self.config.dtype == "auto"
+        dtype = "float32" if on_cpu else self.config.dtype
+        source, revision = str(folder(self.config.path)), self.config.revision
+        self.tokenizer = AutoTokenizer.from_pretrained(
+            source, revision=revision, padding_side="left"
+        )
+        if self.tokenizer.chat_template is None:
+            raise self._refuse("it has no chat template", "Name an instruction-tuned model.")
+        if self.tokenizer.pad_token_id is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token
+        model = AutoModelForCausalLM.from_pretrained(source, revision=revision, dtype=dtype)
+        self.model = model.to(device).eval()
+
+    def enhance(self, prompts: list[str], seasons: list[str], seeds: list[int]) -> list[Answer]:
+        import torch
+
+        questions = [self._ids(*row) for row in zip(prompts, seasons, strict=True)]
+        batch = self.tokenizer.pad({"input_ids": questions}, return_tensors="pt")
+        batch = batch.to(self.model.device)
+        with torch.inference_mode():
+            out = self.model.generate(
+                **batch,
+                generation_config=self._generation(),
+                logits_processor=self._processors(seeds),
+            )
+        answers = out[:, batch["input_ids"].shape[1] :].tolist()
+        return [self._answer(q, a) for q, a in zip(questions, answers, strict=True)]
+
+    def _ids(self, prompt: str, season: str) -> list[int]:
+        """Token ids of the chat; a prompt too long for the model's context loses its end."""
+        room = self.model.config.max_position_embeddings - self.config.max_tokens
+        ids = self._chat(prompt, season)
+        if len(ids) <= room:
+            return ids
+        whole = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        for kept in range(len(whole) - (len(ids) - room), -1, -1):
+            ids = self._chat(self.tokenizer.decode(whole[:kept]), season)
+            if len(ids) <= room:
+                log.warning("prompt of %d tokens cut to %d: %.40s...", len(whole), kept, prompt)
+                return ids
+        raise UserError(
+            field="llm.max_tokens",
+            value=self.config.max_tokens,
+            problem=f"the model's context has {room} tokens left, fewer than llm.system needs",
+            remedy="Lower llm.max_tokens or shorten llm.system.",
+        )
+
+    def _chat(self, prompt: str, season: str) -> list[int]:
+        chat = messages(self.config.system, self.config.user, prompt, season)
+        text = self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def _generation(self) -> Any:
+        from transformers import GenerationConfig
+
+        return GenerationConfig(
+            do_sample=False,
+            max_new_tokens=self.config.max_tokens,
+            eos_token_id=self._ends(),
+            pad_token_id=self.tokenizer.pad_token_id,
+        )
+
+    def _processors(self, seeds: list[int]) -> list[Any]:
+        from transformers import TemperatureLogitsWarper, TopPLogitsWarper
+
+        if self.config.temperature == 0:
+            return []
+        # A warper at top_p = 1 would still sort the whole vocabulary.
+        nucleus = [TopPLogitsWarper(self.config.top_p)] if self.config.top_p < 1 else []
+        return [TemperatureLogitsWarper(self.config.temperature), *nucleus, GumbelNoise(seeds)]
+
+    def _ends(self) -> list[int]:
+        ends = self.model.generation_config.eos_token_id
+        ends = self.tokenizer.eos_token_id if ends is None else ends
+        return ends if isinstance(ends, list) else [ends]
+
+    def _answer(self, question: list[int], answer: list[int]) -> Answer:
+        ends = set(self._ends())
+        length = next((i for i, token in enumerate(answer) if token in ends), len(answer))
+        text = self.tokenizer.decode(answer[:length], skip_special_tokens=True).strip()
+        return Answer(text, len(question), min(length + 1, len(answer)))
+
+    def _refuse(self, problem: str, remedy: str) -> UserError:
+        return UserError(field="llm.path", value=self.config.path, problem=problem, remedy=remedy)
