@@ -1,0 +1,202 @@
+"""A run's pictures to look at: a contact sheet, and a web page in a single file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import math
+import textwrap
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageFont import FreeTypeFont
+
+TEMPLATE = Path(__file__).with_name("gallery.html.j2")
+PAGE_SIDE = 512  # longest side of a picture in the page, px: 200 of them stay below some 10 MB
+GAP = 16  # px around the pictures of a sheet
+TEXT_LINES = 6  # of a prompt on the sheet
+TEXT_CHARACTERS = 600  # of a prompt on the sheet; the page has them all
+PAPER, INK = (255, 255, 255), (40, 40, 46)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A finished picture: an encoded PNG and what it was drawn from."""
+
+    id: str
+    base_prompt: str
+    prompt: str
+    seed: int
+    png: bytes
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+def contact_sheet(
+    pictures: Sequence[Picture], columns: int | None = None, width: int = 1600
+) -> bytes:
+    """A PNG `width` px wide: the pictures in order, fitted into squares, prompts below them.
+
+    `columns` null: about as many as make the sheet a square, 10 at most.
+    """
+    from PIL import Image
+
+    columns = columns or min(10, max(1, math.ceil(math.sqrt(len(pictures)))))
+    side = (width - GAP) // columns - GAP
+    font = _font(side)
+    rows = [
+        [(_fitted(picture.png, side), _wrapped(picture.prompt, font, side)) for picture in row]
+        for row in _chunks(pictures, columns)
+    ]
+    heights = [_row_height(row, font) for row in rows]
+    sheet = Image.new("RGB", (width, sum(heights) + GAP), PAPER)
+    top = GAP
+    for row, height in zip(rows, heights, strict=True):
+        _draw_row(sheet, row, top, side, font)
+        top += height
+    return _encoded(sheet, "PNG", compress_type=3)  # run lengths: half the time, the same size
+
+
+def html(pictures: Sequence[Picture], summary: Mapping[str, Any], title: str) -> str:
+    """One page that needs nothing else: pictures inside it, search, an enlarged view.
+
+    All text is escaped, and a content security policy lets only the page's own script run. Of
+    `summary` it shows what `summary.json` has of counts, rates and time to the first picture.
+    """
+    from jinja2 import Environment
+
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["sha256"] = _sha256
+    return environment.from_string(TEMPLATE.read_text("utf-8")).render(
+        title=_encodable(title), facts=_facts(summary), cards=[_card(p) for p in pictures]
+    )
+
+
+def _row_height(row: list[tuple[Image, str]], font: FreeTypeFont) -> int:
+    text = max(words.count("\n") + 1 for _, words in row) * _line_height(font)
+    return max(image.height for image, _ in row) + text + GAP + GAP // 2
+
+
+def _draw_row(
+    sheet: Image, row: list[tuple[Image, str]], top: int, side: int, font: FreeTypeFont
+) -> None:
+    from PIL import ImageDraw
+
+    draw = ImageDraw.Draw(sheet)
+    bottom = top + max(image.height for image, _ in row)
+    for place, (image, words) in enumerate(row):
+        left = GAP + place * (side + GAP)
+        sheet.paste(image, (left + (side - image.width) // 2, bottom - image.height))
+        for line, text in enumerate(words.split("\n")):
+            y = bottom + GAP // 2 + line * _line_height(font)
+            draw.text((left, y), text, INK, font)
+
+
+def _fitted(png: bytes, side: int) -> Image:
+    """The picture as large as a square of `side` px takes it."""
+    from PIL import Image, ImageOps
+
+    return ImageOps.contain(_opaque(png), (side, side), Image.Resampling.BICUBIC)
+
+
+def _opaque(png: bytes) -> Image:
+    """RGB on white, whatever mode the file has."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(png)) as image:
+        if not image.has_transparency_data:
+            return image.convert("RGB")
+        paper = Image.new("RGBA", image.size, (*PAPER, 255))
+        return Image.alpha_composite(paper, image.convert("RGBA")).convert("RGB")
+
+
+def _font(side: int) -> FreeTypeFont:
+    from PIL import ImageFont
+
+    return cast("FreeTypeFont", ImageFont.load_default(max(11, min(20, side // 14))))
+
+
+def _line_height(font: FreeTypeFont) -> int:
+    return round(font.size * 1.3)
+
+
+def _wrapped(text: str, font: FreeTypeFont, side: int) -> str:
+    """At most `TEXT_LINES` lines that fit `side`; what is cut off ends in an ellipsis."""
+    words = " ".join(_plain(text[:TEXT_CHARACTERS]).split())
+    average = max(1.0, font.getlength("the quick brown fox") / 19)
+    characters = max(4, int(side / average))
+    lines = textwrap.wrap(words, characters) or [""]
+    while characters > 4 and max(font.getlength(line) for line in lines[:TEXT_LINES]) > side:
+        characters -= 1
+        lines = textwrap.wrap(words, characters)
+    if len(lines) > TEXT_LINES or len(text) > TEXT_CHARACTERS:
+        lines = [*lines[: TEXT_LINES - 1], lines[min(TEXT_LINES, len(lines)) - 1][:-1] + "…"]
+    return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """Letters without their accents: Pillow's font has ASCII and little else."""
+    parts = unicodedata.normalize("NFKD", _encodable(text))
+    return "".join(part for part in parts if not unicodedata.combining(part))
+
+
+def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Of a run's summary: (value, what it is, class) for those figures that it has."""
+    rate = summary.get("images_per_s") or {}
+    counts = ("rows_read", "written", "failed", "unmatched", "already_done")
+    facts = [
+        (f"{summary[name]:,}", name.replace("_", " "), name)
+        for name in counts
+        if summary.get(name) is not None
+    ]
+    figures = (
+        (rate.get("end_to_end"), "pictures/s end to end"),
+        (rate.get("steady"), "pictures/s steady"),
+        (summary.get("time_to_first_image_s"), "s to the first picture"),
+    )
+    return facts + [
+        (f"{value:,.3g}", label, "figure") for value, label in figures if value is not None
+    ]
+
+
+def _card(picture: Picture) -> dict[str, Any]:
+    scores = [f"{_encodable(name)} {value:.3g}" for name, value in picture.scores.items()]
+    return {
+        "id": _encodable(picture.id),
+        "base_prompt": _encodable(picture.base_prompt),
+        "prompt": _encodable(picture.prompt),
+        "seed": picture.seed,
+        "scores": " · ".join(scores),
+        "image": _data_uri(picture.png),
+    }
+
+
+def _data_uri(png: bytes) -> str:
+    image = _opaque(png)
+    image.thumbnail((PAGE_SIDE, PAGE_SIDE))
+    data = base64.b64encode(_encoded(image, "WEBP", quality=80, method=2)).decode()
+    return f"data:image/webp;base64,{data}"
+
+
+def _encoded(image: Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def _encodable(text: str) -> str:
+    """Lone surrogates, which no UTF-8 file can hold, and NUL become a replacement character."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "�")
+
+
+def _chunks(items: Sequence[Picture], size: int) -> list[Sequence[Picture]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

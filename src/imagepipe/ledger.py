@@ -1,0 +1,71 @@
+"""Where every input row ended: written, failed, unmatched, or done by an earlier run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+
+@dataclass
+class Ledger:
+    """Counts of a run, added up from what the writers return. Times as `time.time()`.
+
+    The times are the writers' own: the driver may hear of several batches at once.
+    """
+
+    rows_read: int
+    written: int = 0
+    failed: int = 0
+    unmatched: int = 0
+    already_done: int = 0
+    pictures: int = 0
+    prompts_cut: int = 0
+    unknown_words: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    batches: int = 0
+    first: float | None = None  # when the first batch of pictures was written
+    first_pictures: int = 0
+    last: float | None = None
+
+    def add(self, counts: pa.Table) -> None:
+        """Take in rows of `sink.COUNTS`."""
+        for row in counts.to_pylist():
+            for name in ("written", "failed", "unmatched", "pictures", "prompts_cut"):
+                setattr(self, name, getattr(self, name) + row[name])
+            self.unknown_words.update(row["unknown_words"])
+            self.reasons.update(row["reasons"])
+            if row["pictures"]:
+                self._clock(row["written_at"], row["pictures"])
+
+    def _clock(self, at: float, pictures: int) -> None:
+        self.batches += 1
+        self.last = max(at, self.last or at)
+        if self.first is None or at < self.first:
+            self.first, self.first_pictures = at, pictures
+
+    @property
+    def rows(self) -> int:
+        """Rows accounted for."""
+        return self.written + self.failed + self.unmatched + self.already_done
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether every row read ended somewhere, once."""
+        return self.rows == self.rows_read
+
+    def steady(self) -> float | None:
+        """Pictures per second from the first written batch to the last.
+
+        The first batch only starts the clock: its pictures were drawn before. Null for less than
+        three batches, which say nothing of a steady state.
+        """
+        if self.first is None or self.last is None or self.batches < 3:
+            return None
+        return (self.pictures - self.first_pictures) / (self.last - self.first)
+
+    def counts(self) -> dict[str, int]:
+        """What the four ends add up to, as `summary.json` and MLflow name them."""
+        names = ("rows_read", "written", "failed", "unmatched", "already_done")
+        return {name: getattr(self, name) for name in names}

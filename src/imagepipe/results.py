@@ -1,0 +1,74 @@
+"""Reads what a run has left: its pictures, for the gallery and the samples."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from imagepipe.gallery import Picture
+from imagepipe.sink import shard_key, written_parts
+
+
+def pictures(folder: Path, id_column: str, most: int) -> list[Picture]:
+    """Up to `most` pictures of the run, in the order of their ids (numbers as numbers)."""
+    found: list[Picture] = []
+    for part in written_parts(folder):
+        found += (_picture(folder, part, row, id_column) for row in _rows(part, most - len(found)))
+        if len(found) >= most:
+            break
+    return sorted(found, key=_order)
+
+
+def of_rows(folder: Path, id_column: str, ids: Sequence[str]) -> list[Picture]:
+    """The first picture of each of `ids` that has one, in the order of `ids`."""
+    found: dict[str, Picture] = {}
+    for part in written_parts(folder):
+        for row in _rows(part, None):
+            name = str(row[id_column])
+            if name in ids and name not in found:
+                found[name] = _picture(folder, part, row, id_column)
+        if len(found) == len(ids):
+            break
+    return [found[name] for name in ids if name in found]
+
+
+def _rows(part: Path, most: int | None) -> Iterator[dict[str, Any]]:
+    file = pq.ParquetFile(part)
+    for batch in file.iter_batches(batch_size=64):
+        rows = batch.to_pylist()
+        yield from rows if most is None else rows[:most]
+        if most is not None:
+            most -= len(rows)
+            if most <= 0:
+                return
+
+
+def _picture(folder: Path, part: Path, row: dict[str, Any], id_column: str) -> Picture:
+    return Picture(
+        id=str(row[id_column]),
+        base_prompt=row["base_prompt"],
+        prompt=row["prompt"],
+        seed=row["seed"],
+        png=_png(folder, part, row),
+    )
+
+
+def _png(folder: Path, part: Path, row: dict[str, Any]) -> bytes:
+    if "image" in row:
+        return row["image"]["bytes"]
+    path = folder / row["image_path"]
+    if path.is_file():
+        return path.read_bytes()
+    with tarfile.open(folder / "shards" / f"{part.stem}.tar") as shard:
+        member = shard.extractfile(f"{shard_key(row['image_path'])}.png")
+        assert member is not None
+        return member.read()
+
+
+def _order(picture: Picture) -> tuple[bool, int, str]:
+    number = picture.id.isascii() and picture.id.isdigit()
+    return (not number, int(picture.id) if number and len(picture.id) < 20 else 0, picture.id)

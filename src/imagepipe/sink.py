@@ -1,0 +1,265 @@
+"""The only writer of pictures and tables. A file under its final name is complete.
+
+Pictures are written before the table part that names them, so a row of the table is the proof
+that its picture is there.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from imagepipe.config import Sink
+from imagepipe.naming import file_stem
+from imagepipe.prompts import row_seed
+from imagepipe.stage import FAILED_REASON, FAILED_STAGE, LEDGER
+
+# zlib's run-length strategy (zlib.Z_RLE): half the time of the default at the same size.
+RLE = 3
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+# How the Hugging Face `datasets` library marks a column of pictures in a Parquet file.
+HUGGINGFACE = json.dumps({"info": {"features": {"image": {"_type": "Image"}}}})
+
+# One row of what a writer tells the driver about a batch: counts and small texts, no pictures.
+COUNTS = pa.schema(
+    [
+        ("written", pa.int64()),
+        ("failed", pa.int64()),
+        ("unmatched", pa.int64()),
+        ("pictures", pa.int64()),
+        ("written_at", pa.float64()),  # time.time() once the batch was on disk
+        ("prompts_cut", pa.int64()),
+        ("unknown_words", pa.list_(pa.string())),
+        ("reasons", pa.list_(pa.string())),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes one batch, as a Ray Data task; returns one row of COUNTS.
+
+    `facts` are the texts that go into every picture; `input_columns` maps the names of the
+    dataset's own columns, as they are in the batch, to the names that they came with.
+    """
+
+    folder: str
+    sink: Sink
+    run_seed: int
+    id_column: str
+    input_columns: dict[str, str]
+    facts: dict[str, str]
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        stage = table[FAILED_STAGE]
+        good = table.filter(pc.is_null(stage))
+        unmatched = table.filter(pc.fill_null(pc.equal(stage, "join"), False))
+        failed = table.filter(pc.fill_null(pc.not_equal(stage, "join"), False))
+        pictures = self._write_good(good)
+        self._write_rejected(failed, "failed")
+        self._write_rejected(unmatched, "unmatched")
+        counts = {
+            "written": good.num_rows,
+            "failed": failed.num_rows,
+            "unmatched": unmatched.num_rows,
+            "pictures": pictures,
+            "written_at": time.time(),
+            "prompts_cut": pc.sum(good["prompt_cut"]).as_py() or 0,
+            "unknown_words": _words(good["unknown_words"]),
+            "reasons": [f"{s}: {r}" for s, r in zip(*_ledger(failed), strict=True)],
+        }
+        return pa.table({name: [value] for name, value in counts.items()}, schema=COUNTS)
+
+    def _write_good(self, rows: pa.Table) -> int:
+        if rows.num_rows == 0:
+            return 0
+        images = _arrays(rows["image"])
+        rows = rows.drop_columns(["image", *LEDGER.names])
+        table = self._row_a_picture(rows, images.shape[1])
+        flat = images.reshape(-1, *images.shape[2:])
+        described = table.to_pylist()
+        pngs = [
+            encode(image, self._chunks(row)) for image, row in zip(flat, described, strict=True)
+        ]
+        paths = table["image_path"].to_pylist()
+        if self.sink.png:
+            for path, png in zip(paths, pngs, strict=True):
+                write_whole(Path(self.folder, path), png)
+        if self.sink.webdataset:
+            shard = Path(self.folder, "shards", f"{self._key(rows)}.tar")
+            write_whole(shard, _webdataset(described, pngs))
+        if self.sink.image_bytes:
+            cells = [{"bytes": b, "path": p} for b, p in zip(pngs, paths, strict=True)]
+            table = table.append_column("image", pa.array(cells, IMAGE))
+            table = table.replace_schema_metadata({"huggingface": HUGGINGFACE})
+        if not (self.sink.png or self.sink.webdataset):
+            table = table.drop_columns(["image_path"])  # it would point at nothing
+        self._write_part(table, "table", rows)
+        return len(pngs)
+
+    def _row_a_picture(self, rows: pa.Table, each: int) -> pa.Table:
+        """Every row `each` times, with the picture's own number, seed and path."""
+        table = rows.take(np.repeat(np.arange(rows.num_rows), each))
+        index = np.tile(np.arange(each), rows.num_rows)
+        ids = [str(value) for value in table[self.id_column].to_pylist()]
+        seeds = [row_seed(self.run_seed, id_, int(k)) for id_, k in zip(ids, index, strict=True)]
+        stems = [file_stem(id_) for id_ in ids]
+        names = stems if each == 1 else [f"{s}-{k}" for s, k in zip(stems, index, strict=True)]
+        place = table.schema.get_field_index("seed")
+        table = table.set_column(place, "seed", pa.array(seeds, pa.int64()))
+        if each > 1:
+            table = table.append_column("image_index", pa.array(index, pa.int32()))
+        paths = [f"images/{name}.png" for name in names]
+        return table.append_column("image_path", pa.array(paths, pa.string()))
+
+    def _chunks(self, row: dict[str, Any]) -> dict[str, str]:
+        """The texts inside a PNG, `parameters` in the words that image tools show."""
+        of_row = {name: str(row[name]) for name in ("prompt", "base_prompt", "seed")}
+        return {
+            "parameters": parameters(row["prompt"], row["seed"], self.facts),
+            "id": str(row[self.id_column]),
+            **of_row,
+            "image_index": str(row.get("image_index", 0)),
+            **self.facts,
+        }
+
+    def _write_rejected(self, rows: pa.Table, name: str) -> None:
+        """The dataset's own columns under their own names, so that they can be fed in again."""
+        if rows.num_rows == 0:
+            return
+        stages, reasons = _ledger(rows)
+        table = rows.select(list(self.input_columns))
+        table = table.rename_columns(list(self.input_columns.values()))
+        for column, values in (("stage", stages), ("reason", reasons)):
+            if column in table.column_names:  # a table of failed rows, fed in again
+                table = table.drop_columns([column])
+            table = table.append_column(column, pa.array(values, pa.string()))
+        self._write_part(table, f".{name}", rows)
+
+    def _write_part(self, table: pa.Table, where: str, rows: pa.Table) -> None:
+        """Named by its ids, so that a batch written twice after a fault is one file."""
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="zstd")
+        write_whole(Path(self.folder, where, f"{self._key(rows)}.parquet"), buffer.getvalue())
+
+    def _key(self, rows: pa.Table) -> str:
+        ids = json.dumps([str(value) for value in rows[self.id_column].to_pylist()])
+        return "part-" + blake2b(ids.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
+
+def encode(image: np.ndarray, facts: dict[str, str]) -> bytes:
+    """A PNG of `image`, uint8 (height, width, 3), with `facts` as text chunks."""
+    info = PngInfo()
+    for key, value in facts.items():
+        info.add_itxt(key, value)
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", compress_type=RLE, pnginfo=info)
+    return buffer.getvalue()
+
+
+def parameters(prompt: str, seed: int, facts: dict[str, str]) -> str:
+    """One text in the form that Stable Diffusion web UIs write and image tools read."""
+    names = {
+        "steps": "Steps",
+        "scheduler": "Sampler",
+        "guidance": "CFG scale",
+        "size": "Size",
+        "model": "Model",
+    }
+    parts = [f"{shown}: {facts[name]}" for name, shown in names.items() if name in facts]
+    negative = facts.get("negative_prompt")
+    lines = [prompt, *([f"Negative prompt: {negative}"] if negative else [])]
+    return "\n".join([*lines, ", ".join([*parts, f"Seed: {seed}"])])
+
+
+def _webdataset(rows: list[dict[str, Any]], pngs: list[bytes]) -> bytes:
+    """A tar in WebDataset's layout: `<key>.png` and `<key>.json` side by side."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for row, png in zip(rows, pngs, strict=True):
+            key = shard_key(row["image_path"])
+            text = json.dumps(row, default=str, ensure_ascii=False).encode("utf-8", "replace")
+            for name, content in ((f"{key}.png", png), (f"{key}.json", text)):
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def shard_key(image_path: str) -> str:
+    """A sample's name inside a shard; WebDataset ends it at the first dot, so it has none."""
+    return Path(image_path).stem.replace(".", "%2E")
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write `content` so that `path` either does not exist or is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}-{path.name}"[:250])
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def collect_rejected(folder: Path) -> None:
+    """Make `failed.parquet` and `unmatched.parquet` of the parts that the writers left."""
+    for name in ("failed", "unmatched"):
+        parts = folder / f".{name}"
+        if not parts.is_dir():
+            continue
+        schema = pa.unify_schemas(
+            [pq.read_schema(part) for part in sorted(parts.iterdir())],
+            promote_options="permissive",
+        )
+        temporary = folder / f".{name}.parquet"
+        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+            for part in sorted(parts.iterdir()):
+                writer.write_table(_as(pq.read_table(part), schema))
+        os.replace(temporary, folder / f"{name}.parquet")
+        for part in parts.iterdir():
+            part.unlink()
+        parts.rmdir()
+
+
+def written_parts(folder: Path) -> Iterator[Path]:
+    """The finished parts of the table."""
+    return iter(sorted((folder / "table").glob("*.parquet")))
+
+
+def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    columns = [
+        table[f.name].cast(f.type) if f.name in table.column_names else pa.nulls(len(table), f.type)
+        for f in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _arrays(column: pa.ChunkedArray) -> np.ndarray:
+    """(rows, n, height, width, 3), without a copy where the batch is in one piece."""
+    array = column.combine_chunks()
+    array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
+    return array.to_numpy_ndarray()
+
+
+def _words(column: pa.ChunkedArray) -> list[str]:
+    return [word for text in column.to_pylist() if text for word in text.split(", ")]
+
+
+def _ledger(rows: pa.Table) -> tuple[list[Any], list[Any]]:
+    return rows[FAILED_STAGE].to_pylist(), rows[FAILED_REASON].to_pylist()

@@ -1,0 +1,22 @@
+"""Recording a run in MLflow, without ever being able to take the run down.
+
+Every call is written to `tracking.jsonl` in the run folder first; one background thread reads that
+journal and sends it. A server that is away costs nothing but time: what was not sent stays in the
+journal, and `replay(folder)` or ``python -m imagepipe.tracking FOLDER`` sends it later, with the
+times at which it happened. This package is the only importer of MLflow, and imports it late.
+"""
+
+from imagepipe.tracking.address import check
+from imagepipe.tracking.journal import JOURNAL, DatasetInfo, Status
+from imagepipe.tracking.tracker import NoTracking, Tracker, replay, start
+
+__all__ = [
+    "JOURNAL",
+    "DatasetInfo",
+    "NoTracking",
+    "Status",
+    "Tracker",
+    "check",
+    "replay",
+    "start",
+]

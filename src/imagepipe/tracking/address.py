@@ -1,0 +1,154 @@
+"""Where MLflow is: the checks on `tracking.uri`, and the links to show a person."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from imagepipe.config import Tracking
+from imagepipe.errors import UserError
+
+SERVERS = ("http", "https")
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+SQLITE_MAGIC = b"SQLite format 3\0"  # https://www.sqlite.org/fileformat.html, section 1.3
+REMEDY = (
+    "Give a server (http://host:5000) or a database (sqlite:////absolute/mlflow.db), or null for "
+    "one under outputs/"
+)
+SECRET = re.compile(r"passw|pwd|token|secret|key", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Address:
+    """A store that MLflow can open. `artifacts` null: the server keeps the artifacts itself."""
+
+    uri: str
+    artifacts: str | None
+
+    @property
+    def is_server(self) -> bool:
+        return self.artifacts is None
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        return _sqlite_path(self.uri) if self.uri.startswith("sqlite") else None
+
+    def link(self, experiment_id: str, run_id: str) -> str:
+        """The address of the run's page; for a database, the command that serves it first."""
+        # Without the workflow type MLflow opens its view for language model traces.
+        page = f"/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"
+        if self.is_server:
+            return f"{self.uri.rstrip('/')}{page}"
+        return (
+            f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {_python()} -m mlflow server --workers 1 "
+            f"--backend-store-uri {shlex.quote(self.uri)}   then http://127.0.0.1:5000{page}"
+        )
+
+
+def check(config: Tracking) -> None:
+    """Raise UserError where `tracking.backend` or `tracking.uri` cannot be used; opens nothing."""
+    if config.backend not in ("mlflow", "none"):
+        raise UserError(
+            field="tracking.backend",
+            value=config.backend,
+            problem="is no way of tracking",
+            remedy="Use mlflow or none",
+        )
+    if config.backend == "mlflow" and config.uri is not None:
+        _check_uri(config.uri)
+
+
+def resolve(config: Tracking, outputs: Path) -> Address:
+    """The store of a checked `config`; relative sqlite files count from the current folder."""
+    uri = config.uri or f"sqlite:///{outputs.absolute() / 'mlflow.db'}"
+    if urlsplit(uri).scheme in SERVERS:
+        return Address(uri, None)
+    artifacts = (outputs / "mlruns").absolute()
+    if uri.startswith("sqlite"):
+        uri = f"sqlite:///{_writable_sqlite(uri)}"
+    return Address(uri, artifacts.as_uri())
+
+
+def without_secrets(url: str) -> str:
+    """`url` without the user and password that it may carry, nor its query."""
+    parts = urlsplit(url)
+    if not parts.scheme or not parts.netloc:
+        return url
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+
+
+def _check_uri(uri: str) -> None:
+    parts = _split(uri)
+    kind = parts.scheme.partition("+")[0]
+    if kind not in SERVERS + DATABASES:
+        _refuse(uri, f"'{parts.scheme}:' is no store that MLflow can open")
+    if _has_secret(parts, kind):
+        raise UserError(
+            field="tracking.uri",
+            value=without_secrets(uri),
+            problem="carries a user, password or token, which would be written down",
+            remedy="Leave it out and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD "
+            "(or MLFLOW_TRACKING_TOKEN) in the environment; for a database, run an MLflow server "
+            "before it",
+        )
+    if kind == "sqlite" and not _sqlite_path(uri).name:
+        _refuse(uri, "names no file")
+    if kind != "sqlite" and not parts.hostname:
+        _refuse(uri, "names no host")
+
+
+def _split(uri: str) -> SplitResult:
+    if uri != uri.strip() or re.search(r"\s", uri):
+        _refuse(uri, "has blanks in it")
+    try:
+        parts = urlsplit(uri)
+        _ = parts.port  # out of range or no number: ValueError
+    except ValueError as error:
+        _refuse(uri, f"is no address ({error})")
+    if not parts.scheme:
+        _refuse(uri, "does not say what kind of store it is")
+    return parts
+
+
+def _has_secret(parts: SplitResult, kind: str) -> bool:
+    if kind in SERVERS and (parts.username is not None or parts.query):
+        return True
+    return parts.password is not None or any(SECRET.search(k) for k, _ in parse_qsl(parts.query))
+
+
+def _refuse(uri: str, problem: str) -> NoReturn:
+    raise UserError(
+        field="tracking.uri", value=without_secrets(uri), problem=problem, remedy=REMEDY
+    )
+
+
+def _sqlite_path(uri: str) -> Path:
+    """SQLAlchemy's form: sqlite:///relative.db and sqlite:////absolute.db."""
+    return Path(urlsplit(uri).path.removeprefix("/"))
+
+
+def _writable_sqlite(uri: str) -> Path:
+    path = _sqlite_path(uri).absolute()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab"):
+            pass
+        with path.open("rb") as file:
+            head = file.read(len(SQLITE_MAGIC))
+    except OSError as error:
+        _refuse(uri, f"cannot be written ({error.strerror})")
+    if head not in (b"", SQLITE_MAGIC):
+        _refuse(uri, "is a file, but no sqlite database")
+    return path
+
+
+def _python() -> str:
+    """This interpreter, as short as it can be typed from the current folder."""
+    path = Path(sys.executable)
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,297 @@
+"""The run's side of tracking: what the run calls, and the thread that sends it."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import re
+import shlex
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from imagepipe.config import Tracking
+from imagepipe.errors import UserError
+from imagepipe.tracking import machine
+from imagepipe.tracking.address import Address, check, resolve, without_secrets
+from imagepipe.tracking.journal import DatasetInfo, Journal, Status
+from imagepipe.tracking.markdown import markdown
+from imagepipe.tracking.sender import TAG_LIMIT, Sender, one_line
+
+if TYPE_CHECKING:
+    from imagepipe.gallery import Picture
+
+log = logging.getLogger(__name__)
+
+ARTIFACTS = (
+    "summary.json",
+    "contact_sheet.png",
+    "gallery.html",
+    "failed.parquet",
+    "unmatched.parquet",
+)
+NESTED = {"images_per_s": "images_per_s", "stages": "stage"}  # of a summary, and their prefix
+KEY_LIMIT = 250  # characters; mlflow.utils.validation
+RETRY_S = (1.0, 30.0)  # first and longest pause while the store is away
+FIRST_WAIT_S = 60.0  # longest that `run_id` waits for the store's first answer
+FINISH_WAIT_S = 60.0  # longest that `finish` waits for what is still to be sent
+
+
+class Tracker(Protocol):
+    """What a run records. No method raises because a store is away.
+
+    `run_id`, `experiment_id` and `url` wait for the store's first answer or failure, and are null
+    while it has not answered. `url` is for a person: a link, or for a database file the command
+    that serves it.
+    """
+
+    @property
+    def run_id(self) -> str | None: ...
+    @property
+    def experiment_id(self) -> str | None: ...
+    @property
+    def url(self) -> str | None: ...
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        """Numbers of this moment, under `step`."""
+
+    def finish(
+        self,
+        status: Status,
+        summary: Mapping[str, Any],
+        pictures: Sequence[Picture],
+        folder: Path,
+        note: str | None,
+    ) -> None:
+        """End the run: the numbers of `summary`, files of `folder`, first pictures as samples.
+
+        Metrics are the summary's own numbers, ``images_per_s/...`` and ``stage/<name>/...``.
+        `note` is plain text. Waits at most `FINISH_WAIT_S`; says how to send what is left.
+        """
+
+
+class NoTracking:
+    """`tracking=none`: records nothing, and never imports MLflow."""
+
+    run_id = experiment_id = url = None
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        pass
+
+    def finish(
+        self,
+        status: Status,
+        summary: Mapping[str, Any],
+        pictures: Sequence[Picture],
+        folder: Path,
+        note: str | None,
+    ) -> None:
+        pass
+
+
+def start(
+    config: Tracking,
+    *,
+    outputs: Path,
+    folder: Path,
+    params: dict[str, str],
+    tags: dict[str, str],
+    datasets: list[DatasetInfo],
+    config_yaml: str,
+) -> Tracker:
+    """Begin the record of the run in `folder`; a folder that has one already goes on with it.
+
+    Raises UserError where the store cannot be right. Returns at once: connecting happens in the
+    background, and a store that does not answer is warned of.
+    """
+    check(config)
+    if config.backend == "none":
+        return NoTracking()
+    address, journal = resolve(config, outputs), Journal(folder.absolute())
+    journal.append(
+        "start",
+        run=journal.run_key(),
+        store={"uri": address.uri, "artifacts": address.artifacts},
+        experiment=config.experiment,
+        run_name=config.run_name,
+        params=params,
+        tags=tags,
+        datasets=[{**asdict(table), "path": without_secrets(table.path)} for table in datasets],
+        config=config_yaml,
+    )
+    return MlflowTracker(Sender(address, journal), config)
+
+
+def replay(folder: Path) -> str:
+    """Send the journal of a run folder to its store again, and return the run's link.
+
+    Raises UserError where the folder has no journal, or the store still does not answer.
+    """
+    journal = Journal(folder.absolute())
+    stores = [event["store"] for event, _ in journal.read() if event["kind"] == "start"]
+    if not stores:
+        raise UserError(
+            field="folder",
+            value=folder,
+            problem=f"holds no {journal.path.name} with a run in it",
+            remedy="Name a run folder, such as outputs/2026-01-31/12-00-00",
+        )
+    sender = Sender(Address(**stores[-1]), journal)
+    try:
+        sender.drain()
+    except Exception as error:  # whatever MLflow, its HTTP or its database layer raise
+        raise UserError(
+            field="tracking.uri",
+            value=sender.address.uri,
+            problem=f"does not take the run ({one_line(error)})",
+            remedy="Try again when it answers; the record stays in the folder",
+        ) from error
+    return str(sender.url)
+
+
+class MlflowTracker:
+    """Writes the journal at once, and lets a thread send it.
+
+    Connecting takes seconds (MLflow's import, a new database's schema) that overlap with the
+    run's own start; asking for `run_id` before that waits for the first answer.
+    """
+
+    def __init__(self, sender: Sender, config: Tracking) -> None:
+        self._sender, self._journal, self._samples = sender, sender.journal, config.samples
+        self._unsent, self._warned = True, False
+        self._step, self._repeated = 0, set[str]()
+        self._tried, self._wake, self._closing = (threading.Event() for _ in range(3))
+        self._watcher = threading.Thread(
+            target=self._watch, args=[config.system_metrics_interval_s], daemon=True
+        )
+        self._worker = threading.Thread(target=self._work, daemon=True)
+        self._worker.start()
+        if config.system_metrics:
+            self._watcher.start()
+
+    @property
+    def run_id(self) -> str | None:
+        self._tried.wait(FIRST_WAIT_S)
+        return self._sender.run_id
+
+    @property
+    def experiment_id(self) -> str | None:
+        self._tried.wait(FIRST_WAIT_S)
+        return self._sender.experiment_id
+
+    @property
+    def url(self) -> str | None:
+        self._tried.wait(FIRST_WAIT_S)
+        return self._sender.url
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        self._step = max(self._step, step)
+        self._repeated |= values.keys()
+        self._record(values, step)
+
+    def finish(
+        self,
+        status: Status,
+        summary: Mapping[str, Any],
+        pictures: Sequence[Picture],
+        folder: Path,
+        note: str | None,
+    ) -> None:
+        numbers = dict(_numbers(summary))
+        self._record({key: numbers.pop(key) for key in self._repeated & numbers.keys()}, self._step)
+        self._journal.append(
+            "finish",
+            status=status,
+            step=0,  # one value at step 0 makes bars that compare runs, at another step a dot
+            values={_key(key): value for key, value in numbers.items()},
+            artifacts=[name for name in ARTIFACTS if (folder / name).is_file()],
+            samples=[_sample(picture) for picture in pictures[: self._samples]],
+            note=note and markdown(note, TAG_LIMIT),
+        )
+        self._closing.set()
+        self._wake.set()
+        self._worker.join(FINISH_WAIT_S)
+        if self._unsent or self._worker.is_alive():
+            log.warning(
+                "MLflow does not have all of this run; send the rest later with: "
+                "python -m imagepipe.tracking %s",
+                shlex.quote(str(folder)),
+            )
+
+    def _record(self, values: Mapping[str, float], step: int) -> None:
+        numbers = {_key(key): float(value) for key, value in values.items()}
+        if numbers:
+            self._journal.append("metrics", step=step, values=numbers)
+            self._wake.set()
+
+    def _work(self) -> None:
+        """Send until the run closes, and once more after that."""
+        pause, longest = RETRY_S
+        while not self._closing.is_set():
+            if self._drain():
+                pause = RETRY_S[0]
+                self._wake.wait()
+                self._wake.clear()
+            else:
+                self._closing.wait(pause)
+                pause = min(2 * pause, longest)
+        self._drain()
+
+    def _drain(self) -> bool:
+        """Whether all was sent. A store may fail in any way; none of them may end the run."""
+        try:
+            self._sender.drain()
+            self._unsent = False
+        except Exception as error:
+            self._unsent = True
+            self._warn(error)
+        finally:
+            self._tried.set()
+        return not self._unsent
+
+    def _warn(self, error: Exception) -> None:
+        level = logging.DEBUG if self._warned else logging.WARNING
+        self._warned = True
+        log.log(
+            level,
+            "MLflow at %s does not take the run (%s); it goes on, recorded in %s",
+            self._sender.address.uri,
+            one_line(error),
+            self._journal.path,
+            exc_info=log.isEnabledFor(logging.DEBUG),
+        )
+
+    def _watch(self, interval_s: float) -> None:
+        for step, values in enumerate(machine.figures(self._closing, interval_s)):
+            self._record({f"system/{key}": value for key, value in values.items()}, step)
+
+
+def _numbers(summary: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """The figures of a summary; its texts, and its counts by somebody's words, are no metrics."""
+    for key, value in summary.items():
+        if key in NESTED:
+            yield from ((f"{NESTED[key]}/{name}", number) for name, number in _flat(value))
+    yield from ((key, float(value)) for key, value in summary.items() if _is_number(value))
+
+
+def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{key}/{name}", number) for name, number in _flat(value))
+        elif _is_number(value):
+            yield key, float(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _key(name: str) -> str:
+    """`name` with what MLflow takes in a metric's name."""
+    return re.sub(r"[^\w.\-: /]", "_", name, flags=re.ASCII)[:KEY_LIMIT]
+
+
+def _sample(picture: Picture) -> dict[str, str]:
+    return {"prompt": picture.prompt, "png": base64.b64encode(picture.png).decode()}

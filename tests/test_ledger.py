@@ -1,0 +1,45 @@
+"""Every row ends once, and the counts say so."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from imagepipe.ledger import Ledger
+from imagepipe.sink import COUNTS
+
+
+def counts(**values) -> pa.Table:
+    row = (
+        dict.fromkeys(COUNTS.names, 0)
+        | {"written_at": 0.0, "unknown_words": [], "reasons": []}
+        | values
+    )
+    return pa.Table.from_pylist([row], schema=COUNTS)
+
+
+def test_the_four_ends_add_up_to_the_rows_read():
+    ledger = Ledger(rows_read=6)
+    ledger.add(counts(written=3, pictures=6))
+    ledger.add(counts(failed=1, unmatched=1, reasons=["llm: no"], unknown_words=["zyx"]))
+    assert (ledger.rows, ledger.adds_up) == (5, False)
+    ledger.add(counts(written=1, pictures=2))
+    assert ledger.adds_up
+    assert ledger.counts() == {
+        "rows_read": 6,
+        "written": 4,
+        "failed": 1,
+        "unmatched": 1,
+        "already_done": 0,
+    }
+    assert ledger.reasons == {"llm: no": 1}
+    assert ledger.unknown_words == {"zyx": 1}
+
+
+def test_the_steady_rate_leaves_out_what_was_drawn_before_the_clock_started():
+    ledger = Ledger(rows_read=3)
+    ledger.add(counts(written=1, pictures=5, written_at=12.0))
+    ledger.add(counts(written=1, pictures=100, written_at=10.0))
+    assert ledger.steady() is None
+    ledger.add(counts(written=1, pictures=5, written_at=14.0))
+    assert (ledger.first, ledger.last) == (10.0, 14.0)
+    assert ledger.steady() == 2.5
