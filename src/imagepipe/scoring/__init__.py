@@ -1,0 +1,1 @@
+"""Models that judge pictures. One file a scorer."""

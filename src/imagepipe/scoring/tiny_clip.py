@@ -1,0 +1,88 @@
+"""The embedded scorer: how well a picture fits its prompt, and what it shows.
+
+For pictures of the toy world. Weights, processor and questions come from one folder.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from imagepipe.assets import folder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CHUNK = 64  # pictures at a time, so that memory does not grow with the number of pictures
+
+
+class TinyClip:
+    """A recipe until `load`; answers on the GPU if there is one, otherwise on the CPU."""
+
+    def __init__(self, path: str = "asset:tiny_clip") -> None:
+        self.path = path
+        self.model: Any = None
+        self.processor: Any = None
+        self.questions: dict[str, dict[str, str]] = {}
+
+    def load(self) -> None:
+        import torch
+        from transformers import CLIPModel, CLIPProcessor
+
+        source = Path(folder(self.path))
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.processor = CLIPProcessor.from_pretrained(source)
+        # The file is fp16, which is slow on a CPU.
+        model = CLIPModel.from_pretrained(source, dtype=torch.float32)
+        self.model = model.to(device).eval()
+        self.questions = json.loads((source / "questions.json").read_text())
+
+    def score(self, images: np.ndarray, prompts: list[str]) -> np.ndarray:
+        """Cosine similarity x 100 of each picture and its prompt: float32 (n,).
+
+        `images` is uint8 (n, h, w, 3); other sizes than the model's are resized.
+        """
+        seen, read = self._see(images), self._read(prompts)
+        return (100 * (seen * read).sum(dim=1)).cpu().numpy()
+
+    def answers(self, images: np.ndarray) -> dict[str, list[str]]:
+        """{attribute: an answer a picture}, zero-shot: the answer whose text is nearest.
+
+        Attributes are animal, garment, colour, season and medium; "none" is an answer of the
+        last two. `images` is uint8 (n, h, w, 3).
+        """
+        seen = self._see(images)
+        return {name: self._nearest(seen, texts) for name, texts in self.questions.items()}
+
+    def _nearest(self, seen: Tensor, texts: dict[str, str]) -> list[str]:
+        answers = list(texts)
+        best = (seen @ self._read(list(texts.values())).T).argmax(dim=1)
+        return [answers[i] for i in best.tolist()]
+
+    def _see(self, images: np.ndarray) -> Tensor:
+        """Unit embeddings (n, d)."""
+        import torch
+
+        starts = range(0, len(images), CHUNK)
+        return torch.cat([self._see_chunk(images[i : i + CHUNK]) for i in starts])
+
+    def _see_chunk(self, images: np.ndarray) -> Tensor:
+        import torch
+        import torch.nn.functional as F
+
+        pixels = self.processor(images=list(images), return_tensors="pt").to(self.model.device)
+        with torch.inference_mode():
+            return F.normalize(self.model.get_image_features(**pixels).pooler_output, dim=1)
+
+    def _read(self, texts: list[str]) -> Tensor:
+        """Unit embeddings (n, d); texts beyond the model's length lose their end."""
+        import torch
+        import torch.nn.functional as F
+
+        tokens = self.processor(text=texts, padding=True, truncation=True, return_tensors="pt")
+        with torch.inference_mode():
+            features = self.model.get_text_features(**tokens.to(self.model.device))
+        return F.normalize(features.pooler_output, dim=1)

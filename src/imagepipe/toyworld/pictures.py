@@ -1,0 +1,68 @@
+"""Sets of rendered scenes on disk, for training: `pictures.npy` and `scenes.json` in one folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from imagepipe.toyworld.render import render
+from imagepipe.toyworld.world import Scene, sample_scene
+
+SIZE = 128
+_CHUNK = 250
+
+
+def load_or_render(
+    folder: Path, count: int, seed: int, workers: int | None = None
+) -> tuple[np.ndarray, list[Scene]]:
+    """`count` pictures of scenes allowed in training: a memory-mapped uint8 array of shape
+    (count, 128, 128, 3), and their scenes. Rendered into `folder` if they are not there yet.
+
+    Picture i depends on `seed` and i alone.
+    """
+    if not (folder / "scenes.json").exists():
+        _render_all(folder, count, seed, workers or os.cpu_count() or 1)
+    scenes = [Scene(**fields) for fields in json.loads((folder / "scenes.json").read_text())]
+    pictures = np.load(folder / "pictures.npy", mmap_mode="r")
+    if len(pictures) != count:
+        raise ValueError(f"{folder} holds {len(pictures)} pictures, not {count}: use another")
+    return pictures, scenes
+
+
+def draw(seed: int, number: int) -> tuple[np.ndarray, Scene]:
+    """Picture `number` of the set `seed`: uint8 (128, 128, 3), and its scene."""
+    rng = np.random.default_rng([seed, number])
+    scene = sample_scene(rng)
+    return render(scene, rng, SIZE), scene
+
+
+def _draw_chunk(task: tuple[int, int, int]) -> tuple[int, np.ndarray, list[Scene]]:
+    seed, start, stop = task
+    drawn = [draw(seed, number) for number in range(start, stop)]
+    return start, np.stack([picture for picture, _ in drawn]), [scene for _, scene in drawn]
+
+
+def _render_all(folder: Path, count: int, seed: int, workers: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / "pictures.new.npy"
+    shape = (count, SIZE, SIZE, 3)
+    pictures = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+    starts = range(0, count, _CHUNK)
+    tasks = [(seed, start, min(start + _CHUNK, count)) for start in starts]
+    scenes: list[Scene] = []
+    # Spawn, since a forked child of a process with torch's threads can hang.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for start, chunk, drawn in pool.map(_draw_chunk, tasks):
+            pictures[start : start + len(chunk)] = chunk
+            scenes.extend(drawn)
+    pictures.flush()
+    os.replace(temporary, folder / "pictures.npy")
+    text = json.dumps([asdict(scene) for scene in scenes])
+    (folder / "scenes.new").write_text(text)
+    os.replace(folder / "scenes.new", folder / "scenes.json")

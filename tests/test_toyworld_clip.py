@@ -1,0 +1,146 @@
+"""How the scorer is taught, how the judge counts, and how good the scorer that ships is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from imagepipe.assets import folder
+from imagepipe.scoring.tiny_clip import TinyClip
+from imagepipe.toyworld import held_out, judge
+from imagepipe.toyworld.augment import augment
+from imagepipe.toyworld.captions import words
+from imagepipe.toyworld.train_clip import (
+    SETTINGS,
+    Lesson,
+    build_model,
+    build_tokenizer,
+    pair_loss,
+    questions,
+    to_batch,
+    train,
+)
+from imagepipe.toyworld.training import generator
+from imagepipe.toyworld.world import Scene
+
+PROMPTS = Path(__file__).with_name("held_out_prompts.json")
+QUICK = replace(SETTINGS, steps=2, batch=4, log_every=1, save_every=1)
+CASES = held_out.load(PROMPTS)[::4]
+
+
+@pytest.fixture(scope="module")
+def shipped() -> TinyClip:
+    if not (Path(folder("asset:tiny_clip")) / "model.safetensors").exists():
+        pytest.skip("needs the scorer's weights: python -m imagepipe.toyworld.train_clip")
+    scorer = TinyClip()
+    scorer.load()
+    return scorer
+
+
+@pytest.fixture(scope="module")
+def real() -> np.ndarray:
+    return judge.rendered(CASES)
+
+
+# --- teaching
+
+
+def test_every_word_and_question_is_known_to_the_tokenizer() -> None:
+    tokenizer = build_tokenizer()
+    asked = [text for texts in questions().values() for text in texts.values()]
+    for text in [*words(), *asked]:
+        assert len(tokenizer(text)["input_ids"]) == len(text.split()) + 2, text
+
+
+def test_augmenting_is_seeded_and_leaves_shape_and_range() -> None:
+    pictures = to_batch(judge.rendered(CASES[:6]))
+    first, again = (augment(pictures, generator(1, 2)) for _ in range(2))
+    assert first.shape == pictures.shape
+    assert first.abs().max() <= 1
+    assert (first == again).all()
+    assert (first - pictures).abs().mean() > 0.02
+
+
+def test_equal_scenes_in_a_batch_are_no_mistake() -> None:
+    a, b = Scene("cat", "hat", "red"), Scene("dog", "hat", "red")
+    logits = torch.tensor([[9.0, 9.0, 0.0], [9.0, 9.0, 0.0], [0.0, 0.0, 9.0]])
+    assert pair_loss(logits, [a, a, b]) < 0.75  # log 2 for two right answers
+    assert pair_loss(logits, [a, b, b]) > 3
+
+
+def test_a_lesson_follows_from_its_step(real: np.ndarray) -> None:
+    tokenizer = build_tokenizer()
+    scenes = [case.scene for case in CASES]
+    lesson = Lesson(build_model(tokenizer), tokenizer, real, scenes, QUICK)
+    assert lesson(3)["loss"].item() == lesson(3)["loss"].item() != lesson(4)["loss"].item()
+
+
+def test_a_training_leaves_a_folder_that_scores(tmp_path: Path, real: np.ndarray) -> None:
+    train(tmp_path / "work", tmp_path / "out", QUICK, count=8)
+    scorer = TinyClip(str(tmp_path / "out"))
+    scorer.load()
+    scores = scorer.score(real[:3], ["a cat", "a very long text " * 40, ""])
+    assert scores.shape == (3,)
+    assert scores.dtype == np.float32
+    assert (np.abs(scores) <= 100).all()
+    assert (scorer.processor(images=list(real[:2]), return_tensors="pt")["pixel_values"]
+            - to_batch(real[:2]).cpu()).abs().max() < 1e-5  # fmt: skip
+    assert json.loads((tmp_path / "out" / "questions.json").read_text()) == questions()
+
+
+# --- the judge
+
+
+def test_the_judge_counts_wrong_answers_by_attribute() -> None:
+    cases = CASES[:2]
+    right = {name: [getattr(case.scene, name) or "none" for case in cases] for name in questions()}
+    assert set(judge.percentages(cases, judge.misses(cases, right)).values()) == {100}
+    right["colour"][1] = "none of these"
+    wrong = judge.misses(cases, right)
+    assert judge.percentages(cases, wrong)["colour"] == 50
+    assert "colour: none of these, not" in "\n".join(judge.report(cases, wrong))
+
+
+def test_the_sheet_shows_48_pictures(real: np.ndarray) -> None:
+    sheet = Image.open(BytesIO(judge.sheet(CASES, real)))
+    assert sheet.width == 1600
+    assert sheet.height > 1000
+
+
+# --- the scorer that ships
+
+
+def test_the_scorer_is_right_on_real_renderings(shipped: TinyClip, real: np.ndarray) -> None:
+    shares = judge.percentages(CASES, judge.misses(CASES, shipped.answers(real)))
+    assert min(shares.values()) >= 96, shares
+
+
+def test_the_scorer_bears_soft_and_tinted_pictures(shipped: TinyClip, real: np.ndarray) -> None:
+    pictures = [Image.fromarray(picture).resize((72, 72)).resize((128, 128)) for picture in real]
+    soft = (np.stack([np.asarray(picture) for picture in pictures]) * 0.93 + 6).astype(np.uint8)
+    shares = judge.percentages(CASES, judge.misses(CASES, shipped.answers(soft)))
+    assert min(shares.values()) >= 92, shares
+
+
+def test_the_right_prompt_scores_above_a_wrong_one(shipped: TinyClip, real: np.ndarray) -> None:
+    prompts = [case.prompt for case in CASES]
+    right, wrong = shipped.score(real, prompts), shipped.score(real, prompts[1:] + prompts[:1])
+    assert (right > wrong).mean() > 0.97
+
+
+def test_other_sizes_are_resized(shipped: TinyClip, real: np.ndarray) -> None:
+    large = real[:4].repeat(2, axis=1).repeat(2, axis=2)
+    assert shipped.answers(large)["animal"] == shipped.answers(real[:4])["animal"]
+
+
+def test_the_scorer_is_small_and_has_no_pickles(shipped: TinyClip) -> None:
+    files = list(folder("asset:tiny_clip").iterdir())  # type: ignore[union-attr]
+    assert sum(file.stat().st_size for file in files) < 12e6
+    assert not [file for file in files if file.suffix in {".bin", ".pt", ".pkl", ".pth"}]
