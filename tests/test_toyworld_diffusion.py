@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,15 @@ from imagepipe.toyworld.world import is_held_out
 
 CHANNELS = (32, 32)
 VAE_CHANNELS = (8, 8, 8)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Several threads on a busy machine wait for each other in every operation."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +100,17 @@ def test_a_resumed_training_equals_an_undisturbed_one(tokenizer, tmp_path):
     assert torch.equal(weights(second.ema), weights(whole.ema))
     losses = [[line["loss"] for line in t.curve()] for t in (whole, second)]
     assert losses[0] == losses[1] and len(losses[0]) == 4
+
+
+def test_a_training_resumed_with_other_settings_says_so(tmp_path):
+    def fit(steps: int, until: int) -> Trainer:
+        trainer = Trainer(tmp_path, nn.Linear(2, 2), Settings(steps, 1, save_every=1))
+        trainer.fit(lambda step: {"loss": trainer.model.weight.square().sum()}, until)
+        return trainer
+
+    assert fit(9, 2).facts()["resumed"] == []
+    assert fit(9, 3).facts()["resumed"] == []
+    assert fit(5, 5).facts()["resumed"] == ["at step 3, steps 9 became 5"]
 
 
 def test_training_lowers_the_loss_of_a_text_dependent_target(tokenizer, tmp_path):

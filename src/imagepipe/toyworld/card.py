@@ -111,6 +111,8 @@ def _training(name: str, facts: dict[str, Any]) -> str:
         f"{facts['parameters']:,} parameters, {facts['steps_done']} steps in {facts['minutes']} "
         f"minutes on {facts['hardware']}, torch {facts['torch']}.\n\nSettings: {settings}."
     )
+    if facts.get("resumed"):  # absent from the facts of a training that ended before it was noted
+        text += f"\n\nResumed with other settings: {'; '.join(facts['resumed'])}."
     curve = facts["curve"]
     if not curve:
         return f"## Training: {name}\n\n{text}"

@@ -23,7 +23,7 @@ from imagepipe.toyworld.captions import words
 from imagepipe.toyworld.tokenizer import build
 
 MAX_TOKENS = 32
-STEPS, GUIDANCE = 8, 4.0
+STEPS, GUIDANCE = 6, 4.0
 _TEXT_WIDTH = 160
 
 

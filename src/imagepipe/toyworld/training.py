@@ -27,6 +27,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -216,7 +217,8 @@ class Trainer:
     `log_every` steps: step, the averages of what the loss function returned, rate, seconds).
 
     `model` moves to `device()`. A checkpoint holds the weights, their average, the optimisers, the
-    step and the seconds spent; it is replaced atomically.
+    step, the seconds spent, and the settings and hardware of each start that changed one of them;
+    it is replaced atomically.
     """
 
     def __init__(
@@ -229,6 +231,7 @@ class Trainer:
         self.optimisers = optimisers(self.model, settings, adam)
         self.peaks = [o.param_groups[0]["lr"] for o in self.optimisers]
         self.step, self.seconds = 0, 0.0
+        self.starts: list[dict[str, Any]] = []
         if self._checkpoint.exists():
             self._load()
 
@@ -251,6 +254,8 @@ class Trainer:
         every `every` seconds (never when 0). A loss that is not finite raises FloatingPointError.
         """
         end = min(until or self.settings.steps, self.settings.steps)
+        if self.step < end:
+            self._note_start()
         began, called = time.monotonic() - self.seconds, time.monotonic()
         sums: dict[str, float] = {}
         while self.step < end:
@@ -268,6 +273,12 @@ class Trainer:
             if then and every and time.monotonic() - called > every:
                 then()
                 called = time.monotonic()
+
+    def _note_start(self) -> None:
+        start = {"step": self.step, "hardware": hardware(), "settings": asdict(self.settings)}
+        last = self.starts[-1] if self.starts else {}
+        if {**last, "step": self.step} != start:
+            self.starts.append(start)
 
     def _learn(self, loss: Loss) -> dict[str, float]:
         share = cosine(self.step, self.settings.steps, self.settings.warmup)
@@ -310,7 +321,7 @@ class Trainer:
             "optimisers": [o.state_dict() for o in self.optimisers],
             "step": self.step,
             "seconds": self.seconds,
-            "settings": asdict(self.settings),
+            "starts": self.starts,
         }
         temporary = self._checkpoint.with_suffix(".new")
         torch.save(state, temporary)
@@ -323,6 +334,7 @@ class Trainer:
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
         self.step, self.seconds = state["step"], state["seconds"]
+        self.starts = state["starts"]
         # Lines written after the checkpoint will be written again.
         lines = [json.dumps(line) + "\n" for line in self.curve() if line["step"] <= self.step]
         self._log.write_text("".join(lines))
@@ -341,8 +353,15 @@ class Trainer:
             "settings": asdict(self.settings),
             "steps_done": self.step,
             "minutes": round(self.seconds / 60, 1),
-            "hardware": hardware(),
+            "hardware": self.starts[-1]["hardware"] if self.starts else hardware(),
+            "resumed": [_changes(*pair) for pair in pairwise(self.starts)],
             "torch": torch.__version__,
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "curve": curve[::-1][::stride][::-1],
         }
+
+
+def _changes(before: dict[str, Any], after: dict[str, Any]) -> str:
+    old, new = ({"hardware": s["hardware"], **s["settings"]} for s in (before, after))
+    changed = [f"{k} {old[k]} became {v}" for k, v in new.items() if v != old[k]]
+    return f"at step {after['step']}, {', '.join(changed)}"

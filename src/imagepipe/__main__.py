@@ -1,0 +1,125 @@
+"""The command: compose the configuration, check it, run it. Imports nothing heavy.
+
+python -m imagepipe model=sdxl_turbo llm=qwen
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from imagepipe import config as configuration
+from imagepipe import tracking
+from imagepipe.errors import RunFailed, UserError
+
+CONFIG_DIRS = (
+    Path(__file__).parent / "conf",  # in an installed wheel
+    Path(__file__).parents[2] / "conf",  # in a checkout
+)
+
+
+def main() -> None:
+    """Exit codes: 0 every row is accounted for, 1 the run failed, 2 what was typed is wrong."""
+    # Hydra then raises instead of printing, so that every message is made in one place.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    configuration.register()
+    with _plain_errors():
+        _refuse_typed_secret(sys.argv[1:])
+    started: list[str] = []
+
+    @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")
+    def job(cfg: DictConfig) -> float | None:
+        started.append(HydraConfig.get().runtime.output_dir)
+        with _plain_errors(stop=HydraConfig.get().mode == RunMode.RUN):
+            return run_job(cfg, Path(started[-1]), HydraConfig.get().overrides.task)
+
+    with _plain_errors():
+        try:
+            job()
+        except OSError as error:
+            if started:
+                raise
+            _fail(f"hydra.run.dir: no folder for the run can be made there: {error}", 2)
+
+
+def run_job(cfg: DictConfig, folder: Path, overrides: Sequence[str]) -> float | None:
+    """One run in `folder`; returns its pictures per second, which sweepers can maximise."""
+    config = configuration.load(cfg)
+    from imagepipe.run import run  # heavy: not before the configuration is known to be right
+
+    return run(config, folder, overrides).images_per_s
+
+
+def _refuse_typed_secret(arguments: Sequence[str]) -> None:
+    """Hydra writes to disk what was typed before any job can look at it, so look first."""
+    for argument in arguments:
+        key, _, value = argument.lstrip("+").partition("=")
+        if key == "tracking.uri" and value not in ("", "null"):
+            uri = value.strip("'\"")
+            tracking.check(configuration.Tracking(name="typed", backend="mlflow", uri=uri))
+
+
+@contextmanager
+def _plain_errors(stop: bool = True) -> Iterator[None]:
+    """Turn what a person can cause into one line and an exit code.
+
+    Inside a sweep's job errors must travel on, so that Hydra runs the other jobs.
+    """
+    try:
+        yield
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        if not stop:
+            raise
+        _fail(explain(error), 2)
+    except RunFailed as error:
+        if not stop:
+            raise
+        _fail(str(error), 1)
+
+
+def explain(error: Exception) -> str:
+    """What to tell a person about `error`: field, value, and a guess at what was meant."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+        guess = configuration.did_you_mean(choice, error.options)
+        choices = ", ".join(error.options)
+        return f"{group}={choice}: there is no such choice. {guess}Choose one of: {choices}."
+    text = f"{error}\n{error.__cause__ or ''}"
+    found = re.search(r"full_key: (\S+)", text)
+    key = found.group(1) if found else ""
+    if key.endswith(".True"):
+        return f'{key}: YAML reads a bare `on:` as true. Write it in quotes: "on": ...'
+    if re.search(r"Key '\S+' (is )?not in", text) or "Could not override" in text:
+        known = set(configuration.keys(OmegaConf.structured(configuration.Config)))
+        guess = configuration.did_you_mean(key, known).strip()
+        return f"{key}: there is no such key. {guess or 'See python -m imagepipe --help.'}"
+    cause = error.__cause__ or error
+    said = (getattr(cause, "msg", None) or str(cause)).splitlines()[0]
+    return f"{key}: {said}" if key else str(error)
+
+
+def config_dir() -> Path:
+    """Where the config groups are: beside the package once installed, else in the checkout."""
+    return next(folder for folder in CONFIG_DIRS if folder.is_dir())
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"imagepipe: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

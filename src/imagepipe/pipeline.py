@@ -1,0 +1,121 @@
+"""The one place where stages become Ray Data operators.
+
+read -> join -> prompt -> enhance -> generate -> write
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from imagepipe import prompts, sources
+from imagepipe.config import Config, Resources, Share
+from imagepipe.diffusion.stage import stage as model_stage
+from imagepipe.errors import UserError
+from imagepipe.llm.stage import stage as llm_stage
+from imagepipe.resources import bind, pools
+from imagepipe.sink import Writer
+from imagepipe.stage import Stage, apply
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+# A task that only touches texts; small, so that tasks find room beside the actors.
+LIGHT_CPUS = 0.25
+# A process that dies on a row must not be restarted for ever: that row would loop.
+RESTARTS = {"max_restarts": 2, "max_task_retries": 2}
+
+
+def stages(config: Config, tables: sources.Tables) -> list[Stage]:
+    """The stages between reading and writing, in order, checked to fit each other's columns.
+
+    Raises UserError where a stage reads a column that nothing before it gives.
+    """
+    chain = [
+        prompts.stage(config.dataset.prompt, tables.renamed, config.seed, tables.id),
+        llm_stage(config.llm),
+        model_stage(config.model, run_seed=config.seed, id_column=tables.id),
+    ]
+    columns = {tables.renamed.get(name, name) for name in tables.columns}
+    for stage in chain:
+        missing = sorted(set(stage.reads) - columns)
+        if missing:
+            raise UserError(
+                field=stage.name,
+                value=", ".join(missing),
+                problem="this stage reads columns that nothing before it gives",
+                remedy=f"Columns so far: {', '.join(sorted(columns))}.",
+            )
+        columns |= set(stage.adds.names)
+    return chain
+
+
+def build(config: Config, tables: sources.Tables, resources: Resources, writer: Writer) -> Dataset:
+    """The whole plan, lazily: running it yields one row of `sink.COUNTS` a written batch."""
+    data = sources.read(tables, num_cpus=LIGHT_CPUS)
+    data = data.repartition(target_num_rows_per_block=resources.rows_per_block)
+    shares = dict(pools(config, resources))
+    for stage in stages(config, tables):
+        share = shares.get(stage.name)
+        data = _as_actors(data, stage, share) if share else _as_tasks(data, stage)
+    return data.map_batches(
+        write,
+        fn_kwargs={"writer": writer},
+        batch_format="pyarrow",
+        batch_size=resources.sink.batch_size,
+        num_cpus=resources.sink.num_cpus or LIGHT_CPUS,
+        concurrency=resources.sink.pool,
+    )
+
+
+def write(table: pa.Table, writer: Writer) -> pa.Table:
+    """The last operator, under a name of its own."""
+    return writer(table)
+
+
+def _as_tasks(data: Dataset, stage: Stage) -> Dataset:
+    def run(table: pa.Table) -> pa.Table:
+        return apply(stage, stage.recipe(), table)
+
+    run.__name__ = stage.name  # what Ray Data calls the operator
+    return data.map_batches(run, batch_format="pyarrow", batch_size=None, num_cpus=LIGHT_CPUS)
+
+
+def _as_actors(data: Dataset, stage: Stage, share: Share) -> Dataset:
+    from ray.data import ActorPoolStrategy
+    from ray.util.annotations import RayDeprecationWarning
+
+    with warnings.catch_warnings():
+        # RESTARTS are deprecated arguments, but the pinned Ray knows no other way to say them.
+        warnings.simplefilter("ignore", RayDeprecationWarning)
+        return data.map_batches(
+            type(stage.name, (_Actor,), {}),  # what Ray Data calls the operator
+            fn_constructor_args=(stage, share),
+            batch_format="pyarrow",
+            batch_size=share.batch_size,
+            num_cpus=share.num_cpus,
+            num_gpus=share.num_gpus,
+            compute=ActorPoolStrategy(size=share.pool),
+            **RESTARTS,
+        )
+
+
+class _Actor:
+    """One process of a pool: bound to its share, weights loaded once.
+
+    Adds `<stage>_s`: seconds that the row took, its batch's time shared out evenly.
+    """
+
+    def __init__(self, stage: Stage, share: Share) -> None:
+        bind(share)
+        self.stage, self.work = stage, stage.recipe()
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        start = time.perf_counter()
+        table = apply(self.stage, self.work, table)
+        each = (time.perf_counter() - start) / max(1, len(table))
+        seconds = pa.array([each] * len(table), pa.float32())
+        return table.append_column(f"{self.stage.name}_s", seconds)

@@ -1,0 +1,173 @@
+"""What a run says about itself: MLflow's parameters, the texts in pictures, `summary.json`."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from imagepipe import __version__, gallery, resources, sources, tracking
+from imagepipe.config import Config, Resources, digest_source
+from imagepipe.gallery import Picture
+from imagepipe.ledger import Ledger
+from imagepipe.sink import write_whole
+from imagepipe.watch import StageState, Watch
+
+ON_THE_SHEET = 48
+STAGES = ("prompt", "llm", "model", "write")
+VERSIONS = ("imagepipe", "ray", "torch", "diffusers", "transformers", "vllm", "mlflow", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run under way: what it was asked, what it found, and its counts so far."""
+
+    config: Config
+    folder: Path
+    tables: sources.Tables
+    shares: Resources
+    ledger: Ledger
+    watch: Watch
+    began: float  # time.time() of the command
+
+
+def config_digest(config: Config) -> str:
+    """The same for two configurations that draw the same pictures; 16 hex digits."""
+    text = json.dumps(digest_source(config), sort_keys=True, default=str)
+    return blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def params(config: Config, overrides: Sequence[str]) -> dict[str, str]:
+    """The choices and what was typed: few, because MLflow prints them all above a picture."""
+    params = {
+        "dataset": config.dataset.name,
+        "llm": config.llm.name,
+        "model": config.model.name,
+        "resources": config.resources.name,
+        "steps": str(config.model.steps),
+        "guidance": f"{config.model.guidance:g}",
+        "size": f"{config.model.width}x{config.model.height}",
+        "seed": str(config.seed),
+    }
+    for text in overrides:
+        key, _, value = text.lstrip("+~").partition("=")
+        if key.startswith(("resources.", "model.", "llm.")) and key not in ("model.steps",):
+            params[key] = value
+    return params
+
+
+def datasets(config: Config, tables: sources.Tables) -> list[tracking.DatasetInfo]:
+    data = config.dataset
+    text = json.dumps([str(data.path), tables.rows, tables.columns, tables.first_ids])
+    return [
+        tracking.DatasetInfo(
+            name=data.name,
+            path=str(data.path),
+            format=data.format,
+            rows=tables.rows,
+            columns=tables.columns,
+            digest=blake2b(text.encode(), digest_size=4).hexdigest(),
+        )
+    ]
+
+
+def facts(config: Config, mlflow_run_id: str | None) -> dict[str, str]:
+    """What every picture of the run carries."""
+    model = config.model
+    facts = {
+        "negative_prompt": model.negative_prompt,
+        "steps": model.steps,
+        "guidance": f"{model.guidance:g}",
+        "size": f"{model.width}x{model.height}",
+        "scheduler": model.scheduler,
+        "model": model.path or model.name,
+        "model_revision": model.revision,
+        "llm": config.llm.path or config.llm.name,
+        "config_digest": config_digest(config),
+        "imagepipe_version": __version__,
+        "mlflow_run_id": mlflow_run_id,
+    }
+    return {key: str(value) for key, value in facts.items() if value is not None}
+
+
+def stages(job: Job) -> list[tuple[str, StageState]]:
+    """The stages that have an operator of their own, in order; Ray may fuse the light ones."""
+    found = []
+    for name, state in list(job.watch.stages.items()):
+        inside = [stage for stage in STAGES if f"({stage})" in name]
+        if inside == ["write"]:  # what comes out of it are counts, not the rows themselves
+            state = replace(state, rows=job.ledger.rows)
+        if inside:
+            found.append((inside[-1], state))
+    return found
+
+
+def summary(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
+    """`summary.json`. Rates in pictures per second, times in seconds since the command."""
+    ledger, seconds = job.ledger, time.time() - job.began
+    pools = dict(resources.pools(job.config, job.shares))
+    return {
+        **ledger.counts(),
+        "pictures": ledger.pictures,
+        "images_per_s": {"end_to_end": ledger.pictures / seconds, "steady": ledger.steady()},
+        "time_to_first_image_s": ledger.first - job.began if ledger.first else None,
+        "seconds": seconds,
+        "prompts_cut": ledger.prompts_cut,
+        "unknown_words": dict(ledger.unknown_words.most_common(20)),
+        "reasons": dict(ledger.reasons.most_common(20)),
+        "stages": {
+            name: {
+                "rows": state.rows,
+                "rows_per_s": state.rows_per_s(),
+                "busy_s": state.busy_s,
+                "utilisation": state.utilisation(pools[name].pool) if name in pools else None,
+            }
+            for name, state in stages(job)
+        },
+        "resources": asdict(job.shares),
+        "joins": [join.reason for join in job.tables.joins],
+        "config_digest": config_digest(job.config),
+        "versions": _versions(),
+        "mlflow": {"run_id": tracker.run_id, "experiment_id": tracker.experiment_id},
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in VERSIONS:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # vllm is an extra
+    return found
+
+
+def live(ledger: Ledger) -> dict[str, float]:
+    """MLflow metrics of this moment."""
+    rate = ledger.steady()
+    values = {"rows_done": float(ledger.rows), "failed": float(ledger.failed)}
+    return {**values, "images_per_s/steady": rate} if rate else values
+
+
+def write_files(job: Job, summary: dict[str, Any], shown: Sequence[Picture]) -> None:
+    """`summary.json`, `contact_sheet.png` and `gallery.html` in the run's folder."""
+    text = json.dumps(summary, indent=2, default=str, ensure_ascii=False)
+    write_whole(job.folder / "summary.json", text.encode())
+    if shown:
+        write_whole(job.folder / "contact_sheet.png", gallery.contact_sheet(shown[:ON_THE_SHEET]))
+        title = f"{job.config.dataset.name}, {job.config.llm.name}, {job.config.model.name}"
+        page = gallery.html(shown, summary, title)
+        write_whole(job.folder / "gallery.html", page.encode())
+
+
+def note(job: Job, summary: dict[str, Any]) -> str:
+    """What MLflow shows on the run's page."""
+    counts = ", ".join(f"{name} {number}" for name, number in job.ledger.counts().items())
+    lines = [f"{summary['status']}: {counts}.", f"Folder: {job.folder}"]
+    return "\n".join([*lines, summary["trouble"] or ""]).strip()

@@ -1,0 +1,196 @@
+"""One run, from the checks to the summary: look, settle, start Ray, draw, count, record."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from imagepipe import (
+    __version__,
+    pipeline,
+    report,
+    resources,
+    results,
+    sources,
+    terminal,
+    tracking,
+    weights,
+)
+from imagepipe.config import Config, to_yaml
+from imagepipe.diffusion import diffusers
+from imagepipe.errors import RunFailed, UserError
+from imagepipe.ledger import Ledger
+from imagepipe.report import Job
+from imagepipe.session import cluster, session
+from imagepipe.sink import Writer, collect_rejected, write_whole
+from imagepipe.watch import Watch
+
+METRICS_EVERY_S = 5.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished run tells its caller."""
+
+    folder: Path
+    summary: dict[str, Any]
+
+    @property
+    def images_per_s(self) -> float | None:
+        """Steady pictures per second where it could be measured, else end to end."""
+        rates = self.summary["images_per_s"]
+        return rates["steady"] or rates["end_to_end"]
+
+
+def run(config: Config, folder: Path, overrides: Sequence[str] = ()) -> Outcome:
+    """Run `config` into `folder`. `overrides` are what was typed, for MLflow's parameters.
+
+    Raises UserError before anything starts where something cannot work, RunFailed where the run
+    broke or its ledger does not add up; what is written by then stays.
+    """
+    began = time.time()
+    console = Console(stderr=True)
+    folder = folder.absolute()
+    _check_folder(folder)
+    tables = sources.look(config.dataset, config.limit)
+    _check_models(config)
+    tracking.check(config.tracking)
+    local = None if config.ray.address else resources.this_machine(config.ray)
+    if local is not None:
+        resources.settle(config, local, tables.rows)  # refuse before Ray starts
+    with _sigterm_as_interrupt(), session(config.ray, local, verbose=config.verbose):
+        shares, why = resources.settle(config, local or cluster(), tables.rows)
+        job = Job(config, folder, tables, shares, Ledger(tables.rows), Watch(), began)
+        terminal.hello(console, job, why)
+        tracker = tracking.start(
+            config.tracking,
+            outputs=Path(config.outputs).absolute(),
+            folder=folder,
+            params=report.params(config, overrides),
+            tags={
+                "imagepipe.version": __version__,
+                "imagepipe.config_digest": report.config_digest(config),
+            },
+            datasets=report.datasets(config, tables),
+            config_yaml=to_yaml(config),
+        )
+        return _tracked(job, tracker, console)
+
+
+def _tracked(job: Job, tracker: tracking.Tracker, console: Console) -> Outcome:
+    """Draw, and leave a summary and an ended MLflow run whatever happens."""
+    status: tracking.Status = "FAILED"
+    trouble: str | None = None
+    try:
+        _draw(job, tracker, console)
+        status = "FINISHED"
+        if not job.ledger.adds_up:
+            status = "FAILED"
+            trouble = f"{job.ledger.rows} of {job.ledger.rows_read} rows accounted for"
+    except KeyboardInterrupt:
+        status, trouble = "KILLED", "interrupted"
+    except Exception as error:
+        trouble = _plain(error)
+        if job.config.verbose:
+            console.print_exception()
+    collect_rejected(job.folder)
+    summary = {"status": status, "trouble": trouble, **report.summary(job, tracker)}
+    _leave(job, tracker, summary)
+    if trouble:
+        raise RunFailed(terminal.trouble(job, trouble))
+    terminal.goodbye(console, job, tracker, summary)
+    return Outcome(job.folder, summary)
+
+
+def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
+    """Run the plan; what comes back to the driver are counts, never pictures."""
+    from ray.data import DataContext
+
+    DataContext.get_current().custom_execution_callback_classes = [job.watch.callback()]
+    renamed = job.tables.renamed
+    writer = Writer(
+        folder=str(job.folder),
+        sink=job.config.sink,
+        run_seed=job.config.seed,
+        id_column=job.tables.id,
+        input_columns={renamed.get(name, name): name for name in job.tables.input_columns},
+        facts=report.facts(job.config, tracker.run_id),
+    )
+    plan = pipeline.build(job.config, job.tables, job.shares, writer)
+    next_metrics = time.monotonic()
+    with terminal.Progress(job.tables.rows, console) as progress:
+        for counts in plan.iter_batches(batch_size=None, batch_format="pyarrow"):
+            job.ledger.add(counts)
+            doing = {name: str(state.rows) for name, state in report.stages(job)}
+            progress.update(job.ledger.rows, job.ledger.steady(), doing)
+            if time.monotonic() >= next_metrics:
+                next_metrics = time.monotonic() + METRICS_EVERY_S
+                tracker.metrics(report.live(job.ledger), step=job.ledger.rows)
+
+
+def _leave(job: Job, tracker: tracking.Tracker, summary: dict[str, Any]) -> None:
+    """Write what there is to look at, and end the MLflow run."""
+    shown = results.pictures(job.folder, job.tables.id, job.config.sink.gallery_images)
+    report.write_files(job, summary, shown)
+    tracker.finish(
+        summary["status"],
+        summary=summary,
+        pictures=results.of_rows(job.folder, job.tables.id, job.tables.first_ids),
+        folder=job.folder,
+        note=report.note(job, summary),
+    )
+
+
+def _check_folder(folder: Path) -> None:
+    if (folder / "table").exists():
+        raise UserError(
+            field="hydra.run.dir",
+            value=folder,
+            problem="already holds a run",
+            remedy="Name another folder, or leave the key out.",
+        )
+    try:
+        write_whole(folder / ".writable", b"")
+    except OSError as error:
+        raise UserError(
+            field="hydra.run.dir",
+            value=folder,
+            problem=f"cannot be written to ({error.strerror})",
+            remedy="Name a folder that you may write to.",
+        ) from error
+    (folder / ".writable").unlink()
+
+
+def _check_models(config: Config) -> None:
+    if config.model.engine == "diffusers":
+        diffusers.check(config.model)
+    if config.llm.engine == "transformers":
+        weights.check("llm.path", config.llm.path, config.llm.revision, "config.json")
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """A spot machine's SIGTERM ends the run as Ctrl-C does, so that it leaves right states."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _plain(error: Exception) -> str:
+    """The last line of what Ray says: the error itself, without the stack around it."""
+    cause = getattr(error, "cause", None) or error.__cause__ or error
+    lines = [line for line in str(cause).strip().splitlines() if line.strip()]
+    return f"{type(cause).__name__}: {lines[-1].strip() if lines else ''}"

@@ -1,0 +1,138 @@
+"""What a person sees while a run goes on, before it and after it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from imagepipe import tracking
+from imagepipe.ledger import Ledger
+from imagepipe.report import Job
+
+LINE_EVERY_S = 10.0
+NEXT = "python -m imagepipe -m model.steps=2,4,8    or    llm=none    or    --help"
+
+
+class Progress:
+    """One live line, or where there is no terminal a line every ten seconds.
+
+    Rows done of `total`, pictures per second, time left and what each stage is doing.
+    """
+
+    def __init__(self, total: int, console: Console) -> None:
+        self.total, self.console = total, console
+        self.start = self.last_line = time.monotonic()
+        self.bar = Bar(
+            TextColumn("drawing"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[stages]}", style="dim"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.task = self.bar.add_task("", total=total, rate="", stages="starting")
+
+    def __enter__(self) -> Progress:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.bar.stop()
+
+    def update(self, rows: int, rate: float | None, stages: Mapping[str, str]) -> None:
+        """`rows` are done; `rate` is pictures per second; `stages` says what each is doing."""
+        said = " | ".join(f"{name} {doing}" for name, doing in stages.items())
+        speed = f"{rate:.1f} pictures/s" if rate else ""
+        self.bar.update(self.task, completed=rows, rate=speed, stages=said)
+        now = time.monotonic()
+        if not self.console.is_terminal and now - self.last_line >= LINE_EVERY_S:
+            self.last_line = now
+            left = f", {(self.total - rows) / rate:.0f} s left" if rate else ""
+            self.console.print(
+                f"{now - self.start:.0f} s: {rows} of {self.total} rows"
+                f"{', ' + speed if speed else ''}{left} ({said})",
+                soft_wrap=True,
+                highlight=False,
+            )
+
+
+def hello(console: Console, job: Job, why: str) -> None:
+    """What is about to happen, in four lines."""
+    config, tables = job.config, job.tables
+    joins = "".join(f"; {join.reason}" for join in tables.joins)
+    lines = {
+        "dataset": f"{config.dataset.name}: {tables.rows} rows{joins}",
+        "llm": f"{config.llm.name} ({config.llm.engine})",
+        "model": f"{config.model.name}, {config.model.steps} steps, "
+        f"{config.model.width}x{config.model.height}",
+        "resources": why,
+    }
+    for name, text in lines.items():
+        _line(console, name, text)
+
+
+def goodbye(console: Console, job: Job, tracker: tracking.Tracker, summary: dict[str, Any]) -> None:
+    """Counts, rate, where everything is, and what to try next."""
+    ledger, rates = job.ledger, summary["images_per_s"]
+    steady = f", {rates['steady']:.1f} in steady state" if rates["steady"] else ""
+    _line(console, "rows", _counts(ledger))
+    _line(
+        console,
+        "pictures",
+        f"{ledger.pictures} in {summary['seconds']:.1f} s "
+        f"({rates['end_to_end']:.1f} pictures/s{steady}; first after "
+        f"{summary['time_to_first_image_s'] or 0:.1f} s)",
+    )
+    for text in _warnings(job):
+        _line(console, "note", text)
+    _line(console, "folder", str(job.folder))
+    _line(console, "look at", str(job.folder / "gallery.html"))
+    if tracker.url:
+        _line(console, "mlflow", tracker.url)
+    _line(console, "try next", NEXT)
+
+
+def trouble(job: Job, what: str) -> str:
+    """Why the run ended early, and what there is of it."""
+    return f"{what}\n  rows: {_counts(job.ledger)}\n  folder: {job.folder}"
+
+
+def _counts(ledger: Ledger) -> str:
+    return (
+        f"{ledger.rows_read} read = {ledger.written} written + {ledger.failed} failed "
+        f"+ {ledger.unmatched} unmatched + {ledger.already_done} already done"
+    )
+
+
+def _warnings(job: Job) -> list[str]:
+    ledger, said = job.ledger, []
+    if ledger.unknown_words:
+        words = ", ".join(word for word, _ in ledger.unknown_words.most_common(8))
+        said.append(f"words that the model does not know: {words}")
+    if ledger.prompts_cut:
+        said.append(f"{ledger.prompts_cut} prompts were longer than the model's text limit")
+    for reason, number in ledger.reasons.most_common(3):
+        said.append(f"{number} failed: {reason}")
+    if ledger.failed:
+        said.append(f"failed rows: {job.folder / 'failed.parquet'}")
+    if ledger.unmatched:
+        said.append(f"rows without a match: {job.folder / 'unmatched.parquet'}")
+    return said
+
+
+def _line(console: Console, name: str, text: str) -> None:
+    console.print(f"{name:<10} {text}", soft_wrap=True, highlight=False, markup=False)

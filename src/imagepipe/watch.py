@@ -1,0 +1,89 @@
+"""What each stage is doing while Ray Data runs: rows out, busy time, waiting rows.
+
+Built on Ray Data's execution callback, which is not public: the lock pins Ray.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ray.data._internal.execution.execution_callback import ExecutionCallback
+
+INTERVAL_S = 0.25  # the callback runs at each step of the scheduler, hundreds of times a second
+
+
+@dataclass(frozen=True)
+class StageState:
+    """One stage. Times are seconds; `first_s` and `last_s` on `time.monotonic`'s clock."""
+
+    rows: int = 0
+    busy_s: float = 0.0  # in its processes, over all of them
+    running: int = 0  # blocks being worked on
+    first_s: float | None = None  # when its first rows came out
+    first_rows: int = 0
+    first_busy_s: float = 0.0
+    last_s: float | None = None
+
+    def after(self, rows: int, busy_s: float, running: int, now: float) -> StageState:
+        """The state once Ray has said how many rows are out."""
+        state = replace(self, busy_s=busy_s, running=running)
+        if rows == self.rows:
+            return state
+        if self.first_s is None:
+            state = replace(state, first_s=now, first_rows=rows, first_busy_s=busy_s)
+        return replace(state, rows=rows, last_s=now)
+
+    def rows_per_s(self) -> float | None:
+        """Between its first rows and its last; null where there was only one moment."""
+        seconds = self._seconds()
+        return (self.rows - self.first_rows) / seconds if seconds else None
+
+    def utilisation(self, processes: int) -> float | None:
+        """The share of its processes' time that went into rows, once the first were out."""
+        seconds = self._seconds()
+        return (self.busy_s - self.first_busy_s) / (processes * seconds) if seconds else None
+
+    def _seconds(self) -> float:
+        if self.first_s is None or self.last_s is None:
+            return 0.0
+        return self.last_s - self.first_s
+
+
+class Watch:
+    """The stages by name, kept up to date while a Dataset runs with `callback` in its context."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, StageState] = {}
+        self._next = 0.0
+
+    def callback(self) -> type[ExecutionCallback]:
+        """A class for Ray's `DataContext.custom_execution_callback_classes`."""
+        from ray.data._internal.execution.execution_callback import ExecutionCallback
+
+        watch = self
+
+        class Callback(ExecutionCallback):
+            def on_execution_step(self, executor: Any) -> None:
+                if time.monotonic() >= watch._next:
+                    watch._read(executor)
+
+            def after_execution_succeeds(self, executor: Any) -> None:
+                watch._read(executor)
+
+        return Callback
+
+    def _read(self, executor: Any) -> None:
+        now = time.monotonic()
+        self._next = now + INTERVAL_S
+        for operator in executor._topology or {}:
+            metrics = operator.metrics
+            state = self.stages.get(operator.name, StageState())
+            self.stages[operator.name] = state.after(
+                metrics.rows_task_outputs_generated,
+                metrics.block_generation_time,
+                operator.num_active_tasks(),
+                now,
+            )

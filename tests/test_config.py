@@ -1,0 +1,108 @@
+"""Wrong keys, types, values and choices end the command with one plain line."""
+
+from __future__ import annotations
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from imagepipe import config as configuration
+from imagepipe.__main__ import config_dir, explain
+from imagepipe.errors import UserError
+
+
+def composed(*overrides: str) -> configuration.Config:
+    configuration.register()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return configuration.load(compose("config", list(overrides)))
+
+
+def complaint(*overrides: str) -> str:
+    with pytest.raises(Exception) as caught:  # noqa: PT011  Hydra has many exception classes
+        composed(*overrides)
+    return explain(caught.value)
+
+
+def test_the_defaults_are_the_embedded_models():
+    config = composed()
+    assert (config.dataset.name, config.llm.name, config.model.name) == (
+        "animals_outfits",
+        "tiny",
+        "tiny",
+    )
+    assert (config.model.width, config.model.height) == (128, 128)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("model.stepz=3", 'model.stepz: there is no such key. Did you mean "model.steps"?'),
+        ("+model.stepz=3", 'model.stepz=3: there is no such key. Did you mean "model.steps"?'),
+        ("modle.steps=3", 'modle: there is no such key. Did you mean "model"?'),
+        ("+nonsense.deep=3", "nonsense={'deep': 3}: there is no such key."),
+        ("llm=tinny", 'llm=tinny: there is no such choice. Did you mean "tiny"?'),
+        ("sink=tar", "Choose one of: files, parquet, webdataset."),
+        ("model.steps=many", "model.steps: Value 'many'"),
+        ("seed=1.5", "seed: Value '1.5'"),
+        ("model.width=129", "model.width=129: cannot be divided by 8"),
+        ("model.steps=0", "model.steps=0: is too small. At least 1."),
+        ("limit=0", "limit=0: is too small. At least 1."),
+        ("resources.model.pool=0", "resources.model.pool=0: is too small. At least 1."),
+        ("dataset.join.how=outer", "Choose one of: inner, left, anti."),
+        ("model.engine=difusers", 'Did you mean "diffusers"?'),
+        ("dataset=csv", "dataset.path=???: is required and has no value"),
+        ("sink.png=false", "sink=files: keeps no picture"),
+        ("sink.parquet=false", "sink.parquet=False: the table is how a run knows"),
+        ("experiment=lab_2_jion", 'Did you mean "lab_2_join"?'),
+    ],
+)
+def test_what_is_wrong_is_said_with_field_value_and_remedy(override: str, said: str):
+    assert said in complaint(override)
+
+
+def test_a_bare_on_in_yaml_is_explained(tmp_path):
+    (tmp_path / "dataset").mkdir()
+    text = "name: mine\nformat: csv\npath: a.csv\nid: id\nprompt: '{a}'\njoin: {on: id}\n"
+    (tmp_path / "dataset" / "mine.yaml").write_text(text)
+    assert 'Write it in quotes: "on"' in complaint(
+        "dataset=mine", f"hydra.searchpath=[file://{tmp_path}]"
+    )
+
+
+def test_every_choice_of_every_group_composes():
+    for group in sorted(path for path in config_dir().iterdir() if path.is_dir()):
+        if group.name in ("hydra", "dataset"):
+            continue
+        for choice in group.glob("*.yaml"):
+            config = composed(f"{group.name}={choice.stem}")
+            if group.name != "experiment":
+                assert getattr(config, group.name).name == choice.stem
+
+
+@pytest.mark.parametrize("choice", ["csv", "parquet", "jsonl"])
+def test_a_dataset_of_ones_own_needs_only_path_and_prompt(choice: str):
+    config = composed(f"dataset={choice}", "dataset.path=a", "dataset.prompt='{what}'")
+    assert (config.dataset.format, config.dataset.id) == (choice, "id")
+
+
+def test_a_list_of_paths_and_of_further_joins_is_accepted():
+    config = composed(
+        "dataset.path=[a.csv,b.csv]", "dataset.more_joins=[{path: c.csv, on: id, how: left}]"
+    )
+    assert config.dataset.path == ["a.csv", "b.csv"]
+    assert config.dataset.more_joins[0].how == "left"
+
+
+def test_the_yaml_of_a_run_composes_to_the_same_run():
+    config = composed("model.steps=3")
+    again = OmegaConf.merge(
+        OmegaConf.structured(configuration.Config), OmegaConf.create(configuration.to_yaml(config))
+    )
+    assert OmegaConf.to_object(again) == config
+
+
+def test_errors_survive_the_way_between_processes():
+    import pickle
+
+    error = UserError(field="a", value=1, problem="p", remedy="r")
+    assert str(pickle.loads(pickle.dumps(error))) == "a=1: p. r"

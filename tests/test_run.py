@@ -1,0 +1,253 @@
+"""The whole pipeline as a person runs it: real Ray, the real engines, real files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+FAST = ["model=noop", "model.width=64", "model.height=64", "llm=template"]
+
+
+def imagepipe(folder: Path, *overrides: str, timeout: float = 300) -> subprocess.CompletedProcess:
+    """The command, as a person types it in `folder`."""
+    return subprocess.run(
+        [sys.executable, "-m", "imagepipe", *overrides],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+        check=False,
+    )
+
+
+def run(folder: Path, name: str, *overrides: str) -> Path:
+    """A run that must end well; returns its folder."""
+    out = folder / name
+    done = imagepipe(folder, f"hydra.run.dir={out}", *overrides)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    summary = json.loads((out / "summary.json").read_text())
+    ends = ("written", "failed", "unmatched", "already_done")
+    assert sum(summary[end] for end in ends) == summary["rows_read"]
+    assert summary["status"] == "FINISHED"
+    return out
+
+
+def table(out: Path) -> list[dict]:
+    return sorted(pq.read_table(out / "table").to_pylist(), key=lambda row: row["id"])
+
+
+def summary(out: Path) -> dict:
+    return json.loads((out / "summary.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def default_run(tmp_path_factory) -> Path:
+    """What `make run` does, with fewer rows."""
+    folder = tmp_path_factory.mktemp("default")
+    return run(folder, "out", "limit=12", "tracking.system_metrics=false")
+
+
+def test_the_default_run_leaves_pictures_table_gallery_and_summary(default_run):
+    rows = table(default_run)
+    assert [row["id"] for row in rows] == [str(number) for number in range(100, 112)]
+    for row in rows:
+        assert row["base_prompt"] == f"{row['animal']} wearing a {row['outfit']}"
+        assert row["prompt"].startswith(row["base_prompt"])
+        assert len(row["prompt"]) > len(row["base_prompt"])
+        with Image.open(default_run / row["image_path"]) as image:
+            assert image.size == (128, 128)
+            assert image.text["prompt"] == row["prompt"]
+            assert image.text["seed"] == str(row["seed"])
+            assert image.text["mlflow_run_id"] == summary(default_run)["mlflow"]["run_id"]
+    with Image.open(default_run / "contact_sheet.png") as sheet:
+        assert sheet.width >= 800
+    page = (default_run / "gallery.html").read_text()
+    assert all(row["prompt"] in page for row in rows)
+    assert (default_run / ".hydra" / "config.yaml").is_file()
+    assert not (default_run / "failed.parquet").exists()
+
+
+def test_the_summary_has_rates_times_stages_and_versions(default_run):
+    said = summary(default_run)
+    assert said["pictures"] == said["written"] == 12
+    assert 0 < said["images_per_s"]["end_to_end"] < said["pictures"]
+    assert 0 < said["time_to_first_image_s"] <= said["seconds"]
+    assert {"llm", "model", "write"} <= set(said["stages"])
+    assert said["stages"]["model"]["rows"] == 12
+    assert said["stages"]["model"]["busy_s"] > 0
+    assert said["versions"]["ray"]
+    assert said["resources"]["model"]["num_cpus"] > 0
+
+
+def test_the_run_is_in_mlflow(default_run):
+    from mlflow import MlflowClient
+
+    store = default_run.parent / "outputs" / "mlflow.db"
+    client = MlflowClient(f"sqlite:///{store}")
+    found = client.get_run(summary(default_run)["mlflow"]["run_id"])
+    assert found.info.status == "FINISHED"
+    assert found.data.params["model"] == "tiny"
+    assert found.data.metrics["written"] == 12
+    names = {file.path for file in client.list_artifacts(found.info.run_id)}
+    assert {"summary.json", "contact_sheet.png", "gallery.html"} <= names
+
+
+def test_twice_the_same_command_gives_the_same_bytes_and_another_seed_others(tmp_path):
+    same = ["limit=6", "llm=tiny", "model=tiny", "tracking=none"]
+    first, second = (run(tmp_path, name, *same) for name in ("a", "b"))
+    other = run(tmp_path, "c", *same, "seed=1")
+    pictures = sorted(path.name for path in (first / "images").iterdir())
+    assert len(pictures) == 6
+    for name in pictures:
+        bytes_ = [(out / "images" / name).read_bytes() for out in (first, second, other)]
+        assert bytes_[0] == bytes_[1]
+        assert bytes_[0] != bytes_[2]
+
+
+# Measured for the embedded model on CPU: sums in another order move a channel by one grey level.
+GREY_LEVELS = 2
+
+
+def test_a_batch_size_changes_no_picture_beyond_the_tolerance(tmp_path):
+    import numpy as np
+
+    same = ["limit=6", "llm=tiny", "model=tiny", "tracking=none", "resources=cpu"]
+    first = run(tmp_path, "a", *same)
+    second = run(tmp_path, "b", *same, "resources.model.batch_size=1", "resources.llm.batch_size=3")
+    for path in (first / "images").iterdir():
+        one, two = (
+            np.asarray(Image.open(out / "images" / path.name), np.int16) for out in (first, second)
+        )
+        assert np.abs(one - two).max() <= GREY_LEVELS
+    assert [row["prompt"] for row in table(first)] == [row["prompt"] for row in table(second)]
+
+
+def test_a_strangers_tables_with_every_kind_of_row(tmp_path):
+    """The command of the README: quotes, paths as ids, empty cells, a row without a match."""
+    (tmp_path / "subjects.csv").write_bytes(
+        b'key,what\na,"A cat, ""happy"""\n../../etc/passwd,a dog\nempty,\n'
+        b"bad,\xff\xfe\nlonely,a fox\n\xf0\x9f\x98\x80,a\ttab\n"
+    )
+    (tmp_path / "clothes.csv").write_text(
+        "key,wears\na,red scarf\n../../etc/passwd,crown\nempty,hat\nbad,hat\n😀,cape\n"
+    )
+    out = run(
+        tmp_path,
+        "out",
+        *FAST,
+        "dataset=csv",
+        "dataset.path=subjects.csv",
+        "dataset.id=key",
+        "dataset.join.path=clothes.csv",
+        "dataset.join.on=key",
+        'dataset.prompt="{what} wearing a {wears}"',
+        "tracking=none",
+    )
+    said = summary(out)
+    ends = {end: said[end] for end in ("rows_read", "written", "failed", "unmatched")}
+    assert ends == {"rows_read": 6, "written": 3, "failed": 2, "unmatched": 1}
+    rows = {row["key"]: row for row in pq.read_table(out / "table").to_pylist()}
+    assert rows["a"]["base_prompt"] == 'A cat, "happy" wearing a red scarf'
+    assert (
+        sorted(path.parent for path in out.rglob("*.png") if path.name != "contact_sheet.png")
+        == [out / "images"] * 3
+    )
+    failed = {row["key"]: row for row in pq.read_table(out / "failed.parquet").to_pylist()}
+    assert failed["empty"]["reason"] == "column 'what' is empty"
+    assert failed["bad"]["stage"] == "read"
+    (lonely,) = pq.read_table(out / "unmatched.parquet").to_pylist()
+    assert (lonely["key"], lonely["stage"]) == ("lonely", "join")
+    again = run(
+        tmp_path,
+        "again",
+        *FAST,
+        "dataset=parquet",
+        f"dataset.path={out / 'failed.parquet'}",
+        "dataset.id=key",
+        'dataset.prompt="{key}"',
+        "tracking=none",
+    )
+    assert summary(again)["written"] == 2
+
+
+def test_several_pictures_a_row_in_the_table_alone(tmp_path):
+    out = run(tmp_path, "out", *FAST, "sink=parquet", "model.images_per_prompt=3", "limit=5")
+    rows = pq.read_table(out / "table").to_pylist()
+    assert len(rows) == 15
+    assert all(row["image"]["bytes"].startswith(b"\x89PNG") for row in rows)
+    assert not (out / "images").exists()
+    assert summary(out)["pictures"] == 15
+
+
+def test_a_sweep_runs_every_job_in_a_folder_of_its_own(tmp_path):
+    """Also after a job that cannot work, which ends the command with an error."""
+    sweep = [f"hydra.sweep.dir={tmp_path / 'sweep'}", "tracking=none", "limit=3", *FAST]
+    done = imagepipe(tmp_path, "-m", *sweep, "dataset.id=nothing,id", "seed=1,2")
+    assert done.returncode == 2
+    assert "dataset.id=nothing: is no column" in done.stderr
+    assert "Traceback" not in done.stderr
+    found = {path.parent.name for path in (tmp_path / "sweep").glob("*/summary.json")}
+    assert found == {"2", "3"}
+    assert len({table(tmp_path / "sweep" / job)[0]["seed"] for job in found}) == 2
+
+
+def test_words_that_the_model_does_not_know_are_a_warning(tmp_path):
+    (tmp_path / "t.csv").write_text("id,what\n1,a photo of a lighthouse\n")
+    overrides = ["dataset=csv", "dataset.path=t.csv", 'dataset.prompt="{what}"', "llm=none"]
+    done = imagepipe(tmp_path, f"hydra.run.dir={tmp_path / 'out'}", "tracking=none", *overrides)
+    assert done.returncode == 0, done.stderr
+    assert "words that the model does not know: " in done.stderr
+    assert "lighthouse" in done.stderr
+    assert (tmp_path / "out" / "images" / "1.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["dataset=csv", "dataset.path=no.csv", "dataset.prompt='{a}'"], "dataset.path=no.csv"),
+        (["model.path=no/where"], "model.path=no/where: is no folder here"),
+        (["model.path=./nowhere"], "model.path=./nowhere: no model is there"),
+        (["llm.path=./nowhere"], "llm.path=./nowhere: no model is there"),
+        (["model.scheduler=EulerDiscreteSchedule"], 'Did you mean "EulerDiscreteScheduler"?'),
+        (["resources=gpu_shared", "ray.num_gpus=0"], "resources.llm.num_gpus=0.6"),
+        (["tracking.uri=ftp://x"], "tracking.uri=ftp://x"),
+        (["dataset.prompt='{animl}'"], 'Did you mean "animal"?'),
+        (["dataset.id=ids"], "dataset.id=ids"),
+    ],
+)
+def test_bad_input_ends_before_anything_starts(tmp_path, overrides: list[str], said: str):
+    done = imagepipe(tmp_path, f"hydra.run.dir={tmp_path / 'out'}", *overrides)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out" / "table").exists()
+
+
+def test_a_password_in_the_address_of_the_server_reaches_no_file(tmp_path):
+    done = imagepipe(tmp_path, "tracking.uri=http://me:hunter2@host:5000")
+    assert done.returncode == 2
+    assert "MLFLOW_TRACKING_PASSWORD" in done.stderr
+    assert "hunter2" not in done.stderr + done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = imagepipe(tmp_path, f"hydra.run.dir={tmp_path / 'file' / 'out'}")
+    assert done.returncode == 2
+    assert done.stderr.startswith("imagepipe: hydra.run.dir: no folder for the run can be made")
+
+
+def test_a_folder_that_holds_a_run_is_refused(default_run):
+    done = imagepipe(default_run.parent, f"hydra.run.dir={default_run}")
+    assert done.returncode == 2
+    assert "already holds a run" in done.stderr

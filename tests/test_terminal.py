@@ -1,0 +1,37 @@
+"""What a person sees: a live line in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from imagepipe.terminal import Progress
+
+
+def console(terminal: bool) -> Console:
+    return Console(file=io.StringIO(), force_terminal=terminal, width=160)
+
+
+def test_a_terminal_gets_one_live_line_with_counts_rate_and_stages():
+    out = console(terminal=True)
+    with Progress(100, out) as progress:
+        progress.update(40, 12.34, {"llm": "64", "model": "48"})
+        progress.bar.refresh()
+    said = out.file.getvalue()
+    assert "40/100" in said
+    assert "12.3 pictures/s" in said
+    assert "llm 64 | model 48" in said
+
+
+def test_elsewhere_a_line_every_ten_seconds_and_no_control_codes():
+    out = console(terminal=False)
+    with Progress(100, out) as progress:
+        progress.update(10, 5.0, {"model": "12"})
+        assert out.file.getvalue() == ""
+        progress.last_line -= 11
+        progress.update(20, 5.0, {"model": "24"})
+        progress.update(30, 5.0, {"model": "36"})
+    (line,) = out.file.getvalue().splitlines()
+    assert line.endswith("s: 20 of 100 rows, 5.0 pictures/s, 16 s left (model 24)")
+    assert "\x1b" not in line
