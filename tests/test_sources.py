@@ -268,7 +268,7 @@ def test_the_default_dataset() -> None:
     assert tables.first_ids == tuple(map(str, range(100, 108)))
     assert tables.looked_through
     assert tables.joins[0].method == "broadcast"
-    assert "outfits.csv is small (100 rows" in tables.joins[0].reason
+    assert tables.joins[0].reason == "outfits.csv joined by broadcast, small (100 rows, 0.0 MB)"
     assert look(asked, 7).rows == 7
     assert look(asked, 700).rows == 100
     assert pickle.loads(pickle.dumps(tables)) == tables

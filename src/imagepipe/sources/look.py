@@ -113,12 +113,15 @@ def _join(prefix: str, join: config.Join, dataset: config.Dataset, left: pa.Sche
 
 
 def _method(asked: str, table: Table) -> tuple[str, str]:
-    size = f"{table.rows:,} rows, {table.size / 1e6:,.1f} MB"
+    """How to join, and a text that says so and why."""
     if asked != "auto":
-        return asked, f"as configured ({size})"
-    if table.rows <= BROADCAST_ROWS and table.size <= BROADCAST_BYTES:
-        return "broadcast", f"{table.name} is small ({size})"
-    return "shuffle", f"{table.name} is too large to broadcast ({size})"
+        method, why = asked, "as configured"
+    elif table.rows <= BROADCAST_ROWS and table.size <= BROADCAST_BYTES:
+        method, why = "broadcast", "small"
+    else:
+        method, why = "shuffle", "too large to broadcast"
+    size = f"{table.rows:,} rows, {table.size / 1e6:,.1f} MB"
+    return method, f"{table.name} joined by {method}, {why} ({size})"
 
 
 def _table(asked: _Asked, limit: int | None, most: int) -> tuple[Table, tuple[str, ...]]:
