@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -198,6 +199,25 @@ def test_a_sweep_runs_every_job_in_a_folder_of_its_own(tmp_path):
     found = {path.parent.name for path in (tmp_path / "sweep").glob("*/summary.json")}
     assert found == {"2", "3"}
     assert len({table(tmp_path / "sweep" / job)[0]["seed"] for job in found}) == 2
+
+
+def test_sigterm_ends_the_run_and_its_mlflow_run(tmp_path):
+    from mlflow import MlflowClient
+
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "imagepipe", f"hydra.run.dir={out}", *FAST]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as running:
+        while not (out / "tracking.jsonl").exists():
+            assert running.poll() is None
+            time.sleep(0.1)
+        running.terminate()
+        _, said = running.communicate(timeout=120)
+    assert running.returncode == 1
+    assert "imagepipe: interrupted" in said
+    assert "Traceback" not in said
+    assert summary(out)["status"] == "KILLED"
+    client = MlflowClient(f"sqlite:///{tmp_path / 'outputs' / 'mlflow.db'}")
+    assert client.get_run(summary(out)["mlflow"]["run_id"]).info.status == "KILLED"
 
 
 def test_words_that_the_model_does_not_know_are_a_warning(tmp_path):

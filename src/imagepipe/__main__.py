@@ -86,6 +86,10 @@ def _plain_errors(stop: bool = True) -> Iterator[None]:
         if not stop:
             raise
         _fail(str(error), 1)
+    except KeyboardInterrupt:
+        if not stop:
+            raise
+        _fail("interrupted", 130)
 
 
 def explain(error: Exception) -> str:

@@ -65,7 +65,7 @@ def run(config: Config, folder: Path, overrides: Sequence[str] = ()) -> Outcome:
     local = None if config.ray.address else resources.this_machine(config.ray)
     if local is not None:
         resources.settle(config, local, tables.rows)  # refuse before Ray starts
-    with _sigterm_as_interrupt(), session(config.ray, local, verbose=config.verbose):
+    with session(config.ray, local, verbose=config.verbose), _sigterm_as_interrupt():
         shares, why = resources.settle(config, local or cluster(), tables.rows)
         job = Job(config, folder, tables, shares, Ledger(tables.rows), Watch(), began)
         terminal.hello(console, job, why)
@@ -177,7 +177,10 @@ def _check_models(config: Config) -> None:
 
 @contextmanager
 def _sigterm_as_interrupt() -> Iterator[None]:
-    """A spot machine's SIGTERM ends the run as Ctrl-C does, so that it leaves right states."""
+    """A spot machine's SIGTERM ends the run as Ctrl-C does, so that it leaves right states.
+
+    To be entered once Ray runs, which takes the signal for itself when it starts.
+    """
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
