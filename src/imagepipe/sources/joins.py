@@ -113,10 +113,8 @@ def one_row_a_key(rows: pa.Table, join: Join) -> pa.Table:
 
 
 def keyed(rows: pa.Table, join: Join, renamed: Mapping[str, str]) -> pa.Table:
-    """`rows` with the key that they are looked up by, null for failed rows."""
-    good = pc.is_null(rows[FAILED_STAGE]).combine_chunks()
-    keys = keys_of(rows, [renamed.get(name, name) for name in join.on])
-    return rows.append_column(KEY, pc.if_else(good, keys, pa.scalar(None, pa.string())))
+    """`rows` with the key that they are looked up by."""
+    return rows.append_column(KEY, keys_of(rows, [renamed.get(name, name) for name in join.on]))
 
 
 def looked_up(
