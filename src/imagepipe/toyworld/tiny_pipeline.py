@@ -122,6 +122,7 @@ def assemble(
 def export(model: TextToImage, vae: AutoencoderKL, tokenizer: CLIPTokenizer, out: Path) -> None:
     """Writes the pipeline to `out` in float16 safetensors; every file is replaced atomically."""
     halves = copy.deepcopy(model).cpu().half(), copy.deepcopy(vae).cpu().half()
+    halves[1].register_to_config(_name_or_path="")  # else the folder of the training is told
     temporary = out.with_name(out.name + ".new")
     shutil.rmtree(temporary, ignore_errors=True)
     assemble(*halves, tokenizer).save_pretrained(temporary)
