@@ -234,6 +234,8 @@ def test_words_that_the_model_does_not_know_are_a_warning(tmp_path):
     ("overrides", "said"),
     [
         (["dataset=csv", "dataset.path=no.csv", "dataset.prompt='{a}'"], "dataset.path=no.csv"),
+        (["llm=tinny"], 'llm=tinny: there is no such choice. Did you mean "tiny"?'),
+        (["+model.stepz=3"], 'model.stepz=3: there is no such key. Did you mean "model.steps"?'),
         (["model.path=no/where"], "model.path=no/where: is no folder here"),
         (["model.path=./nowhere"], "model.path=./nowhere: no model is there"),
         (["llm.path=./nowhere"], "llm.path=./nowhere: no model is there"),

@@ -48,7 +48,7 @@ def main() -> None:
         try:
             job()
         except OSError as error:
-            if started:
+            if started or isinstance(error, HydraException):  # a missing choice is both
                 raise
             _fail(f"hydra.run.dir: no folder for the run can be made there: {error}", 2)
 

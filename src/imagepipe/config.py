@@ -281,7 +281,8 @@ def _refuse_unknown(cfg: DictConfig) -> None:
             field=key,
             value=OmegaConf.select(cfg, key),
             problem="there is no such key",
-            remedy=did_you_mean(key, known) or f"Keys here: {', '.join(_siblings(key, known))}.",
+            remedy=did_you_mean(key, known).strip()
+            or f"Keys here: {', '.join(_siblings(key, known))}.",
         )
 
 
