@@ -13,10 +13,9 @@ import numpy as np
 
 from imagepipe import weights
 from imagepipe.config import Model, did_you_mean
+from imagepipe.diffusion.limits import PromptLimit
 from imagepipe.errors import UserError
 
-# A tokenizer without a limit says so with a huge number (transformers' VERY_LARGE_INTEGER).
-NO_LIMIT = 1_000_000
 WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -31,11 +30,11 @@ class DiffusersPainter:
         import torch
 
         self.pipe = _load(self.model, "cuda" if torch.cuda.is_available() else "cpu")
-        self.tokenizers = [
+        self.limit = PromptLimit(
             tokenizer
             for name, tokenizer in sorted(self.pipe.components.items())
             if name.startswith("tokenizer") and tokenizer is not None
-        ]
+        )
         self.vocabulary = _vocabulary(self.model)
 
     def paint(self, prompts: list[str], seeds: list[int]) -> np.ndarray:
@@ -69,12 +68,8 @@ class DiffusersPainter:
         return arguments
 
     def is_cut(self, prompt: str) -> bool:
-        """Whether any of the model's tokenizers has fewer places than `prompt` has tokens."""
-        return any(
-            tokenizer.model_max_length < NO_LIMIT
-            and len(tokenizer(prompt, verbose=False).input_ids) > tokenizer.model_max_length
-            for tokenizer in self.tokenizers
-        )
+        """Whether a text encoder loses the end of `prompt`."""
+        return self.limit.cuts(prompt)
 
     def unknown_words(self, prompt: str) -> list[str]:
         """Words of `prompt` that are not in the model's `words.txt`, where it has one."""
