@@ -16,6 +16,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from imagepipe.errors import UserError
 
+EMBEDDED = "asset:"  # how the path of a model that ships with imagepipe begins
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 
 
@@ -80,6 +81,18 @@ class Model:
 
 
 @dataclass
+class Scorer:
+    """Who judges the finished pictures. `engine=auto`: the embedded scorer for embedded models."""
+
+    name: str = MISSING
+    engine: str = MISSING
+    path: str | None = None  # "asset:NAME", a local folder, or a hub id
+    revision: str | None = None
+    processor: str | None = None  # where the processor is, for a model that comes without
+    dtype: str = "auto"  # auto: float32 on CPU, float16 on a GPU
+
+
+@dataclass
 class Share:
     """What one stage may use: each of its `pool` processes gets this share of CPUs and GPUs."""
 
@@ -87,6 +100,8 @@ class Share:
     num_gpus: float = 0.0
     pool: int = 1
     batch_size: int = 8
+    memory_gb: float = 0.0  # GiB of main memory that Ray sets aside for each; 0: not counted
+    custom: dict[str, float] = field(default_factory=dict)  # what a cluster's nodes are marked with
 
 
 @dataclass
@@ -97,6 +112,7 @@ class Resources:
     auto: bool = False
     llm: Share = field(default_factory=Share)
     model: Share = field(default_factory=Share)
+    scorer: Share = field(default_factory=Share)
     sink: Share = field(default_factory=Share)
     rows_per_block: int | None = None  # rows that travel together; null: worked out
 
@@ -146,6 +162,7 @@ class Config:
     dataset: Dataset = field(default_factory=Dataset)
     llm: LLM = field(default_factory=LLM)
     model: Model = field(default_factory=Model)
+    scorer: Scorer = field(default_factory=Scorer)
     resources: Resources = field(default_factory=Resources)
     sink: Sink = field(default_factory=Sink)
     tracking: Tracking = field(default_factory=Tracking)
@@ -177,6 +194,9 @@ def load(cfg: DictConfig) -> Config:
         )
     config = OmegaConf.to_object(cfg)
     assert isinstance(config, Config)
+    if config.scorer.engine == "auto":
+        embedded = (config.model.path or "").startswith(EMBEDDED)
+        config.scorer.engine = "clip" if embedded else "none"
     check(config)
     return config
 
@@ -240,7 +260,9 @@ def _choices(config: Config) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
     joins = (config.dataset.join, *config.dataset.more_joins)
     yield "llm.engine", config.llm.engine, ("none", "template", "transformers")
     yield "model.engine", config.model.engine, ("diffusers", "noop")
+    yield "scorer.engine", config.scorer.engine, ("none", "clip", "aesthetic")
     yield "llm.dtype", config.llm.dtype, DTYPES
+    yield "scorer.dtype", config.scorer.dtype, DTYPES
     yield "model.dtype", config.model.dtype, DTYPES
     yield "dataset.format", config.dataset.format, ("csv", "parquet", "jsonl")
     yield "tracking.backend", config.tracking.backend, ("mlflow", "none")
@@ -262,12 +284,13 @@ def _minimums(config: Config) -> Iterator[tuple[str, float | None, float]]:
     yield "ray.num_cpus", config.ray.num_cpus, 1
     yield "ray.num_gpus", config.ray.num_gpus, 0
     yield "tracking.samples", config.tracking.samples, 0
-    for stage in ("llm", "model", "sink"):
+    for stage in STAGES:
         share: Share = getattr(config.resources, stage)
         yield f"resources.{stage}.pool", share.pool, 1
         yield f"resources.{stage}.batch_size", share.batch_size, 1
         yield f"resources.{stage}.num_cpus", share.num_cpus, 0
         yield f"resources.{stage}.num_gpus", share.num_gpus, 0
+        yield f"resources.{stage}.memory_gb", share.memory_gb, 0
 
 
 def _refuse_unknown(cfg: DictConfig) -> None:
@@ -286,7 +309,12 @@ def _refuse_unknown(cfg: DictConfig) -> None:
         )
 
 
-_OPEN = ("dataset.path", "dataset.join.path", "dataset.join.on")  # hold a text or a list
+STAGES = ("llm", "model", "scorer", "sink")  # those with resources of their own
+# What holds a text or a list, or names of somebody's own.
+_OPEN = (
+    *("dataset.path", "dataset.join.path", "dataset.join.on"),
+    *(f"resources.{stage}.custom" for stage in STAGES),
+)
 
 
 def _siblings(key: str, known: Iterable[str]) -> list[str]:

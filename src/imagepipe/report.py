@@ -20,7 +20,7 @@ from imagepipe.sink import write_whole
 from imagepipe.watch import StageState, Watch
 
 ON_THE_SHEET = 48
-STAGES = ("prompt", "llm", "model", "write")
+STAGES = ("prompt", "llm", "model", "scorer", "write")
 VERSIONS = ("imagepipe", "ray", "torch", "diffusers", "transformers", "vllm", "mlflow", "pyarrow")
 
 
@@ -49,6 +49,7 @@ def params(config: Config, overrides: Sequence[str]) -> dict[str, str]:
         "dataset": config.dataset.name,
         "llm": config.llm.name,
         "model": config.model.name,
+        "scorer": config.scorer.name if config.scorer.engine != "none" else "none",
         "resources": config.resources.name,
         "steps": str(config.model.steps),
         "guidance": f"{config.model.guidance:g}",
@@ -118,6 +119,7 @@ def summary(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         "images_per_s": {"end_to_end": ledger.pictures / seconds, "steady": ledger.steady()},
         "time_to_first_image_s": ledger.first - job.began if ledger.first else None,
         "seconds": seconds,
+        "scores": ledger.scores.figures(job.config.scorer.name),
         "prompts_cut": ledger.prompts_cut,
         "unknown_words": dict(ledger.unknown_words.most_common(20)),
         "reasons": dict(ledger.reasons.most_common(20)),

@@ -27,6 +27,7 @@ from imagepipe.config import Config, to_yaml
 from imagepipe.diffusion import diffusers
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.ledger import Ledger
+from imagepipe.machine import this_machine
 from imagepipe.report import Job
 from imagepipe.session import cluster, session
 from imagepipe.sink import Writer, collect_rejected, write_whole
@@ -62,7 +63,7 @@ def run(config: Config, folder: Path, overrides: Sequence[str] = ()) -> Outcome:
     tables = sources.look(config.dataset, config.limit)
     _check_models(config)
     tracking.check(config.tracking)
-    local = None if config.ray.address else resources.this_machine(config.ray)
+    local = None if config.ray.address else this_machine(config.ray)
     if local is not None:
         resources.settle(config, local, tables.rows)  # refuse before Ray starts
     with session(config.ray, local, verbose=config.verbose), _sigterm_as_interrupt():
@@ -137,7 +138,7 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
 
 def _leave(job: Job, tracker: tracking.Tracker, summary: dict[str, Any]) -> None:
     """Write what there is to look at, and end the MLflow run."""
-    shown = results.pictures(job.folder, job.tables.id, job.config.sink.gallery_images)
+    shown = results.to_show(job.folder, job.tables.id, job.config.sink.gallery_images)
     report.write_files(job, summary, shown)
     tracker.finish(
         summary["status"],
@@ -171,6 +172,11 @@ def _check_folder(folder: Path) -> None:
 def _check_models(config: Config) -> None:
     if config.model.engine == "diffusers":
         diffusers.check(config.model)
+    scorer = config.scorer
+    if scorer.engine != "none":
+        weights.check("scorer.path", scorer.path, scorer.revision, "config.json")
+        if scorer.processor is not None:
+            weights.check("scorer.processor", scorer.processor, None, "config.json")
     if config.llm.engine == "transformers":
         weights.check("llm.path", config.llm.path, config.llm.revision, "config.json")
 

@@ -71,7 +71,7 @@ class Progress:
 
 
 def hello(console: Console, job: Job, why: str) -> None:
-    """What is about to happen, in four lines."""
+    """What is about to happen, in five lines."""
     config, tables = job.config, job.tables
     joins = "".join(f"; {join.reason}" for join in tables.joins)
     lines = {
@@ -79,6 +79,7 @@ def hello(console: Console, job: Job, why: str) -> None:
         "llm": f"{config.llm.name} ({config.llm.engine})",
         "model": f"{config.model.name}, {config.model.steps} steps, "
         f"{config.model.width}x{config.model.height}",
+        "scorer": job.config.scorer.name if job.config.scorer.engine != "none" else "none",
         "resources": why,
     }
     for name, text in lines.items():
@@ -97,6 +98,8 @@ def goodbye(console: Console, job: Job, tracker: tracking.Tracker, summary: dict
         f"({rates['end_to_end']:.1f} pictures/s{steady}; first after "
         f"{summary['time_to_first_image_s'] or 0:.1f} s)",
     )
+    for name, score in summary["scores"].items():
+        _line(console, "score", f"{score['mean']:.2f} ± {score['std']:.2f} by {name}")
     for text in _warnings(job):
         _line(console, "note", text)
     _line(console, "folder", str(job.folder))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from imagepipe.assets import folder
 from imagepipe.errors import UserError
@@ -18,6 +19,16 @@ def locate(path: str) -> Path | str:
     if isinstance(where, Path) or local.exists() or not HUB_ID.fullmatch(where):
         return local
     return where
+
+
+def dtype(name: str, device: str) -> Any:
+    """The torch dtype that `name` says; "auto" is float16 on a GPU and float32 on a CPU, where
+    half precision is slow.
+    """
+    import torch
+
+    automatic = "float16" if device == "cuda" else "float32"
+    return getattr(torch, automatic if name == "auto" else name)
 
 
 def check(field: str, path: str | None, revision: str | None, index: str) -> Path | str:
