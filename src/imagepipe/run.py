@@ -24,7 +24,7 @@ from imagepipe import (
     weights,
 )
 from imagepipe.config import Config, to_yaml
-from imagepipe.diffusion import diffusers
+from imagepipe.diffusion import checks
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.ledger import Ledger
 from imagepipe.report import Job
@@ -170,7 +170,7 @@ def _check_folder(folder: Path) -> None:
 
 def _check_models(config: Config) -> None:
     if config.model.engine == "diffusers":
-        diffusers.check(config.model)
+        checks.check(config.model)
     if config.llm.engine == "transformers":
         weights.check("llm.path", config.llm.path, config.llm.revision, "config.json")
 
