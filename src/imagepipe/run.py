@@ -60,6 +60,7 @@ def run(config: Config, folder: Path, overrides: Sequence[str] = ()) -> Outcome:
     folder = folder.absolute()
     _check_folder(folder)
     tables = sources.look(config.dataset, config.limit)
+    terminal.licence(console, config.model)
     _check_models(config)
     tracking.check(config.tracking)
     local = None if config.ray.address else resources.this_machine(config.ray)

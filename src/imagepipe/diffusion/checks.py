@@ -37,8 +37,8 @@ def size_factor(configs: dict[str, Any]) -> int:
     A transformer either takes patches of latents itself or is given them packed, which shows in
     its channels: those of 2 x 2 latents are 4 times as many.
     """
-    vae, denoiser = configs["vae"], configs.get("transformer") or configs["unet"]
-    widths = vae.get("encoder_block_out_channels") or vae.get("block_out_channels") or ()
+    vae, denoiser = configs.get("vae", {}), configs.get("transformer") or configs.get("unet", {})
+    widths = vae.get("encoder_block_out_channels") or vae.get("block_out_channels") or [0] * 4
     halvings = len(vae["temperal_downsample"]) if "temperal_downsample" in vae else len(widths) - 1
     channels = vae.get("latent_channels") or vae.get("z_dim") or 4
     packed = math.isqrt(denoiser.get("in_channels", channels) // channels)

@@ -16,8 +16,8 @@ CHATS: dict[str, dict[str, Any]] = {
     "Flux2KleinPipeline": {"enable_thinking": False},
     "ZImagePipeline": {"enable_thinking": True},
 }
-# Pipelines that count the start token twice when they cut.
-ONE_LESS = ("SanaPipeline", "SanaSprintPipeline")
+# Pipelines that put an instruction before it, and leave the prompt two tokens less than they say.
+TWO_LESS = ("SanaPipeline", "SanaSprintPipeline")
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,15 @@ def of(model: Model, pipeline: Any, components: Mapping[str, Any]) -> PromptLimi
     places = NO_LIMIT
     if "max_sequence_length" in takes:
         places = model.max_sequence_length or takes["max_sequence_length"].default
-        places -= pipeline.__name__ in ONE_LESS
     chat = CHATS.get(pipeline.__name__)
-    return PromptLimit(
-        Encoder(tokenizer, min(places, tokenizer.model_max_length), chat)
-        for name, tokenizer in sorted(components.items())
-        if name.startswith("tokenizer") and tokenizer is not None
-    )
+    encoders = []
+    for name, tokenizer in sorted(components.items()):
+        if name.startswith("tokenizer") and tokenizer is not None:
+            own = min(places, tokenizer.model_max_length)
+            if pipeline.__name__ in TWO_LESS:
+                own += tokenizer.num_special_tokens_to_add() - 2
+            encoders.append(Encoder(tokenizer, own, chat))
+    return PromptLimit(encoders)
 
 
 def load(model: Model) -> PromptLimit:

@@ -30,15 +30,14 @@ def pipeline(model: Model, device: str, dtype: torch.dtype, **given: Any) -> Any
     described = repository.describe(model)
     kind = pipeline_class(described.index, model)
     known = inspect.signature(kind.__init__).parameters
-    parts = {name: None for name, default in known.items() if name in kind._optional_components}
+    parts = dict.fromkeys(kind._optional_components) | given
     for name, (library, class_name) in described.parts.items():
         if name in known and name not in given:
             folder = described.folder / name if described.folder else None
             config = described.configs.get(name)
             parts[name] = _part(name, library, class_name, config, folder, device, dtype)
-    flags = {name: value for name, value in described.index.items() if name in known}
-    flags = {name: value for name, value in flags.items() if name not in parts}
-    return kind(**parts | given, **flags)
+    arguments = described.index | parts  # an index also holds flags that pipelines take
+    return kind(**{name: value for name, value in arguments.items() if name in known})
 
 
 def pipeline_class(index: dict[str, Any], model: Model) -> Any:
