@@ -1,32 +1,24 @@
-"""Every preset's pipeline at a tiny size, the options, the hub, and what is refused."""
+"""Every preset's pipeline at a tiny size, and where its prompts are cut."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from bisect import bisect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_pipelines
 import torch
 from hydra import compose, initialize_config_dir
+from tiny_pipelines import FLUX, PIXART, PROMPTS, QWEN, SD, SIZE, drawn, painter, small
 
 from imagepipe import config as configuration
 from imagepipe.__main__ import config_dir
-from imagepipe.config import Lora, Model, Quantization
-from imagepipe.diffusion import checks, limits, make, random_weights, repository
+from imagepipe.config import Model
+from imagepipe.diffusion import checks, limits, random_weights, repository
 from imagepipe.diffusion.diffusers import DiffusersPainter
-from imagepipe.diffusion.repository import ARCHITECTURES
-from imagepipe.errors import UserError
 
-SIZE = tiny_pipelines.SIZE
-PROMPTS = ["a red cat in the snow", "a dog"]
-SDXL, SD = "stabilityai/sdxl-turbo", "stabilityai/sd-turbo"
-FLUX, QWEN = "black-forest-labs/FLUX.1-schnell", "Qwen/Qwen-Image"
 PRESETS = sorted(
     file.stem
     for file in (config_dir() / "model").glob("*.yaml")
@@ -43,62 +35,10 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(scope="module")
-def untrained(tmp_path_factory) -> Callable[[str], Path]:
-    """The folder of a hub id's tiny architecture, without weights."""
-    root = tmp_path_factory.mktemp("architectures")
-
-    def folder(hub_id: str) -> Path:
-        where = root / hub_id.replace("/", "--")
-        return where if where.exists() else tiny_pipelines.write(hub_id, where)
-
-    return folder
-
-
-@pytest.fixture(scope="module")
-def trained(untrained, tmp_path_factory) -> Callable[[str], Path]:
-    """The same with weights, as diffusers saves them."""
-    root = tmp_path_factory.mktemp("weights")
-
-    def folder(hub_id: str) -> Path:
-        where = root / hub_id.replace("/", "--")
-        if not where.exists():
-            model = small(untrained(hub_id), weights="random")
-            random_weights.pipeline(model, "cpu", torch.float32).save_pretrained(where)
-        return where
-
-    return folder
-
-
 def preset(name: str) -> Model:
     configuration.register()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         return configuration.load(compose("config", [f"model={name}"])).model
-
-
-def small(folder: Path, **changes) -> Model:
-    """A model of the tiny size in `folder`."""
-    model = Model("tiny", "diffusers", str(folder), steps=1, width=SIZE, height=SIZE)
-    return replace(model, **{"dtype": "float32", **changes})
-
-
-def painter(model: Model) -> DiffusersPainter:
-    """Checked as a run checks it, and loaded."""
-    checks.check(model)
-    made = make(model)
-    assert isinstance(made, DiffusersPainter)
-    made.load()
-    return made
-
-
-def drawn(model: Model, seeds: tuple[int, ...] = (1, 2)) -> np.ndarray:
-    return painter(model).paint(PROMPTS[: len(seeds)], list(seeds))
-
-
-def complaint(model: Model) -> str:
-    with pytest.raises(UserError) as caught:
-        checks.check(model)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -166,7 +106,7 @@ def test_random_weights_of_a_preset_need_no_download(monkeypatch, tmp_path):
         (SD, None),  # CLIP alone
         (FLUX, None),  # T5 reads on after CLIP
         ("stabilityai/stable-diffusion-3.5-large-turbo", None),
-        ("PixArt-alpha/PixArt-Sigma-XL-2-1024-MS", 40),
+        (PIXART, 40),
         ("Efficient-Large-Model/Sana_Sprint_1.6B_1024px_diffusers", 40),  # after an instruction
         ("black-forest-labs/FLUX.2-klein-4B", 40),  # in a chat
         ("Tongyi-MAI/Z-Image-Turbo", 40),
@@ -174,7 +114,7 @@ def test_random_weights_of_a_preset_need_no_download(monkeypatch, tmp_path):
     ],
 )
 def test_a_prompt_is_cut_exactly_where_the_pipeline_no_longer_reads_it(hub_id, reads, untrained):
-    model = small(untrained(hub_id), weights="random", max_sequence_length=reads)
+    model = small(untrained(hub_id), weights="random", steps=2, max_sequence_length=reads)
     one, before = painter(model), limits.load(model)
     if hub_id == QWEN:  # its own tokenizer makes 34 tokens of the template, the tiny one more
         template = one.pipe.prompt_template_encode.split("{}")[0]
@@ -198,27 +138,3 @@ def _latents(one: DiffusersPainter, prompt: str) -> np.ndarray:
     rng = torch.Generator().manual_seed(0)
     arguments = {"output_type": "latent", **one._arguments(1)}
     return np.asarray(one.pipe(prompt=[prompt], generator=rng, **arguments).images)
-
-
-def test_a_tiny_decoder_takes_the_place_of_the_own_one(trained, tmp_path):
-    from diffusers import AutoencoderTiny
-
-    widths = {"encoder_block_out_channels": (8, 8), "decoder_block_out_channels": (8, 8)}
-    blocks = {"num_encoder_blocks": (1, 1), "num_decoder_blocks": (1, 1)}
-    AutoencoderTiny(**widths, **blocks, upsampling_scaling_factor=2).save_pretrained(tmp_path)
-    model = small(trained(SD), vae=str(tmp_path))
-    one = painter(model)
-    assert isinstance(one.pipe.vae, AutoencoderTiny)
-    assert one.paint(PROMPTS, [1, 2]).std() > 0
-    refused = small(trained(SD), vae=str(ARCHITECTURES.parent / "tiny" / "vae"))
-    assert "decodes 8 channels, and this model draws 4" in complaint(refused)
-
-
-def test_slices_and_tiles_and_memory_formats_leave_the_picture(trained):
-    plain = small(trained(SD))
-    one = painter(replace(plain, vae_slicing=True, vae_tiling=True, channels_last=True))
-    assert one.pipe.vae.use_slicing and one.pipe.vae.use_tiling
-    weight = one.pipe.unet.conv_in.weight
-    assert weight.is_contiguous(memory_format=torch.channels_last)
-    difference = one.paint(PROMPTS, [1, 2]).astype(int) - drawn(plain)
-    assert np.abs(difference).max() <= 2

@@ -7,10 +7,18 @@ made here from a few words.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
+from imagepipe.config import Model
+from imagepipe.diffusion import checks, make
+from imagepipe.diffusion.diffusers import DiffusersPainter
 from imagepipe.diffusion.repository import ARCHITECTURES
+from imagepipe.errors import UserError
 from imagepipe.toyworld.tokenizer import build
 
 WORDS = "a photo of red cat dog wearing hat in the snow".split()
@@ -19,6 +27,11 @@ CHAT = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+
+PROMPTS = ["a red cat in the snow", "a dog"]
+SDXL, SD = "stabilityai/sdxl-turbo", "stabilityai/sd-turbo"
+FLUX, QWEN = "black-forest-labs/FLUX.1-schnell", "Qwen/Qwen-Image"
+PIXART = "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS"
 
 CLIP = {
     "hidden_size": 16,
@@ -59,12 +72,12 @@ UNET_XL = {
     "addition_time_embed_dim": 8,
     "projection_class_embeddings_input_dim": 64,  # six numbers and the second encoder's summary
 }
-SDXL = {"text_encoder": CLIP, "text_encoder_2": CLIP, "unet": UNET_XL, "vae": KL}
+XL_PARTS = {"text_encoder": CLIP, "text_encoder_2": CLIP, "unet": UNET_XL, "vae": KL}
 
 SMALLER: dict[str, dict[str, dict[str, Any]]] = {
-    "stabilityai/stable-diffusion-xl-base-1.0": SDXL,
-    "stabilityai/sdxl-turbo": SDXL,
-    "stabilityai/sd-turbo": {
+    "stabilityai/stable-diffusion-xl-base-1.0": XL_PARTS,
+    SDXL: XL_PARTS,
+    SD: {
         "text_encoder": CLIP,
         "unet": {
             "sample_size": 16,
@@ -96,7 +109,7 @@ SMALLER: dict[str, dict[str, dict[str, Any]]] = {
         },
         "vae": KL,
     },
-    "black-forest-labs/FLUX.1-schnell": {
+    FLUX: {
         "text_encoder": CLIP,
         "text_encoder_2": T5,
         "transformer": {
@@ -141,7 +154,7 @@ SMALLER: dict[str, dict[str, dict[str, Any]]] = {
         },
         "vae": KL,
     },
-    "Qwen/Qwen-Image": {
+    QWEN: {
         "text_encoder": {
             "text_config": {
                 **DECODER,
@@ -206,7 +219,7 @@ SMALLER: dict[str, dict[str, dict[str, Any]]] = {
             "decoder_qkv_multiscales": [[], [5]],
         },
     },
-    "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS": {
+    PIXART: {
         "text_encoder": T5,
         "transformer": {
             "sample_size": 16,
@@ -227,7 +240,9 @@ def write(hub_id: str, folder: Path) -> Path:
     whole = json.loads(file.read_text())
     _json(folder / "model_index.json", whole["model_index"])
     for name, value in whole["model_index"].items():
-        if name.startswith("tokenizer"):
+        if value == ["transformers", "T5Tokenizer"]:
+            _sentencepiece(folder / name)
+        elif name.startswith("tokenizer"):
             tokenizer(value[1]).save_pretrained(folder / name)
         elif name == "scheduler":
             _json(folder / name / "scheduler_config.json", whole[name])
@@ -237,7 +252,7 @@ def write(hub_id: str, folder: Path) -> Path:
 
 
 def tokenizer(class_name: str) -> Any:
-    """A tokenizer of a family (CLIP, T5, Qwen2, Gemma) whose tokens are letters, or CLIP's words."""
+    """A tokenizer of the family that the class belongs to; its tokens are letters, CLIP's words."""
     from transformers import GemmaTokenizer, Qwen2Tokenizer, T5Tokenizer
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
@@ -258,6 +273,55 @@ def tokenizer(class_name: str) -> Any:
     return made
 
 
+def _sentencepiece(folder: Path) -> None:
+    """A T5 tokenizer as PixArt's repository holds it: a SentencePiece model and no other file."""
+    import io
+
+    from sentencepiece import SentencePieceTrainer
+
+    folder.mkdir(parents=True)
+    with (folder / "spiece.model").open("wb") as file:
+        SentencePieceTrainer.train(
+            sentence_iterator=io.StringIO("\n".join([*WORDS, *"xyz"] * 20)),
+            model_writer=file,
+            model_type="char",
+            vocab_size=40,
+            hard_vocab_limit=False,
+            pad_id=0,
+            eos_id=1,
+            unk_id=2,
+            bos_id=-1,
+            minloglevel=2,
+        )
+    settings = {"tokenizer_class": "T5Tokenizer", "model_max_length": 512, "extra_ids": 0}
+    _json(folder / "tokenizer_config.json", settings)
+
+
 def _json(file: Path, value: dict[str, Any]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(value))
+
+
+def small(folder: Path, **changes) -> Model:
+    """A model of the tiny size in `folder`."""
+    model = Model("tiny", "diffusers", str(folder), steps=1, width=SIZE, height=SIZE)
+    return replace(model, **{"dtype": "float32", **changes})
+
+
+def painter(model: Model) -> DiffusersPainter:
+    """Checked as a run checks it, and loaded."""
+    checks.check(model)
+    made = make(model)
+    assert isinstance(made, DiffusersPainter)
+    made.load()
+    return made
+
+
+def drawn(model: Model, seeds: tuple[int, ...] = (1, 2)) -> np.ndarray:
+    return painter(model).paint(PROMPTS[: len(seeds)], list(seeds))
+
+
+def complaint(model: Model) -> str:
+    with pytest.raises(UserError) as caught:
+        checks.check(model)
+    return str(caught.value)

@@ -110,7 +110,7 @@ class Model:
     vae_slicing: bool = False  # decodes picture by picture: less memory
     vae_tiling: bool = False  # decodes tile by tile: less memory for large pictures
     channels_last: bool = False
-    compile: bool = False  # torch.compile, of the repeated blocks where there are such
+    compile: str | None = None  # a backend of torch.compile, such as inductor; null: not compiled
     attention_backend: str | None = None  # native, flash, sage, ...; null: diffusers' own
     offload: str = "none"  # what is not at work waits in CPU memory: model, sequential
     quantization: Quantization = field(default_factory=Quantization)

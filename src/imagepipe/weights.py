@@ -96,11 +96,18 @@ def refused(
             problem="is on the hub, but lacks the files of such a model",
             remedy=f"Its files: {_page(name)}/tree/main.",
         )
+    if any(isinstance(cause, errors.RepositoryNotFoundError) for cause in causes):
+        return UserError(
+            field=field,
+            value=name,
+            problem="is no folder here, and the hub knows no such model or shows it to its owners only",
+            remedy="Check the name. For a private model: hf auth login, or set HF_TOKEN.",
+        )
     pinned = f" --revision {revision}" if revision else ""
     return UserError(
         field=field,
         value=name,
-        problem="is no folder here, not in the hub's cache, and the hub does not give it "
+        problem="is no folder here, not whole in the hub's cache, and the hub does not give it "
         f"({type(causes[-1]).__name__})",
         remedy="Name a local folder, or fetch it where the hub can be reached: "
         f"hf download {name}{pinned} {files}".strip(),

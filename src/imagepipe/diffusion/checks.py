@@ -70,16 +70,16 @@ def _has_options(model: Model) -> bool:
         or model.vae_tiling
         or model.channels_last
         or model.attention_backend
+        or model.compile
         or model.quantization.quant_backend
     )
 
 
 def _check_options(model: Model, described: repository.Description) -> None:
     """Tries them on the pipeline without weights, which costs seconds and no memory."""
-    import diffusers
     import torch
 
-    diffusers.utils.logging.set_verbosity_error()
+    repository.quiet()
     kind = random_weights.pipeline_class(described.index, model)
     takes = inspect.signature(kind.__call__).parameters
     _check_call(model, kind.__name__, takes)

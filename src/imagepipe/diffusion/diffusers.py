@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ class DiffusersPainter:
         import torch
 
         # A compiled model would be compiled again for the smaller last batch.
-        self.most = max(self.most, len(prompts)) if self.model.compile else 0
+        self.most = max(self.most if self.model.compile else 0, len(prompts))
         padding = [-1] * (self.most - len(prompts))
         rows = [*range(len(prompts)), *padding]
         images = self.pipe(
@@ -95,12 +94,9 @@ class DiffusersPainter:
 
 def load(model: Model, device: str) -> Any:
     """The pipeline as `model` describes it, ready to draw on `device`."""
-    import diffusers
     import torch
 
-    diffusers.utils.logging.set_verbosity_error()
-    diffusers.utils.logging.disable_progress_bar()
-    logging.getLogger("transformers").setLevel(logging.ERROR)
+    repository.quiet()
     automatic = "float16" if device == "cuda" else "float32"
     dtype = getattr(torch, automatic if model.dtype == "auto" else model.dtype)
     if model.weights == "random":

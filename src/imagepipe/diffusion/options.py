@@ -32,6 +32,8 @@ def configure(pipe: Any, model: Model) -> None:
         _channels_last(pipe)
     if model.attention_backend is not None:
         _attention(pipe, model)
+    if model.compile is not None:
+        _check_compiler(model.compile)
     if model.weights == "trained":
         _loras(pipe, model)
 
@@ -51,8 +53,8 @@ def place(pipe: Any, model: Model, device: str) -> None:
         pipe.enable_model_cpu_offload()
     else:
         pipe.enable_sequential_cpu_offload()
-    if model.compile:
-        _compile(denoiser(pipe))
+    if model.compile is not None:
+        _compile(denoiser(pipe), model.compile)
 
 
 def denoiser(pipe: Any) -> Any:
@@ -315,8 +317,20 @@ def _paths(model: Model) -> str:
     return ", ".join(lora.path for lora in model.loras)
 
 
-def _compile(part: Any) -> None:
+def _check_compiler(name: str) -> None:
+    import torch
+
+    known = torch.compiler.list_backends(exclude_tags=())
+    if name not in known:
+        guess = did_you_mean(name, known)
+        raise refused(
+            "compile", name, "torch.compile has no such backend", f"{guess}inductor is the usual."
+        )
+
+
+def _compile(part: Any, backend: str) -> None:
+    """The blocks that repeat, compiled once for all of them; else the part as a whole."""
     if getattr(part, "_repeated_blocks", None):
-        part.compile_repeated_blocks()
+        part.compile_repeated_blocks(backend=backend)
     else:
-        part.compile()
+        part.compile(backend=backend)

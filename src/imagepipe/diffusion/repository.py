@@ -37,6 +37,17 @@ class Description:
         return parts(self.index)
 
 
+def quiet() -> None:
+    """Without the libraries' own progress bars and notes: what matters is raised or counted."""
+    import logging
+
+    import diffusers
+
+    diffusers.utils.logging.set_verbosity_error()
+    diffusers.utils.logging.disable_progress_bar()
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+
+
 def describe(model: Model) -> Description:
     """The model's configurations, without its weights.
 
@@ -75,6 +86,7 @@ def fetch(model: Model) -> Path:
     def get(name: str, **options: Any) -> str:
         from diffusers import DiffusionPipeline
 
+        quiet()
         return DiffusionPipeline.download(
             name,
             revision=model.revision,
@@ -118,7 +130,10 @@ def _find(model: Model, get: Callable[..., str], whole: Callable[[Path], bool]) 
     except (OSError, ValueError):
         pass  # the hub's answer says more
     try:
-        return Path(get(where))
+        found = Path(get(where))
+        if whole(found):
+            return found
+        raise FileNotFoundError(f"{where} is not whole")
     except (OSError, ValueError) as error:
         raise _explained(model, where, error) from error
 
