@@ -6,6 +6,7 @@ import json
 from bisect import bisect
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,13 +76,16 @@ def test_every_preset_says_what_it_is(name):
     assert all(len(revision or "") == 40 for revision in pinned)
     assert asked.licence
     assert asked.non_commercial == (name in ("sana_sprint", "sd_turbo", "sdxl_turbo"))
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    facts = (f"`{name}`", f"`{asked.path}`", asked.steps, asked.width, asked.weights_gb)
+    assert f"| {' | '.join(map(str, facts))} | {asked.licence.partition(' (')[0]}" in readme
     described = repository.describe(replace(asked, weights="random"))
     assert described.folder is None
     factor = checks.size_factor(described.configs)
     assert asked.width % factor == asked.height % factor == 0
 
 
-@pytest.mark.parametrize("name", ["sdxl_turbo", "flux2_klein", "z_image_turbo"])
+@pytest.mark.parametrize("name", PRESETS)
 def test_the_size_of_the_weights_is_that_of_the_architecture(name):
     asked = preset(name)
     pipe = random_weights.pipeline(replace(asked, weights="random"), "meta", torch.float16)

@@ -109,14 +109,6 @@ def test_what_the_hub_does_not_give_is_explained(hub, tmp_path):
     assert pickled.startswith("model.use_safetensors=True: tiny/pickled has only pickled weights")
 
 
-def test_a_hub_out_of_reach_and_nothing_cached_names_the_command(tmp_path):
-    keys = {"path": "tiny/sd", "revision": COMMIT, "variant": "fp16"}
-    (said,) = complaints(tmp_path, "http://127.0.0.1:9", keys)
-    assert said.startswith("model.path=tiny/sd: is no folder here, not whole in the hub's cache")
-    assert f"hf download tiny/sd --revision {COMMIT} --include" in said
-    assert '"*.fp16*.safetensors"' in said
-
-
 @pytest.fixture
 def cached(trained, tmp_path) -> Path:
     """A cache as the hub's client lays it out, with one model at one revision."""
@@ -133,6 +125,7 @@ def test_a_cached_model_is_drawn_with_at_its_pinned_revision(cached, tmp_path):
         [
             *(sys.executable, "-m", "imagepipe", "model=sd_turbo", "llm=none", "tracking=none"),
             *(f"model.{key}" for key in keys),
+            f"dataset.prompt='{{animal}} {'cat ' * 80}'",
             *("limit=2", f"hydra.run.dir={out}"),
         ],
         cwd=tmp_path,
@@ -150,15 +143,26 @@ def test_a_cached_model_is_drawn_with_at_its_pinned_revision(cached, tmp_path):
     with Image.open(out / rows[0]["image_path"]) as image:
         assert image.text["model_revision"] == COMMIT
         assert "weights" not in image.text
-    (wrong,) = complaints(
-        cached, "http://127.0.0.1:9", {"path": "tiny/sd", "revision": COMMIT[::-1]}
-    )
-    assert "not whole in the hub's cache" in wrong
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["prompts_cut"], summary["prompts_cut_share"]) == (2, 1.0)
+    assert "2 prompts (100 %) were longer than the model reads" in done.stderr
 
 
-def test_a_cache_that_lacks_weights_is_not_enough(cached):
-    whole = {"path": "tiny/sd", "revision": COMMIT, "width": 32, "height": 32}
+def test_a_hub_out_of_reach_and_a_cache_that_is_not_whole_name_the_command(cached):
     next(cached.rglob("unet/*.safetensors")).unlink()
-    said, measured = complaints(cached, "http://127.0.0.1:9", whole, {**whole, "weights": "random"})
-    assert "hf download tiny/sd" in said
+    whole = {"path": "tiny/sd", "revision": COMMIT, "width": 32, "height": 32}
+    nothing, other, partly, measured = complaints(
+        cached,
+        "http://127.0.0.1:9",
+        {"path": "tiny/none", "revision": COMMIT, "variant": "fp16"},
+        {**whole, "revision": COMMIT[::-1]},
+        whole,
+        {**whole, "weights": "random"},
+    )
+    trouble = "is no folder here, not whole in the hub's cache"
+    assert nothing.startswith(f"model.path=tiny/none: {trouble}")
+    assert f"hf download tiny/none --revision {COMMIT} --include" in nothing
+    assert '"*.fp16*.safetensors"' in nothing
+    assert f"hf download tiny/sd --revision {COMMIT[::-1]}" in other
+    assert f'hf download tiny/sd --revision {COMMIT} --include model_index.json "*/*"' in partly
     assert measured == "nothing wrong"

@@ -273,3 +273,23 @@ def test_code_that_comes_with_a_model_runs_only_if_asked(trained, tmp_path):
     one = painter(small(own, trust_remote_code=True))
     assert type(one.pipe).__name__ == "MyPipeline" and ran.exists()
     assert np.array_equal(one.paint(PROMPTS, [1, 2]), drawn(small(trained(SD))))
+
+
+def test_a_picture_of_nan_fails_its_row_and_is_not_kept(trained, tmp_path):
+    import pyarrow as pa
+    from safetensors.torch import load_file, save_file
+
+    from imagepipe.diffusion.stage import stage
+    from imagepipe.stage import LEDGER, apply
+
+    broken = shutil.copytree(trained(SD), tmp_path / "broken")
+    file = broken / "vae" / "diffusion_pytorch_model.safetensors"
+    save_file({k: v * float("nan") for k, v in load_file(file).items()}, file)
+    rows = pa.table({"id": ["a", "b"], "prompt": PROMPTS}).append_column(
+        "failed_stage", pa.nulls(2, pa.string())
+    )
+    rows = rows.append_column(LEDGER.field(1), pa.nulls(2, pa.string()))
+    drawing = stage(small(broken), run_seed=0, id_column="id")
+    done = apply(drawing, drawing.recipe(), rows)
+    assert done["failed_stage"].to_pylist() == ["model"] * 2
+    assert done["failed_reason"].to_pylist() == ["the picture came out black"] * 2

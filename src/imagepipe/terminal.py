@@ -82,14 +82,20 @@ def hello(console: Console, job: Job, why: str) -> None:
     lines = {
         "dataset": f"{config.dataset.name}: {tables.rows} rows{joins}",
         "llm": f"{config.llm.name} ({config.llm.engine})",
-        "model": f"{config.model.name}, {config.model.steps} steps, "
-        f"{config.model.width}x{config.model.height}",
+        "model": _model(config.model),
         "resources": why,
     }
     for name, text in lines.items():
         _line(console, name, text)
     if config.model.weights == "random":
         _line(console, "NOISE", RANDOM)
+
+
+def _model(model: Model) -> str:
+    said = [model.name, f"{model.steps} steps", f"{model.width}x{model.height}"]
+    if model.weights_gb:
+        said.append(f"{model.weights_gb:g} GB of weights")
+    return ", ".join([*said, *([model.licence] if model.licence else [])])
 
 
 def licence(console: Console, model: Model) -> None:

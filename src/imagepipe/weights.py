@@ -100,7 +100,7 @@ def refused(
         return UserError(
             field=field,
             value=name,
-            problem="is no folder here, and the hub knows no such model or shows it to its owners only",
+            problem="is no folder here, and the hub knows no such model or keeps it private",
             remedy="Check the name. For a private model: hf auth login, or set HF_TOKEN.",
         )
     pinned = f" --revision {revision}" if revision else ""
