@@ -85,7 +85,7 @@ def test_every_preset_says_what_it_is(name):
     assert asked.width % factor == asked.height % factor == 0
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", ["sdxl_turbo", "flux2_klein", "z_image_turbo", "pixart_sigma"])
 def test_the_size_of_the_weights_is_that_of_the_architecture(name):
     asked = preset(name)
     pipe = random_weights.pipeline(replace(asked, weights="random"), "meta", torch.float16)

@@ -26,7 +26,7 @@ from tiny_pipelines import (
 )
 
 from imagepipe.config import Lora, Quantization
-from imagepipe.diffusion import make, random_weights
+from imagepipe.diffusion import limits, make, random_weights
 from imagepipe.diffusion.repository import ARCHITECTURES
 from imagepipe.errors import UserError
 
@@ -272,6 +272,7 @@ def test_code_that_comes_with_a_model_runs_only_if_asked(trained, tmp_path):
     assert not ran.exists()
     one = painter(small(own, trust_remote_code=True))
     assert type(one.pipe).__name__ == "MyPipeline" and ran.exists()
+    assert limits.load(one.model).cuts("x " * 80)
     assert np.array_equal(one.paint(PROMPTS, [1, 2]), drawn(small(trained(SD))))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from imagepipe import weights
 from imagepipe.config import Model, did_you_mean
-from imagepipe.diffusion import options, random_weights, repository
+from imagepipe.diffusion import options, quantization, random_weights, repository
 from imagepipe.diffusion.options import refused
 from imagepipe.errors import UserError
 
@@ -83,7 +83,7 @@ def _check_options(model: Model, described: repository.Description) -> None:
     kind = random_weights.pipeline_class(described.index, model)
     takes = inspect.signature(kind.__call__).parameters
     _check_call(model, kind.__name__, takes)
-    options.quantization(model, described)
+    quantization.config(model, described)
     given = options.replaced(model, described, "meta", torch.float32)
     options.configure(random_weights.pipeline(model, "meta", torch.float32, **given), model)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from imagepipe import weights
 from imagepipe.config import Model
-from imagepipe.diffusion import limits, options, random_weights, repository
+from imagepipe.diffusion import limits, options, quantization, random_weights, repository
 
 WORD = re.compile(r"[^\W\d_]+")
 
@@ -121,7 +121,7 @@ def _trained(model: Model, device: str, dtype: Any) -> Any:
         dtype=dtype,
         use_safetensors=repository.safetensors_only(model),
         trust_remote_code=model.trust_remote_code,
-        quantization_config=options.quantization(model, described),
+        quantization_config=quantization.config(model, described),
         **options.replaced(model, described, device, dtype),
     )
 

@@ -66,16 +66,17 @@ def of(model: Model, pipeline: Any, components: Mapping[str, Any]) -> PromptLimi
     A tokenizer that fills its encoder's positions has a limit of its own (CLIP: 77 tokens); other
     pipelines cut at `max_sequence_length`, whichever is less.
     """
-    takes = inspect.signature(pipeline.__call__).parameters
+    takes = inspect.signature(pipeline.__call__).parameters if pipeline else {}
+    kind = getattr(pipeline, "__name__", "")
     places = NO_LIMIT
     if "max_sequence_length" in takes:
         places = model.max_sequence_length or takes["max_sequence_length"].default
-    chat = CHATS.get(pipeline.__name__)
+    chat = CHATS.get(kind)
     encoders = []
     for name, tokenizer in sorted(components.items()):
         if name.startswith("tokenizer") and tokenizer is not None:
             own = min(places, tokenizer.model_max_length)
-            if pipeline.__name__ in TWO_LESS:
+            if kind in TWO_LESS:
                 own += tokenizer.num_special_tokens_to_add() - 2
             encoders.append(Encoder(tokenizer, own, chat))
     return PromptLimit(encoders)
@@ -88,6 +89,8 @@ def load(model: Model) -> PromptLimit:
     """
     if model.engine != "diffusers":
         return PromptLimit()
+    import diffusers
+
     from imagepipe.diffusion import random_weights, repository
 
     described = repository.describe(model)
@@ -97,4 +100,5 @@ def load(model: Model) -> PromptLimit:
         for name, (_, class_name) in described.parts.items()
         if name.startswith("tokenizer")
     }
-    return of(model, random_weights.pipeline_class(described.index, model), tokenizers)
+    # Null for a pipeline that brings its own code, which is not read here.
+    return of(model, getattr(diffusers, str(described.index["_class_name"]), None), tokenizers)
