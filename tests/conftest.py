@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -24,3 +25,37 @@ def ray_session() -> Iterator[None]:
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory) -> Callable[[str], Path]:
+    """The folder of a hub id's tiny architecture, without weights."""
+    import tiny_pipelines
+
+    root = tmp_path_factory.mktemp("architectures")
+
+    def folder(hub_id: str) -> Path:
+        where = root / hub_id.replace("/", "--")
+        return where if where.exists() else tiny_pipelines.write(hub_id, where)
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(untrained, tmp_path_factory) -> Callable[[str], Path]:
+    """The same with weights, as diffusers saves them."""
+    import torch
+    from tiny_pipelines import small
+
+    from imagepipe.diffusion import random_weights
+
+    root = tmp_path_factory.mktemp("weights")
+
+    def folder(hub_id: str) -> Path:
+        where = root / hub_id.replace("/", "--")
+        if not where.exists():
+            model = small(untrained(hub_id), weights="random")
+            random_weights.pipeline(model, "cpu", torch.float32).save_pretrained(where)
+        return where
+
+    return folder

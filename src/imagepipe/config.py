@@ -62,22 +62,61 @@ class LLM:
 
 
 @dataclass
+class Lora:
+    """Trained changes to a diffusion model, added with strength `weight`."""
+
+    path: str = MISSING  # a .safetensors file, a folder, or a hub id
+    weight_name: str | None = None  # the file, where a folder or a hub id holds several
+    revision: str | None = None
+    weight: float = 1.0
+
+
+@dataclass
+class Quantization:
+    """Weights in fewer bits: the arguments of diffusers' `PipelineQuantizationConfig`."""
+
+    quant_backend: str | None = (
+        None  # bitsandbytes_4bit, bitsandbytes_8bit, torchao, ...; null: none
+    )
+    quant_kwargs: dict[str, Any] = field(default_factory=dict)
+    components_to_quantize: list[str] = field(default_factory=list)  # empty: all
+
+
+@dataclass
 class Model:
-    """The diffusion model and how it samples."""
+    """The diffusion model and how it samples. Options are called as in diffusers."""
 
     name: str = MISSING
     engine: str = MISSING
     path: str | None = None  # "asset:NAME", a local folder, or a hub id
     revision: str | None = None
     variant: str | None = None  # weight file variant on the hub, such as fp16
+    weights: str = "trained"  # random: the same architecture, measured without a download
+    licence: str | None = None
+    non_commercial: bool = False  # shown before every run
+    weights_gb: float | None = None  # GB (1e9 bytes) in its dtype; drawing needs some more
     steps: int = 4
     guidance: float = 0.0
     negative_prompt: str | None = None
+    max_sequence_length: int | None = None  # tokens of the prompt; null: the pipeline's own
     width: int = 512
     height: int = 512
     dtype: str = "auto"  # auto: float32 on CPU, float16 on a GPU
     scheduler: str | None = None  # a diffusers scheduler class; null: the model's own
+    scheduler_config: dict[str, Any] = field(default_factory=dict)  # changes to its settings
     images_per_prompt: int = 1
+    loras: list[Lora] = field(default_factory=list)
+    vae: str | None = None  # another decoder, such as an AutoencoderTiny: a folder or a hub id
+    vae_revision: str | None = None
+    vae_slicing: bool = False  # decodes picture by picture: less memory
+    vae_tiling: bool = False  # decodes tile by tile: less memory for large pictures
+    channels_last: bool = False
+    compile: str | None = None  # a backend of torch.compile, such as inductor; null: not compiled
+    attention_backend: str | None = None  # native, flash, sage, ...; null: diffusers' own
+    offload: str = "none"  # what is not at work waits in CPU memory: model, sequential
+    quantization: Quantization = field(default_factory=Quantization)
+    use_safetensors: bool = True  # false: pickled weights too, which can run any code
+    trust_remote_code: bool = False  # true: runs code that comes with the model
 
 
 @dataclass
@@ -227,15 +266,6 @@ def check(config: Config) -> None:
             raise UserError(
                 field=name, value=number, problem="is too small", remedy=f"At least {least}."
             )
-    model = config.model
-    for name, pixels in (("model.width", model.width), ("model.height", model.height)):
-        if pixels % 8:
-            raise UserError(
-                field=name,
-                value=pixels,
-                problem="cannot be divided by 8, as the picture decoder needs",
-                remedy=f"Try {max(8, round(pixels / 8) * 8)}.",
-            )
     _check_sink(config.sink)
 
 
@@ -264,6 +294,8 @@ def _choices(config: Config) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
     yield "llm.dtype", config.llm.dtype, DTYPES
     yield "scorer.dtype", config.scorer.dtype, DTYPES
     yield "model.dtype", config.model.dtype, DTYPES
+    yield "model.weights", config.model.weights, ("trained", "random")
+    yield "model.offload", config.model.offload, ("none", "model", "sequential")
     yield "dataset.format", config.dataset.format, ("csv", "parquet", "jsonl")
     yield "tracking.backend", config.tracking.backend, ("mlflow", "none")
     for join in joins:
@@ -277,6 +309,7 @@ def _minimums(config: Config) -> Iterator[tuple[str, float | None, float]]:
     yield "model.guidance", config.model.guidance, 0
     yield "model.width", config.model.width, 8
     yield "model.height", config.model.height, 8
+    yield "model.max_sequence_length", config.model.max_sequence_length, 1
     yield "model.images_per_prompt", config.model.images_per_prompt, 1
     yield "llm.temperature", config.llm.temperature, 0
     yield "llm.max_tokens", config.llm.max_tokens, 1
@@ -313,6 +346,7 @@ STAGES = ("llm", "model", "scorer", "sink")  # those with resources of their own
 # What holds a text or a list, or names of somebody's own.
 _OPEN = (
     *("dataset.path", "dataset.join.path", "dataset.join.on"),
+    *("model.scheduler_config", "model.quantization.quant_kwargs"),
     *(f"resources.{stage}.custom" for stage in STAGES),
 )
 

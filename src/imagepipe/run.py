@@ -24,7 +24,7 @@ from imagepipe import (
     weights,
 )
 from imagepipe.config import Config, to_yaml
-from imagepipe.diffusion import diffusers
+from imagepipe.diffusion import checks
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.ledger import Ledger
 from imagepipe.machine import this_machine
@@ -61,6 +61,7 @@ def run(config: Config, folder: Path, overrides: Sequence[str] = ()) -> Outcome:
     folder = folder.absolute()
     _check_folder(folder)
     tables = sources.look(config.dataset, config.limit)
+    terminal.licence(console, config.model)
     _check_models(config)
     tracking.check(config.tracking)
     local = None if config.ray.address else this_machine(config.ray)
@@ -171,7 +172,7 @@ def _check_folder(folder: Path) -> None:
 
 def _check_models(config: Config) -> None:
     if config.model.engine == "diffusers":
-        diffusers.check(config.model)
+        checks.check(config.model)
     scorer = config.scorer
     if scorer.engine != "none":
         weights.check("scorer.path", scorer.path, scorer.revision, "config.json")

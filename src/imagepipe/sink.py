@@ -186,6 +186,7 @@ def parameters(prompt: str, seed: int, facts: dict[str, str]) -> str:
         "guidance": "CFG scale",
         "size": "Size",
         "model": "Model",
+        "weights": "Weights",
     }
     parts = [f"{shown}: {facts[name]}" for name, shown in names.items() if name in facts]
     negative = facts.get("negative_prompt")

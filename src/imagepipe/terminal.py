@@ -12,10 +12,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from imagepipe import tracking
+from imagepipe.config import Model
 from imagepipe.ledger import Ledger
 from imagepipe.report import Job
 
 LINE_EVERY_S = 10.0
+RANDOM = (
+    "model.weights=random: the architecture without what it learned, for measuring speed and "
+    "memory. The pictures are noise; LoRAs are left out."
+)
 NEXT = "python -m imagepipe -m model.steps=2,4,8    or    llm=none    or    --help"
 
 
@@ -71,19 +76,38 @@ class Progress:
 
 
 def hello(console: Console, job: Job, why: str) -> None:
-    """What is about to happen, in five lines."""
+    """What is about to happen, in a few lines."""
     config, tables = job.config, job.tables
     joins = "".join(f"; {join.reason}" for join in tables.joins)
     lines = {
         "dataset": f"{config.dataset.name}: {tables.rows} rows{joins}",
         "llm": f"{config.llm.name} ({config.llm.engine})",
-        "model": f"{config.model.name}, {config.model.steps} steps, "
-        f"{config.model.width}x{config.model.height}",
-        "scorer": job.config.scorer.name if job.config.scorer.engine != "none" else "none",
+        "model": _model(config.model),
+        "scorer": config.scorer.name if config.scorer.engine != "none" else "none",
         "resources": why,
     }
     for name, text in lines.items():
         _line(console, name, text)
+    if config.model.weights == "random":
+        _line(console, "NOISE", RANDOM)
+
+
+def _model(model: Model) -> str:
+    said = [model.name, f"{model.steps} steps", f"{model.width}x{model.height}"]
+    if model.weights_gb:
+        said.append(f"{model.weights_gb:g} GB of weights")
+    return ", ".join([*said, *([model.licence] if model.licence else [])])
+
+
+def licence(console: Console, model: Model) -> None:
+    """What a person must know before a model that is not free for every use is fetched."""
+    if model.non_commercial:
+        _line(
+            console,
+            "LICENCE",
+            f"{model.path} is for non-commercial use only: {model.licence}. Its terms are on its "
+            "page on the hub.",
+        )
 
 
 def goodbye(console: Console, job: Job, tracker: tracking.Tracker, summary: dict[str, Any]) -> None:
@@ -100,6 +124,8 @@ def goodbye(console: Console, job: Job, tracker: tracking.Tracker, summary: dict
     )
     for name, score in summary["scores"].items():
         _line(console, "score", f"{score['mean']:.2f} ± {score['std']:.2f} by {name}")
+    if job.config.model.weights == "random":
+        _line(console, "NOISE", RANDOM)
     for text in _warnings(job):
         _line(console, "note", text)
     _line(console, "folder", str(job.folder))
@@ -127,7 +153,10 @@ def _warnings(job: Job) -> list[str]:
         words = ", ".join(word for word, _ in ledger.unknown_words.most_common(8))
         said.append(f"words that the model does not know: {words}")
     if ledger.prompts_cut:
-        said.append(f"{ledger.prompts_cut} prompts were longer than the model's text limit")
+        share = 100 * ledger.prompts_cut / max(1, ledger.written)
+        said.append(
+            f"{ledger.prompts_cut} prompts ({share:.0f} %) were longer than the model reads"
+        )
     for reason, number in ledger.reasons.most_common(3):
         said.append(f"{number} failed: {reason}")
     if ledger.failed:
