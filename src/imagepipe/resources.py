@@ -16,7 +16,7 @@ from imagepipe.config import Config, RayOptions, Resources, Share
 from imagepipe.errors import UserError
 
 # Engines that load weights run as actors, which keep them; the others run as stateless tasks.
-LLM_ACTORS = ("transformers",)
+LLM_ACTORS = ("transformers", "vllm", "openai")
 MODEL_ACTORS = ("diffusers", "noop")
 # What the tasks that read, join and write need: nothing moves while actors hold every CPU.
 CPUS_FOR_TASKS = 1.0
@@ -115,6 +115,8 @@ def _choose(config: Config, machine: Machine, rows: int) -> Resources:
     asked = config.resources
     batches = math.ceil(rows / asked.model.batch_size)
     llm = 1 if config.llm.engine in LLM_ACTORS else 0
+    if config.llm.engine == "openai":  # its process only waits for answers
+        llm = 0
     if machine.gpus:
         model = min(machine.gpus, batches)
         share_llm, share_model = (0.4, 0.6) if llm else (0.0, 1.0)
@@ -127,7 +129,7 @@ def _choose(config: Config, machine: Machine, rows: int) -> Resources:
     cpus = math.floor(100 * min(1.0, left / (llm + model))) / 100
     return replace(
         asked,
-        llm=replace(asked.llm, num_cpus=cpus, num_gpus=share_llm, pool=max(1, llm)),
+        llm=replace(asked.llm, num_cpus=cpus if llm else 0.0, num_gpus=share_llm, pool=max(1, llm)),
         model=replace(asked.model, num_cpus=cpus, num_gpus=share_model, pool=model),
         sink=replace(asked.sink, num_cpus=0.25, pool=max(1, int(machine.cpus))),
     )

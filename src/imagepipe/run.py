@@ -14,6 +14,7 @@ from rich.console import Console
 
 from imagepipe import (
     __version__,
+    llm,
     pipeline,
     report,
     resources,
@@ -21,7 +22,6 @@ from imagepipe import (
     sources,
     terminal,
     tracking,
-    weights,
 )
 from imagepipe.config import Config, to_yaml
 from imagepipe.diffusion import diffusers
@@ -171,8 +171,7 @@ def _check_folder(folder: Path) -> None:
 def _check_models(config: Config) -> None:
     if config.model.engine == "diffusers":
         diffusers.check(config.model)
-    if config.llm.engine == "transformers":
-        weights.check("llm.path", config.llm.path, config.llm.revision, "config.json")
+    llm.check(config.llm)
 
 
 @contextmanager

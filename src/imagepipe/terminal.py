@@ -125,6 +125,8 @@ def _warnings(job: Job) -> list[str]:
         said.append(f"words that the model does not know: {words}")
     if ledger.prompts_cut:
         said.append(f"{ledger.prompts_cut} prompts were longer than the model's text limit")
+    for reason, number in ledger.llm_fallbacks.most_common():
+        said.append(f"{number} answers of the LLM not used ({reason}): base prompt drawn")
     for reason, number in ledger.reasons.most_common(3):
         said.append(f"{number} failed: {reason}")
     if ledger.failed:
