@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
+from test_config import composed
 
 from imagepipe.config import LLM
 from imagepipe.errors import UserError
-from imagepipe.llm import Answer, Enhancer, make
+from imagepipe.llm import Answer, Enhancer, check, make
 from imagepipe.llm.chat import messages
+from imagepipe.llm.questions import Questions
 from imagepipe.seasons import ELEMENTS
+from imagepipe.weights import HUB_ID, locate
 
 USER = "Prompt: {prompt}\nSeason: {season}"
 PROMPTS = [
@@ -60,6 +67,26 @@ def test_only_the_users_own_placeholders_are_filled() -> None:
 def test_an_unknown_engine_is_refused_by_name() -> None:
     with pytest.raises(UserError, match=r"llm\.engine=gpt.*template"):
         make(LLM(name="x", engine="gpt"))
+
+
+def test_auto_is_vllm_where_it_is_installed() -> None:
+    engine = "vllm" if find_spec("vllm") else "transformers"
+    assert composed("llm=qwen").llm.engine == engine
+
+
+@pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed")
+def test_vllm_that_is_not_installed_is_refused_with_the_way_to_get_it() -> None:
+    with pytest.raises(UserError, match=r"llm\.engine=vllm: vLLM is not installed.*make vllm"):
+        check(composed("llm=tiny_vllm").llm)
+
+
+@pytest.mark.parametrize("preset", ["qwen", "qwen3_0_6b", "qwen3_4b", "smollm2_1_7b", "gemma"])
+def test_a_preset_of_the_hub_names_one_revision(preset: str) -> None:
+    llm = composed(f"llm={preset}").llm
+    assert HUB_ID.fullmatch(str(llm.path))
+    assert re.fullmatch("[0-9a-f]{40}", str(llm.revision))
+    assert llm.system
+    assert "{season}" in llm.user
 
 
 def test_making_an_engine_loads_nothing_heavy() -> None:
@@ -149,6 +176,39 @@ def test_a_prompt_too_long_for_the_model_is_cut_with_a_warning(
 ) -> None:
     tiny.enhance(ODD[2:3], ["winter"], [1])
     assert "cut to" in caplog.text
+
+
+def test_a_context_made_smaller_cuts_earlier(tiny: Enhancer) -> None:
+    (answer,) = _loaded(max_model_len=100).enhance(ODD[2:3], ["winter"], [1])
+    assert 20 < answer.tokens_in <= 100 - 64
+
+
+def test_the_chat_template_gets_its_own_arguments(tmp_path: Path) -> None:
+    template = "{{ messages[-1]['content'] }}{% if enable_thinking is false %} at once{% endif %}"
+    model = copy_of_tiny(tmp_path)
+    (model / "chat_template.jinja").write_text(template)
+    asked = [
+        Questions(LLM(name="x", path=str(model), chat_template_kwargs=kwargs))
+        for kwargs in ({}, {"enable_thinking": False})
+    ]
+    plain, changed = (q.tokenizer.decode(q.ids("a cat", "winter")).strip() for q in asked)
+    assert changed == f"{plain} at once"
+
+
+def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    model = copy_of_tiny(tmp_path)
+    weights = load_file(model / "model.safetensors")
+    torch.save(weights, model / "pytorch_model.bin")
+    (model / "model.safetensors").unlink()
+    with pytest.raises(OSError, match="safetensors"):
+        _loaded(path=str(model))
+
+
+def copy_of_tiny(folder: Path) -> Path:
+    return Path(shutil.copytree(locate("asset:tiny_llm"), folder / "model"))
 
 
 def test_a_question_that_leaves_no_room_is_refused() -> None:
