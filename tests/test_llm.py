@@ -6,18 +6,22 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from test_config import composed
 
 from imagepipe.config import LLM
+from imagepipe.diffusion import limits
 from imagepipe.errors import UserError
 from imagepipe.llm import Answer, Enhancer, check, make
 from imagepipe.llm.chat import messages
 from imagepipe.llm.questions import Questions
-from imagepipe.seasons import ELEMENTS
+from imagepipe.llm.stage import ADDS, stage
+from imagepipe.seasons import ELEMENTS, season_of
 from imagepipe.weights import HUB_ID, locate
 
 USER = "Prompt: {prompt}\nSeason: {season}"
@@ -116,6 +120,33 @@ def test_the_templates_words_come_from_the_rows_seed_alone() -> None:
     assert together == _alone(model, [1, 2, 3, 4])
     assert len({model.enhance(PROMPTS[:1], ["winter"], [i])[0].text for i in range(30)}) > 20
     assert model.enhance([""], ["winter"], [5])[0].text[0] not in " ,"
+
+
+# --- the stage
+
+
+def test_an_answer_that_the_text_encoder_would_cut_is_not_drawn() -> None:
+    config = composed("llm=template")
+    recipe = partial(limits.load, config.model)
+    made = stage(config.llm, limit=recipe)
+    limit = recipe()
+    longest = max(n for n in range(1, 100) if not limit.cuts("cat " * n))
+    bases = ["a cat wearing a red scarf", "cat " * longest]
+    rows = pa.table({"base_prompt": bases, "seed": pa.array([1, 2], pa.int64())})
+    columns = made.recipe()(rows)
+    assert columns["llm_fallback"] == [None, "too_long"]
+    assert columns["prompt"][0].startswith(bases[0] + ", ")
+    assert columns["prompt"][1] == bases[1]
+    assert columns["season"] == [season_of(1), season_of(2)]
+
+
+def test_without_an_llm_the_base_prompt_is_drawn_and_nothing_counted() -> None:
+    config = composed("llm=none")
+    rows = pa.table({"base_prompt": ["a cat"], "seed": pa.array([1], pa.int64())})
+    columns = stage(config.llm, limit=partial(limits.load, config.model)).recipe()(rows)
+    assert list(columns) == ADDS.names
+    assert columns["prompt"].to_pylist() == ["a cat"]
+    assert all(columns[name] == [None] for name in ADDS.names if name != "prompt")
 
 
 # --- a model

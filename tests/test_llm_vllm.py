@@ -96,7 +96,7 @@ class TestEngine:
             folder,
             "out",
             *GREEDY,
-            "llm.engine_kwargs.max_model_len=100",
+            "+llm.engine_kwargs.max_model_len=100",
             *("model=tiny", "model.steps=1", "tracking=none"),
             *("dataset=parquet", "dataset.path=t.parquet", 'dataset.prompt="{what}"'),
             timeout=900,

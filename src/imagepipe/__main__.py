@@ -127,6 +127,8 @@ def explain(error: Exception) -> str:
     if key.endswith(".True"):
         return f'{key}: YAML reads a bare `on:` as true. Write it in quotes: "on": ...'
     if re.search(r"Key '\S+' (is )?not in", text) or "Could not override" in text:
+        if configuration.is_open(key):
+            return f"{key}: is not there yet. Add it with a plus: +{key}=..."
         known = set(configuration.keys(OmegaConf.structured(configuration.Config)))
         guess = configuration.did_you_mean(key, known).strip()
         return f"{key}: there is no such key. {guess or 'See python -m imagepipe --help.'}"

@@ -298,7 +298,7 @@ def _refuse_unknown(cfg: DictConfig) -> None:
     known = set(keys(OmegaConf.structured(Config)))
     for key in keys(cfg):
         inside_list = any(part.isdigit() for part in key.split("."))
-        if key in known or inside_list or key.startswith(tuple(f"{name}." for name in _OPEN)):
+        if key in known or inside_list or is_open(key):
             continue
         raise UserError(
             field=key,
@@ -317,6 +317,11 @@ _OPEN = (
     "llm.chat_template_kwargs",
     "llm.engine_kwargs",
 )
+
+
+def is_open(key: str) -> bool:
+    """Whether `key` stands inside a value of somebody else's making, where any key may be."""
+    return key.startswith(tuple(f"{name}." for name in _OPEN))
 
 
 def _siblings(key: str, known: Iterable[str]) -> list[str]:
