@@ -6,7 +6,10 @@ begin with is computed once (prefix caching).
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -69,30 +72,44 @@ def processor(config: LLM, share: Share) -> Processor:
     light = {"num_cpus": LIGHT_CPUS}
     # No CPU at all would be left out, and Ray's default is a whole one.
     bundle = {"CPU": share.num_cpus or 0.01, "GPU": share.num_gpus}
-    built = build_processor(
-        vLLMEngineProcessorConfig(
-            model_source=str(locate(config.path or "")),
-            engine_kwargs=engine_kwargs(config, share),
-            batch_size=share.batch_size,
-            concurrency=(share.pool, share.pool),
-            placement_group_config={"bundles": [bundle]},
-            runtime_env={"env_vars": environment(share)},
-            should_continue_on_error=True,
-            log_engine_metrics=False,
-            chat_template_stage=False,
-            tokenize_stage=False,
-            detokenize_stage=False,
-        ),
-        preprocess=partial(_request, sampling(config)),
-        postprocess=_reply,
-        preprocess_map_kwargs=light,
-        postprocess_map_kwargs=light,
-    )
+    with _quiet():
+        built = build_processor(
+            vLLMEngineProcessorConfig(
+                model_source=str(locate(config.path or "")),
+                engine_kwargs=engine_kwargs(config, share),
+                batch_size=share.batch_size,
+                concurrency=(share.pool, share.pool),
+                placement_group_config={"bundles": [bundle]},
+                runtime_env={"env_vars": environment(share)},
+                should_continue_on_error=True,
+                log_engine_metrics=False,
+                chat_template_stage=False,
+                tokenize_stage=False,
+                detokenize_stage=False,
+            ),
+            preprocess=partial(_request, sampling(config)),
+            postprocess=_reply,
+            preprocess_map_kwargs=light,
+            postprocess_map_kwargs=light,
+        )
     for name, stage in built.stages.items():  # the engine's, which gets our name and limits
         arguments = {**stage.map_batches_kwargs, **RESTARTS}
         ours = {"fn": type("llm", (stage.fn,), {}), "map_batches_kwargs": arguments}
         built.stages[name] = stage.model_copy(update=ours)
     return built
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Building logs, and calls `ray.init` again, which puts Ray's own log back to its default."""
+    ray = logging.getLogger("ray")
+    level = ray.level
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+        ray.setLevel(level)
 
 
 def sampling(config: LLM) -> dict[str, Any]:
