@@ -97,7 +97,7 @@ class TestEngine:
             "out",
             *GREEDY,
             "+llm.engine_kwargs.max_model_len=100",
-            *("model=tiny", "model.steps=1", "tracking=none", "ray.start_timeout_s=800"),
+            *("model=noop", "tracking=none", "ray.start_timeout_s=800"),
             *("resources=cpu", "resources.llm.num_cpus=0.5", "resources.model.pool=1"),
             *("dataset=parquet", "dataset.path=t.parquet", 'dataset.prompt="{what}"'),
             timeout=900,

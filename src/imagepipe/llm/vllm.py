@@ -25,7 +25,8 @@ from imagepipe.weights import locate
 if TYPE_CHECKING:
     from ray.data.llm import Processor
 
-ASKS = pa.schema([("llm_question", pa.list_(pa.int32())), ("llm_seed", pa.int64())])
+# The seed as text: beside a null, a processor would make a number a float and round it.
+ASKS = pa.schema([("llm_question", pa.list_(pa.int32())), ("llm_seed", pa.string())])
 REPLIES = pa.schema(
     [
         ("llm_text", pa.string()),
@@ -50,7 +51,10 @@ def questions(config: LLM) -> Worker:
     def work(rows: pa.Table) -> Columns:
         seeds = rows["seed"].to_pylist()
         prompts = zip(rows["base_prompt"].to_pylist(), map(season_of, seeds), strict=True)
-        return {"llm_question": [asked.ids(*prompt) for prompt in prompts], "llm_seed": seeds}
+        return {
+            "llm_question": [asked.ids(*prompt) for prompt in prompts],
+            "llm_seed": [str(seed) for seed in seeds],
+        }
 
     return work
 
@@ -152,9 +156,10 @@ def environment(share: Share) -> dict[str, str]:
 
 
 def _request(sampled: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+    """What the engine takes. Rows that failed before come here too, and have no question."""
     return {
         "tokenized_prompt": row["llm_question"],
-        "sampling_params": {**sampled, "seed": row["llm_seed"]},
+        "sampling_params": {**sampled, "seed": int(row["llm_seed"] or 0)},
     }
 
 
