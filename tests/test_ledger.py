@@ -11,7 +11,8 @@ from imagepipe.sink import COUNTS
 def counts(**values) -> pa.Table:
     row = (
         dict.fromkeys(COUNTS.names, 0)
-        | {"written_at": 0.0, "unknown_words": [], "reasons": [], "scores": []}
+        | {"written_at": 0.0, "unknown_words": [], "reasons": []}
+        | {"scores": [], "llm_fallbacks": []}
         | values
     )
     return pa.Table.from_pylist([row], schema=COUNTS)
@@ -22,8 +23,9 @@ def test_the_four_ends_add_up_to_the_rows_read():
     ledger.add(counts(written=3, pictures=6))
     ledger.add(counts(failed=1, unmatched=1, reasons=["llm: no"], unknown_words=["zyx"]))
     assert (ledger.rows, ledger.adds_up) == (5, False)
-    ledger.add(counts(written=1, pictures=2))
+    ledger.add(counts(written=1, pictures=2, llm_tokens_out=7, llm_fallbacks=["empty"]))
     assert ledger.adds_up
+    assert (ledger.llm_tokens_out, ledger.llm_fallbacks) == (7, {"empty": 1})
     assert ledger.counts() == {
         "rows_read": 6,
         "written": 4,

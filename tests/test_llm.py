@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from test_config import composed
 
 from imagepipe.config import LLM
+from imagepipe.diffusion import limits
 from imagepipe.errors import UserError
-from imagepipe.llm import Answer, Enhancer, make
+from imagepipe.llm import Answer, Enhancer, check, make
 from imagepipe.llm.chat import messages
-from imagepipe.seasons import ELEMENTS
+from imagepipe.llm.questions import Questions
+from imagepipe.llm.stage import ADDS, stage
+from imagepipe.seasons import ELEMENTS, season_of
+from imagepipe.weights import HUB_ID, locate
 
 USER = "Prompt: {prompt}\nSeason: {season}"
 PROMPTS = [
@@ -62,6 +73,26 @@ def test_an_unknown_engine_is_refused_by_name() -> None:
         make(LLM(name="x", engine="gpt"))
 
 
+def test_auto_is_vllm_where_it_is_installed() -> None:
+    engine = "vllm" if find_spec("vllm") else "transformers"
+    assert composed("llm=qwen").llm.engine == engine
+
+
+@pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed")
+def test_vllm_that_is_not_installed_is_refused_with_the_way_to_get_it() -> None:
+    with pytest.raises(UserError, match=r"llm\.engine=vllm: vLLM is not installed.*make vllm"):
+        check(composed("llm=tiny_vllm").llm)
+
+
+@pytest.mark.parametrize("preset", ["qwen", "qwen3_0_6b", "qwen3_4b", "smollm2_1_7b", "gemma"])
+def test_a_preset_of_the_hub_names_one_revision(preset: str) -> None:
+    llm = composed(f"llm={preset}").llm
+    assert HUB_ID.fullmatch(str(llm.path))
+    assert re.fullmatch("[0-9a-f]{40}", str(llm.revision))
+    assert llm.system
+    assert "{season}" in llm.user
+
+
 def test_making_an_engine_loads_nothing_heavy() -> None:
     code = (
         "import sys; from imagepipe.llm import make; from types import SimpleNamespace as N\n"
@@ -89,6 +120,33 @@ def test_the_templates_words_come_from_the_rows_seed_alone() -> None:
     assert together == _alone(model, [1, 2, 3, 4])
     assert len({model.enhance(PROMPTS[:1], ["winter"], [i])[0].text for i in range(30)}) > 20
     assert model.enhance([""], ["winter"], [5])[0].text[0] not in " ,"
+
+
+# --- the stage
+
+
+def test_an_answer_that_the_text_encoder_would_cut_is_not_drawn() -> None:
+    config = composed("llm=template")
+    recipe = partial(limits.load, config.model)
+    made = stage(config.llm, limit=recipe)
+    limit = recipe()
+    longest = max(n for n in range(1, 100) if not limit.cuts("cat " * n))
+    bases = ["a cat wearing a red scarf", "cat " * longest]
+    rows = pa.table({"base_prompt": bases, "seed": pa.array([1, 2], pa.int64())})
+    columns = made.recipe()(rows)
+    assert columns["llm_fallback"] == [None, "too_long"]
+    assert columns["prompt"][0].startswith(bases[0] + ", ")
+    assert columns["prompt"][1] == bases[1]
+    assert columns["season"] == [season_of(1), season_of(2)]
+
+
+def test_without_an_llm_the_base_prompt_is_drawn_and_nothing_counted() -> None:
+    config = composed("llm=none")
+    rows = pa.table({"base_prompt": ["a cat"], "seed": pa.array([1], pa.int64())})
+    columns = stage(config.llm, limit=partial(limits.load, config.model)).recipe()(rows)
+    assert list(columns) == ADDS.names
+    assert columns["prompt"].to_pylist() == ["a cat"]
+    assert all(columns[name] == [None] for name in ADDS.names if name != "prompt")
 
 
 # --- a model
@@ -149,6 +207,39 @@ def test_a_prompt_too_long_for_the_model_is_cut_with_a_warning(
 ) -> None:
     tiny.enhance(ODD[2:3], ["winter"], [1])
     assert "cut to" in caplog.text
+
+
+def test_a_context_made_smaller_cuts_earlier(tiny: Enhancer) -> None:
+    (answer,) = _loaded(max_model_len=100).enhance(ODD[2:3], ["winter"], [1])
+    assert 20 < answer.tokens_in <= 100 - 64
+
+
+def test_the_chat_template_gets_its_own_arguments(tmp_path: Path) -> None:
+    template = "{{ messages[-1]['content'] }}{% if enable_thinking is false %} at once{% endif %}"
+    model = copy_of_tiny(tmp_path)
+    (model / "chat_template.jinja").write_text(template)
+    asked = [
+        Questions(LLM(name="x", path=str(model), chat_template_kwargs=kwargs))
+        for kwargs in ({}, {"enable_thinking": False})
+    ]
+    plain, changed = (q.tokenizer.decode(q.ids("a cat", "winter")).strip() for q in asked)
+    assert changed == f"{plain} at once"
+
+
+def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    model = copy_of_tiny(tmp_path)
+    weights = load_file(model / "model.safetensors")
+    torch.save(weights, model / "pytorch_model.bin")
+    (model / "model.safetensors").unlink()
+    with pytest.raises(OSError, match="safetensors"):
+        _loaded(path=str(model))
+
+
+def copy_of_tiny(folder: Path) -> Path:
+    return Path(shutil.copytree(locate("asset:tiny_llm"), folder / "model"))
 
 
 def test_a_question_that_leaves_no_room_is_refused() -> None:

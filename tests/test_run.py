@@ -29,10 +29,10 @@ def imagepipe(folder: Path, *overrides: str, timeout: float = 300) -> subprocess
     )
 
 
-def run(folder: Path, name: str, *overrides: str) -> Path:
+def run(folder: Path, name: str, *overrides: str, timeout: float = 300) -> Path:
     """A run that must end well; returns its folder."""
     out = folder / name
-    done = imagepipe(folder, f"hydra.run.dir={out}", *overrides)
+    done = imagepipe(folder, f"hydra.run.dir={out}", *overrides, timeout=timeout)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     summary = json.loads((out / "summary.json").read_text())

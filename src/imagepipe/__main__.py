@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from imagepipe import config as configuration
 from imagepipe import tracking
 from imagepipe.errors import RunFailed, UserError
+from imagepipe.llm import endpoint
 
 CONFIG_DIRS = (
     Path(__file__).parent / "conf",  # in an installed wheel
@@ -56,6 +58,11 @@ def main() -> None:
 def run_job(cfg: DictConfig, folder: Path, overrides: Sequence[str]) -> float | None:
     """One run in `folder`; returns its pictures per second, which sweepers can maximise."""
     config = configuration.load(cfg)
+    try:
+        endpoint.check(config.llm)
+    except UserError:
+        shutil.rmtree(folder / ".hydra", ignore_errors=True)  # Hydra has copied it there
+        raise
     from imagepipe.run import run  # heavy: not before the configuration is known to be right
 
     return run(config, folder, overrides).images_per_s
@@ -65,9 +72,22 @@ def _refuse_typed_secret(arguments: Sequence[str]) -> None:
     """Hydra writes to disk what was typed before any job can look at it, so look first."""
     for argument in arguments:
         key, _, value = argument.lstrip("+").partition("=")
-        if key == "tracking.uri" and value not in ("", "null"):
-            uri = value.strip("'\"")
-            tracking.check(configuration.Tracking(name="typed", backend="mlflow", uri=uri))
+        check = MAY_HOLD_SECRETS.get(key)
+        for one in value.split(",") if check else ():  # a sweep types several
+            text = one.strip("'\" ")
+            if check and text not in ("", "null"):
+                check(text)
+
+
+def _check_tracking(uri: str) -> None:
+    tracking.check(configuration.Tracking(name="typed", backend="mlflow", uri=uri))
+
+
+MAY_HOLD_SECRETS = {
+    "tracking.uri": _check_tracking,
+    "llm.base_url": endpoint.check_url,
+    "llm.api_key_env": endpoint.check_name,
+}
 
 
 @contextmanager
@@ -107,6 +127,8 @@ def explain(error: Exception) -> str:
     if key.endswith(".True"):
         return f'{key}: YAML reads a bare `on:` as true. Write it in quotes: "on": ...'
     if re.search(r"Key '\S+' (is )?not in", text) or "Could not override" in text:
+        if configuration.is_open(key):
+            return f"{key}: is not there yet. Add it with a plus: +{key}=..."
         known = set(configuration.keys(OmegaConf.structured(configuration.Config)))
         guess = configuration.did_you_mean(key, known).strip()
         return f"{key}: there is no such key. {guess or 'See python -m imagepipe --help.'}"

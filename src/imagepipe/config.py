@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -18,6 +19,7 @@ from imagepipe.errors import UserError
 
 EMBEDDED = "asset:"  # how the path of a model that ships with imagepipe begins
 DTYPES = ("auto", "float32", "float16", "bfloat16")
+LLM_ENGINES = ("auto", "vllm", "transformers", "openai", "template", "none")
 
 
 @dataclass
@@ -50,15 +52,23 @@ class LLM:
     """Who enriches the base prompt. `engine=none` leaves it as it is."""
 
     name: str = MISSING
-    engine: str = MISSING
-    path: str | None = None  # "asset:NAME", a local folder, or a hub id
+    engine: str = MISSING  # auto: vllm where it is installed, else transformers
+    path: str | None = None  # "asset:NAME", a local folder, a hub id, or a server's model
     revision: str | None = None
     system: str = ""
     user: str = "{prompt}"  # what the model is asked; knows {prompt} and {season}
     temperature: float = 0.8
     top_p: float = 1.0
     max_tokens: int = 64
+    max_model_len: int | None = None  # tokens of question and answer; null: the model's own
+    chat_template_kwargs: dict[str, Any] = field(default_factory=dict)  # enable_thinking: false
     dtype: str = "auto"
+    engine_kwargs: dict[str, Any] = field(default_factory=dict)  # vllm: its engine's arguments
+    base_url: str | None = None  # openai: the server's address, "http://host:8000/v1"
+    api_key_env: str | None = None  # openai: the *name* of the variable that holds the key
+    timeout_s: float = 60.0  # openai: for one request
+    max_retries: int = 5  # openai: of what may pass, with growing waits
+    requests_per_minute: float | None = None  # openai: a rate limit; null: none
 
 
 @dataclass
@@ -220,6 +230,7 @@ def register() -> None:
 def load(cfg: DictConfig) -> Config:
     """The composed configuration as dataclasses, checked key by key and across keys.
 
+    The engine `auto` becomes the one that is installed.
     Raises UserError for an unknown key (also one added with `+`), a required value that is
     missing, and values that contradict each other.
     """
@@ -236,6 +247,8 @@ def load(cfg: DictConfig) -> Config:
     if config.scorer.engine == "auto":
         embedded = (config.model.path or "").startswith(EMBEDDED)
         config.scorer.engine = "clip" if embedded else "none"
+    if config.llm.engine == "auto":
+        config.llm.engine = "vllm" if find_spec("vllm") else "transformers"
     check(config)
     return config
 
@@ -267,6 +280,13 @@ def check(config: Config) -> None:
                 field=name, value=number, problem="is too small", remedy=f"At least {least}."
             )
     _check_sink(config.sink)
+    if config.llm.requests_per_minute and config.resources.llm.pool > 1:
+        raise UserError(
+            field="resources.llm.pool",
+            value=config.resources.llm.pool,
+            problem="each process would keep to llm.requests_per_minute by itself",
+            remedy="Use resources.llm.pool=1; it asks resources.llm.batch_size rows at once.",
+        )
 
 
 def _check_sink(sink: Sink) -> None:
@@ -288,7 +308,7 @@ def _check_sink(sink: Sink) -> None:
 
 def _choices(config: Config) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
     joins = (config.dataset.join, *config.dataset.more_joins)
-    yield "llm.engine", config.llm.engine, ("none", "template", "transformers")
+    yield "llm.engine", config.llm.engine, LLM_ENGINES
     yield "model.engine", config.model.engine, ("diffusers", "noop")
     yield "scorer.engine", config.scorer.engine, ("none", "clip", "aesthetic")
     yield "llm.dtype", config.llm.dtype, DTYPES
@@ -313,6 +333,10 @@ def _minimums(config: Config) -> Iterator[tuple[str, float | None, float]]:
     yield "model.images_per_prompt", config.model.images_per_prompt, 1
     yield "llm.temperature", config.llm.temperature, 0
     yield "llm.max_tokens", config.llm.max_tokens, 1
+    yield "llm.max_model_len", config.llm.max_model_len, config.llm.max_tokens + 1
+    yield "llm.timeout_s", config.llm.timeout_s, 0.1
+    yield "llm.max_retries", config.llm.max_retries, 0
+    yield "llm.requests_per_minute", config.llm.requests_per_minute, 0.01
     yield "resources.rows_per_block", config.resources.rows_per_block, 1
     yield "ray.num_cpus", config.ray.num_cpus, 1
     yield "ray.num_gpus", config.ray.num_gpus, 0
@@ -329,9 +353,8 @@ def _minimums(config: Config) -> Iterator[tuple[str, float | None, float]]:
 def _refuse_unknown(cfg: DictConfig) -> None:
     known = set(keys(OmegaConf.structured(Config)))
     for key in keys(cfg):
-        parent = key.rpartition(".")[0]
         inside_list = any(part.isdigit() for part in key.split("."))
-        if key in known or inside_list or parent in _OPEN:
+        if key in known or inside_list or is_open(key):
             continue
         raise UserError(
             field=key,
@@ -343,12 +366,18 @@ def _refuse_unknown(cfg: DictConfig) -> None:
 
 
 STAGES = ("llm", "model", "scorer", "sink")  # those with resources of their own
-# What holds a text or a list, or names of somebody's own.
+# These hold a text or a list, or whatever somebody else's function takes.
 _OPEN = (
     *("dataset.path", "dataset.join.path", "dataset.join.on"),
+    *("llm.chat_template_kwargs", "llm.engine_kwargs"),
     *("model.scheduler_config", "model.quantization.quant_kwargs"),
     *(f"resources.{stage}.custom" for stage in STAGES),
 )
+
+
+def is_open(key: str) -> bool:
+    """Whether `key` stands inside a value of somebody else's making, where any key may be."""
+    return key.startswith(tuple(f"{name}." for name in _OPEN))
 
 
 def _siblings(key: str, known: Iterable[str]) -> list[str]:

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+COUNTED = ("written", "failed", "unmatched", "pictures", "prompts_cut")
+TOKENS = ("llm_tokens_in", "llm_tokens_out")
+
 
 @dataclass
 class Scores:
@@ -52,6 +55,9 @@ class Ledger:
     already_done: int = 0
     pictures: int = 0
     prompts_cut: int = 0
+    llm_tokens_in: int = 0
+    llm_tokens_out: int = 0
+    llm_fallbacks: Counter[str] = field(default_factory=Counter)  # base prompts drawn, by reason
     unknown_words: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     scores: Scores = field(default_factory=Scores)
@@ -63,10 +69,11 @@ class Ledger:
     def add(self, counts: pa.Table) -> None:
         """Take in rows of `sink.COUNTS`."""
         for row in counts.to_pylist():
-            for name in ("written", "failed", "unmatched", "pictures", "prompts_cut"):
+            for name in (*COUNTED, *TOKENS):
                 setattr(self, name, getattr(self, name) + row[name])
             self.unknown_words.update(row["unknown_words"])
             self.reasons.update(row["reasons"])
+            self.llm_fallbacks.update(row["llm_fallbacks"])
             self.scores.add(row["scores"])
             if row["pictures"]:
                 self._clock(row["written_at"], row["pictures"])

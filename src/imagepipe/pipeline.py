@@ -7,28 +7,27 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from imagepipe import prompts, sources
 from imagepipe.config import Config, Resources, Share
+from imagepipe.diffusion import limits
 from imagepipe.diffusion.stage import stage as model_stage
 from imagepipe.errors import UserError
 from imagepipe.llm.stage import stage as llm_stage
 from imagepipe.machine import GIB
+from imagepipe.processor import LIGHT_CPUS, RESTARTS, ProcessorStage, fold, unfold
 from imagepipe.resources import bind, pools
 from imagepipe.scoring.stage import stage as scorer_stage
 from imagepipe.sink import Writer
-from imagepipe.stage import Stage, apply
+from imagepipe.stage import Stage, apply, worker
 
 if TYPE_CHECKING:
     from ray.data import Dataset
-
-# A task that only touches texts; small, so that tasks find room beside the actors.
-LIGHT_CPUS = 0.25
-# A process that dies on a row must not be restarted for ever: that row would loop.
-RESTARTS = {"max_restarts": 2, "max_task_retries": 2}
 
 
 def stages(config: Config, tables: sources.Tables) -> list[Stage]:
@@ -38,7 +37,7 @@ def stages(config: Config, tables: sources.Tables) -> list[Stage]:
     """
     chain = [
         prompts.stage(config.dataset.prompt, tables.renamed, config.seed, tables.id),
-        llm_stage(config.llm),
+        llm_stage(config.llm, limit=partial(limits.load, config.model)),
         model_stage(config.model, run_seed=config.seed, id_column=tables.id),
     ]
     if config.scorer.engine != "none":
@@ -64,7 +63,12 @@ def build(config: Config, tables: sources.Tables, resources: Resources, writer: 
     shares = dict(pools(config, resources))
     for stage in stages(config, tables):
         share = shares.get(stage.name)
-        data = _as_actors(data, stage, share) if share else _as_tasks(data, stage)
+        if share is None:
+            data = _as_tasks(data, stage)
+        elif isinstance(stage, ProcessorStage):
+            data = _through_processor(data, stage, share)
+        else:
+            data = _as_actors(data, stage, share)
     return data.map_batches(
         write,
         fn_kwargs={"writer": writer},
@@ -81,10 +85,18 @@ def write(table: pa.Table, writer: Writer) -> pa.Table:
 
 
 def _as_tasks(data: Dataset, stage: Stage) -> Dataset:
-    def run(table: pa.Table) -> pa.Table:
-        return apply(stage, stage.recipe(), table)
+    return _light(data, stage.name, lambda table: apply(stage, worker(stage.recipe), table))
 
-    run.__name__ = stage.name  # what Ray Data calls the operator
+
+def _through_processor(data: Dataset, stage: ProcessorStage, share: Share) -> Dataset:
+    """Ray Data's processor has operators of its own; `_as_actors` is not for it."""
+    data = _light(data, f"{stage.name}_questions", lambda table: fold(stage, table))
+    data = stage.processor(share)(data)
+    return _light(data, f"{stage.name}_replies", lambda table: unfold(stage, table))
+
+
+def _light(data: Dataset, name: str, run: Callable[[pa.Table], pa.Table]) -> Dataset:
+    run.__name__ = name  # what Ray Data calls the operator
     return data.map_batches(run, batch_format="pyarrow", batch_size=None, num_cpus=LIGHT_CPUS)
 
 

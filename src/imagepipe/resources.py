@@ -18,7 +18,7 @@ from imagepipe.machine import GIB, Machine
 from imagepipe.packing import CPUS_FOR_TASKS, Misfit, Pools, free_cpus, nearest, pack
 
 # Engines that load weights run as actors, which keep them; the others run as stateless tasks.
-LLM_ACTORS = ("transformers",)
+LLM_ACTORS = ("transformers", "vllm", "openai")
 MODEL_ACTORS = ("diffusers", "noop")
 # How `auto` divides a GPU among the stages that a run has.
 GPU_PARTS = {"llm": 4, "model": 6, "scorer": 2}
@@ -74,8 +74,9 @@ def _choose(config: Config, machine: Machine, rows: int) -> Resources:
     is not a batch of rows would only cost its start.
     """
     asked = config.resources
-    used = [stage for stage, _ in pools(config, asked)]
     batches = math.ceil(rows / asked.model.batch_size)
+    waits = config.llm.engine == "openai"  # its process only waits for a server's answers
+    used = [stage for stage, _ in pools(config, asked) if not (waits and stage == "llm")]
     pool = dict.fromkeys(used, 1)
     if "model" in pool:
         pool["model"] = min(machine.gpus or max(1, int(machine.cpus)), batches)
@@ -87,13 +88,15 @@ def _choose(config: Config, machine: Machine, rows: int) -> Resources:
     parts = sum(GPU_PARTS[stage] for stage in used)
     shares: dict[str, Any] = {
         stage: replace(
-            share,
+            getattr(asked, stage),
             pool=pool[stage],
             num_cpus=cpus,
             num_gpus=math.floor(100 * GPU_PARTS[stage] / parts) / 100 if machine.gpus else 0.0,
         )
-        for stage, share in pools(config, asked)
+        for stage in used
     }
+    if waits:
+        shares["llm"] = replace(asked.llm, pool=1, num_cpus=0.0, num_gpus=0.0)
     sink = replace(asked.sink, num_cpus=0.25, pool=max(1, int(machine.cpus)))
     return replace(asked, sink=sink, **shares)
 

@@ -14,14 +14,15 @@ from rich.console import Console
 
 from imagepipe import (
     __version__,
+    llm,
     pipeline,
     report,
     resources,
     results,
+    scoring,
     sources,
     terminal,
     tracking,
-    weights,
 )
 from imagepipe.config import Config, to_yaml
 from imagepipe.diffusion import checks
@@ -173,13 +174,8 @@ def _check_folder(folder: Path) -> None:
 def _check_models(config: Config) -> None:
     if config.model.engine == "diffusers":
         checks.check(config.model)
-    scorer = config.scorer
-    if scorer.engine != "none":
-        weights.check("scorer.path", scorer.path, scorer.revision, "config.json")
-        if scorer.processor is not None:
-            weights.check("scorer.processor", scorer.processor, None, "config.json")
-    if config.llm.engine == "transformers":
-        weights.check("llm.path", config.llm.path, config.llm.revision, "config.json")
+    llm.check(config.llm)
+    scoring.check(config.scorer)
 
 
 @contextmanager

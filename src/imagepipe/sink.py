@@ -44,6 +44,9 @@ COUNTS = pa.schema(
         ("pictures", pa.int64()),
         ("written_at", pa.float64()),  # time.time() once the batch was on disk
         ("prompts_cut", pa.int64()),
+        ("llm_tokens_in", pa.int64()),
+        ("llm_tokens_out", pa.int64()),
+        ("llm_fallbacks", pa.list_(pa.string())),
         ("unknown_words", pa.list_(pa.string())),
         ("reasons", pa.list_(pa.string())),
         ("scores", pa.list_(pa.float64())),  # of the pictures that have one
@@ -81,6 +84,9 @@ class Writer:
             "pictures": pictures,
             "written_at": time.time(),
             "prompts_cut": pc.sum(good["prompt_cut"]).as_py() or 0,
+            "llm_tokens_in": pc.sum(good["llm_tokens_in"]).as_py() or 0,
+            "llm_tokens_out": pc.sum(good["llm_tokens_out"]).as_py() or 0,
+            "llm_fallbacks": good["llm_fallback"].drop_null().to_pylist(),
             "unknown_words": _words(good["unknown_words"]),
             "reasons": [f"{s}: {r}" for s, r in zip(*_ledger(failed), strict=True)],
             "scores": _scores(good),

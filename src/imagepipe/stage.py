@@ -7,8 +7,10 @@ passes through every later stage untouched until the sink writes it out.
 from __future__ import annotations
 
 import logging
+import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -40,6 +42,19 @@ class Stage:
     reads: tuple[str, ...]
     adds: pa.Schema
     recipe: Callable[[], Worker]
+
+
+def worker(recipe: Callable[[], Worker]) -> Worker:
+    """What `recipe` makes, kept for the next task of this process: each gets a copy of the recipe.
+
+    `recipe` is a module's function, or a partial of one, so that it pickles the same way each time.
+    """
+    return _worker(pickle.dumps(recipe))
+
+
+@lru_cache(maxsize=16)
+def _worker(recipe: bytes) -> Worker:
+    return pickle.loads(recipe)()
 
 
 def apply(stage: Stage, work: Worker, table: pa.Table) -> pa.Table:

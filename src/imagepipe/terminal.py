@@ -157,6 +157,8 @@ def _warnings(job: Job) -> list[str]:
         said.append(
             f"{ledger.prompts_cut} prompts ({share:.0f} %) were longer than the model reads"
         )
+    for reason, number in ledger.llm_fallbacks.most_common():
+        said.append(f"{number} answers of the LLM not used ({reason}): base prompt drawn")
     for reason, number in ledger.reasons.most_common(3):
         said.append(f"{number} failed: {reason}")
     if ledger.failed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
 from imagepipe.errors import UserError
@@ -14,14 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """`text` is stripped; the token counts are the engine's own, 0 where it has no tokens.
+    """`text` is stripped; the token counts are the engine's own, null where it tells none.
 
-    `tokens_out` includes the end-of-text token where the answer reached it.
+    `tokens_out` includes the end-of-text token where the answer reached it. `error` says why
+    there is no answer; the row then fails.
     """
 
     text: str
-    tokens_in: int
-    tokens_out: int
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    error: str | None = None
 
 
 class Enhancer(Protocol):
@@ -46,10 +49,19 @@ def _transformers(config: LLM) -> Enhancer:
     return TransformersEnhancer(config)
 
 
+def _openai(config: LLM) -> Enhancer:
+    from imagepipe.llm.openai import OpenAIEnhancer
+
+    return OpenAIEnhancer(config)
+
+
+# The vllm engine is none of these: a processor of Ray Data's does its work, see `stage.py`.
 ENGINES: dict[str, Callable[[LLM], Enhancer]] = {
     "template": _template,
     "transformers": _transformers,
+    "openai": _openai,
 }
+WITH_WEIGHTS = ("transformers", "vllm")
 
 
 def make(config: LLM) -> Enhancer:
@@ -62,3 +74,23 @@ def make(config: LLM) -> Enhancer:
             remedy=f"Use one of {', '.join(ENGINES)}.",
         )
     return ENGINES[config.engine](config)
+
+
+def check(config: LLM) -> None:
+    """Raise `UserError` where the engine cannot work here: a package, weights or server missing."""
+    if config.engine == "vllm" and not find_spec("vllm"):
+        raise UserError(
+            field="llm.engine",
+            value="vllm",
+            problem="vLLM is not installed here",
+            remedy="On Linux with a GPU: make vllm, or pip install 'imagepipe[vllm]'. "
+            "Or use llm.engine=transformers.",
+        )
+    if config.engine in WITH_WEIGHTS:
+        from imagepipe import weights
+
+        weights.check("llm.path", config.path, config.revision, "config.json")
+    if config.engine == "openai":
+        from imagepipe.llm import openai
+
+        openai.check(config)

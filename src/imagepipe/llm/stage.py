@@ -2,63 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import pyarrow as pa
 
 from imagepipe.config import LLM
-from imagepipe.llm import make
+from imagepipe.llm import Answer, make, vllm
+from imagepipe.llm.answers import Limit, fallback
+from imagepipe.processor import ProcessorStage
 from imagepipe.seasons import season_of
-from imagepipe.stage import FAILED_REASON, Columns, Stage
+from imagepipe.stage import FAILED_REASON, Columns, Stage, Worker
 
+READS = ("base_prompt", "seed")
 ADDS = pa.schema(
     [
         ("season", pa.string()),
         ("prompt", pa.string()),
+        ("llm_fallback", pa.string()),
         ("llm_tokens_in", pa.int32()),
         ("llm_tokens_out", pa.int32()),
     ]
 )
 
 
-def stage(config: LLM) -> Stage:
+def stage(config: LLM, limit: Callable[[], Limit]) -> Stage:
     """Adds `prompt`, the enriched `base_prompt`, and the `season` that the row's seed drew.
 
-    Without an LLM the prompt is the base prompt and the season null. An empty answer fails its
-    row.
+    An answer that is not worth drawing leaves the base prompt, and `llm_fallback` says why (one of
+    `answers.FALLBACKS`; null: the answer is used). Without an LLM the prompt is the base prompt
+    and the other columns are null. `limit` is a recipe too: it reads tokenizers.
     """
-    recipe = _unchanged if config.engine == "none" else partial(_worker, config)
-    return Stage("llm", reads=("base_prompt", "seed"), adds=ADDS, recipe=recipe)
+    if config.engine == "none":
+        return Stage("llm", READS, ADDS, _unchanged)
+    if config.engine == "vllm":
+        return ProcessorStage(
+            "llm",
+            READS,
+            ADDS,
+            recipe=partial(_reader, limit),
+            questions=partial(vllm.questions, config),
+            asks=vllm.ASKS,
+            replies=vllm.REPLIES,
+            processor=partial(vllm.processor, config),
+        )
+    return Stage("llm", READS, ADDS, partial(_enhancer, config, limit))
 
 
-def _unchanged() -> Callable[[pa.Table], Columns]:
+def _unchanged() -> Worker:
     def work(rows: pa.Table) -> Columns:
-        nothing = [None] * rows.num_rows
-        return {
-            "season": nothing,
-            "prompt": rows["base_prompt"],
-            "llm_tokens_in": nothing,
-            "llm_tokens_out": nothing,
-        }
+        nothing = dict.fromkeys(ADDS.names, [None] * rows.num_rows)
+        return {**nothing, "prompt": rows["base_prompt"]}
 
     return work
 
 
-def _worker(config: LLM) -> Callable[[pa.Table], Columns]:
-    enhancer = make(config)
+def _enhancer(config: LLM, limit: Callable[[], Limit]) -> Worker:
+    """The engine and its weights live in the stage's own process."""
+    enhancer, limited = make(config), limit()
     enhancer.load()
 
     def work(rows: pa.Table) -> Columns:
         prompts, seeds = rows["base_prompt"].to_pylist(), rows["seed"].to_pylist()
         seasons = [season_of(seed) for seed in seeds]
-        answers = enhancer.enhance(prompts, seasons, seeds)
-        return {
-            "season": seasons,
-            "prompt": [answer.text for answer in answers],
-            "llm_tokens_in": [answer.tokens_in for answer in answers],
-            "llm_tokens_out": [answer.tokens_out for answer in answers],
-            FAILED_REASON: [None if a.text else "the LLM's answer is empty" for a in answers],
-        }
+        return _columns(rows, enhancer.enhance(prompts, seasons, seeds), limited)
 
     return work
+
+
+def _reader(limit: Callable[[], Limit]) -> Worker:
+    """The engine has answered before; only its replies are read here."""
+    limited = limit()
+
+    def work(rows: pa.Table) -> Columns:
+        return _columns(rows, vllm.answers(rows), limited)
+
+    return work
+
+
+def _columns(rows: pa.Table, answers: Sequence[Answer], limit: Limit) -> Columns:
+    bases = rows["base_prompt"].to_pylist()
+    pairs = list(zip(answers, bases, strict=True))
+    reasons = [None if a.error else fallback(a.text, base, limit) for a, base in pairs]
+    return {
+        "season": [season_of(seed) for seed in rows["seed"].to_pylist()],
+        "prompt": [
+            base if why else answer.text for (answer, base), why in zip(pairs, reasons, strict=True)
+        ],
+        "llm_fallback": reasons,
+        "llm_tokens_in": [answer.tokens_in for answer in answers],
+        "llm_tokens_out": [answer.tokens_out for answer in answers],
+        FAILED_REASON: [answer.error for answer in answers],
+    }

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
-from imagepipe.assets import folder
-from imagepipe.errors import UserError
 from imagepipe.llm import Answer
-from imagepipe.llm.chat import messages
+from imagepipe.llm.questions import Questions
+from imagepipe.weights import locate
 
 if TYPE_CHECKING:
     import torch
 
     from imagepipe.config import LLM
-
-log = logging.getLogger(__name__)
 
 
 class GumbelNoise:
@@ -53,29 +49,25 @@ class TransformersEnhancer:
 
     def load(self) -> None:
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
 
-        if self.config.path is None:
-            raise self._refuse("names no model", "Name a folder or a model of the hub.")
+        self.questions = Questions(self.config)
+        self.tokenizer = self.questions.tokenizer
         device = "cuda" if torch.cuda.is_available() else "cpu"
         # On the CPU fp16 is far slower than fp32, and "auto" would keep the file's fp16.
         on_cpu = device == "cpu" and self.config.dtype == "auto"
-        dtype = "float32" if on_cpu else self.config.dtype
-        source, revision = str(folder(self.config.path)), self.config.revision
-        self.tokenizer = AutoTokenizer.from_pretrained(
-            source, revision=revision, padding_side="left"
+        model = AutoModelForCausalLM.from_pretrained(
+            str(locate(self.config.path or "")),
+            revision=self.config.revision,
+            dtype="float32" if on_cpu else self.config.dtype,
+            use_safetensors=True,  # a pickle would run whatever code it holds
         )
-        if self.tokenizer.chat_template is None:
-            raise self._refuse("it has no chat template", "Name an instruction-tuned model.")
-        if self.tokenizer.pad_token_id is None:
-            self.tokenizer.pad_token = self.tokenizer.eos_token
-        model = AutoModelForCausalLM.from_pretrained(source, revision=revision, dtype=dtype)
         self.model = model.to(device).eval()
 
     def enhance(self, prompts: list[str], seasons: list[str], seeds: list[int]) -> list[Answer]:
         import torch
 
-        questions = [self._ids(*row) for row in zip(prompts, seasons, strict=True)]
+        questions = [self.questions.ids(*row) for row in zip(prompts, seasons, strict=True)]
         batch = self.tokenizer.pad({"input_ids": questions}, return_tensors="pt")
         batch = batch.to(self.model.device)
         with torch.inference_mode():
@@ -86,30 +78,6 @@ class TransformersEnhancer:
             )
         answers = out[:, batch["input_ids"].shape[1] :].tolist()
         return [self._answer(q, a) for q, a in zip(questions, answers, strict=True)]
-
-    def _ids(self, prompt: str, season: str) -> list[int]:
-        """Token ids of the chat; a prompt too long for the model's context loses its end."""
-        room = self.model.config.max_position_embeddings - self.config.max_tokens
-        ids = self._chat(prompt, season)
-        if len(ids) <= room:
-            return ids
-        whole = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        for kept in range(len(whole) - (len(ids) - room), -1, -1):
-            ids = self._chat(self.tokenizer.decode(whole[:kept]), season)
-            if len(ids) <= room:
-                log.warning("prompt of %d tokens cut to %d: %.40s...", len(whole), kept, prompt)
-                return ids
-        raise UserError(
-            field="llm.max_tokens",
-            value=self.config.max_tokens,
-            problem=f"the model's context has {room} tokens left, fewer than llm.system needs",
-            remedy="Lower llm.max_tokens or shorten llm.system.",
-        )
-
-    def _chat(self, prompt: str, season: str) -> list[int]:
-        chat = messages(self.config.system, self.config.user, prompt, season)
-        text = self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
     def _generation(self) -> Any:
         from transformers import GenerationConfig
@@ -140,6 +108,3 @@ class TransformersEnhancer:
         length = next((i for i, token in enumerate(answer) if token in ends), len(answer))
         text = self.tokenizer.decode(answer[:length], skip_special_tokens=True).strip()
         return Answer(text, len(question), min(length + 1, len(answer)))
-
-    def _refuse(self, problem: str, remedy: str) -> UserError:
-        return UserError(field="llm.path", value=self.config.path, problem=problem, remedy=remedy)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from imagepipe import weights
 from imagepipe.config import Scorer
 from imagepipe.errors import UserError
 
@@ -36,6 +37,15 @@ def _aesthetic(scorer: Scorer) -> Judge:
 
 
 ENGINES: dict[str, Callable[[Scorer], Judge]] = {"clip": _clip, "aesthetic": _aesthetic}
+
+
+def check(scorer: Scorer) -> None:
+    """On the driver, before anything starts. Raises UserError where the model is not to be had."""
+    if scorer.engine == "none":
+        return
+    weights.check("scorer.path", scorer.path, scorer.revision, "config.json")
+    if scorer.processor is not None:
+        weights.check("scorer.processor", scorer.processor, None, "config.json")
 
 
 def make(scorer: Scorer) -> Judge:

@@ -36,6 +36,7 @@ NESTED = {
     "images_per_s": "images_per_s",
     "stages": "stage",
     "scores": "score",
+    "llm": "llm",
 }  # of a summary, and their prefix
 KEY_LIMIT = 250  # characters; mlflow.utils.validation
 RETRY_S = (1.0, 30.0)  # first and longest pause while the store is away
@@ -71,8 +72,8 @@ class Tracker(Protocol):
     ) -> None:
         """End the run: the numbers of `summary`, files of `folder`, first pictures as samples.
 
-        Metrics are the summary's own numbers, ``images_per_s/...``, ``stage/<name>/...``
-        and ``score/<scorer>/...``.
+        Metrics are the summary's own numbers, ``images_per_s/...``, ``llm/...``,
+        ``stage/<name>/...`` and ``score/<scorer>/...``.
         `note` is plain text. Waits at most `FINISH_WAIT_S`; says how to send what is left.
         """
 

@@ -1,0 +1,75 @@
+"""What must be right about a server's address and key before anything is written down."""
+
+from __future__ import annotations
+
+import os
+import re
+from urllib.parse import urlsplit
+
+from imagepipe.config import LLM
+from imagepipe.errors import UserError
+
+HIDDEN = "..."  # stands for what may be a secret
+
+
+def check(config: LLM) -> None:
+    """Raise `UserError` for an address or a key's name that cannot be used; asks no server.
+
+    The error never shows a text that may be a secret.
+    """
+    if config.base_url is not None:
+        check_url(config.base_url)
+    if config.api_key_env is not None:
+        check_name(config.api_key_env)
+
+
+def key(config: LLM) -> str | None:
+    """The key, from the environment of the process that asks."""
+    if config.api_key_env is None:
+        return None
+    check_name(config.api_key_env)
+    return os.environ[config.api_key_env]
+
+
+def check_url(url: str) -> None:
+    """Raise `UserError` where `llm.base_url` cannot be `url`."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # out of range or no number: ValueError
+    except ValueError:
+        parts = urlsplit("")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise UserError(
+            field="llm.base_url",
+            value=HIDDEN,
+            problem="carries more than an address, and what it carries would be written down",
+            remedy="Leave user, password and query out, and name the key's variable in "
+            "llm.api_key_env.",
+        )
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UserError(
+            field="llm.base_url",
+            value=url,
+            problem="is no address of a server",
+            remedy="Give one such as http://host:8000/v1.",
+        )
+
+
+def check_name(name: str) -> None:
+    """Raise `UserError` where `llm.api_key_env` cannot be `name`.
+
+    A key is not told from a name by its looks alone: what no variable is called is refused too.
+    """
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or re.match(r"sk[-_]", name):
+        problem = "is no name of a variable; if it is the key itself, it was not written down"
+    elif not os.environ.get(name):
+        problem = "names no variable that is set here"
+    else:
+        return
+    raise UserError(
+        field="llm.api_key_env",
+        value=HIDDEN,
+        problem=problem,
+        remedy="Put the key into the environment and its variable's name here: "
+        "export OPENAI_API_KEY=..., llm.api_key_env=OPENAI_API_KEY.",
+    )

@@ -1,0 +1,173 @@
+"""Answers from vLLM, through the processor that Ray Data brings for it (`ray.data.llm`).
+
+Batches overlap inside the engine (continuous batching), and the system prompt that all questions
+begin with is computed once (prefix caching).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from imagepipe.config import LLM, Share
+from imagepipe.llm import Answer
+from imagepipe.processor import ERROR, LIGHT_CPUS, PAST, RESTARTS
+from imagepipe.seasons import season_of
+from imagepipe.stage import Columns, Worker
+from imagepipe.weights import locate
+
+if TYPE_CHECKING:
+    from ray.data.llm import Processor
+
+# The seed as text: beside a null, a processor would make a number a float and round it.
+ASKS = pa.schema([("llm_question", pa.list_(pa.int32())), ("llm_seed", pa.string())])
+REPLIES = pa.schema(
+    [
+        ("llm_text", pa.string()),
+        ("llm_in", pa.int32()),
+        ("llm_out", pa.int32()),
+        ("llm_s", pa.float32()),  # of the request, which shares the engine with others
+    ]
+)
+WHOLE_GPU = 0.9  # vLLM's own default: the rest is for CUDA and what else is there
+
+
+def questions(config: LLM) -> Worker:
+    """The questions as tokens, so that they are the same ones as in transformers.
+
+    Ray Data's own template and tokenizer stages would put a second begin-of-text token before
+    some models' questions, know no revision, and refuse what is too long for the context.
+    """
+    from imagepipe.llm.questions import Questions
+
+    asked = Questions(config)
+
+    def work(rows: pa.Table) -> Columns:
+        seeds = rows["seed"].to_pylist()
+        prompts = zip(rows["base_prompt"].to_pylist(), map(season_of, seeds), strict=True)
+        return {
+            "llm_question": [asked.ids(*prompt) for prompt in prompts],
+            "llm_seed": [str(seed) for seed in seeds],
+        }
+
+    return work
+
+
+def answers(rows: pa.Table) -> list[Answer]:
+    """What the processor replied to `rows`, which have the columns of REPLIES and ERROR."""
+    names = ("llm_text", "llm_in", "llm_out", ERROR)
+    replies = zip(*(rows[name].to_pylist() for name in names), strict=True)
+    return [
+        Answer((text or "").strip(), tokens_in, tokens_out, error or None)
+        for text, tokens_in, tokens_out, error in replies
+    ]
+
+
+def processor(config: LLM, share: Share) -> Processor:
+    """From rows of ASKS to rows of REPLIES. Needs a Ray session, and loads nothing here."""
+    from ray.data.llm import build_processor, vLLMEngineProcessorConfig
+
+    light = {"num_cpus": LIGHT_CPUS}
+    # No CPU at all would be left out, and Ray's default is a whole one.
+    bundle = {"CPU": share.num_cpus or 0.01, "GPU": share.num_gpus}
+    with _quiet():
+        built = build_processor(
+            vLLMEngineProcessorConfig(
+                model_source=str(locate(config.path or "")),
+                engine_kwargs=engine_kwargs(config, share),
+                batch_size=share.batch_size,
+                concurrency=(share.pool, share.pool),
+                placement_group_config={"bundles": [bundle]},
+                runtime_env={"env_vars": environment(share)},
+                should_continue_on_error=True,
+                log_engine_metrics=False,
+                chat_template_stage=False,
+                tokenize_stage=False,
+                detokenize_stage=False,
+            ),
+            preprocess=partial(_request, sampling(config)),
+            postprocess=_reply,
+            preprocess_map_kwargs=light,
+            postprocess_map_kwargs=light,
+        )
+    for name, stage in built.stages.items():  # the engine's, which gets our name and limits
+        arguments = {**stage.map_batches_kwargs, **RESTARTS}
+        ours = {"fn": type("llm", (stage.fn,), {}), "map_batches_kwargs": arguments}
+        built.stages[name] = stage.model_copy(update=ours)
+    return built
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Building logs, and calls `ray.init` again, which puts Ray's own log back to its default."""
+    ray = logging.getLogger("ray")
+    level = ray.level
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+        ray.setLevel(level)
+
+
+def sampling(config: LLM) -> dict[str, Any]:
+    """vLLM's SamplingParams, but for the row's seed."""
+    return {
+        "temperature": config.temperature,
+        "top_p": config.top_p,
+        "max_tokens": config.max_tokens,
+    }
+
+
+def engine_kwargs(config: LLM, share: Share) -> dict[str, Any]:
+    """vLLM's engine arguments; `llm.engine_kwargs` go before what is worked out here.
+
+    A share of a GPU is that share of its memory; several GPUs split the model's tensors.
+    """
+    gpus = share.num_gpus
+    return {
+        "revision": config.revision,
+        "tokenizer_revision": config.revision,
+        "dtype": config.dtype,
+        "max_model_len": config.max_model_len,
+        "gpu_memory_utilization": min(gpus, WHOLE_GPU) if gpus else WHOLE_GPU,
+        "tensor_parallel_size": max(1, int(gpus)),
+        "distributed_executor_backend": "mp" if gpus > 1 else "uni",
+        "enable_prefix_caching": True,
+        "load_format": "safetensors",  # a pickle would run whatever code it holds
+        **config.engine_kwargs,
+    }
+
+
+def environment(share: Share) -> dict[str, str]:
+    """Variables of the engine's process, which hold it to its CPUs."""
+    return {
+        "OMP_NUM_THREADS": str(max(1, round(share.num_cpus))),
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # else every engine takes the same first cores
+        "VLLM_CPU_KVCACHE_SPACE": os.environ.get("VLLM_CPU_KVCACHE_SPACE", "1"),  # GiB
+        "VLLM_NO_USAGE_STATS": "1",
+    }
+
+
+def _request(sampled: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+    """What the engine takes. Rows that failed before come here too, and have no question."""
+    return {
+        "tokenized_prompt": row["llm_question"],
+        "sampling_params": {**sampled, "seed": int(row["llm_seed"] or 0)},
+    }
+
+
+def _reply(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        PAST: row[PAST],
+        "llm_text": row["generated_text"],
+        "llm_in": row["num_input_tokens"],
+        "llm_out": row["num_generated_tokens"],
+        "llm_s": row["time_taken_llm"],
+    }

@@ -1,0 +1,120 @@
+"""A small server that speaks OpenAI's chat completions over real HTTP."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class ChatServer:
+    """What it was asked, and how it shall answer.
+
+    `script` holds (status, headers, body) for the first chats; later ones are answered with the
+    question and "in falling snow". `replies` are answers to questions that hold a text.
+    """
+
+    key: str | None = None
+    script: list[tuple[int, dict[str, str], str]] = field(default_factory=list)
+    replies: dict[str, tuple[int, str]] = field(default_factory=dict)
+    together: threading.Barrier | None = None  # answer no one before so many have asked
+    wait_s: float = 0.0
+    models_status: int = 200
+    chats: list[dict[str, Any]] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    port: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def answer(self, asked: dict[str, Any]) -> tuple[int, dict[str, str], str]:
+        with self.lock:
+            self.chats.append(asked)
+            self.times.append(time.monotonic())
+            scripted = self.script.pop(0) if self.script else None
+        if self.together:
+            self.together.wait(20)
+        time.sleep(self.wait_s)
+        if scripted:
+            return scripted
+        question = asked["messages"][-1]["content"]
+        for text, (status, said) in self.replies.items():
+            if text in question:
+                return status, {}, completion(said) if status == 200 else said
+        return 200, {}, completion(f" {question}, in falling snow\n")
+
+
+def completion(text: str) -> str:
+    return json.dumps(
+        {
+            "id": "chat-1",
+            "object": "chat.completion",
+            "created": 1,
+            "model": "m",
+            "choices": [
+                {
+                    "index": 0,
+                    "finish_reason": "stop",
+                    "message": {"role": "assistant", "content": text},
+                }
+            ],
+            "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18},
+        }
+    )
+
+
+@contextmanager
+def serving(**options: Any) -> Iterator[ChatServer]:
+    """A server on a free port, stopped again at the end."""
+    chat = ChatServer(**options)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            models = {"object": "list", "data": [{"id": "m", "object": "model"}]}
+            known = self.path == "/v1/models" and chat.models_status == 200
+            self._send(200 if known else chat.models_status, {}, json.dumps(models))
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self._send(*chat.answer(json.loads(body)))
+
+        def _send(self, status: int, headers: dict[str, str], body: str) -> None:
+            given = self.headers.get("Authorization", "")
+            if chat.key and given != f"Bearer {chat.key}":
+                status, headers, body = 401, {}, json.dumps({"error": f"bad key: {given}"})
+            content = body.encode()
+            self.send_response(status)
+            for name, value in {"Content-Type": "application/json", **headers}.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            """Quiet."""
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: Any) -> None:
+            """A client that did not wait is no error here."""
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        chat.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield chat
+        finally:
+            server.shutdown()
+            thread.join()

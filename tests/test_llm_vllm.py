@@ -1,0 +1,144 @@
+"""The vLLM engine: what it is told, and with vLLM installed the real engine on the CPU."""
+
+from __future__ import annotations
+
+import datetime
+from importlib.util import find_spec
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from test_config import composed
+from test_run import run, summary
+
+from imagepipe.config import Share
+from imagepipe.llm import make, vllm
+from imagepipe.llm.answers import FALLBACKS
+
+needs_vllm = [
+    pytest.mark.vllm,
+    pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed: make test-vllm"),
+    pytest.mark.timeout(900),  # the engine's three processes each import all of vLLM
+]
+# More tokens than the engine is given a context for, so that vLLM itself refuses the question.
+TOO_LONG = "a cat wearing a red scarf, " * 20
+GREEDY = ["llm=tiny_vllm", "llm.temperature=0", "llm.max_tokens=40"]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "memory", "tensors", "backend"),
+    [(0.6, 0.6, 1, "uni"), (0.25, 0.25, 1, "uni"), (1, 0.9, 1, "uni"), (2, 0.9, 2, "mp")],
+)
+def test_a_share_of_a_gpu_is_that_share_of_its_memory(
+    gpus: float, memory: float, tensors: int, backend: str
+) -> None:
+    told = vllm.engine_kwargs(composed("llm=tiny_vllm").llm, Share(num_gpus=gpus))
+    assert told["gpu_memory_utilization"] == memory
+    assert told["tensor_parallel_size"] == tensors
+    assert told["distributed_executor_backend"] == backend
+    assert told["enable_prefix_caching"] is True
+    assert told["enforce_eager"] is True  # of the preset
+
+
+def test_shares_batches_and_restarts_reach_ray_data(ray_session: None) -> None:
+    share = Share(num_cpus=0.3, num_gpus=0.4, pool=2, batch_size=24)
+    built = vllm.processor(composed("llm=tiny_vllm").llm, share)
+    (stage,) = built.stages.values()
+    told = stage.get_dataset_map_batches_kwargs(built.config.batch_size, built.DATA_COLUMN)
+    assert stage.fn.__name__ == "llm"  # what Ray Data calls the operator
+    assert (told["num_cpus"], told["num_gpus"], told["batch_size"]) == (0.3, 0.4, 24)
+    assert (told["compute"].min_size, told["compute"].max_size) == (2, 2)
+    assert (told["max_restarts"], told["max_task_retries"]) == (2, 2)
+    assert told["runtime_env"]["env_vars"]["OMP_NUM_THREADS"] == "1"
+    assert told["fn_constructor_kwargs"]["should_continue_on_error"] is True
+
+
+def test_without_a_gpu_none_is_asked_for(ray_session: None) -> None:
+    built = vllm.processor(composed("llm=tiny_vllm").llm, Share(num_cpus=0.6))
+    (stage,) = built.stages.values()
+    assert stage.map_batches_kwargs["num_cpus"] == 0.6
+    assert not stage.map_batches_kwargs.get("num_gpus")
+
+
+class TestEngine:
+    """With vLLM: one run through the command, and what it left."""
+
+    pytestmark = needs_vllm
+
+    def test_vllm_takes_what_it_is_told(self) -> None:
+        from vllm import AsyncEngineArgs, SamplingParams
+
+        config = composed("llm=tiny_vllm", "llm.temperature=0.3", "llm.top_p=0.5").llm
+        told = AsyncEngineArgs(
+            model="m", **vllm.engine_kwargs(config, Share(num_cpus=1, num_gpus=0.6))
+        )
+        assert told.gpu_memory_utilization == 0.6
+        sampled = SamplingParams(**vllm.sampling(config), seed=2**63 - 1)
+        assert (sampled.temperature, sampled.top_p, sampled.max_tokens) == (0.3, 0.5, 64)
+
+    @pytest.fixture(scope="class")
+    def out(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        folder = tmp_path_factory.mktemp("vllm")
+        animals = ["cat", "dog", "owl", "fox", "bear", "frog", "lion", "pig", "duck", "mouse"]
+        what: list[str | None] = [f"a {animal} wearing a red scarf" for animal in animals]
+        what += [None, TOO_LONG]
+        rows = len(what)
+        when = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
+        columns = {
+            "id": pa.array([f"{i:02d}" for i in range(rows)]),
+            "what": pa.array(what, pa.string()),
+            "big": pa.array([2**64 - 1 - i for i in range(rows)], pa.uint64()),
+            "when": pa.array([when, *[None] * (rows - 1)], pa.timestamp("us", "UTC")),
+        }
+        pq.write_table(pa.table(columns), folder / "t.parquet")
+        return run(
+            folder,
+            "out",
+            *GREEDY,
+            "+llm.engine_kwargs.max_model_len=100",
+            *("model=noop", "tracking=none", "ray.start_timeout_s=800"),
+            *("resources=cpu", "resources.llm.num_cpus=0.5", "resources.model.pool=1"),
+            *("dataset=parquet", "dataset.path=t.parquet", 'dataset.prompt="{what}"'),
+            timeout=900,
+        )
+
+    def test_every_row_is_drawn_or_counted(self, out: Path) -> None:
+        said = summary(out)
+        assert (said["rows_read"], said["written"], said["failed"]) == (12, 10, 2)
+        failed = pq.read_table(out / "failed.parquet").to_pylist()
+        stages = {row["id"]: (row["stage"], row["reason"]) for row in failed}
+        assert stages["10"] == ("prompt", "column 'what' is empty")
+        assert stages["11"][0] == "llm"
+        assert "100" in stages["11"][1]  # vLLM's own words name the context's length
+        assert len(list((out / "images").glob("*.png"))) == 10
+
+    def test_answers_agree_with_those_of_transformers(self, out: Path) -> None:
+        rows = pq.read_table(out / "table").to_pylist()
+        other = make(composed(*GREEDY, "llm.engine=transformers").llm)
+        other.load()
+        for row in rows:
+            asked = [row["base_prompt"]], [row["season"]], [row["seed"]]
+            (answer,) = other.enhance(*asked)
+            used = row["llm_fallback"] is None
+            assert row["prompt"] == (answer.text if used else row["base_prompt"])
+            assert used or row["llm_fallback"] in FALLBACKS
+            tokens = row["llm_tokens_in"], row["llm_tokens_out"]
+            assert tokens == (answer.tokens_in, answer.tokens_out)
+        assert sum(row["llm_fallback"] is None for row in rows) >= 5
+
+    def test_columns_are_those_of_any_other_engine(self, out: Path) -> None:
+        schema = pq.read_schema(sorted((out / "table").iterdir())[0])
+        assert schema.names[:4] == ["id", "what", "big", "when"]
+        assert schema.field("big").type == pa.uint64()
+        assert schema.field("when").type == pa.timestamp("us", "UTC")
+        mine = ["season", "prompt", "llm_fallback", "llm_tokens_in", "llm_tokens_out", "llm_s"]
+        assert schema.names[6:12] == mine
+        assert not [name for name in schema.names if name.startswith(("_", "imagepipe", "llm_te"))]
+
+    def test_tokens_are_counted(self, out: Path) -> None:
+        said, rows = summary(out)["llm"], pq.read_table(out / "table").to_pylist()
+        assert said["engine"] == "vllm"
+        for name in ("tokens_in", "tokens_out"):
+            assert said[name] == sum(row[f"llm_{name}"] for row in rows) > 0
+        assert summary(out)["stages"]["llm"]["rows"] == 12
