@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +30,44 @@ def ray_session() -> Iterator[None]:
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator:
+    """A real Chromium."""
+    if CHROMIUM is None:
+        pytest.skip("needs a Chromium: apt-get install chromium, or its path in CHROMIUM")
+    from playwright.sync_api import sync_playwright
+
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+    with sync_playwright() as play:
+        started = play.chromium.launch(executable_path=CHROMIUM, args=quiet)
+        yield started
+        started.close()
+
+
+@dataclass(frozen=True)
+class Swept:
+    """A sweep that was typed in `home`: where it is, and what the command said."""
+
+    home: Path
+    folder: Path
+    code: int
+    said: str
+
+
+@pytest.fixture(scope="session")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Swept:
+    """Three jobs that draw with the embedded model, and between them one that cannot work."""
+    home = tmp_path_factory.mktemp("swept")
+    small = ["llm=none", "limit=6", "resources.rows_per_block=2", "resources.model.batch_size=2"]
+    command = ["-m", "imagepipe", "-m", "model.steps=1,0,2,4", "hydra.sweep.dir=sweep", *small]
+    done = subprocess.run(
+        [sys.executable, *command, "tracking.system_metrics=false"],
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+    )
+    return Swept(home, home / "sweep", done.returncode, done.stderr)

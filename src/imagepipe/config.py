@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf, SCMode
 
 from imagepipe.errors import UserError
 
@@ -140,6 +140,15 @@ class RayOptions:
 
 
 @dataclass
+class Sweep:
+    """What a sweep looks for: the jobs' best `objective`, which Optuna maximises."""
+
+    objective: str = "images_per_s"  # or score
+    score: str | None = None  # which score; null: the only one that there is
+    at_least_images_per_s: float | None = None  # with objective=score: a slower job counts as bad
+
+
+@dataclass
 class Config:
     """A whole run."""
 
@@ -150,6 +159,7 @@ class Config:
     sink: Sink = field(default_factory=Sink)
     tracking: Tracking = field(default_factory=Tracking)
     ray: RayOptions = field(default_factory=RayOptions)
+    sweep: Sweep = field(default_factory=Sweep)
     seed: int = 0
     limit: int | None = None
     outputs: str = "outputs"
@@ -178,6 +188,15 @@ def load(cfg: DictConfig) -> Config:
     config = OmegaConf.to_object(cfg)
     assert isinstance(config, Config)
     check(config)
+    return config
+
+
+def unchecked(cfg: DictConfig) -> Config:
+    """As `load`, of a configuration that may be wrong; a missing value is the text "???"."""
+    config = OmegaConf.to_container(
+        cfg, resolve=True, structured_config_mode=SCMode.INSTANTIATE, throw_on_missing=False
+    )
+    assert isinstance(config, Config)
     return config
 
 
@@ -217,6 +236,27 @@ def check(config: Config) -> None:
                 remedy=f"Try {max(8, round(pixels / 8) * 8)}.",
             )
     _check_sink(config.sink)
+    _check_sweep(config.sweep)
+
+
+def _check_sweep(sweep: Sweep) -> None:
+    least = sweep.at_least_images_per_s
+    if least is None:
+        return
+    if sweep.objective != "score":
+        raise UserError(
+            field="sweep.at_least_images_per_s",
+            value=least,
+            problem=f"means nothing to sweep.objective={sweep.objective}",
+            remedy="Set sweep.objective=score, or leave it out.",
+        )
+    if least <= 0:
+        raise UserError(
+            field="sweep.at_least_images_per_s",
+            value=least,
+            problem="is no rate",
+            remedy="Give pictures per second, such as 2.5.",
+        )
 
 
 def _check_sink(sink: Sink) -> None:
@@ -244,6 +284,7 @@ def _choices(config: Config) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
     yield "model.dtype", config.model.dtype, DTYPES
     yield "dataset.format", config.dataset.format, ("csv", "parquet", "jsonl")
     yield "tracking.backend", config.tracking.backend, ("mlflow", "none")
+    yield "sweep.objective", config.sweep.objective, ("images_per_s", "score")
     for join in joins:
         yield "dataset.join.how", join.how, ("inner", "left", "anti")
         yield "dataset.join.method", join.method, ("auto", "broadcast", "shuffle")

@@ -31,6 +31,14 @@ class DatasetInfo:
     digest: str  # MLflow takes 36 characters
 
 
+@dataclass(frozen=True)
+class Parent:
+    """The run that a sweep's jobs are nested in: our own id of it, and its MLflow experiment."""
+
+    run: str
+    experiment: str
+
+
 class Journal:
     """`tracking.jsonl` in a run folder, appended to by any thread and read from any place.
 
