@@ -189,9 +189,16 @@ def place(member: Member | None) -> dict[str, Any] | None:
     return {"name": member.sweep, "job": member.number, "swept": member.swept}
 
 
-def refused(member: Member, trouble: str) -> dict[str, Any]:
-    """`summary.json` of a job of a sweep that could not start."""
-    return {"status": "FAILED", "trouble": trouble, "sweep": place(member)}
+def short(status: tracking.Status, trouble: str, member: Member | None) -> dict[str, Any]:
+    """`summary.json` of a run that did not come to drawing."""
+    return {"status": status, "trouble": trouble, "sweep": place(member)}
+
+
+def leave_short(tracker: tracking.Tracker, folder: Path, summary: dict[str, Any]) -> None:
+    """End the record of a run that did not come to drawing."""
+    write_json(folder / "summary.json", summary)
+    status, trouble = summary["status"], summary["trouble"]
+    tracker.finish(status, summary=summary, pictures=[], folder=folder, note=trouble)
 
 
 def _versions() -> dict[str, str]:

@@ -82,8 +82,14 @@ def perform(
     ledger = Ledger(tables.rows)
     job = Job(config, ready.folder, tables, shares, ledger, Watch(), began, member)
     terminal.hello(console, job, why)
-    tracker = report.track(config, ready.folder, overrides, member, tables)
-    return _tracked(job, tracker, console)
+    try:
+        tracker = report.track(config, ready.folder, overrides, member, tables)
+        return _tracked(job, tracker, console)
+    except KeyboardInterrupt:  # it may have come while the record was begun or ended
+        if tracking.is_open(ready.folder):
+            tracker = report.track(config, ready.folder, overrides, member, tables)
+            report.leave_short(tracker, ready.folder, report.short("KILLED", "interrupted", member))
+        raise
 
 
 def _tracked(job: Job, tracker: tracking.Tracker, console: Console) -> Outcome:

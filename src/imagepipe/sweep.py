@@ -123,12 +123,9 @@ class Sweep:
         self, config: Config, folder: Path, overrides: Sequence[str], member: Member
     ) -> None:
         """A job that did not pass its checks is a FAILED run too, where the sweep is recorded."""
-        trouble = str(self.errors[-1])
-        summary = report.refused(member, trouble)
-        report.write_json(folder / "summary.json", summary)
         config = replace(config, tracking=self.config.tracking, outputs=self.config.outputs)
         tracker = report.track(config, folder, overrides, member, None)
-        tracker.finish("FAILED", summary=summary, pictures=[], folder=folder, note=trouble)
+        report.leave_short(tracker, folder, report.short("FAILED", str(self.errors[-1]), member))
 
 
 def swept_keys(arguments: Iterable[str], params: Mapping[str, Any] | None) -> list[str]:

@@ -58,7 +58,7 @@ def _row(name: str, columns: Sequence[Mapping[str, Picture]]) -> Row:
 
 
 def sheet(comparison: Comparison, grid: Grid) -> bytes:
-    """One PNG: a line a row of the table, a column a job, named above; a gap where none is."""
+    """One PNG: a line a row of the table, a column a job, named above."""
     from PIL import Image, ImageDraw
 
     jobs = comparison.jobs
@@ -78,6 +78,8 @@ def sheet(comparison: Comparison, grid: Grid) -> bytes:
         for place, picture in enumerate(row.cells):
             if picture:
                 image.paste(fitted(picture.png, side), (GAP + (place + 1) * step, y))
+            else:
+                _write(draw, "no picture", GAP + (place + 1) * step, y, side)
     return encoded(image, "PNG", compress_type=3)
 
 

@@ -75,6 +75,11 @@ class Journal:
                 if event is not None:
                     yield event, offset
 
+    def is_open(self) -> bool:
+        """Whether a run was begun here and not ended."""
+        ends = [event["kind"] for event, _ in self.read() if event["kind"] in ("start", "finish")]
+        return ends[-1:] == ["start"]
+
     def run_key(self) -> str:
         """Our id of the run: the journal's own where the folder has one (a resumed run)."""
         started = (event["run"] for event, _ in self.read() if event["kind"] == "start")

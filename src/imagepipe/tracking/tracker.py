@@ -139,6 +139,11 @@ def start(
     return MlflowTracker(Sender(address, journal), config)
 
 
+def is_open(folder: Path) -> bool:
+    """Whether the record of the run in `folder` was begun and not ended."""
+    return Journal(folder.absolute()).is_open()
+
+
 def replay(folder: Path) -> str:
     """Send the journals of a run's or a sweep's folder to their store again; the run's link.
 
