@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--screenshots", type=Path, help="folder to keep what browser tests see in")
+
+
+@pytest.fixture
+def screenshot(request: pytest.FixtureRequest) -> Callable[[Any, str], None]:
+    """Keeps what a page shows as `<name>.png` where --screenshots asks for it."""
+    folder: Path | None = request.config.getoption("--screenshots")
+
+    def take(page: Any, name: str) -> None:
+        if folder is None:
+            return
+        page.mouse.move(0, 0)
+        shot = Image.open(io.BytesIO(page.screenshot(animations="disabled")))
+        small = shot.convert("RGB").quantize(128, dither=Image.Dither.NONE)
+        small.save(folder / f"{name}.png", optimize=True)
+
+    return take
 
 
 @pytest.fixture(scope="session")

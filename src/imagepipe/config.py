@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
 from omegaconf import MISSING, DictConfig, OmegaConf, SCMode
 
 from imagepipe.errors import UserError
@@ -166,9 +167,20 @@ class Config:
     verbose: bool = False
 
 
+@dataclass
+class Optuna(OptunaSweeperConf):
+    """`hydra/sweeper=optuna`: looks for the most, and goes on after a job that failed."""
+
+    direction: Any = "maximize"
+    n_jobs: int = 1  # jobs that are chosen at once; they run one after another anyway
+    max_failure_rate: float = 1.0
+
+
 def register() -> None:
     """Make the schema known to Hydra, under the name that `conf/config.yaml` asks for."""
-    ConfigStore.instance().store(name="schema", node=Config)
+    store = ConfigStore.instance()
+    store.store(name="schema", node=Config)
+    store.store(group="hydra/sweeper", name="optuna", node=Optuna)
 
 
 def load(cfg: DictConfig) -> Config:

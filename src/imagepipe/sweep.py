@@ -90,9 +90,13 @@ class Sweep:
             self._end(status)
         finally:
             self._stack.close()
-        if isinstance(error, ValueError) and len(self.errors) == self.jobs:
-            # Optuna has nothing to choose from; why is in the jobs' own errors.
-            raise self.errors[0] from None
+        if (
+            isinstance(error, ValueError | RuntimeError)
+            and self.errors
+            and error not in self.errors
+        ):
+            # A sweeper tripped over failed jobs: Optuna where all are, its grid where the last is.
+            raise self.errors[-1] from error
 
     def _end(self, status: tracking.Status) -> None:
         """Compare the jobs, and end the parent even where that breaks."""
