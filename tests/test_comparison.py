@@ -37,10 +37,11 @@ class Made:
     steady: bool = True
 
     def write(self, folder: Path, number: int) -> None:
+        label = ", ".join(f"{key}={value}" for key, value in self.swept.items())
         summary = {
             "status": "FINISHED" if self.color else "FAILED",
             "trouble": None if self.color else f"no such thing: {ATTACK}",
-            "sweep": {"name": "s", "job": number, "swept": self.swept},
+            "sweep": {"name": "s", "job": number, "label": label, "swept": self.swept},
         }
         if self.color:
             rates = {"steady": self.rate if self.steady else None, "end_to_end": self.rate}

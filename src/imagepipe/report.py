@@ -186,7 +186,12 @@ def place(member: Member | None) -> dict[str, Any] | None:
     """What a job's `summary.json` says of its sweep; the comparison reads it."""
     if member is None:
         return None
-    return {"name": member.sweep, "job": member.number, "swept": member.swept}
+    return {
+        "name": member.sweep,
+        "job": member.number,
+        "label": member.label,
+        "swept": member.swept,
+    }
 
 
 def short(status: tracking.Status, trouble: str, member: Member | None) -> dict[str, Any]:

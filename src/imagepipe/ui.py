@@ -22,7 +22,7 @@ from imagepipe.config import Tracking
 from imagepipe.errors import UserError
 from imagepipe.session import sigterm_as_interrupt
 from imagepipe.tracking import check
-from imagepipe.tracking.address import page
+from imagepipe.tracking.address import SERVERS, Address, page, resolve
 
 HOST = "127.0.0.1"
 START_S = 120.0  # for the server's first answer; 5 s on an idle machine
@@ -58,18 +58,25 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _store(outputs: Path, uri: str | None) -> str:
     """The database to show; raises UserError where there is none."""
-    if uri is not None:
-        check(Tracking(name="typed", backend="mlflow", uri=uri))
-        return uri
-    path = outputs.absolute() / "mlflow.db"
-    if not path.is_file():
+    uri = uri or f"sqlite:///{outputs.absolute() / 'mlflow.db'}"
+    config = Tracking(name="typed", backend="mlflow", uri=uri)
+    check(config)
+    asked = Address(uri, None)
+    if uri.startswith(SERVERS):
+        raise UserError(
+            field="--uri",
+            value=uri,
+            problem="is a server already",
+            remedy="Open it in a browser.",
+        )
+    if asked.sqlite_file and not asked.sqlite_file.is_file():
         raise UserError(
             field="--outputs",
             value=outputs,
-            problem="holds no runs yet (no mlflow.db)",
+            problem=f"holds no runs yet (no {asked.sqlite_file})",
             remedy="Make some with: python -m imagepipe. Or name the folder of yours.",
         )
-    return f"sqlite:///{path}"
+    return resolve(config, outputs).uri
 
 
 def _port(asked: int | None) -> int:
@@ -110,7 +117,8 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
         if process.poll() is not None:
             log.seek(0)
             said = log.read().decode("utf-8", "replace").strip().splitlines()
-            raise _broken(said[-1] if said else f"exit code {process.returncode}")
+            errors = [line for line in said if "error" in line.lower()] or said
+            raise _broken(errors[-1] if errors else f"exit code {process.returncode}")
         try:
             with urllib.request.urlopen(f"http://{HOST}:{port}/health", timeout=2):
                 return

@@ -40,7 +40,7 @@ class Job:
 
     @property
     def label(self) -> str:
-        return ", ".join(f"{key}={value}" for key, value in self.swept.items()) or "the only job"
+        return self.summary["sweep"]["label"]
 
     @property
     def status(self) -> str:
