@@ -36,7 +36,7 @@ def screenshot(request: pytest.FixtureRequest) -> Callable[[Any, str], None]:
         where = page.get_by_text("Path: file:")  # a folder of the machine that it was taken on
         taken = page.screenshot(animations="disabled", mask=[where], mask_color="white")
         shot = Image.open(io.BytesIO(taken))
-        small = shot.convert("RGB").quantize(128, dither=Image.Dither.NONE)
+        small = shot.convert("RGB").quantize(256, dither=Image.Dither.NONE)
         small.save(folder / f"{name}.png", optimize=True)
 
     return take

@@ -236,7 +236,7 @@ def rate_of(run) -> float:
     ("overrides", "said"),
     [
         (["hydra/sweeper=optuna", "model.steps=choice(-1,-2)"], "model.steps=-"),
-        (["sweep.objective=speed,score"], "sweep.objective=speed: is not one of the choices"),
+        (["sweep.objective=speed,pace"], "sweep.objective=speed: is not one of the choices"),
         (["seed=1,2", "sweep.at_least_images_per_s=3"], "Set sweep.objective=score"),
         (["seed=1,2", "tracking.uri=ftp://x"], "tracking.uri=ftp://x"),
         (["seed=1,x"], "seed: Value 'x'"),

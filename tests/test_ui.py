@@ -98,7 +98,7 @@ def test_it_opens_at_the_runs_on_this_machine_alone(page, served, swept):
 
 
 @pytest.mark.browser
-def test_the_jobs_stand_with_their_rates_the_best_first(page, links, swept, screenshot):
+def test_the_jobs_stand_with_their_rates_the_best_first(page, links, swept):
     page.goto(links["runs"])
     page.get_by_role("button", name="Columns").click()
     page.get_by_placeholder("Search columns").fill("steady")
@@ -118,7 +118,6 @@ def test_the_jobs_stand_with_their_rates_the_best_first(page, links, swept, scre
     assert {name.split()[-1] for name in names} == {
         f"model.steps={steps}" for steps in (0, 1, 2, 4)
     }
-    screenshot(page, "mlflow_runs")
 
 
 @pytest.mark.browser
