@@ -13,9 +13,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from test_config import config_dir
 from test_run import FAST, imagepipe
 
+from imagepipe import config as configuration
 from imagepipe.comparison import objective
 from imagepipe.config import Sweep
 from imagepipe.sweep import swept_keys
@@ -147,7 +150,7 @@ def run_jobs(folder: Path, jobs: list[list[str]]) -> dict:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=580,
         env=os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": path},
     )
     assert done.returncode == 0, done.stderr
@@ -225,6 +228,14 @@ def test_optuna_maximises_and_goes_on_after_a_failed_job(tmp_path):
     chosen = results.best_params["model.images_per_prompt"]
     assert f"model.images_per_prompt={chosen}" == best.info.run_name
     assert results.best_value == pytest.approx(rate_of(best))
+
+
+def test_optuna_looks_for_the_most_and_is_not_stopped_by_a_failure():
+    configuration.register()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        whole = compose("config", ["hydra/sweeper=optuna"], return_hydra_config=True)
+    sweeper = whole.hydra.sweeper
+    assert (sweeper.direction, sweeper.max_failure_rate, sweeper.n_jobs) == ("maximize", 1.0, 1)
 
 
 def rate_of(run) -> float:

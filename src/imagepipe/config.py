@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
 from omegaconf import MISSING, DictConfig, OmegaConf, SCMode
 
@@ -178,6 +179,7 @@ class Optuna(OptunaSweeperConf):
 
 def register() -> None:
     """Make the schema known to Hydra, under the name that `conf/config.yaml` asks for."""
+    Plugins.instance()  # loads the plugins, of which Optuna's stores its own configuration
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
     store.store(group="hydra/sweeper", name="optuna", node=Optuna)
