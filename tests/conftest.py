@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--screenshots", type=Path, help="folder to keep what browser tests see in")
+
+
+@pytest.fixture
+def screenshot(request: pytest.FixtureRequest) -> Callable[[Any, str], None]:
+    """Keeps what a page shows as `<name>.png` where --screenshots asks for it."""
+    folder: Path | None = request.config.getoption("--screenshots")
+
+    def take(page: Any, name: str) -> None:
+        if folder is None:
+            return
+        page.mouse.move(0, 0)
+        where = page.get_by_text("Path: file:")  # a folder of the machine that it was taken on
+        taken = page.screenshot(animations="disabled", mask=[where], mask_color="white")
+        shot = Image.open(io.BytesIO(taken))
+        small = shot.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        small.save(folder / f"{name}.png", optimize=True)
+
+    return take
 
 
 @pytest.fixture(scope="session")
@@ -59,3 +89,44 @@ def trained(untrained, tmp_path_factory) -> Callable[[str], Path]:
         return where
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator:
+    """A real Chromium."""
+    if CHROMIUM is None:
+        pytest.skip("needs a Chromium: apt-get install chromium, or its path in CHROMIUM")
+    from playwright.sync_api import sync_playwright
+
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+    with sync_playwright() as play:
+        started = play.chromium.launch(executable_path=CHROMIUM, args=quiet)
+        yield started
+        started.close()
+
+
+@dataclass(frozen=True)
+class Swept:
+    """A sweep that was typed in `home`: where it is, and what the command said."""
+
+    home: Path
+    folder: Path
+    code: int
+    said: str
+
+
+@pytest.fixture(scope="session")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Swept:
+    """Three jobs that draw with the embedded model, and between them one that cannot work."""
+    home = tmp_path_factory.mktemp("swept")
+    small = ["llm=none", "limit=6", "resources.rows_per_block=2", "resources.model.batch_size=2"]
+    command = ["-m", "imagepipe", "-m", "model.steps=1,0,2,4", "hydra.sweep.dir=sweep", *small]
+    done = subprocess.run(
+        [sys.executable, *command, "tracking.system_metrics=false"],
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+    )
+    return Swept(home, home / "sweep", done.returncode, done.stderr)

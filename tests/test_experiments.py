@@ -4,18 +4,49 @@ from __future__ import annotations
 
 import pyarrow.parquet as pq
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
 from test_config import composed, config_dir
-from test_run import run, summary
+from test_run import imagepipe, run, summary
+from test_sweep import run_jobs, statuses
+
+from imagepipe import config as configuration
+from imagepipe.machine import this_machine
 
 NAMES = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))
 SMALL = ["limit=6", "model.width=64", "model.height=64", "model=noop", "tracking=none"]
 
 
-def test_the_labs_are_there():
-    assert {"lab_1_images", "lab_2_join", "lab_3_llm", "lab_4_parameters"} <= set(NAMES)
+def sweep_of(name: str) -> dict[str, str]:
+    """What the experiment sweeps over: key to values, none for a single run."""
+    configuration.register()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        whole = compose("config", [f"experiment={name}"], return_hydra_config=True)
+    if whole.hydra.mode != RunMode.MULTIRUN:
+        return {}
+    return dict(whole.hydra.sweeper.params)
 
 
-@pytest.mark.parametrize("name", NAMES)
+def jobs_of(name: str) -> list[list[str]]:
+    """The overrides of each job, as Hydra's own sweeper makes them."""
+    texts = [f"{key}={values}" for key, values in sweep_of(name).items()]
+    overrides = OverridesParser.create().parse_overrides(texts)
+    return BasicSweeper.split_arguments(overrides, None)[0]
+
+
+SWEEPS = [name for name in NAMES if sweep_of(name)]
+
+
+def test_the_named_ones_are_there():
+    labs = {"lab_1_images", "lab_2_join", "lab_3_llm", "lab_4_parameters"}
+    sweeps = {"gpu_fractions", "cpu_fractions", "steps_vs_quality", "llm_comparison"}
+    assert labs | sweeps | {"model_comparison"} <= set(NAMES)
+    assert not labs & set(SWEEPS)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in SWEEPS])
 def test_it_runs(name: str, tmp_path):
     config = composed(f"experiment={name}")
     out = run(tmp_path, "out", f"experiment={name}", *SMALL)
@@ -23,6 +54,48 @@ def test_it_runs(name: str, tmp_path):
     row = pq.read_table(out / "table").to_pylist()[0]
     assert row["base_prompt"] == config.dataset.prompt.format(**row)
     assert (row["prompt"] == row["base_prompt"]) == (config.llm.engine == "none")
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_every_job_of_a_sweep_composes_and_differs(name: str):
+    jobs = jobs_of(name)
+    configs = [composed(f"experiment={name}", *job) for job in jobs]
+    assert len({str(config) for config in configs}) == len(jobs) > 1
+
+
+@pytest.mark.timeout(600)
+def test_the_first_and_the_last_job_of_every_sweep_run(tmp_path):
+    """With the real model where that is what is swept; the shares of a GPU where there is one."""
+    gpus = this_machine(composed().ray).gpus
+    runs = []
+    for name in SWEEPS:
+        if name == "gpu_fractions" and not gpus:
+            continue
+        small = SMALL if name != "model_comparison" else ["tracking=none"]
+        first, *_, last = jobs_of(name)
+        runs += [[f"experiment={name}", *small, "limit=3", *job] for job in (first, last)]
+    found = run_jobs(tmp_path, runs)["jobs"]
+    assert [job[4] for job in found] == [3] * len(runs)
+
+
+def test_an_experiment_is_a_sweep_by_itself_and_what_is_typed_beats_it(tmp_path):
+    done = imagepipe(
+        tmp_path, "experiment=steps_vs_quality", "model.steps=0,1", "hydra.sweep.dir=sweep", *SMALL
+    )
+    assert done.returncode == 0, done.stderr
+    assert statuses(tmp_path / "sweep") == {"0": "FINISHED", "1": "FINISHED"}
+    assert "2 of 2 jobs finished. Best is model.steps=" in done.stderr
+
+
+def test_without_a_gpu_the_gpu_shares_are_refused_plainly(tmp_path):
+    small = ["limit=3", "tracking=none", "ray.num_gpus=0", "hydra.sweep.dir=sweep"]
+    done = imagepipe(tmp_path, "experiment=gpu_fractions", *small)
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert "num_gpus" in last and "resources=auto" in last
+    assert "Traceback" not in done.stderr
+    assert set(statuses(tmp_path / "sweep").values()) == {"FAILED"}
+    assert len(statuses(tmp_path / "sweep")) == len(jobs_of("gpu_fractions"))
 
 
 def test_lab_3_has_two_actors_a_stage_and_batches_of_their_own():

@@ -1,10 +1,7 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +10,6 @@ from PIL import Image
 from imagepipe import gallery
 from imagepipe.gallery import Picture
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 SUMMARY = {
     "rows_read": 1200,
     "written": 1000,
@@ -130,19 +126,6 @@ def test_two_hundred_large_pictures_make_a_page_that_still_loads():
     noise.convert("RGB").save(buffer, "PNG", compress_level=1)
     page = gallery.html([picture(n, png=buffer.getvalue()) for n in range(2)], {}, "large")
     assert len(page) / 2 * 200 < 25e6
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    if CHROMIUM is None:
-        pytest.skip("needs a Chromium: apt-get install chromium, or its path in CHROMIUM")
-    from playwright.sync_api import sync_playwright
-
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
-    with sync_playwright() as play:
-        started = play.chromium.launch(executable_path=CHROMIUM, args=quiet)
-        yield started
-        started.close()
 
 
 @pytest.fixture

@@ -196,7 +196,7 @@ def test_a_sweep_runs_every_job_in_a_folder_of_its_own(tmp_path):
     assert done.returncode == 2
     assert "dataset.id=nothing: is no column" in done.stderr
     assert "Traceback" not in done.stderr
-    found = {path.parent.name for path in (tmp_path / "sweep").glob("*/summary.json")}
+    found = {path.parent.name for path in (tmp_path / "sweep").glob("*/table")}
     assert found == {"2", "3"}
     assert len({table(tmp_path / "sweep" / job)[0]["seed"] for job in found}) == 2
 
@@ -212,7 +212,7 @@ def test_sigterm_ends_the_run_and_its_mlflow_run(tmp_path):
             time.sleep(0.1)
         running.terminate()
         _, said = running.communicate(timeout=120)
-    assert running.returncode == 1
+    assert running.returncode == 130
     assert "imagepipe: interrupted" in said
     assert "Traceback" not in said
     assert summary(out)["status"] == "KILLED"

@@ -139,7 +139,7 @@ def test_a_run_is_recorded_whole(outputs, caplog):
     assert {"config.yaml", "gallery.html", "pictures.json", "summary.json"} <= set(artifacts)
     samples = [name.split("+")[0] for name in artifacts if name.endswith("compressed.webp")]
     assert samples == [f"images/sample~{number:02d}" for number in range(3)]
-    assert run.run_id in run.url and "mlflow server" in run.url
+    assert run.run_id in run.url and "imagepipe.ui" in run.url
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 

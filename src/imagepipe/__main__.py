@@ -10,8 +10,9 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -25,6 +26,9 @@ from imagepipe import tracking
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.llm import endpoint
 
+if TYPE_CHECKING:
+    from imagepipe.sweep import Sweep
+
 CONFIG_DIRS = (
     Path(__file__).parent / "conf",  # in an installed wheel
     Path(__file__).parents[2] / "conf",  # in a checkout
@@ -32,23 +36,32 @@ CONFIG_DIRS = (
 
 
 def main() -> None:
-    """Exit codes: 0 every row is accounted for, 1 the run failed, 2 what was typed is wrong."""
+    """Exit codes: 0 every row is accounted for, 1 the run failed, 2 what was typed is wrong, 130
+    interrupted."""
     # Hydra then raises instead of printing, so that every message is made in one place.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     configuration.register()
     with _plain_errors():
         _refuse_typed_secret(sys.argv[1:])
     started: list[str] = []
+    sweeps: list[Sweep] = []
+    stack = ExitStack()
 
     @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")
     def job(cfg: DictConfig) -> float | None:
         started.append(HydraConfig.get().runtime.output_dir)
-        with _plain_errors(stop=HydraConfig.get().mode == RunMode.RUN):
-            return run_job(cfg, Path(started[-1]), HydraConfig.get().overrides.task)
+        folder, overrides = Path(started[-1]), HydraConfig.get().overrides.task
+        if HydraConfig.get().mode == RunMode.MULTIRUN:  # errors travel on: the others still run
+            if not sweeps:
+                sweeps.append(stack.enter_context(open_sweep(cfg)))
+            return sweeps[0].job(cfg, folder, overrides)
+        with _plain_errors():
+            return run_job(cfg, folder, overrides)
 
     with _plain_errors():
         try:
-            job()
+            with stack:
+                job()
         except OSError as error:
             if started or isinstance(error, HydraException):  # a missing choice is both
                 raise
@@ -66,6 +79,19 @@ def run_job(cfg: DictConfig, folder: Path, overrides: Sequence[str]) -> float | 
     from imagepipe.run import run  # heavy: not before the configuration is known to be right
 
     return run(config, folder, overrides).images_per_s
+
+
+def open_sweep(cfg: DictConfig) -> Sweep:
+    """What the jobs of this multirun share; to be entered before the first runs.
+
+    Hydra has callbacks for a sweep, but calls none at its end where a job failed or was
+    interrupted.
+    """
+    from imagepipe.sweep import Sweep, swept_keys
+
+    whole = HydraConfig.get()
+    keys = swept_keys(sys.argv[1:], whole.sweeper.get("params"))
+    return Sweep(cfg, Path(whole.sweep.dir).absolute(), keys)
 
 
 def _refuse_typed_secret(arguments: Sequence[str]) -> None:
@@ -91,25 +117,16 @@ MAY_HOLD_SECRETS = {
 
 
 @contextmanager
-def _plain_errors(stop: bool = True) -> Iterator[None]:
-    """Turn what a person can cause into one line and an exit code.
-
-    Inside a sweep's job errors must travel on, so that Hydra runs the other jobs.
-    """
+def _plain_errors() -> Iterator[None]:
+    """Turn what a person can cause into one line and an exit code."""
     try:
         yield
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        if not stop:
-            raise
         _fail(explain(error), 2)
     except RunFailed as error:
-        if not stop:
-            raise
         _fail(str(error), 1)
-    except KeyboardInterrupt:
-        if not stop:
-            raise
-        _fail("interrupted", 130)
+    except KeyboardInterrupt as error:
+        _fail(str(error) or "interrupted", 130)
 
 
 def explain(error: Exception) -> str:

@@ -13,7 +13,9 @@ from importlib.util import find_spec
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf
+from hydra.core.plugins import Plugins
+from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
+from omegaconf import MISSING, DictConfig, OmegaConf, SCMode
 
 from imagepipe.errors import UserError
 
@@ -205,6 +207,15 @@ class RayOptions:
 
 
 @dataclass
+class Sweep:
+    """What a sweep looks for: the jobs' best `objective`, which Optuna maximises."""
+
+    objective: str = "images_per_s"  # or score
+    score: str | None = None  # which score; null: the only one that there is
+    at_least_images_per_s: float | None = None  # with objective=score: a slower job counts as bad
+
+
+@dataclass
 class Config:
     """A whole run."""
 
@@ -216,15 +227,28 @@ class Config:
     sink: Sink = field(default_factory=Sink)
     tracking: Tracking = field(default_factory=Tracking)
     ray: RayOptions = field(default_factory=RayOptions)
+    sweep: Sweep = field(default_factory=Sweep)
     seed: int = 0
     limit: int | None = None
     outputs: str = "outputs"
     verbose: bool = False
 
 
+@dataclass
+class Optuna(OptunaSweeperConf):
+    """`hydra/sweeper=optuna`: looks for the most, and goes on after a job that failed."""
+
+    direction: Any = "maximize"
+    n_jobs: int = 1  # jobs that are chosen at once; they run one after another anyway
+    max_failure_rate: float = 1.0
+
+
 def register() -> None:
     """Make the schema known to Hydra, under the name that `conf/config.yaml` asks for."""
-    ConfigStore.instance().store(name="schema", node=Config)
+    Plugins.instance()  # loads the plugins, of which Optuna's stores its own configuration
+    store = ConfigStore.instance()
+    store.store(name="schema", node=Config)
+    store.store(group="hydra/sweeper", name="optuna", node=Optuna)
 
 
 def load(cfg: DictConfig) -> Config:
@@ -250,6 +274,15 @@ def load(cfg: DictConfig) -> Config:
     if config.llm.engine == "auto":
         config.llm.engine = "vllm" if find_spec("vllm") else "transformers"
     check(config)
+    return config
+
+
+def unchecked(cfg: DictConfig) -> Config:
+    """As `load`, of a configuration that may be wrong; a missing value is the text "???"."""
+    config = OmegaConf.to_container(
+        cfg, resolve=True, structured_config_mode=SCMode.INSTANTIATE, throw_on_missing=False
+    )
+    assert isinstance(config, Config)
     return config
 
 
@@ -280,12 +313,37 @@ def check(config: Config) -> None:
                 field=name, value=number, problem="is too small", remedy=f"At least {least}."
             )
     _check_sink(config.sink)
+    _check_llm(config)
+    _check_sweep(config.sweep)
+
+
+def _check_llm(config: Config) -> None:
     if config.llm.requests_per_minute and config.resources.llm.pool > 1:
         raise UserError(
             field="resources.llm.pool",
             value=config.resources.llm.pool,
             problem="each process would keep to llm.requests_per_minute by itself",
             remedy="Use resources.llm.pool=1; it asks resources.llm.batch_size rows at once.",
+        )
+
+
+def _check_sweep(sweep: Sweep) -> None:
+    least = sweep.at_least_images_per_s
+    if least is None:
+        return
+    if sweep.objective != "score":
+        raise UserError(
+            field="sweep.at_least_images_per_s",
+            value=least,
+            problem=f"means nothing to sweep.objective={sweep.objective}",
+            remedy="Set sweep.objective=score, or leave it out.",
+        )
+    if least <= 0:
+        raise UserError(
+            field="sweep.at_least_images_per_s",
+            value=least,
+            problem="is no rate",
+            remedy="Give pictures per second, such as 2.5.",
         )
 
 
@@ -318,6 +376,7 @@ def _choices(config: Config) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
     yield "model.offload", config.model.offload, ("none", "model", "sequential")
     yield "dataset.format", config.dataset.format, ("csv", "parquet", "jsonl")
     yield "tracking.backend", config.tracking.backend, ("mlflow", "none")
+    yield "sweep.objective", config.sweep.objective, ("images_per_s", "score")
     for join in joins:
         yield "dataset.join.how", join.how, ("inner", "left", "anti")
         yield "dataset.join.method", join.method, ("auto", "broadcast", "shuffle")

@@ -31,3 +31,10 @@ class RunFailed(Exception):
 
     The command exits with 1, without a traceback.
     """
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM ended a run, which left right states and says what there is of it.
+
+    No Exception, so that it ends a whole sweep too. The command exits with 130, as shells do.
+    """

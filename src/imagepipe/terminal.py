@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from imagepipe import tracking
+from imagepipe.comparison import Comparison
 from imagepipe.config import Model
 from imagepipe.ledger import Ledger
 from imagepipe.report import Job
@@ -76,7 +78,11 @@ class Progress:
 
 
 def hello(console: Console, job: Job, why: str) -> None:
-    """What is about to happen, in a few lines."""
+    """What is about to happen, in a few lines; of a sweep's job only what differs."""
+    if job.member:
+        _line(console, f"job {job.member.number}", job.member.label)
+        _line(console, "resources", why)
+        return
     config, tables = job.config, job.tables
     joins = "".join(f"; {join.reason}" for join in tables.joins)
     lines = {
@@ -111,7 +117,7 @@ def licence(console: Console, model: Model) -> None:
 
 
 def goodbye(console: Console, job: Job, tracker: tracking.Tracker, summary: dict[str, Any]) -> None:
-    """Counts, rate, where everything is, and what to try next."""
+    """Counts, rate, where everything is, and what to try next (a sweep says that at its end)."""
     ledger, rates = job.ledger, summary["images_per_s"]
     steady = f", {rates['steady']:.1f} in steady state" if rates["steady"] else ""
     _line(console, "rows", _counts(ledger))
@@ -129,10 +135,29 @@ def goodbye(console: Console, job: Job, tracker: tracking.Tracker, summary: dict
     for text in _warnings(job):
         _line(console, "note", text)
     _line(console, "folder", str(job.folder))
+    if job.member:
+        return
     _line(console, "look at", str(job.folder / "gallery.html"))
     if tracker.url:
         _line(console, "mlflow", tracker.url)
     _line(console, "try next", NEXT)
+
+
+def sweep_end(
+    console: Console, folder: Path, comparison: Comparison, links: Sequence[tuple[str, str]]
+) -> None:
+    """What became of the jobs, which was best, and where to look at them side by side."""
+    for job in comparison.jobs:
+        rate = comparison.rate(job)
+        speed = f"{rate:.2f} pictures/s" if rate else ""
+        reason = job.trouble.partition("\n")[0]
+        said = [job.status, speed, job.label, reason]
+        _line(console, f"job {job.number}", "  ".join(text for text in said if text))
+    _line(console, "sweep", comparison.headline())
+    _line(console, "folder", str(folder))
+    _line(console, "look at", str(folder / "comparison.html"))
+    for what, link in links:
+        _line(console, what, link)
 
 
 def trouble(job: Job, what: str) -> str:

@@ -7,16 +7,18 @@ times at which it happened. This package is the only importer of MLflow, and imp
 """
 
 from imagepipe.tracking.address import check
-from imagepipe.tracking.journal import JOURNAL, DatasetInfo, Status
-from imagepipe.tracking.tracker import NoTracking, Tracker, replay, start
+from imagepipe.tracking.journal import JOURNAL, DatasetInfo, Parent, Status
+from imagepipe.tracking.tracker import NoTracking, Tracker, is_open, replay, start
 
 __all__ = [
     "JOURNAL",
     "DatasetInfo",
     "NoTracking",
+    "Parent",
     "Status",
     "Tracker",
     "check",
+    "is_open",
     "replay",
     "start",
 ]

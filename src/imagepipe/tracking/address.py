@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
 from imagepipe.config import Tracking
 from imagepipe.errors import UserError
@@ -21,6 +21,7 @@ REMEDY = (
     "Give a server (http://host:5000) or a database (sqlite:////absolute/mlflow.db), or null for "
     "one under outputs/"
 )
+PORT = 5000  # where the links to a database's runs say that it is served
 SECRET = re.compile(r"passw|pwd|token|secret|key", re.IGNORECASE)
 
 
@@ -41,14 +42,44 @@ class Address:
 
     def link(self, experiment_id: str, run_id: str) -> str:
         """The address of the run's page; for a database, the command that serves it first."""
-        # Without the workflow type MLflow opens its view for language model traces.
-        page = f"/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"
-        if self.is_server:
-            return f"{self.uri.rstrip('/')}{page}"
-        return (
-            f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {_python()} -m mlflow server --workers 1 "
-            f"--backend-store-uri {shlex.quote(self.uri)}   then http://127.0.0.1:5000{page}"
-        )
+        page = self._page(f"{experiment_id}/runs/{run_id}", {})
+        return page if self.is_server else f"{self.serving}   then {page}"
+
+    def sweep_links(self, experiment_id: str, sweep: str, order: str) -> list[tuple[str, str]]:
+        """(What, link) for MLflow's views of a sweep's jobs; for a database first the command
+        that serves them. `order` is a metric, the largest first."""
+        search = {
+            "searchFilter": f"tags.sweep = '{sweep}'",
+            "orderByKey": f"metrics.`{order}`",
+            "orderByAsc": "false",
+        }
+        views = {"runs": {}, "charts": {"compareRunsMode": "CHART"}}
+        views["pictures"] = {"compareRunsMode": "ARTIFACT"}
+        links = [
+            (what, self._page(f"{experiment_id}/runs", search | mode))
+            for what, mode in views.items()
+        ]
+        return links if self.is_server else [("mlflow", self.serving), *links]
+
+    @property
+    def serving(self) -> str:
+        """The command that serves this database, as it can be typed from the current folder."""
+        default = Path("outputs", "mlflow.db").absolute()
+        where = "" if self.sqlite_file == default else f" --uri {shlex.quote(self.uri)}"
+        return f"{_python()} -m imagepipe.ui --port {PORT}{where}"
+
+    def _page(self, place: str, query: dict[str, str]) -> str:
+        base = self.uri.rstrip("/") if self.is_server else f"http://127.0.0.1:{PORT}"
+        return f"{base}{page(place, query)}"
+
+
+def page(place: str, query: dict[str, str]) -> str:
+    """The path of one of MLflow's pages on experiments.
+
+    Without the workflow type MLflow opens its view for language model traces.
+    """
+    asked = {"workflowType": "machine_learning"} | query
+    return f"/#/experiments/{place}?{urlencode(asked, quote_via=quote)}"
 
 
 def check(config: Tracking) -> None:

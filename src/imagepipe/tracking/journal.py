@@ -31,6 +31,14 @@ class DatasetInfo:
     digest: str  # MLflow takes 36 characters
 
 
+@dataclass(frozen=True)
+class Parent:
+    """The run that a sweep's jobs are nested in: our own id of it, and its MLflow experiment."""
+
+    run: str
+    experiment: str
+
+
 class Journal:
     """`tracking.jsonl` in a run folder, appended to by any thread and read from any place.
 
@@ -66,6 +74,11 @@ class Journal:
                 event = _event(line)
                 if event is not None:
                     yield event, offset
+
+    def is_open(self) -> bool:
+        """Whether a run was begun here and not ended."""
+        ends = [event["kind"] for event, _ in self.read() if event["kind"] in ("start", "finish")]
+        return ends[-1:] == ["start"]
 
     def run_key(self) -> str:
         """Our id of the run: the journal's own where the folder has one (a resumed run)."""

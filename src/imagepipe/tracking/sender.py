@@ -122,12 +122,25 @@ class Sender:
 
     def _create(self, client: MlflowClient, experiment_id: str, event: Event) -> Any:
         tags = {key: _cut(value, TAG_LIMIT) for key, value in event["tags"].items()}
+        if parent := event.get("parent"):
+            tags["mlflow.parentRunId"] = self._parent(client, parent)
         return client.create_run(
             experiment_id,
             start_time=event["time"],
             run_name=event["run_name"],
             tags={"mlflow.source.name": "imagepipe", **tags, RUN_TAG: event["run"]},
         )
+
+    def _parent(self, client: MlflowClient, parent: dict[str, str]) -> str:
+        """The id of the run to be nested in; raises LookupError while the store has it not yet."""
+        found = client.search_runs(
+            [self._experiment(client, parent["experiment"])],
+            f"tags.`{RUN_TAG}` = '{parent['run']}'",
+            max_results=1,
+        )
+        if not found:
+            raise LookupError("the sweep's own run has not come there yet")
+        return found[0].info.run_id
 
     def _start_steps(self, event: Event) -> list[Callable[[], Any]]:
         from mlflow.entities import Param
@@ -154,12 +167,14 @@ class Sender:
 
     def _finish_steps(self, event: Event) -> list[Callable[[], Any]]:
         client, run_id = self._connected()
+        trouble = event.get("trouble")
         return [
             lambda: self._metrics([event]),
             *(lambda name=name: self._artifact(name) for name in event["artifacts"]),
             lambda: self._samples(event),
             lambda: self._table(event),
             lambda: event["note"] and client.set_tag(run_id, "mlflow.note.content", event["note"]),
+            lambda: trouble and client.set_tag(run_id, "trouble", _cut(trouble, TAG_LIMIT)),
             lambda: client.set_terminated(run_id, event["status"], end_time=event["time"]),
         ]
 

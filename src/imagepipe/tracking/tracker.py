@@ -16,7 +16,7 @@ from imagepipe.config import Tracking
 from imagepipe.errors import UserError
 from imagepipe.tracking import machine
 from imagepipe.tracking.address import Address, check, resolve, without_secrets
-from imagepipe.tracking.journal import DatasetInfo, Journal, Status
+from imagepipe.tracking.journal import JOURNAL, DatasetInfo, Journal, Parent, Status
 from imagepipe.tracking.markdown import markdown
 from imagepipe.tracking.sender import TAG_LIMIT, Sender, one_line
 
@@ -29,6 +29,8 @@ ARTIFACTS = (
     "summary.json",
     "contact_sheet.png",
     "gallery.html",
+    "comparison.html",
+    "comparison.png",
     "failed.parquet",
     "unmatched.parquet",
 )
@@ -58,6 +60,12 @@ class Tracker(Protocol):
     def experiment_id(self) -> str | None: ...
     @property
     def url(self) -> str | None: ...
+    @property
+    def as_parent(self) -> Parent | None:
+        """What the jobs of a sweep are told of its own run. Does not wait."""
+
+    def sweep_links(self, sweep: str, order: str) -> list[tuple[str, str]]:
+        """MLflow's views of the runs tagged `sweep`, best metric `order` first: (what, link)."""
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         """Numbers of this moment, under `step`."""
@@ -81,7 +89,10 @@ class Tracker(Protocol):
 class NoTracking:
     """`tracking=none`: records nothing, and never imports MLflow."""
 
-    run_id = experiment_id = url = None
+    run_id = experiment_id = url = as_parent = None
+
+    def sweep_links(self, sweep: str, order: str) -> list[tuple[str, str]]:
+        return []
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         pass
@@ -106,8 +117,11 @@ def start(
     tags: dict[str, str],
     datasets: list[DatasetInfo],
     config_yaml: str,
+    parent: Parent | None = None,
 ) -> Tracker:
     """Begin the record of the run in `folder`; a folder that has one already goes on with it.
+
+    With a `parent` it is nested in that run, which has to be begun before.
 
     Raises UserError where the store cannot be right. Returns at once: connecting happens in the
     background, and a store that does not answer is warned of.
@@ -126,12 +140,18 @@ def start(
         tags=tags,
         datasets=[{**asdict(table), "path": without_secrets(table.path)} for table in datasets],
         config=config_yaml,
+        parent=parent and asdict(parent),
     )
     return MlflowTracker(Sender(address, journal), config)
 
 
+def is_open(folder: Path) -> bool:
+    """Whether the record of the run in `folder` was begun and not ended."""
+    return Journal(folder.absolute()).is_open()
+
+
 def replay(folder: Path) -> str:
-    """Send the journal of a run folder to its store again, and return the run's link.
+    """Send the journals of a run's or a sweep's folder to their store again; the run's link.
 
     Raises UserError where the folder has no journal, or the store still does not answer.
     """
@@ -154,6 +174,8 @@ def replay(folder: Path) -> str:
             problem=f"does not take the run ({one_line(error)})",
             remedy="Try again when it answers; the record stays in the folder",
         ) from error
+    for job in sorted(set(folder.rglob(JOURNAL)) - {folder / JOURNAL}):
+        replay(job.parent)
     return str(sender.url)
 
 
@@ -166,6 +188,7 @@ class MlflowTracker:
 
     def __init__(self, sender: Sender, config: Tracking) -> None:
         self._sender, self._journal, self._samples = sender, sender.journal, config.samples
+        self._experiment = config.experiment
         self._unsent, self._warned = True, False
         self._step, self._repeated = 0, set[str]()
         self._tried, self._wake, self._closing = (threading.Event() for _ in range(3))
@@ -192,6 +215,14 @@ class MlflowTracker:
         self._tried.wait(FIRST_WAIT_S)
         return self._sender.url
 
+    @property
+    def as_parent(self) -> Parent:
+        return Parent(self._journal.run_key(), self._experiment)
+
+    def sweep_links(self, sweep: str, order: str) -> list[tuple[str, str]]:
+        experiment = self.experiment_id
+        return self._sender.address.sweep_links(experiment, sweep, order) if experiment else []
+
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         self._step = max(self._step, step)
         self._repeated |= values.keys()
@@ -214,6 +245,7 @@ class MlflowTracker:
             values={_key(key): value for key, value in numbers.items()},
             artifacts=[name for name in ARTIFACTS if (folder / name).is_file()],
             samples=[_sample(picture) for picture in pictures[: self._samples]],
+            trouble=summary.get("trouble"),
             note=note and markdown(note, TAG_LIMIT),
         )
         self._closing.set()
