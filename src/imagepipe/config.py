@@ -21,7 +21,7 @@ from imagepipe.errors import UserError
 
 EMBEDDED = "asset:"  # how the path of a model that ships with imagepipe begins
 DTYPES = ("auto", "float32", "float16", "bfloat16")
-LLM_ENGINES = ("auto", "vllm", "transformers", "openai", "template", "none")
+LLM_ENGINES = ("auto", "vllm", "transformers", "openai", "template", "custom", "none")
 
 
 @dataclass
@@ -71,6 +71,8 @@ class LLM:
     timeout_s: float = 60.0  # openai: for one request
     max_retries: int = 5  # openai: of what may pass, with growing waits
     requests_per_minute: float | None = None  # openai: a rate limit; null: none
+    _target_: str | None = None  # engine=custom: a class of your own, package.module.Class
+    options: dict[str, Any] = field(default_factory=dict)  # for it to read
 
 
 @dataclass
@@ -129,6 +131,8 @@ class Model:
     quantization: Quantization = field(default_factory=Quantization)
     use_safetensors: bool = True  # false: pickled weights too, which can run any code
     trust_remote_code: bool = False  # true: runs code that comes with the model
+    _target_: str | None = None  # engine=custom: a class of your own, package.module.Class
+    options: dict[str, Any] = field(default_factory=dict)  # for it to read
 
 
 @dataclass
@@ -141,6 +145,8 @@ class Scorer:
     revision: str | None = None
     processor: str | None = None  # where the processor is, for a model that comes without
     dtype: str = "auto"  # auto: float32 on CPU, float16 on a GPU
+    _target_: str | None = None  # engine=custom: a class of your own, package.module.Class
+    options: dict[str, Any] = field(default_factory=dict)  # for it to read
 
 
 @dataclass
@@ -367,8 +373,8 @@ def _check_sink(sink: Sink) -> None:
 def _choices(config: Config) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
     joins = (config.dataset.join, *config.dataset.more_joins)
     yield "llm.engine", config.llm.engine, LLM_ENGINES
-    yield "model.engine", config.model.engine, ("diffusers", "noop")
-    yield "scorer.engine", config.scorer.engine, ("none", "clip", "aesthetic")
+    yield "model.engine", config.model.engine, ("diffusers", "noop", "custom")
+    yield "scorer.engine", config.scorer.engine, ("none", "clip", "aesthetic", "custom")
     yield "llm.dtype", config.llm.dtype, DTYPES
     yield "scorer.dtype", config.scorer.dtype, DTYPES
     yield "model.dtype", config.model.dtype, DTYPES
@@ -429,6 +435,7 @@ STAGES = ("llm", "model", "scorer", "sink")  # those with resources of their own
 _OPEN = (
     *("dataset.path", "dataset.join.path", "dataset.join.on"),
     *("llm.chat_template_kwargs", "llm.engine_kwargs"),
+    *("llm.options", "model.options", "scorer.options"),
     *("model.scheduler_config", "model.quantization.quant_kwargs"),
     *(f"resources.{stage}.custom" for stage in STAGES),
 )

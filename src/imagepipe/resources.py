@@ -18,8 +18,8 @@ from imagepipe.machine import GIB, Machine
 from imagepipe.packing import CPUS_FOR_TASKS, Misfit, Pools, free_cpus, nearest, pack
 
 # Engines that load weights run as actors, which keep them; the others run as stateless tasks.
-LLM_ACTORS = ("transformers", "vllm", "openai")
-MODEL_ACTORS = ("diffusers", "noop")
+LLM_ACTORS = ("transformers", "vllm", "openai", "custom")
+MODEL_ACTORS = ("diffusers", "noop", "custom")
 # How `auto` divides a GPU among the stages that a run has.
 GPU_PARTS = {"llm": 4, "model": 6, "scorer": 2}
 WRITE_BYTES = 128 << 20  # Ray Data's own target for a block

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from imagepipe import (
+    diffusion,
     llm,
     pipeline,
     report,
@@ -191,6 +192,8 @@ def _check_folder(folder: Path) -> None:
 def _check_models(config: Config) -> None:
     if config.model.engine == "diffusers":
         checks.check(config.model)
+    if config.model.engine == "custom":
+        diffusion.make(config.model)
     llm.check(config.llm)
     scoring.check(config.scorer)
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from imagepipe import plugin
 from imagepipe.config import Model
 from imagepipe.errors import UserError
 
@@ -47,7 +48,15 @@ def _noop(model: Model) -> Painter:
     return NoopPainter(model)
 
 
-ENGINES: dict[str, Callable[[Model], Painter]] = {"diffusers": _diffusers, "noop": _noop}
+def _custom(model: Model) -> Painter:
+    return plugin.make("model", model, Painter)
+
+
+ENGINES: dict[str, Callable[[Model], Painter]] = {
+    "diffusers": _diffusers,
+    "noop": _noop,
+    "custom": _custom,
+}
 
 
 def make(model: Model) -> Painter:

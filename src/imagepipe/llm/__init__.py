@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
+from imagepipe import plugin
 from imagepipe.errors import UserError
 
 if TYPE_CHECKING:
@@ -55,11 +56,16 @@ def _openai(config: LLM) -> Enhancer:
     return OpenAIEnhancer(config)
 
 
+def _custom(config: LLM) -> Enhancer:
+    return plugin.make("llm", config, Enhancer)
+
+
 # The vllm engine is none of these: a processor of Ray Data's does its work, see `stage.py`.
 ENGINES: dict[str, Callable[[LLM], Enhancer]] = {
     "template": _template,
     "transformers": _transformers,
     "openai": _openai,
+    "custom": _custom,
 }
 WITH_WEIGHTS = ("transformers", "vllm")
 
@@ -90,6 +96,8 @@ def check(config: LLM) -> None:
         from imagepipe import weights
 
         weights.check("llm.path", config.path, config.revision, "config.json")
+    if config.engine == "custom":
+        make(config)
     if config.engine == "openai":
         from imagepipe.llm import openai
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from imagepipe import weights
+from imagepipe import plugin, weights
 from imagepipe.config import Scorer
 from imagepipe.errors import UserError
 
@@ -36,12 +36,25 @@ def _aesthetic(scorer: Scorer) -> Judge:
     return AestheticJudge(scorer)
 
 
-ENGINES: dict[str, Callable[[Scorer], Judge]] = {"clip": _clip, "aesthetic": _aesthetic}
+def _custom(scorer: Scorer) -> Judge:
+    return plugin.make("scorer", scorer, Judge)
+
+
+ENGINES: dict[str, Callable[[Scorer], Judge]] = {
+    "clip": _clip,
+    "aesthetic": _aesthetic,
+    "custom": _custom,
+}
+
+
+WITH_WEIGHTS = ("clip", "aesthetic")
 
 
 def check(scorer: Scorer) -> None:
     """On the driver, before anything starts. Raises UserError where the model is not to be had."""
-    if scorer.engine == "none":
+    if scorer.engine == "custom":
+        make(scorer)
+    if scorer.engine not in WITH_WEIGHTS:
         return
     weights.check("scorer.path", scorer.path, scorer.revision, "config.json")
     if scorer.processor is not None:

@@ -1,0 +1,97 @@
+"""Engines of a person's own, as docs/plugins.md tells it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from test_config import composed
+from test_run import FAST, imagepipe, run, summary
+
+from imagepipe import diffusion, llm, scoring
+from imagepipe.errors import UserError
+
+DOCS = Path(__file__).parents[1] / "docs" / "plugins.md"
+BOTH = '''
+class Shouting:
+    """Answers in capitals, and draws one grey."""
+
+    def __init__(self, config):
+        self.config = config
+
+    def load(self):
+        pass
+
+    def enhance(self, prompts, seasons, seeds):
+        from imagepipe.llm import Answer
+
+        return [Answer(prompt.upper(), 1, 2) for prompt in prompts]
+
+    def paint(self, prompts, seeds):
+        import numpy as np
+
+        size = (len(prompts), self.config.height, self.config.width, 3)
+        return np.full(size, self.config.options["grey"], np.uint8)
+
+    def is_cut(self, prompt):
+        return False
+
+    def unknown_words(self, prompt):
+        return []
+'''
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder with the files of the documentation, and a module with two other engines."""
+    code, preset = re.findall(r"```\w+\n(.*?)```", DOCS.read_text(), re.S)
+    (tmp_path / "my_scorers.py").write_text(code)
+    (tmp_path / "presets" / "scorer").mkdir(parents=True)
+    (tmp_path / "presets" / "scorer" / "colourful.yaml").write_text(preset)
+    (tmp_path / "my_engines.py").write_text(BOTH)
+    return tmp_path
+
+
+def test_the_documented_scorer_and_others_of_ones_own_run(home: Path):
+    own = ["llm.engine=custom", "llm._target_=my_engines.Shouting"]
+    own += ["model.engine=custom", "model._target_=my_engines.Shouting"]
+    own += ["+model.options.grey=77", "scorer=colourful", "tracking=none", "limit=8"]
+    out = run(home, "out", "--config-dir", "presets", *FAST, *own)
+    rows = pq.read_table(out / "table").to_pylist()
+    assert len(rows) == 8
+    assert all(row["prompt"] == row["base_prompt"].upper() for row in rows)
+    assert {row["llm_tokens_out"] for row in rows} == {2}
+    assert (np.asarray(Image.open(out / rows[0]["image_path"])) == 77).all()
+    assert summary(out)["scores"]["colourful"]["mean"] == pytest.approx(100 / 3)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["scorer._target_=null"], "scorer._target_=None: scorer.engine=custom needs a class"),
+        (["scorer._target_=nowhere.Thing"], "scorer._target_=nowhere.Thing: cannot be imported"),
+        (["scorer._target_=imagepipe.config.Scorer"], "lacks the methods load, score"),
+    ],
+)
+def test_what_is_no_scorer_is_refused(tmp_path: Path, overrides: list[str], said: str):
+    command = [*FAST, "scorer.engine=custom", "limit=1", "tracking=none"]
+    done = imagepipe(tmp_path, *command, *overrides)
+    assert done.returncode != 0
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_kind_of_engine_is_checked():
+    config = composed("llm.engine=custom", "model.engine=custom", "scorer.engine=custom")
+    for make, section in (
+        (llm.make, config.llm),
+        (diffusion.make, config.model),
+        (scoring.make, config.scorer),
+    ):
+        section._target_ = "imagepipe.errors.RunFailed"
+        with pytest.raises(UserError, match=r"_target_=imagepipe.errors.RunFailed: lacks"):
+            make(section)
