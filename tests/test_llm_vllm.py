@@ -82,6 +82,33 @@ def test_a_seed_is_not_rounded_beside_a_failed_row(ray_session: None) -> None:
     assert bad[ERROR] == "read"
 
 
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("vllm")
+    animals = ["cat", "dog", "owl", "fox", "bear", "frog", "lion", "pig", "duck", "mouse"]
+    what: list[str | None] = [f"a {animal} wearing a red scarf" for animal in animals]
+    what += [None, TOO_LONG]
+    rows = len(what)
+    when = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
+    columns = {
+        "id": pa.array([f"{i:02d}" for i in range(rows)]),
+        "what": pa.array(what, pa.string()),
+        "big": pa.array([2**64 - 1 - i for i in range(rows)], pa.uint64()),
+        "when": pa.array([when, *[None] * (rows - 1)], pa.timestamp("us", "UTC")),
+    }
+    pq.write_table(pa.table(columns), folder / "t.parquet")
+    return run(
+        folder,
+        "out",
+        *GREEDY,
+        "+llm.engine_kwargs.max_model_len=100",
+        *("model=noop", "tracking=none", "ray.start_timeout_s=800"),
+        *("resources=cpu", "resources.llm.num_cpus=0.5", "resources.model.pool=1"),
+        *("dataset=parquet", "dataset.path=t.parquet", 'dataset.prompt="{what}"'),
+        timeout=900,
+    )
+
+
 class TestEngine:
     """With vLLM: one run through the command, and what it left."""
 
@@ -97,32 +124,6 @@ class TestEngine:
         assert told.gpu_memory_utilization == 0.6
         sampled = SamplingParams(**vllm.sampling(config), seed=2**63 - 1)
         assert (sampled.temperature, sampled.top_p, sampled.max_tokens) == (0.3, 0.5, 64)
-
-    @pytest.fixture(scope="class")
-    def out(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        folder = tmp_path_factory.mktemp("vllm")
-        animals = ["cat", "dog", "owl", "fox", "bear", "frog", "lion", "pig", "duck", "mouse"]
-        what: list[str | None] = [f"a {animal} wearing a red scarf" for animal in animals]
-        what += [None, TOO_LONG]
-        rows = len(what)
-        when = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
-        columns = {
-            "id": pa.array([f"{i:02d}" for i in range(rows)]),
-            "what": pa.array(what, pa.string()),
-            "big": pa.array([2**64 - 1 - i for i in range(rows)], pa.uint64()),
-            "when": pa.array([when, *[None] * (rows - 1)], pa.timestamp("us", "UTC")),
-        }
-        pq.write_table(pa.table(columns), folder / "t.parquet")
-        return run(
-            folder,
-            "out",
-            *GREEDY,
-            "+llm.engine_kwargs.max_model_len=100",
-            *("model=noop", "tracking=none", "ray.start_timeout_s=800"),
-            *("resources=cpu", "resources.llm.num_cpus=0.5", "resources.model.pool=1"),
-            *("dataset=parquet", "dataset.path=t.parquet", 'dataset.prompt="{what}"'),
-            timeout=900,
-        )
 
     def test_every_row_is_drawn_or_counted(self, out: Path) -> None:
         said = summary(out)
