@@ -13,8 +13,11 @@ from test_config import composed
 from test_run import run, summary
 
 from imagepipe.config import Share
+from imagepipe.diffusion.limits import PromptLimit
 from imagepipe.llm import make, vllm
 from imagepipe.llm.answers import FALLBACKS
+from imagepipe.llm.stage import stage
+from imagepipe.processor import ERROR, fold
 
 needs_vllm = [
     pytest.mark.vllm,
@@ -44,9 +47,9 @@ def test_a_share_of_a_gpu_is_that_share_of_its_memory(
 def test_shares_batches_and_restarts_reach_ray_data(ray_session: None) -> None:
     share = Share(num_cpus=0.3, num_gpus=0.4, pool=2, batch_size=24)
     built = vllm.processor(composed("llm=tiny_vllm").llm, share)
-    (stage,) = built.stages.values()
-    told = stage.get_dataset_map_batches_kwargs(built.config.batch_size, built.DATA_COLUMN)
-    assert stage.fn.__name__ == "llm"  # what Ray Data calls the operator
+    (engine,) = built.stages.values()
+    told = engine.get_dataset_map_batches_kwargs(built.config.batch_size, built.DATA_COLUMN)
+    assert engine.fn.__name__ == "llm"  # what Ray Data calls the operator
     assert (told["num_cpus"], told["num_gpus"], told["batch_size"]) == (0.3, 0.4, 24)
     assert (told["compute"].min_size, told["compute"].max_size) == (2, 2)
     assert (told["max_restarts"], told["max_task_retries"]) == (2, 2)
@@ -56,9 +59,54 @@ def test_shares_batches_and_restarts_reach_ray_data(ray_session: None) -> None:
 
 def test_without_a_gpu_none_is_asked_for(ray_session: None) -> None:
     built = vllm.processor(composed("llm=tiny_vllm").llm, Share(num_cpus=0.6))
-    (stage,) = built.stages.values()
-    assert stage.map_batches_kwargs["num_cpus"] == 0.6
-    assert not stage.map_batches_kwargs.get("num_gpus")
+    (engine,) = built.stages.values()
+    assert engine.map_batches_kwargs["num_cpus"] == 0.6
+    assert not engine.map_batches_kwargs.get("num_gpus")
+
+
+def test_a_seed_is_not_rounded_beside_a_failed_row(ray_session: None) -> None:
+    """A null among numbers makes them floats on their way, which vLLM's engine dies of."""
+    import ray
+
+    config = composed("llm=tiny_vllm").llm
+    seeds, stages = [2**62 + 1, 2**62 + 3], pa.array([None, "read"])
+    columns = {"base_prompt": ["a cat", "a dog"], "seed": seeds}
+    rows = pa.table({**columns, "failed_stage": stages, "failed_reason": stages})
+    folded = fold(stage(config, limit=PromptLimit), rows)
+    built = vllm.processor(config, Share(num_cpus=0.3))
+    data = ray.data.from_arrow(folded).map(built.preprocess)
+    (batch,) = data.iter_batches(batch_size=None, batch_format="numpy")
+    good, bad = batch[built.DATA_COLUMN]
+    assert good["sampling_params"]["seed"] == seeds[0]
+    assert type(good["sampling_params"]["seed"]) is int
+    assert bad[ERROR] == "read"
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("vllm")
+    animals = ["cat", "dog", "owl", "fox", "bear", "frog", "lion", "pig", "duck", "mouse"]
+    what: list[str | None] = [f"a {animal} wearing a red scarf" for animal in animals]
+    what += [None, TOO_LONG]
+    rows = len(what)
+    when = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
+    columns = {
+        "id": pa.array([f"{i:02d}" for i in range(rows)]),
+        "what": pa.array(what, pa.string()),
+        "big": pa.array([2**64 - 1 - i for i in range(rows)], pa.uint64()),
+        "when": pa.array([when, *[None] * (rows - 1)], pa.timestamp("us", "UTC")),
+    }
+    pq.write_table(pa.table(columns), folder / "t.parquet")
+    return run(
+        folder,
+        "out",
+        *GREEDY,
+        "+llm.engine_kwargs.max_model_len=100",
+        *("model=noop", "tracking=none", "ray.start_timeout_s=800"),
+        *("resources=cpu", "resources.llm.num_cpus=0.5", "resources.model.pool=1"),
+        *("dataset=parquet", "dataset.path=t.parquet", 'dataset.prompt="{what}"'),
+        timeout=900,
+    )
 
 
 class TestEngine:
@@ -76,32 +124,6 @@ class TestEngine:
         assert told.gpu_memory_utilization == 0.6
         sampled = SamplingParams(**vllm.sampling(config), seed=2**63 - 1)
         assert (sampled.temperature, sampled.top_p, sampled.max_tokens) == (0.3, 0.5, 64)
-
-    @pytest.fixture(scope="class")
-    def out(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        folder = tmp_path_factory.mktemp("vllm")
-        animals = ["cat", "dog", "owl", "fox", "bear", "frog", "lion", "pig", "duck", "mouse"]
-        what: list[str | None] = [f"a {animal} wearing a red scarf" for animal in animals]
-        what += [None, TOO_LONG]
-        rows = len(what)
-        when = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
-        columns = {
-            "id": pa.array([f"{i:02d}" for i in range(rows)]),
-            "what": pa.array(what, pa.string()),
-            "big": pa.array([2**64 - 1 - i for i in range(rows)], pa.uint64()),
-            "when": pa.array([when, *[None] * (rows - 1)], pa.timestamp("us", "UTC")),
-        }
-        pq.write_table(pa.table(columns), folder / "t.parquet")
-        return run(
-            folder,
-            "out",
-            *GREEDY,
-            "+llm.engine_kwargs.max_model_len=100",
-            *("model=noop", "tracking=none", "ray.start_timeout_s=800"),
-            *("resources=cpu", "resources.llm.num_cpus=0.5", "resources.model.pool=1"),
-            *("dataset=parquet", "dataset.path=t.parquet", 'dataset.prompt="{what}"'),
-            timeout=900,
-        )
 
     def test_every_row_is_drawn_or_counted(self, out: Path) -> None:
         said = summary(out)

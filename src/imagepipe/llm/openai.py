@@ -129,7 +129,7 @@ def check(config: LLM) -> None:
 def _client(config: LLM, timeout_s: float, max_retries: int) -> OpenAI:
     from openai import DefaultHttpxClient, OpenAI
 
-    pace = [Pace(config.requests_per_minute)] if config.requests_per_minute else []
+    pace: list[Any] = [Pace(config.requests_per_minute)] if config.requests_per_minute else []
     return OpenAI(
         base_url=config.base_url,
         api_key=endpoint.key(config) or "none",  # the client insists on one
