@@ -96,3 +96,37 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Swept:
         env=os.environ | {"HF_HUB_OFFLINE": "1"},
     )
     return Swept(home, home / "sweep", done.returncode, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory) -> Callable[[str], Path]:
+    """The folder of a hub id's tiny architecture, without weights."""
+    import tiny_pipelines
+
+    root = tmp_path_factory.mktemp("architectures")
+
+    def folder(hub_id: str) -> Path:
+        where = root / hub_id.replace("/", "--")
+        return where if where.exists() else tiny_pipelines.write(hub_id, where)
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(untrained, tmp_path_factory) -> Callable[[str], Path]:
+    """The same with weights, as diffusers saves them."""
+    import torch
+    from tiny_pipelines import small
+
+    from imagepipe.diffusion import random_weights
+
+    root = tmp_path_factory.mktemp("weights")
+
+    def folder(hub_id: str) -> Path:
+        where = root / hub_id.replace("/", "--")
+        if not where.exists():
+            model = small(untrained(hub_id), weights="random")
+            random_weights.pipeline(model, "cpu", torch.float32).save_pretrained(where)
+        return where
+
+    return folder

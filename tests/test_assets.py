@@ -11,7 +11,7 @@ from imagepipe.assets import folder
 from imagepipe.errors import UserError
 from imagepipe.toyworld.card import check_digests
 
-MODELS = ("tiny", "tiny_llm")
+MODELS = ("tiny", "tiny_clip", "tiny_llm")
 
 
 @pytest.mark.parametrize("name", MODELS)

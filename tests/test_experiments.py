@@ -13,7 +13,7 @@ from test_run import imagepipe, run, summary
 from test_sweep import run_jobs, statuses
 
 from imagepipe import config as configuration
-from imagepipe.resources import this_machine
+from imagepipe.machine import this_machine
 
 NAMES = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))
 SMALL = ["limit=6", "model.width=64", "model.height=64", "model=noop", "tracking=none"]

@@ -11,7 +11,7 @@ from imagepipe.sink import COUNTS
 def counts(**values) -> pa.Table:
     row = (
         dict.fromkeys(COUNTS.names, 0)
-        | {"written_at": 0.0, "unknown_words": [], "reasons": []}
+        | {"written_at": 0.0, "unknown_words": [], "reasons": [], "scores": []}
         | values
     )
     return pa.Table.from_pylist([row], schema=COUNTS)

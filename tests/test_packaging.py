@@ -168,7 +168,7 @@ def test_torchvision_is_left_to_vllm() -> None:
 
 def test_what_is_imported_is_declared() -> None:
     declared = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
-    optional = {"vllm"}
+    optional = {"torchao", "vllm"}
     owners = packages_distributions()
     for file in (ROOT / "src").rglob("*.py"):
         for module in imported_by(file) - set(sys.stdlib_module_names) - {"imagepipe"} - optional:

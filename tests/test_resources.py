@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 
 import pytest
 from test_config import composed
 
+from imagepipe.config import Share
 from imagepipe.errors import UserError
-from imagepipe.resources import Machine, Node, pools, settle, this_machine
+from imagepipe.machine import GIB, Machine, Node, this_machine
+from imagepipe.packing import pack
+from imagepipe.resources import pools, settle
 
-LAPTOP = Machine((Node(2, 0),))
+LAPTOP = Machine((Node(2, 0, 12 * GIB),))
 
 
 def refusal(*overrides: str, machine: Machine = LAPTOP) -> str:
@@ -47,34 +51,89 @@ def test_large_runs_travel_in_larger_blocks_but_never_one_block_an_actor():
     assert sizes[-1] == 1024
 
 
+MANY = "resources.model.pool=99"
+ON_CPU = ["resources=cpu", "llm=none", "scorer=none"]
+ON_GPU = ["resources=gpu_shared", "scorer=none"]
+TWO_GPUS = Machine((Node(16, 2, 64 * GIB),))
+CLUSTER = Machine((Node(4, 1, 16 * GIB, {"fast": 1}), Node(4, 1, 16 * GIB)))
+
+
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("machine", "overrides", "said"),
     [
-        (["resources=cpu", "resources.model.num_cpus=3"], "resources.model.num_cpus=3.0: no mach"),
-        (["resources=gpu_shared"], "resources.llm.num_gpus=0.6: no machine here has that many"),
-        (["resources=cpu", "resources.model.pool=9"], "only 1 of 2 are free. Try resources.llm"),
+        (LAPTOP, ON_GPU, "resources.llm.num_gpus=0.6: no machine here has 0.6 GPUs; at most 0"),
+        (LAPTOP, [*ON_CPU, "resources.model.num_cpus=3"], "no machine here has 3 CPUs; at most 2"),
+        (LAPTOP, [*ON_CPU, "resources.model.pool=9"], "only 5 of its 9 processes find a place"),
+        (LAPTOP, [*ON_CPU, "resources.model.num_cpus=0.6"], "hold 1.2 CPUs, and beside the tasks"),
+        (
+            LAPTOP,
+            ["resources=cpu", "resources.llm.num_cpus=1.5", "resources.model.num_cpus=1.5"],
+            "processes find a place",
+        ),
+        (LAPTOP, [*ON_CPU, "resources.model.memory_gb=500"], "has 500 GiB of memory; at most"),
+        (LAPTOP, [*ON_CPU, "resources.model.memory_gb=8"], "only 1 of its 2 processes find"),
+        (LAPTOP, [*ON_CPU, "+resources.model.custom={fast: 1}"], "1 of the resource 'fast'; at"),
+        (LAPTOP, [*ON_CPU, "resources.sink.num_cpus=4"], "has 1 CPU at most beside the other"),
+        (
+            TWO_GPUS,
+            [*ON_GPU, "llm=none", "resources.model.num_gpus=0.4", "resources.model.pool=5"],
+            "only 4 of its 5 processes find a place on 16 CPUs, 2 GPUs beside the other stages; a "
+            "share cannot straddle two GPUs",
+        ),
+        (
+            TWO_GPUS,
+            [*ON_GPU, "resources.model.num_gpus=0.7", "resources.llm.pool=2"],
+            "a share cannot straddle two GPUs",
+        ),
+        (TWO_GPUS, [*ON_GPU, "resources.model.num_gpus=1.5"], "a part of one GPU, or whole ones"),
+        (TWO_GPUS, [*ON_GPU, "resources.model.num_gpus=3"], "no machine here has 3 GPUs"),
+        (CLUSTER, [*ON_GPU, "resources.model.num_gpus=2"], "no machine here has 2 GPUs; at most 1"),
+        (CLUSTER, [*ON_GPU, "resources.model.num_cpus=6"], "no machine here has 6 CPUs; at most 4"),
+        (
+            CLUSTER,
+            [*ON_GPU, "+resources.model.custom={fast: 1}", "resources.model.pool=2"],
+            "only 1 of its 2 processes find a place",
+        ),
     ],
 )
-def test_what_the_machine_does_not_have_is_refused(overrides: list[str], said: str):
-    assert said in refusal(*overrides)
+def test_what_cannot_start_is_refused_and_the_setting_named_works(
+    machine: Machine, overrides: list[str], said: str
+):
+    refused = refusal(*overrides, machine=machine)
+    assert said in refused
+    named = refused.split("Try ")[1].split(", or resources=auto")[0]
+    assert named
+    settle(composed(*overrides, *shlex.split(named)), machine, 100)
 
 
-def test_the_setting_that_a_refusal_names_works():
-    said = refusal("resources=cpu", "resources.model.pool=9")
-    named = said.split("Try ")[1].split(", smaller pools")[0].split(", ")
-    settle(composed("resources=cpu", "resources.model.pool=9", *named), LAPTOP, 100)
+def test_a_refusal_shows_what_was_asked_and_what_is_there():
+    said = refusal(*ON_GPU, "resources.model.pool=4", machine=TWO_GPUS)
+    assert "    llm: 1 x 1 CPUs, 0.6 GPUs\n    model: 4 x 1 CPUs, 0.4 GPUs\n" in said
+    assert "    node 0: 16 CPUs, 2 GPUs, 64 GiB" in said
 
 
-def test_a_share_cannot_straddle_two_gpus():
-    two = Machine((Node(16, 2),))
-    fits = ["resources=gpu_shared", "resources.model.pool=2", "resources.llm.pool=2"]
-    settle(composed(*fits), two, 100)
-    assert "a share cannot straddle two" in refusal(
-        "resources=gpu_shared", "llm=none", "resources.model.pool=5", machine=two
+def test_processes_spread_over_nodes_and_gpus():
+    shares = {"llm": Share(1, 0.6, 2), "model": Share(1, 0.4, 2)}
+    placed = pack(shares, CLUSTER)
+    assert [(p.stage, p.node, p.gpus) for p in placed] == [
+        ("llm", 0, (0,)),
+        ("llm", 1, (0,)),
+        ("model", 0, (0,)),
+        ("model", 1, (0,)),
+    ]
+    assert [p.gpus for p in pack({"model": Share(1, 2.0)}, TWO_GPUS)] == [(0, 1)]
+
+
+def test_a_refusal_comes_before_ray_starts(tmp_path):
+    done = subprocess.run(
+        [*shlex.split(f"{sys.executable} -X importtime -m imagepipe resources=cpu"), MANY],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
-    assert "Ray gives a part of one GPU, or whole ones" in refusal(
-        "resources=gpu_shared", "llm=none", "resources.model.num_gpus=1.5", machine=two
-    )
+    assert done.returncode != 0
+    assert "Try resources." in done.stderr and "Traceback" not in done.stderr
+    assert "ray._private.worker" not in done.stderr
 
 
 def test_this_machine_counts_what_the_process_may_use(monkeypatch):

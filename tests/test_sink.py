@@ -61,6 +61,7 @@ def test_a_picture_holds_its_row(tmp_path):
         "prompts_cut": 0,
         "unknown_words": ["zyx", "lighthouse"],
         "reasons": None,
+        "scores": [],
         "written_at": None,
     }
     with Image.open(tmp_path / "images" / "b.png") as image:

@@ -6,7 +6,10 @@ import io
 
 from rich.console import Console
 
-from imagepipe.terminal import Progress
+from imagepipe.config import Config, Model
+from imagepipe.report import facts
+from imagepipe.sink import parameters
+from imagepipe.terminal import Progress, licence
 
 
 def console(terminal: bool) -> Console:
@@ -35,3 +38,21 @@ def test_elsewhere_a_line_every_ten_seconds_and_no_control_codes():
     (line,) = out.file.getvalue().splitlines()
     assert line.endswith("s: 20 of 100 rows, 5.0 pictures/s, 16 s left (model 24)")
     assert "\x1b" not in line
+
+
+def test_a_licence_that_forbids_commercial_use_is_shown():
+    out = console(terminal=False)
+    licence(out, Model(path="a/b", licence="Apache-2.0"))
+    assert out.file.getvalue() == ""
+    licence(out, Model(path="a/b", licence="Research only", non_commercial=True))
+    assert "a/b is for non-commercial use only: Research only" in out.file.getvalue()
+
+
+def test_pictures_of_random_weights_say_so():
+    config = Config(model=Model(name="m", path="a/b", weights="random"))
+    config.llm.name = "none"
+    said = facts(config, None)
+    assert said["weights"] == "random (noise)"
+    assert "Weights: random (noise)" in parameters("a cat", 1, said)
+    config.model.weights = "trained"
+    assert "weights" not in facts(config, None)

@@ -156,7 +156,9 @@ def test_both_autoencoder_trainings_learn(tmp_path):
     for train in (train_vae.train_small, train_vae.train_grown):
         curve = train(tmp_path, settings, pictures).curve()
         assert curve[-1]["loss"] < curve[0]["loss"]
-    small, grown = (train_diffusion.load_vae(tmp_path / name) for name in ("small", "grown"))
+    small, grown = (
+        train_diffusion.load_vae(tmp_path / name / "export") for name in ("small", "grown")
+    )
     latents = train_diffusion.load_latents(tmp_path, small, pictures)
     with torch.no_grad():
         again = grown.encode(train_vae.to_batch(pictures)).latent_dist.mean

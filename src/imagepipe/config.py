@@ -18,6 +18,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf, SCMode
 
 from imagepipe.errors import UserError
 
+EMBEDDED = "asset:"  # how the path of a model that ships with imagepipe begins
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 
 
@@ -63,22 +64,73 @@ class LLM:
 
 
 @dataclass
+class Lora:
+    """Trained changes to a diffusion model, added with strength `weight`."""
+
+    path: str = MISSING  # a .safetensors file, a folder, or a hub id
+    weight_name: str | None = None  # the file, where a folder or a hub id holds several
+    revision: str | None = None
+    weight: float = 1.0
+
+
+@dataclass
+class Quantization:
+    """Weights in fewer bits: the arguments of diffusers' `PipelineQuantizationConfig`."""
+
+    quant_backend: str | None = (
+        None  # bitsandbytes_4bit, bitsandbytes_8bit, torchao, ...; null: none
+    )
+    quant_kwargs: dict[str, Any] = field(default_factory=dict)
+    components_to_quantize: list[str] = field(default_factory=list)  # empty: all
+
+
+@dataclass
 class Model:
-    """The diffusion model and how it samples."""
+    """The diffusion model and how it samples. Options are called as in diffusers."""
 
     name: str = MISSING
     engine: str = MISSING
     path: str | None = None  # "asset:NAME", a local folder, or a hub id
     revision: str | None = None
     variant: str | None = None  # weight file variant on the hub, such as fp16
+    weights: str = "trained"  # random: the same architecture, measured without a download
+    licence: str | None = None
+    non_commercial: bool = False  # shown before every run
+    weights_gb: float | None = None  # GB (1e9 bytes) in its dtype; drawing needs some more
     steps: int = 4
     guidance: float = 0.0
     negative_prompt: str | None = None
+    max_sequence_length: int | None = None  # tokens of the prompt; null: the pipeline's own
     width: int = 512
     height: int = 512
     dtype: str = "auto"  # auto: float32 on CPU, float16 on a GPU
     scheduler: str | None = None  # a diffusers scheduler class; null: the model's own
+    scheduler_config: dict[str, Any] = field(default_factory=dict)  # changes to its settings
     images_per_prompt: int = 1
+    loras: list[Lora] = field(default_factory=list)
+    vae: str | None = None  # another decoder, such as an AutoencoderTiny: a folder or a hub id
+    vae_revision: str | None = None
+    vae_slicing: bool = False  # decodes picture by picture: less memory
+    vae_tiling: bool = False  # decodes tile by tile: less memory for large pictures
+    channels_last: bool = False
+    compile: str | None = None  # a backend of torch.compile, such as inductor; null: not compiled
+    attention_backend: str | None = None  # native, flash, sage, ...; null: diffusers' own
+    offload: str = "none"  # what is not at work waits in CPU memory: model, sequential
+    quantization: Quantization = field(default_factory=Quantization)
+    use_safetensors: bool = True  # false: pickled weights too, which can run any code
+    trust_remote_code: bool = False  # true: runs code that comes with the model
+
+
+@dataclass
+class Scorer:
+    """Who judges the finished pictures. `engine=auto`: the embedded scorer for embedded models."""
+
+    name: str = MISSING
+    engine: str = MISSING
+    path: str | None = None  # "asset:NAME", a local folder, or a hub id
+    revision: str | None = None
+    processor: str | None = None  # where the processor is, for a model that comes without
+    dtype: str = "auto"  # auto: float32 on CPU, float16 on a GPU
 
 
 @dataclass
@@ -89,6 +141,8 @@ class Share:
     num_gpus: float = 0.0
     pool: int = 1
     batch_size: int = 8
+    memory_gb: float = 0.0  # GiB of main memory that Ray sets aside for each; 0: not counted
+    custom: dict[str, float] = field(default_factory=dict)  # what a cluster's nodes are marked with
 
 
 @dataclass
@@ -99,6 +153,7 @@ class Resources:
     auto: bool = False
     llm: Share = field(default_factory=Share)
     model: Share = field(default_factory=Share)
+    scorer: Share = field(default_factory=Share)
     sink: Share = field(default_factory=Share)
     rows_per_block: int | None = None  # rows that travel together; null: worked out
 
@@ -157,6 +212,7 @@ class Config:
     dataset: Dataset = field(default_factory=Dataset)
     llm: LLM = field(default_factory=LLM)
     model: Model = field(default_factory=Model)
+    scorer: Scorer = field(default_factory=Scorer)
     resources: Resources = field(default_factory=Resources)
     sink: Sink = field(default_factory=Sink)
     tracking: Tracking = field(default_factory=Tracking)
@@ -201,6 +257,9 @@ def load(cfg: DictConfig) -> Config:
         )
     config = OmegaConf.to_object(cfg)
     assert isinstance(config, Config)
+    if config.scorer.engine == "auto":
+        embedded = (config.model.path or "").startswith(EMBEDDED)
+        config.scorer.engine = "clip" if embedded else "none"
     check(config)
     return config
 
@@ -240,20 +299,18 @@ def check(config: Config) -> None:
             raise UserError(
                 field=name, value=number, problem="is too small", remedy=f"At least {least}."
             )
-    model = config.model
-    for name, pixels in (("model.width", model.width), ("model.height", model.height)):
-        if pixels % 8:
-            raise UserError(
-                field=name,
-                value=pixels,
-                problem="cannot be divided by 8, as the picture decoder needs",
-                remedy=f"Try {max(8, round(pixels / 8) * 8)}.",
-            )
     _check_sink(config.sink)
-    _check_sweep(config.sweep)
+    _check_sweep(config.sweep, config.scorer)
 
 
-def _check_sweep(sweep: Sweep) -> None:
+def _check_sweep(sweep: Sweep, scorer: Scorer) -> None:
+    if sweep.objective == "score" and scorer.engine == "none":
+        raise UserError(
+            field="sweep.objective",
+            value="score",
+            problem=f"scorer={scorer.name} gives no score here",
+            remedy="Choose another scorer, or sweep.objective=images_per_s.",
+        )
     least = sweep.at_least_images_per_s
     if least is None:
         return
@@ -294,8 +351,12 @@ def _choices(config: Config) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
     joins = (config.dataset.join, *config.dataset.more_joins)
     yield "llm.engine", config.llm.engine, ("none", "template", "transformers")
     yield "model.engine", config.model.engine, ("diffusers", "noop")
+    yield "scorer.engine", config.scorer.engine, ("none", "clip", "aesthetic")
     yield "llm.dtype", config.llm.dtype, DTYPES
+    yield "scorer.dtype", config.scorer.dtype, DTYPES
     yield "model.dtype", config.model.dtype, DTYPES
+    yield "model.weights", config.model.weights, ("trained", "random")
+    yield "model.offload", config.model.offload, ("none", "model", "sequential")
     yield "dataset.format", config.dataset.format, ("csv", "parquet", "jsonl")
     yield "tracking.backend", config.tracking.backend, ("mlflow", "none")
     yield "sweep.objective", config.sweep.objective, ("images_per_s", "score")
@@ -310,6 +371,7 @@ def _minimums(config: Config) -> Iterator[tuple[str, float | None, float]]:
     yield "model.guidance", config.model.guidance, 0
     yield "model.width", config.model.width, 8
     yield "model.height", config.model.height, 8
+    yield "model.max_sequence_length", config.model.max_sequence_length, 1
     yield "model.images_per_prompt", config.model.images_per_prompt, 1
     yield "llm.temperature", config.llm.temperature, 0
     yield "llm.max_tokens", config.llm.max_tokens, 1
@@ -317,12 +379,13 @@ def _minimums(config: Config) -> Iterator[tuple[str, float | None, float]]:
     yield "ray.num_cpus", config.ray.num_cpus, 1
     yield "ray.num_gpus", config.ray.num_gpus, 0
     yield "tracking.samples", config.tracking.samples, 0
-    for stage in ("llm", "model", "sink"):
+    for stage in STAGES:
         share: Share = getattr(config.resources, stage)
         yield f"resources.{stage}.pool", share.pool, 1
         yield f"resources.{stage}.batch_size", share.batch_size, 1
         yield f"resources.{stage}.num_cpus", share.num_cpus, 0
         yield f"resources.{stage}.num_gpus", share.num_gpus, 0
+        yield f"resources.{stage}.memory_gb", share.memory_gb, 0
 
 
 def _refuse_unknown(cfg: DictConfig) -> None:
@@ -341,7 +404,13 @@ def _refuse_unknown(cfg: DictConfig) -> None:
         )
 
 
-_OPEN = ("dataset.path", "dataset.join.path", "dataset.join.on")  # hold a text or a list
+STAGES = ("llm", "model", "scorer", "sink")  # those with resources of their own
+# What holds a text or a list, or names of somebody's own.
+_OPEN = (
+    *("dataset.path", "dataset.join.path", "dataset.join.on"),
+    *("model.scheduler_config", "model.quantization.quant_kwargs"),
+    *(f"resources.{stage}.custom" for stage in STAGES),
+)
 
 
 def _siblings(key: str, known: Iterable[str]) -> list[str]:

@@ -9,7 +9,7 @@ import math
 import textwrap
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,7 +34,7 @@ class Picture:
     prompt: str
     seed: int
     png: bytes
-    scores: dict[str, float] = field(default_factory=dict)
+    score: float | None = None
 
 
 def contact_sheet(
@@ -173,13 +173,12 @@ def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _card(picture: Picture) -> dict[str, Any]:
-    scores = [f"{encodable(name)} {value:.3g}" for name, value in picture.scores.items()]
     return {
         "id": encodable(picture.id),
         "base_prompt": encodable(picture.base_prompt),
         "prompt": encodable(picture.prompt),
         "seed": picture.seed,
-        "scores": " · ".join(scores),
+        "score": picture.score,
         "image": data_uri(picture.png),
     }
 

@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+
+
+@dataclass
+class Scores:
+    """Running figures of the pictures' scores."""
+
+    count: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+    least: float = math.inf
+    most: float = -math.inf
+
+    def add(self, scores: Sequence[float]) -> None:
+        """Take in the scores of one batch."""
+        if scores:
+            self.count += len(scores)
+            self.total += sum(scores)
+            self.squares += sum(score * score for score in scores)
+            self.least, self.most = min(self.least, *scores), max(self.most, *scores)
+
+    def figures(self, scorer: str) -> dict[str, dict[str, float]]:
+        """{scorer: count, mean, std (of the pictures, not of the mean), min, max}; or nothing."""
+        if not self.count:
+            return {}
+        mean = self.total / self.count
+        spread = math.sqrt(max(0.0, self.squares / self.count - mean * mean))
+        limits = {"min": self.least, "max": self.most}
+        return {scorer: {"count": self.count, "mean": mean, "std": spread, **limits}}
 
 
 @dataclass
@@ -24,6 +54,7 @@ class Ledger:
     prompts_cut: int = 0
     unknown_words: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    scores: Scores = field(default_factory=Scores)
     batches: int = 0
     first: float | None = None  # when the first batch of pictures was written
     first_pictures: int = 0
@@ -36,6 +67,7 @@ class Ledger:
                 setattr(self, name, getattr(self, name) + row[name])
             self.unknown_words.update(row["unknown_words"])
             self.reasons.update(row["reasons"])
+            self.scores.add(row["scores"])
             if row["pictures"]:
                 self._clock(row["written_at"], row["pictures"])
 

@@ -1,6 +1,6 @@
 """The one place where stages become Ray Data operators.
 
-read -> join -> prompt -> enhance -> generate -> write
+read -> join -> prompt -> enhance -> generate -> score -> write
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from imagepipe.config import Config, Resources, Share
 from imagepipe.diffusion.stage import stage as model_stage
 from imagepipe.errors import UserError
 from imagepipe.llm.stage import stage as llm_stage
+from imagepipe.machine import GIB
 from imagepipe.resources import bind, pools
+from imagepipe.scoring.stage import stage as scorer_stage
 from imagepipe.sink import Writer
 from imagepipe.stage import Stage, apply
 
@@ -39,6 +41,8 @@ def stages(config: Config, tables: sources.Tables) -> list[Stage]:
         llm_stage(config.llm),
         model_stage(config.model, run_seed=config.seed, id_column=tables.id),
     ]
+    if config.scorer.engine != "none":
+        chain.append(scorer_stage(config.scorer, config.model.images_per_prompt))
     columns = {tables.renamed.get(name, name) for name in tables.columns}
     for stage in chain:
         missing = sorted(set(stage.reads) - columns)
@@ -98,6 +102,8 @@ def _as_actors(data: Dataset, stage: Stage, share: Share) -> Dataset:
             batch_size=share.batch_size,
             num_cpus=share.num_cpus,
             num_gpus=share.num_gpus,
+            memory=share.memory_gb * GIB or None,
+            resources={name: n for name, n in share.custom.items() if n} or None,
             compute=ActorPoolStrategy(size=share.pool),
             **RESTARTS,
         )

@@ -20,7 +20,7 @@ from imagepipe.sink import write_whole
 from imagepipe.watch import StageState, Watch
 
 ON_THE_SHEET = 48
-STAGES = ("prompt", "llm", "model", "write")
+STAGES = ("prompt", "llm", "model", "scorer", "write")
 VERSIONS = ("imagepipe", "ray", "torch", "diffusers", "transformers", "vllm", "mlflow", "pyarrow")
 
 
@@ -91,6 +91,7 @@ def params(config: Config, overrides: Sequence[str], swept: Mapping[str, str]) -
         "dataset": config.dataset.name,
         "llm": config.llm.name,
         "model": config.model.name,
+        "scorer": config.scorer.name if config.scorer.engine != "none" else "none",
         "resources": config.resources.name,
         "steps": str(config.model.steps),
         "guidance": f"{config.model.guidance:g}",
@@ -130,6 +131,9 @@ def facts(config: Config, mlflow_run_id: str | None) -> dict[str, str]:
         "scheduler": model.scheduler,
         "model": model.path or model.name,
         "model_revision": model.revision,
+        "weights": "random (noise)" if model.weights == "random" else None,
+        "loras": ", ".join(f"{lora.path} x {lora.weight:g}" for lora in model.loras) or None,
+        "vae": model.vae,
         "llm": config.llm.path or config.llm.name,
         "config_digest": config_digest(config),
         "imagepipe_version": __version__,
@@ -160,7 +164,10 @@ def summary(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         "images_per_s": {"end_to_end": ledger.pictures / seconds, "steady": ledger.steady()},
         "time_to_first_image_s": ledger.first - job.began if ledger.first else None,
         "seconds": seconds,
+        "scores": ledger.scores.figures(job.config.scorer.name),
+        "weights": job.config.model.weights,
         "prompts_cut": ledger.prompts_cut,
+        "prompts_cut_share": ledger.prompts_cut / ledger.written if ledger.written else None,
         "unknown_words": dict(ledger.unknown_words.most_common(20)),
         "reasons": dict(ledger.reasons.most_common(20)),
         "stages": {

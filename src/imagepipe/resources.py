@@ -9,61 +9,20 @@ import math
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
+from typing import Any
 
-from imagepipe.config import Config, RayOptions, Resources, Share
+from imagepipe.config import Config, Resources, Share
 from imagepipe.errors import UserError
+from imagepipe.machine import GIB, Machine
+from imagepipe.packing import CPUS_FOR_TASKS, Misfit, Pools, free_cpus, nearest, pack
 
 # Engines that load weights run as actors, which keep them; the others run as stateless tasks.
 LLM_ACTORS = ("transformers",)
 MODEL_ACTORS = ("diffusers", "noop")
-# What the tasks that read, join and write need: nothing moves while actors hold every CPU.
-CPUS_FOR_TASKS = 1.0
+# How `auto` divides a GPU among the stages that a run has.
+GPU_PARTS = {"llm": 4, "model": 6, "scorer": 2}
 WRITE_BYTES = 128 << 20  # Ray Data's own target for a block
-
-
-@dataclass(frozen=True)
-class Node:
-    """One machine: CPUs and GPUs as Ray counts them."""
-
-    cpus: float
-    gpus: int
-
-
-@dataclass(frozen=True)
-class Machine:
-    """All the nodes that a run may use."""
-
-    nodes: tuple[Node, ...]
-
-    @property
-    def cpus(self) -> float:
-        return sum(node.cpus for node in self.nodes)
-
-    @property
-    def gpus(self) -> int:
-        return sum(node.gpus for node in self.nodes)
-
-    def __str__(self) -> str:
-        nodes = f" on {len(self.nodes)} nodes" if len(self.nodes) > 1 else ""
-        return f"{self.cpus:g} CPUs, {self.gpus} GPUs{nodes}"
-
-
-def this_machine(options: RayOptions) -> Machine:
-    """What this computer has, or what `ray.num_cpus` and `ray.num_gpus` say, without asking Ray."""
-    cpus = options.num_cpus or len(os.sched_getaffinity(0))
-    gpus = _gpus() if options.num_gpus is None else options.num_gpus
-    return Machine((Node(cpus, gpus),))
-
-
-def _gpus() -> int:
-    """NVIDIA GPUs that this process may use, counted without loading CUDA."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return len([one for one in visible.split(",") if one.strip() not in ("", "-1")])
-    driver = Path("/proc/driver/nvidia/gpus")
-    return len(list(driver.iterdir())) if driver.is_dir() else 0
 
 
 def settle(config: Config, machine: Machine, rows: int) -> tuple[Resources, str]:
@@ -89,6 +48,8 @@ def pools(config: Config, resources: Resources) -> Iterator[tuple[str, Share]]:
         yield "llm", resources.llm
     if config.model.engine in MODEL_ACTORS:
         yield "model", resources.model
+    if config.scorer.engine != "none":
+        yield "scorer", resources.scorer
 
 
 def bind(share: Share) -> None:
@@ -107,30 +68,34 @@ def bind(share: Share) -> None:
 
 
 def _choose(config: Config, machine: Machine, rows: int) -> Resources:
-    """One model process a core (a GPU where there are some), the LLM beside them.
+    """One model process a core (a GPU where there are some), the LLM and the scorer beside them.
 
     Two one-thread processes draw faster than one with two threads, and a process for which there
     is not a batch of rows would only cost its start.
     """
     asked = config.resources
+    used = [stage for stage, _ in pools(config, asked)]
     batches = math.ceil(rows / asked.model.batch_size)
-    llm = 1 if config.llm.engine in LLM_ACTORS else 0
-    if machine.gpus:
-        model = min(machine.gpus, batches)
-        share_llm, share_model = (0.4, 0.6) if llm else (0.0, 1.0)
-    else:
-        model = min(max(1, int(machine.cpus)), batches)
-        share_llm = share_model = 0.0
-    llm *= max(1, model // 4)
+    pool = dict.fromkeys(used, 1)
+    if "model" in pool:
+        pool["model"] = min(machine.gpus or max(1, int(machine.cpus)), batches)
+    for stage in ("llm", "scorer"):
+        if stage in pool:
+            pool[stage] = max(1, pool.get("model", 1) // 4)
     # In hundredths and rounded down, so that the sum never exceeds what is free.
-    left = machine.cpus - min(CPUS_FOR_TASKS, machine.cpus / 2)
-    cpus = math.floor(100 * min(1.0, left / (llm + model))) / 100
-    return replace(
-        asked,
-        llm=replace(asked.llm, num_cpus=cpus, num_gpus=share_llm, pool=max(1, llm)),
-        model=replace(asked.model, num_cpus=cpus, num_gpus=share_model, pool=model),
-        sink=replace(asked.sink, num_cpus=0.25, pool=max(1, int(machine.cpus))),
-    )
+    cpus = math.floor(100 * min(1.0, free_cpus(machine) / max(1, sum(pool.values())))) / 100
+    parts = sum(GPU_PARTS[stage] for stage in used)
+    shares: dict[str, Any] = {
+        stage: replace(
+            share,
+            pool=pool[stage],
+            num_cpus=cpus,
+            num_gpus=math.floor(100 * GPU_PARTS[stage] / parts) / 100 if machine.gpus else 0.0,
+        )
+        for stage, share in pools(config, asked)
+    }
+    sink = replace(asked.sink, num_cpus=0.25, pool=max(1, int(machine.cpus)))
+    return replace(asked, sink=sink, **shares)
 
 
 def _rows_per_block(resources: Resources, rows: int) -> int:
@@ -156,66 +121,58 @@ def _describe(stage: str, share: Share) -> str:
 
 
 def _check_fits(config: Config, resources: Resources, machine: Machine) -> None:
-    wanted = list(pools(config, resources))
-    for stage, share in wanted:
-        _check_one(stage, share, machine)
-    cpus = sum(share.num_cpus * share.pool for _, share in wanted)
-    free = machine.cpus - min(CPUS_FOR_TASKS, machine.cpus / 2)
-    if cpus > free + 1e-9:
-        scale = math.floor(100 * free / cpus) / 100
-        remedy = ", ".join(
-            f"resources.{stage}.num_cpus={math.floor(100 * share.num_cpus * scale) / 100:g}"
-            for stage, share in wanted
-        )
-        raise UserError(
-            field="resources",
-            value=config.resources.name,
-            problem=f"its actors hold {cpus:g} CPUs, and beside the tasks that read and write only "
-            f"{free:g} of {machine.cpus:g} are free",
-            remedy=f"Try {remedy}, smaller pools, or resources=auto.",
-        )
-    _pack_gpus(wanted, machine)
-
-
-def _check_one(stage: str, share: Share, machine: Machine) -> None:
-    for name, asked, most in (
-        ("num_cpus", share.num_cpus, max(node.cpus for node in machine.nodes)),
-        ("num_gpus", share.num_gpus, max(node.gpus for node in machine.nodes)),
-    ):
-        if asked > most:
-            raise UserError(
-                field=f"resources.{stage}.{name}",
-                value=asked,
-                problem=f"no machine here has that many; the largest has {most:g}",
-                remedy=f"At most resources.{stage}.{name}={most:g}, or resources=auto.",
-            )
-    if share.num_gpus > 1 and share.num_gpus != int(share.num_gpus):
-        raise UserError(
-            field=f"resources.{stage}.num_gpus",
-            value=share.num_gpus,
-            problem="Ray gives a part of one GPU, or whole ones",
-            remedy=f"resources.{stage}.num_gpus={int(share.num_gpus)} or less than 1.",
-        )
-
-
-def _pack_gpus(wanted: list[tuple[str, Share]], machine: Machine) -> None:
-    """First fit, largest first: a share cannot straddle two GPUs."""
-    free = [1.0] * machine.gpus
-    shares = sorted(
-        ((share.num_gpus, stage) for stage, share in wanted for _ in range(share.pool)),
-        reverse=True,
+    asked = dict(pools(config, resources))
+    _check_sink(resources.sink, machine)
+    misfit = pack(asked, machine)
+    if not isinstance(misfit, Misfit):
+        return
+    fits = nearest(asked, machine)
+    changes = " ".join(_changes(asked, fits)) if fits else ""
+    raise UserError(
+        field=f"resources.{misfit.stage}.{misfit.key}",
+        value=getattr(asked[misfit.stage], misfit.key),
+        problem=misfit.problem,
+        remedy=f"{f'Try {changes}' if changes else 'Use a larger machine'}, or resources=auto.\n"
+        f"{_table(asked, machine)}",
     )
-    for asked, stage in shares:
-        for part in [min(asked, 1.0)] * max(1, math.ceil(asked)):
-            place = next((i for i, left in enumerate(free) if left + 1e-9 >= part), None)
-            if part and place is None:
-                raise UserError(
-                    field=f"resources.{stage}.num_gpus",
-                    value=asked,
-                    problem=f"not all actors fit on {machine.gpus} GPUs "
-                    f"(asked in all: {sum(share for share, _ in shares):g}; a share cannot "
-                    "straddle two)",
-                    remedy="Ask for smaller shares or smaller pools.",
-                )
-            if part and place is not None:
-                free[place] -= part
+
+
+def _check_sink(share: Share, machine: Machine) -> None:
+    """Writing is done by tasks, in what the other stages leave them."""
+    room = machine.cpus - free_cpus(machine)
+    if share.num_cpus > room:
+        raise UserError(
+            field="resources.sink.num_cpus",
+            value=share.num_cpus,
+            problem=f"a task that writes has {room:g} CPU at most beside the other stages",
+            remedy=f"Try resources.sink.num_cpus={room:g}, or resources=auto.",
+        )
+
+
+def _changes(asked: Pools, fits: Pools) -> Iterator[str]:
+    """The overrides that turn `asked` into `fits`."""
+    for stage, share in fits.items():
+        for key in ("pool", "num_cpus", "num_gpus", "memory_gb"):
+            if getattr(share, key) != getattr(asked[stage], key):
+                yield f"resources.{stage}.{key}={getattr(share, key):g}"
+        for name, amount in share.custom.items():
+            if amount != asked[stage].custom[name]:
+                yield f"resources.{stage}.custom.{name}={amount:g}"
+
+
+def _table(asked: Pools, machine: Machine) -> str:
+    lines = ["  asked:"]
+    for stage, share in asked.items():
+        more = "".join(f", {amount:g} {name}" for name, amount in share.custom.items())
+        memory = f", {share.memory_gb:g} GiB" if share.memory_gb else ""
+        lines.append(
+            f"    {stage}: {share.pool} x {share.num_cpus:g} CPUs, {share.num_gpus:g} GPUs"
+            f"{memory}{more}"
+        )
+    lines.append(f"    reading and writing: {CPUS_FOR_TASKS:g} CPU (half of a smaller machine)")
+    lines.append("  there:")
+    for number, node in enumerate(machine.nodes):
+        more = "".join(f", {amount:g} {name}" for name, amount in node.custom.items())
+        memory = f", {node.memory / GIB:.3g} GiB" if node.memory else ""
+        lines.append(f"    node {number}: {node.cpus:g} CPUs, {node.gpus:g} GPUs{memory}{more}")
+    return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,6 +22,41 @@ def pictures(folder: Path, id_column: str, most: int) -> list[Picture]:
         if len(found) >= most:
             break
     return sorted(found, key=_order)
+
+
+def to_show(folder: Path, id_column: str, most: int, extremes: int = 12) -> list[Picture]:
+    """`pictures`, and where they have scores the best and the worst `extremes` of the whole run."""
+    found = pictures(folder, id_column, most)
+    known = {(picture.id, picture.seed) for picture in found}
+    more = best_and_worst(folder, id_column, extremes) if most else []
+    return sorted([*found, *(p for p in more if (p.id, p.seed) not in known)], key=_order)
+
+
+def best_and_worst(folder: Path, id_column: str, each: int) -> list[Picture]:
+    """The `each` pictures of the highest score and of the lowest; none where nothing has a score.
+
+    Reads the scores of all parts first, then only the parts that hold a chosen picture.
+    """
+    chosen = heapq.nlargest(each, _scores(folder)) + heapq.nsmallest(each, _scores(folder))
+    found: list[Picture] = []
+    for part, places in sorted(_by_part(chosen).items()):
+        rows = pq.read_table(part).take(places).to_pylist()
+        found += [_picture(folder, part, row, id_column) for row in rows]
+    return found
+
+
+def _scores(folder: Path) -> Iterator[tuple[float, Path, int]]:
+    for part in written_parts(folder):
+        if "score" in pq.read_schema(part).names:
+            scores = pq.read_table(part, columns=["score"])["score"].to_pylist()
+            yield from ((score, part, i) for i, score in enumerate(scores) if score is not None)
+
+
+def _by_part(chosen: list[tuple[float, Path, int]]) -> dict[Path, list[int]]:
+    parts: dict[Path, list[int]] = {}
+    for _, part, place in sorted(set(chosen)):
+        parts.setdefault(part, []).append(place)
+    return parts
 
 
 def of_rows(folder: Path, id_column: str, ids: Sequence[str]) -> list[Picture]:
@@ -54,6 +90,7 @@ def _picture(folder: Path, part: Path, row: dict[str, Any], id_column: str) -> P
         prompt=row["prompt"],
         seed=row["seed"],
         png=_png(folder, part, row),
+        score=row.get("score"),
     )
 
 

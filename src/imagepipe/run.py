@@ -12,11 +12,11 @@ from rich.console import Console
 
 from imagepipe import pipeline, report, resources, results, sources, terminal, tracking, weights
 from imagepipe.config import Config
-from imagepipe.diffusion import diffusers
+from imagepipe.diffusion import checks
 from imagepipe.errors import Interrupted, RunFailed, UserError
 from imagepipe.ledger import Ledger
+from imagepipe.machine import Machine, this_machine
 from imagepipe.report import Job, Member
-from imagepipe.resources import Machine
 from imagepipe.session import cluster, session
 from imagepipe.sink import Writer, collect_rejected, write_whole
 from imagepipe.watch import Watch
@@ -65,9 +65,10 @@ def prepare(config: Config, folder: Path) -> Ready:
     folder = folder.absolute()
     _check_folder(folder)
     tables = sources.look(config.dataset, config.limit)
+    terminal.licence(Console(stderr=True), config.model)
     _check_models(config)
     tracking.check(config.tracking)
-    machine = None if config.ray.address else resources.this_machine(config.ray)
+    machine = None if config.ray.address else this_machine(config.ray)
     if machine is not None:
         resources.settle(config, machine, tables.rows)  # refuse before Ray starts
     return Ready(config, folder, tables, machine)
@@ -146,7 +147,7 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
 
 def _leave(job: Job, tracker: tracking.Tracker, summary: dict[str, Any]) -> None:
     """Write what there is to look at, and end the MLflow run."""
-    shown = results.pictures(job.folder, job.tables.id, job.config.sink.gallery_images)
+    shown = results.to_show(job.folder, job.tables.id, job.config.sink.gallery_images)
     report.write_files(job, summary, shown)
     tracker.finish(
         summary["status"],
@@ -179,7 +180,12 @@ def _check_folder(folder: Path) -> None:
 
 def _check_models(config: Config) -> None:
     if config.model.engine == "diffusers":
-        diffusers.check(config.model)
+        checks.check(config.model)
+    scorer = config.scorer
+    if scorer.engine != "none":
+        weights.check("scorer.path", scorer.path, scorer.revision, "config.json")
+        if scorer.processor is not None:
+            weights.check("scorer.processor", scorer.processor, None, "config.json")
     if config.llm.engine == "transformers":
         weights.check("llm.path", config.llm.path, config.llm.revision, "config.json")
 

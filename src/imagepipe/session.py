@@ -15,7 +15,7 @@ from typing import Any
 
 from imagepipe.config import RayOptions
 from imagepipe.errors import RunFailed, UserError
-from imagepipe.resources import Machine, Node
+from imagepipe.machine import Machine, from_ray
 
 ENDING_S = 30.0  # for the processes of a job to go once nothing refers to them
 
@@ -85,10 +85,10 @@ def cluster() -> Machine:
     """The nodes that the connected cluster has now."""
     import ray
 
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    if not nodes:
+    machine = from_ray(ray.nodes())
+    if not machine.nodes:
         raise RunFailed("the Ray cluster has no living node")
-    return Machine(tuple(Node(node.get("CPU", 0), int(node.get("GPU", 0))) for node in nodes))
+    return machine
 
 
 @contextmanager
@@ -109,6 +109,7 @@ def _ray(options: RayOptions, machine: Machine | None, verbose: bool) -> Iterato
             "address": "local",
             "num_cpus": machine.cpus,
             "num_gpus": machine.gpus,
+            "_memory": machine.nodes[0].memory,
             "include_dashboard": False,
             "object_store_memory": int(store * 1e9) if store else None,
         }

@@ -46,6 +46,7 @@ COUNTS = pa.schema(
         ("prompts_cut", pa.int64()),
         ("unknown_words", pa.list_(pa.string())),
         ("reasons", pa.list_(pa.string())),
+        ("scores", pa.list_(pa.float64())),  # of the pictures that have one
     ]
 )
 
@@ -82,6 +83,7 @@ class Writer:
             "prompts_cut": pc.sum(good["prompt_cut"]).as_py() or 0,
             "unknown_words": _words(good["unknown_words"]),
             "reasons": [f"{s}: {r}" for s, r in zip(*_ledger(failed), strict=True)],
+            "scores": _scores(good),
         }
         return pa.table({name: [value] for name, value in counts.items()}, schema=COUNTS)
 
@@ -122,6 +124,10 @@ class Writer:
         names = stems if each == 1 else [f"{s}-{k}" for s, k in zip(stems, index, strict=True)]
         place = table.schema.get_field_index("seed")
         table = table.set_column(place, "seed", pa.array(seeds, pa.int64()))
+        if "score" in table.column_names:
+            place = table.schema.get_field_index("score")
+            scores = rows["score"].combine_chunks().flatten()
+            table = table.set_column(place, "score", scores)
         if each > 1:
             table = table.append_column("image_index", pa.array(index, pa.int32()))
         paths = [f"images/{name}.png" for name in names]
@@ -180,6 +186,7 @@ def parameters(prompt: str, seed: int, facts: dict[str, str]) -> str:
         "guidance": "CFG scale",
         "size": "Size",
         "model": "Model",
+        "weights": "Weights",
     }
     parts = [f"{shown}: {facts[name]}" for name, shown in names.items() if name in facts]
     negative = facts.get("negative_prompt")
@@ -259,6 +266,13 @@ def _arrays(column: pa.ChunkedArray) -> np.ndarray:
 
 def _words(column: pa.ChunkedArray) -> list[str]:
     return [word for text in column.to_pylist() if text for word in text.split(", ")]
+
+
+def _scores(rows: pa.Table) -> list[float]:
+    if "score" not in rows.column_names:
+        return []
+    lists = (scores for scores in rows["score"].to_pylist() if scores)
+    return [score for scores in lists for score in scores if score is not None]
 
 
 def _ledger(rows: pa.Table) -> tuple[list[Any], list[Any]]:

@@ -14,10 +14,15 @@ from rich.progress import Progress as Bar
 
 from imagepipe import tracking
 from imagepipe.comparison import Comparison
+from imagepipe.config import Model
 from imagepipe.ledger import Ledger
 from imagepipe.report import Job
 
 LINE_EVERY_S = 10.0
+RANDOM = (
+    "model.weights=random: the architecture without what it learned, for measuring speed and "
+    "memory. The pictures are noise; LoRAs are left out."
+)
 NEXT = "python -m imagepipe -m model.steps=2,4,8    or    llm=none    or    --help"
 
 
@@ -73,7 +78,7 @@ class Progress:
 
 
 def hello(console: Console, job: Job, why: str) -> None:
-    """What is about to happen, in four lines; of a sweep's job only what differs."""
+    """What is about to happen, in a few lines; of a sweep's job only what differs."""
     if job.member:
         _line(console, f"job {job.member.number}", job.member.label)
         _line(console, "resources", why)
@@ -83,12 +88,32 @@ def hello(console: Console, job: Job, why: str) -> None:
     lines = {
         "dataset": f"{config.dataset.name}: {tables.rows} rows{joins}",
         "llm": f"{config.llm.name} ({config.llm.engine})",
-        "model": f"{config.model.name}, {config.model.steps} steps, "
-        f"{config.model.width}x{config.model.height}",
+        "model": _model(config.model),
+        "scorer": config.scorer.name if config.scorer.engine != "none" else "none",
         "resources": why,
     }
     for name, text in lines.items():
         _line(console, name, text)
+    if config.model.weights == "random":
+        _line(console, "NOISE", RANDOM)
+
+
+def _model(model: Model) -> str:
+    said = [model.name, f"{model.steps} steps", f"{model.width}x{model.height}"]
+    if model.weights_gb:
+        said.append(f"{model.weights_gb:g} GB of weights")
+    return ", ".join([*said, *([model.licence] if model.licence else [])])
+
+
+def licence(console: Console, model: Model) -> None:
+    """What a person must know before a model that is not free for every use is fetched."""
+    if model.non_commercial:
+        _line(
+            console,
+            "LICENCE",
+            f"{model.path} is for non-commercial use only: {model.licence}. Its terms are on its "
+            "page on the hub.",
+        )
 
 
 def goodbye(console: Console, job: Job, tracker: tracking.Tracker, summary: dict[str, Any]) -> None:
@@ -103,6 +128,10 @@ def goodbye(console: Console, job: Job, tracker: tracking.Tracker, summary: dict
         f"({rates['end_to_end']:.1f} pictures/s{steady}; first after "
         f"{summary['time_to_first_image_s'] or 0:.1f} s)",
     )
+    for name, score in summary["scores"].items():
+        _line(console, "score", f"{score['mean']:.2f} ± {score['std']:.2f} by {name}")
+    if job.config.model.weights == "random":
+        _line(console, "NOISE", RANDOM)
     for text in _warnings(job):
         _line(console, "note", text)
     _line(console, "folder", str(job.folder))
@@ -149,7 +178,10 @@ def _warnings(job: Job) -> list[str]:
         words = ", ".join(word for word, _ in ledger.unknown_words.most_common(8))
         said.append(f"words that the model does not know: {words}")
     if ledger.prompts_cut:
-        said.append(f"{ledger.prompts_cut} prompts were longer than the model's text limit")
+        share = 100 * ledger.prompts_cut / max(1, ledger.written)
+        said.append(
+            f"{ledger.prompts_cut} prompts ({share:.0f} %) were longer than the model reads"
+        )
     for reason, number in ledger.reasons.most_common(3):
         said.append(f"{number} failed: {reason}")
     if ledger.failed:

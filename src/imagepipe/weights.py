@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from imagepipe.assets import folder
 from imagepipe.errors import UserError
@@ -20,19 +22,23 @@ def locate(path: str) -> Path | str:
     return where
 
 
+def dtype(name: str, device: str) -> Any:
+    """The torch dtype that `name` says; "auto" is float16 on a GPU and float32 on a CPU, where
+    half precision is slow.
+    """
+    import torch
+
+    automatic = "float16" if device == "cuda" else "float32"
+    return getattr(torch, automatic if name == "auto" else name)
+
+
 def check(field: str, path: str | None, revision: str | None, index: str) -> Path | str:
     """`locate(path)`, made sure that a model is there: `index` is the file that every one has.
 
     Raises UserError where a folder lacks that file, and where a model of the hub is neither in
     the cache nor given by the hub.
     """
-    if not path:
-        raise UserError(
-            field=field,
-            value=path,
-            problem="this engine needs a model",
-            remedy="Name a local folder, or a model of the hub as owner/name.",
-        )
+    path = check_path(field, path)
     where = locate(path)
     if isinstance(where, str):
         _check_hub(field, where, revision, index)
@@ -46,6 +52,18 @@ def check(field: str, path: str | None, revision: str | None, index: str) -> Pat
     return where
 
 
+def check_path(field: str, path: str | None) -> str:
+    """Raises UserError where an engine that needs a model names none."""
+    if not path:
+        raise UserError(
+            field=field,
+            value=path,
+            problem="this engine needs a model",
+            remedy="Name a local folder, or a model of the hub as owner/name.",
+        )
+    return path
+
+
 def _check_hub(field: str, name: str, revision: str | None, index: str) -> None:
     from huggingface_hub import HfApi, try_to_load_from_cache
 
@@ -54,11 +72,66 @@ def _check_hub(field: str, name: str, revision: str | None, index: str) -> None:
     try:
         HfApi().model_info(name, revision=revision, timeout=5)
     except Exception as error:  # whatever the reason, the hub does not give it
-        raise UserError(
+        raise refused(field, name, revision, error) from error
+
+
+def refused(
+    field: str, name: str, revision: str | None, error: BaseException, files: str = ""
+) -> UserError:
+    """What to say where the hub does not give a model: it is gated, not there, or out of reach.
+
+    `files` are the options of `hf download` that choose the files needed.
+    """
+    from huggingface_hub import errors
+
+    causes = tuple(_causes(error))
+    if any(isinstance(cause, errors.GatedRepoError) for cause in causes):
+        return UserError(
             field=field,
             value=name,
-            problem="is no folder here, not in the hub's cache, and the hub does not give it "
-            f"({type(error).__name__})",
-            remedy=f"Fetch it where the hub can be reached: hf download {name}. "
-            "Or name a local folder.",
-        ) from error
+            problem="is gated: the hub gives it only to accounts that accepted its terms",
+            remedy=f"Accept them on its page ({_page(name)}), then: hf auth login. "
+            "Or set HF_TOKEN to a token of that account.",
+        )
+    if any(isinstance(cause, errors.RevisionNotFoundError) for cause in causes):
+        return UserError(
+            field=field.replace("path", "revision"),
+            value=revision,
+            problem=f"{name} has no such revision on the hub",
+            remedy=f"Its revisions: {_page(name)}/commits/main.",
+        )
+    if any(isinstance(cause, errors.RemoteEntryNotFoundError) for cause in causes):
+        return UserError(
+            field=field,
+            value=name,
+            problem="is on the hub, but lacks the files of such a model",
+            remedy=f"Its files: {_page(name)}/tree/main.",
+        )
+    if any(isinstance(cause, errors.RepositoryNotFoundError) for cause in causes):
+        return UserError(
+            field=field,
+            value=name,
+            problem="is no folder here, and the hub knows no such model or keeps it private",
+            remedy="Check the name. For a private model: hf auth login, or set HF_TOKEN.",
+        )
+    pinned = f" --revision {revision}" if revision else ""
+    return UserError(
+        field=field,
+        value=name,
+        problem="is no folder here, not whole in the hub's cache, and the hub does not give it "
+        f"({type(causes[-1]).__name__})",
+        remedy="Name a local folder, or fetch it where the hub can be reached: "
+        f"hf download {name}{pinned} {files}".strip(),
+    )
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _page(name: str) -> str:
+    from huggingface_hub import constants
+
+    return f"{constants.ENDPOINT}/{name}"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-PREFIX = "asset:"
+from imagepipe.config import EMBEDDED
+
+PREFIX = EMBEDDED
 
 
 def folder(path: str) -> Path | str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
-import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -12,30 +10,27 @@ from typing import Any
 import numpy as np
 
 from imagepipe import weights
-from imagepipe.config import Model, did_you_mean
-from imagepipe.diffusion.limits import PromptLimit
-from imagepipe.errors import UserError
+from imagepipe.config import Model
+from imagepipe.diffusion import limits, options, quantization, random_weights, repository
 
 WORD = re.compile(r"[^\W\d_]+")
 
 
 class DiffusersPainter:
-    """Loads `AutoPipelineForText2Image` onto this process's GPU, or its CPU where it has none."""
+    """A `DiffusionPipeline` on this process's GPU, or its CPU where it has none."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
 
     def load(self) -> None:
-        """Raises what diffusers raises where the weights cannot be used."""
+        """Raises UserError where the weights cannot be used or an option does not fit them."""
         import torch
 
-        self.pipe = _load(self.model, "cuda" if torch.cuda.is_available() else "cpu")
-        self.limit = PromptLimit(
-            tokenizer
-            for name, tokenizer in sorted(self.pipe.components.items())
-            if name.startswith("tokenizer") and tokenizer is not None
-        )
+        self.pipe = load(self.model, "cuda" if torch.cuda.is_available() else "cpu")
+        self.takes = inspect.signature(self.pipe.__call__).parameters
+        self.limit = limits.of(self.model, type(self.pipe), self.pipe.components)
         self.vocabulary = _vocabulary(self.model)
+        self.most = 0
 
     def paint(self, prompts: list[str], seeds: list[int]) -> np.ndarray:
         """uint8 (n, height, width, 3). Each picture has a generator of its own, on the CPU.
@@ -44,31 +39,49 @@ class DiffusersPainter:
         """
         import torch
 
+        # A compiled model would be compiled again for the smaller last batch.
+        self.most = max(self.most if self.model.compile else 0, len(prompts))
+        padding = [-1] * (self.most - len(prompts))
+        rows = [*range(len(prompts)), *padding]
         images = self.pipe(
-            prompt=prompts,
-            generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+            prompt=[prompts[row] for row in rows],  # a list of its own: some pipelines change it
+            generator=[torch.Generator("cpu").manual_seed(seeds[row]) for row in rows],
             output_type="np",
-            **self._arguments(len(prompts)),
+            **self._arguments(len(rows)),
         ).images
-        if len(images) != len(prompts):
-            raise RuntimeError(f"the model drew {len(images)} pictures for {len(prompts)} prompts")
+        if len(images) != len(rows):
+            raise RuntimeError(f"the model drew {len(images)} pictures for {len(rows)} prompts")
+        images = images[: len(prompts)]
         finite = np.isfinite(images).all(axis=(1, 2, 3), keepdims=True)
         return (np.where(finite, images, 0) * 255).round().astype(np.uint8)
 
     def _arguments(self, rows: int) -> dict[str, Any]:
-        model = self.model
+        model, takes = self.model, self.takes
+        negative = model.negative_prompt
         arguments: dict[str, Any] = {
             "num_inference_steps": model.steps,
             "guidance_scale": model.guidance,
             "width": model.width,
             "height": model.height,
         }
-        if model.negative_prompt is not None:
-            arguments["negative_prompt"] = [model.negative_prompt] * rows
+        if "true_cfg_scale" in takes and takes["guidance_scale"].default is None:  # Qwen-Image
+            arguments["true_cfg_scale"] = arguments.pop("guidance_scale")
+            if model.guidance > 1:
+                negative = negative or " "  # without one it would not guide at all
+        if "use_resolution_binning" in takes:
+            arguments["use_resolution_binning"] = False  # drawn at the size asked for, not near it
+        if "clean_caption" in takes:
+            arguments["clean_caption"] = False  # else it depends on what else is installed
+        if "intermediate_timesteps" in takes and model.steps != 2:
+            arguments["intermediate_timesteps"] = None  # Sana-Sprint's own is for two steps
+        if model.max_sequence_length is not None:
+            arguments["max_sequence_length"] = model.max_sequence_length
+        if negative is not None:
+            arguments["negative_prompt"] = [negative] * rows
         return arguments
 
     def is_cut(self, prompt: str) -> bool:
-        """Whether a text encoder loses the end of `prompt`."""
+        """Whether the model never sees the end of `prompt`."""
         return self.limit.cuts(prompt)
 
     def unknown_words(self, prompt: str) -> list[str]:
@@ -79,65 +92,38 @@ class DiffusersPainter:
         return [word for word in words if word not in self.vocabulary]
 
 
-def check(model: Model) -> None:
-    """On the driver, before anything starts: is the model there, and does it take the options?
-
-    Raises UserError, also for a scheduler that diffusers does not have.
-    """
-    where = weights.check("model.path", model.path, model.revision, "model_index.json")
-    _check_scheduler(model)
-    if model.negative_prompt is not None and isinstance(where, Path):
-        _check_negative_prompt(where, model)
-
-
-def _check_negative_prompt(where: Path, model: Model) -> None:
-    import diffusers
-
-    name = json.loads((where / "model_index.json").read_text("utf-8"))["_class_name"]
-    if "negative_prompt" not in inspect.signature(getattr(diffusers, name).__call__).parameters:
-        raise UserError(
-            field="model.negative_prompt",
-            value=model.negative_prompt,
-            problem=f"{name} takes no negative prompt",
-            remedy="Set it to null.",
-        )
-
-
-def _check_scheduler(model: Model) -> None:
-    if model.scheduler is None:
-        return
-    import diffusers
-
-    known = [name for name in dir(diffusers) if name.endswith("Scheduler")]
-    if model.scheduler not in known:
-        raise UserError(
-            field="model.scheduler",
-            value=model.scheduler,
-            problem="is not a scheduler of diffusers",
-            remedy=did_you_mean(model.scheduler, known)
-            or "For example EulerDiscreteScheduler or DPMSolverMultistepScheduler.",
-        )
-
-
-def _load(model: Model, device: str) -> Any:
-    import diffusers
+def load(model: Model, device: str) -> Any:
+    """The pipeline as `model` describes it, ready to draw on `device`."""
     import torch
 
-    diffusers.utils.logging.set_verbosity_error()
-    logging.getLogger("transformers").setLevel(logging.ERROR)
+    repository.quiet()
     automatic = "float16" if device == "cuda" else "float32"
-    pipe = diffusers.AutoPipelineForText2Image.from_pretrained(
-        str(weights.locate(model.path or "")),
-        revision=model.revision,
-        variant=model.variant,
-        torch_dtype=getattr(torch, automatic if model.dtype == "auto" else model.dtype),
-        use_safetensors=True,
-    )
-    if model.scheduler is not None:
-        kind = getattr(diffusers, model.scheduler)
-        pipe.scheduler = kind.from_config(pipe.scheduler.config)
+    dtype = getattr(torch, automatic if model.dtype == "auto" else model.dtype)
+    if model.weights == "random":
+        given = options.replaced(model, repository.describe(model), device, dtype)
+        pipe = random_weights.pipeline(model, device, dtype, **given)
+    else:
+        pipe = _trained(model, device, dtype)
+    options.configure(pipe, model)
+    options.place(pipe, model, device)
     pipe.set_progress_bar_config(disable=True)
-    return pipe.to(device)
+    return pipe
+
+
+def _trained(model: Model, device: str, dtype: Any) -> Any:
+    import diffusers
+
+    found = repository.fetch(model)
+    described = repository.read(found)
+    return diffusers.DiffusionPipeline.from_pretrained(
+        found,
+        variant=model.variant,
+        dtype=dtype,
+        use_safetensors=repository.safetensors_only(model),
+        trust_remote_code=model.trust_remote_code,
+        quantization_config=quantization.config(model, described),
+        **options.replaced(model, described, device, dtype),
+    )
 
 
 def _vocabulary(model: Model) -> frozenset[str] | None:

@@ -1,1 +1,50 @@
-"""Models that judge pictures. One file a scorer."""
+"""Models that judge pictures. One file an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from imagepipe.config import Scorer
+from imagepipe.errors import UserError
+
+
+class Judge(Protocol):
+    """A recipe on the driver; weights only after `load`, in the process that scores."""
+
+    def load(self) -> None:
+        """Read weights into memory."""
+        ...
+
+    def score(self, images: np.ndarray, prompts: list[str]) -> np.ndarray:
+        """float32 (n,), higher is better: picture i, uint8 (n, height, width, 3), for prompt i."""
+        ...
+
+
+def _clip(scorer: Scorer) -> Judge:
+    from imagepipe.scoring.clip import ClipJudge
+
+    return ClipJudge(scorer.path or "", scorer.revision, scorer.processor, scorer.dtype)
+
+
+def _aesthetic(scorer: Scorer) -> Judge:
+    from imagepipe.scoring.aesthetic import AestheticJudge
+
+    return AestheticJudge(scorer)
+
+
+ENGINES: dict[str, Callable[[Scorer], Judge]] = {"clip": _clip, "aesthetic": _aesthetic}
+
+
+def make(scorer: Scorer) -> Judge:
+    """The engine that `scorer.engine` names, not yet loaded. Raises UserError on other names."""
+    if scorer.engine not in ENGINES:
+        raise UserError(
+            field="scorer.engine",
+            value=scorer.engine,
+            problem="no such engine",
+            remedy=f"Use one of {', '.join(ENGINES)}.",
+        )
+    return ENGINES[scorer.engine](scorer)

@@ -1,4 +1,4 @@
-"""What the scorer must not be led by: place, softness, tint, contrast and noise."""
+"""What the scorer must not be led by: softness, tint, contrast and noise."""
 
 from __future__ import annotations
 
@@ -13,22 +13,11 @@ def augment(pictures: Tensor, rng: torch.Generator) -> Tensor:
     Strengths are those of a good autoencoder and a sampler with few steps, and somewhat beyond:
     generated pictures are softer than drawn ones and their colours drift.
     """
-    return _noise(_tint(_soften(_move(pictures, rng), rng), rng), rng).clamp(-1, 1)
+    return _noise(_tint(_soften(pictures, rng), rng), rng).clamp(-1, 1)
 
 
 def _uniform(count: int, low: float, high: float, rng: torch.Generator, like: Tensor) -> Tensor:
     return torch.empty(count, 1, 1, 1).uniform_(low, high, generator=rng).to(like.device)
-
-
-def _move(pictures: Tensor, rng: torch.Generator) -> Tensor:
-    """Mirrored or not, scaled by 0.92 to 1.08, shifted by up to 5 % of the side."""
-    n = len(pictures)
-    scale = torch.empty(n, 2).uniform_(0.92, 1.08, generator=rng)
-    scale[:, 0] *= torch.randint(2, (n,), generator=rng) * 2.0 - 1
-    shift = torch.empty(n, 2).uniform_(-0.1, 0.1, generator=rng)  # of a side that is 2 long
-    grid = torch.cat([torch.diag_embed(scale), shift[:, :, None]], dim=2).to(pictures.device)
-    where = F.affine_grid(grid, list(pictures.shape), align_corners=False)
-    return F.grid_sample(pictures, where, padding_mode="reflection", align_corners=False)
 
 
 def _soften(pictures: Tensor, rng: torch.Generator) -> Tensor:

@@ -54,6 +54,22 @@ def grow(small: AutoencoderKL, seed: int = 0) -> AutoencoderKL:
     return large
 
 
+def inner(large: AutoencoderKL) -> AutoencoderKL:
+    """The small encoder inside a grown autoencoder; its decoder is left untrained.
+
+    Its latents of a halved picture are the grown one's of the whole, for a quarter of the cost.
+    """
+    small = _autoencoder(tuple(large.config.block_out_channels)[1:])
+    _pass_colours(small.encoder.conv_in)
+    encoder, old = small.encoder, large.encoder
+    for block, known in zip(encoder.down_blocks, old.down_blocks[1:], strict=True):
+        block.load_state_dict(known.state_dict())
+    for name in ("mid_block", "conv_norm_out", "conv_out"):
+        getattr(encoder, name).load_state_dict(getattr(old, name).state_dict())
+    small.quant_conv.load_state_dict(large.quant_conv.state_dict())
+    return small.eval()
+
+
 @torch.no_grad()
 def standardised(vae: AutoencoderKL, batch: torch.Tensor) -> AutoencoderKL:
     """A copy whose latents have mean 0 and deviation 1 in each channel, judged on `batch`.

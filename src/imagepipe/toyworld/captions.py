@@ -94,9 +94,14 @@ def base_prompt(scene: Scene) -> str:
     return _sentence(_in_medium(scene, _subject(scene, BASE), 0))
 
 
-def enhance(prompt: str, season: str, rng: np.random.Generator) -> str:
-    """`prompt`, kept letter for letter, followed by two different elements of `season`."""
-    first, second = rng.permutation(len(ELEMENTS[season]))[:2]
+def enhance(prompt: str, season: str, rng: np.random.Generator, ordered: bool = False) -> str:
+    """`prompt`, kept letter for letter, followed by two different elements of `season`.
+
+    `ordered`: in the order of the list, from which a small language model can learn that they
+    differ: after an element only later ones come.
+    """
+    chosen = rng.permutation(len(ELEMENTS[season]))[:2]
+    first, second = sorted(chosen) if ordered else chosen
     elements = ELEMENTS[season][first], ELEMENTS[season][second]
     return _pick(rng, ENHANCEMENTS).format(prompt.rstrip(" .,"), *elements)
 

@@ -54,6 +54,14 @@ def digests(folder: Path) -> dict[str, tuple[int, str]]:
     }
 
 
+def weights_of(folder: Path | None) -> str | None:
+    """In words, the weights that `folder` holds now, by the start of their digests."""
+    if folder is None:
+        return None
+    found = ", ".join(f"{name} {digest[:12]}" for name, (_, digest) in digests(folder).items())
+    return f"the weights of an earlier training ({found})"
+
+
 def check_digests(folder: Path) -> None:
     """Raises UserError when the weights in `folder` are not those its README tells of."""
     told = dict(_DIGEST_ROW.findall((folder / "README.md").read_text()))
@@ -111,6 +119,8 @@ def _training(name: str, facts: dict[str, Any]) -> str:
         f"{facts['parameters']:,} parameters, {facts['steps_done']} steps in {facts['minutes']} "
         f"minutes on {facts['hardware']}, torch {facts['torch']}.\n\nSettings: {settings}."
     )
+    if facts.get("began_with"):
+        text += f"\n\nBegan with {facts['began_with']}."
     if facts.get("resumed"):  # absent from the facts of a training that ended before it was noted
         text += f"\n\nResumed with other settings: {'; '.join(facts['resumed'])}."
     curve = facts["curve"]

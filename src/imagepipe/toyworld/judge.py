@@ -18,7 +18,7 @@ from imagepipe.assets import folder
 from imagepipe.config import Model
 from imagepipe.diffusion import make
 from imagepipe.gallery import Picture, contact_sheet
-from imagepipe.scoring.tiny_clip import TinyClip
+from imagepipe.scoring.clip import ClipJudge
 from imagepipe.toyworld import held_out
 from imagepipe.toyworld.card import update_card
 from imagepipe.toyworld.held_out import Case
@@ -113,7 +113,7 @@ def main() -> None:
         images = rendered(cases)
     else:
         images = drawn(cases, arguments.pipeline, arguments.steps, arguments.guidance)
-    scorer = TinyClip(arguments.scorer)
+    scorer = ClipJudge(arguments.scorer)
     scorer.load()
     wrong = misses(cases, scorer.answers(images))
     print(f"{len(cases)} pictures")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -15,7 +15,23 @@ from imagepipe.toyworld.render import render
 from imagepipe.toyworld.world import Scene, sample_scene
 
 SIZE = 128
+CELLS = 8  # a side
 _CHUNK = 250
+# A garment drawn again in a colour far from its own differs just where it lies.
+_FAR = {
+    "red": "turquoise",
+    "yellow": "blue",
+    "green": "pink",
+    "blue": "yellow",
+    "purple": "yellow",
+    "pink": "green",
+    "brown": "turquoise",
+    "black": "white",
+    "white": "black",
+    "turquoise": "red",
+}
+_DIFFERENT = 40  # of 255, in any of the three channels
+_FILLED = 0.1  # share of a cell
 
 
 def load_or_render(
@@ -40,6 +56,41 @@ def draw(seed: int, number: int) -> tuple[np.ndarray, Scene]:
     rng = np.random.default_rng([seed, number])
     scene = sample_scene(rng)
     return render(scene, rng, SIZE), scene
+
+
+def load_or_find_cells(folder: Path, count: int, seed: int, workers: int) -> np.ndarray:
+    """Where the garments of the set lie: bool (count, 64), the cells of an 8 x 8 grid row by row.
+
+    Found once, and kept beside the pictures.
+    """
+    path = folder / "cells.npy"
+    if not path.exists():
+        tasks = [(seed, start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            cells = np.concatenate(list(pool.map(_find_chunk, tasks)))
+        temporary = path.with_suffix(".new.npy")
+        np.save(temporary, cells)
+        os.replace(temporary, path)
+    return np.load(path)
+
+
+def garment_cells(seed: int, number: int) -> np.ndarray:
+    """Where the garment of picture `number` of the set `seed` lies: bool (64,)."""
+    rng = np.random.default_rng([seed, number])
+    scene = sample_scene(rng)
+    state = rng.bit_generator.state
+    picture = render(scene, rng, SIZE)
+    rng.bit_generator.state = state
+    other = render(replace(scene, colour=_FAR[scene.colour]), rng, SIZE)
+    different = np.abs(picture.astype(np.int16) - other).max(axis=2) > _DIFFERENT
+    side = SIZE // CELLS
+    filled = different.reshape(CELLS, side, CELLS, side).mean(axis=(1, 3))
+    return (filled > _FILLED).reshape(-1)
+
+
+def _find_chunk(task: tuple[int, int, int]) -> np.ndarray:
+    seed, start, stop = task
+    return np.stack([garment_cells(seed, number) for number in range(start, stop)])
 
 
 def _draw_chunk(task: tuple[int, int, int]) -> tuple[int, np.ndarray, list[Scene]]:

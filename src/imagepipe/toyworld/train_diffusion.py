@@ -3,8 +3,9 @@
     python -m imagepipe.toyworld.train_diffusion --work DIR [--out FOLDER]
 
 (or `torchrun --nproc-per-node 2 -m ...`: one process a core). Wants `train_vae` to have ended in
-the same DIR. A killed training goes on when started again. The folder is written anew every
-`--export-minutes`, from the averaged weights.
+the same DIR, or with `--begin FOLDER` goes on from an earlier pipeline and keeps its autoencoder. A
+killed training goes on when started again. The folder is written anew every `--export-minutes`,
+from the averaged weights.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from imagepipe.toyworld import held_out, tiny_pipeline
+from imagepipe.toyworld.autoencoder import inner
 from imagepipe.toyworld.captions import caption
-from imagepipe.toyworld.card import update_card
+from imagepipe.toyworld.card import update_card, weights_of
 from imagepipe.toyworld.pictures import load_or_render
 from imagepipe.toyworld.train_vae import encode
 from imagepipe.toyworld.training import (
@@ -87,25 +89,36 @@ def make_loss(
 
 
 def load_vae(folder: Path) -> AutoencoderKL:
-    """The autoencoder that `train_vae` exported below `folder`."""
-    return AutoencoderKL.from_pretrained(folder / "export").to(device()).eval()
+    """The autoencoder in `folder`, in float32."""
+    vae = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
+    return vae.to(device()).eval()
+
+
+def load_model(pipeline: Path) -> tiny_pipeline.TextToImage:
+    """The trained parts of an earlier pipeline, in float32: its files are in halves."""
+    text_encoder = CLIPTextModel.from_pretrained(pipeline / "text_encoder", dtype=torch.float32)
+    unet = UNet2DConditionModel.from_pretrained(pipeline / "unet", torch_dtype=torch.float32)
+    return tiny_pipeline.TextToImage(text_encoder, unet)
 
 
 def load_latents(work: Path, small: AutoencoderKL, pictures: np.ndarray) -> np.ndarray:
     """float16 (n, 8, 16, 16), encoded once for these weights of `small`."""
     digest = hashlib.sha256()
-    for weight in small.state_dict().values():
-        digest.update(weight.cpu().numpy().tobytes())
+    for part in (small.encoder, small.quant_conv):
+        for weight in part.state_dict().values():
+            digest.update(weight.cpu().numpy().tobytes())
     path = work / f"latents-{digest.hexdigest()[:8]}-{len(pictures)}.npy"
     return np.load(path, mmap_mode="r") if path.exists() else encode(small, pictures, path)
 
 
 def write_card(trainer: Trainer, work: Path, out: Path) -> None:
-    """The model card in `out`: this training and those of the two autoencoders."""
+    """The model card in `out`: this training, and the autoencoders that were trained in `work`."""
     vae = {
         f"autoencoder, {name}": json.loads((work / folder / "facts.json").read_text())
         for name, folder in (("64x64", "small"), ("decoder for 128x128", "grown"))
+        if (work / folder / "facts.json").exists()
     }
+    parts = "text encoder and UNet, continued" if trainer.began_with else "text encoder and UNet"
     update_card(
         out,
         title="tiny",
@@ -121,7 +134,7 @@ def write_card(trainer: Trainer, work: Path, out: Path) -> None:
             "judge": "python -m imagepipe.toyworld.judge --card",
             "speed": "python benchmarks/model_split.py",
         },
-        trainings={**vae, "text encoder and UNet": trainer.facts()},
+        trainings={**vae, parts: trainer.facts()},
         limits=[
             "Knows only the words in `words.txt`, and no picture without a garment.",
             "32 tokens of text; longer prompts are cut.",
@@ -138,19 +151,24 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=24000)
     parser.add_argument("--seed", type=int, default=2)
     parser.add_argument("--export-minutes", type=float, default=15)
+    parser.add_argument("--begin", type=Path, help="folder of an earlier pipeline to go on from")
     args = parser.parse_args()
     join_workers()
-    small = load_vae(args.work / "small")
+    vae_folder = args.begin / "vae" if args.begin else args.work / "grown" / "export"
+    small = inner(load_vae(vae_folder)).to(device())
     folder = args.work / "pictures"
     pictures, scenes = first_alone(lambda: load_or_render(folder, args.pictures, _PICTURES_SEED))
     latents = np.asarray(first_alone(lambda: load_latents(args.work, small, pictures)))
     tokenizer = tiny_pipeline.new_tokenizer()
     settings = Settings(args.steps, args.batch, args.seed, save_every=50)
-    model = tiny_pipeline.new_model(tokenizer, seed=args.seed)
-    trainer = Trainer(args.work / "diffusion", model, settings, adam=("conv_in", "conv_out"))
+    model = (
+        load_model(args.begin) if args.begin else tiny_pipeline.new_model(tokenizer, seed=args.seed)
+    )
+    ends, began = ("conv_in", "conv_out"), weights_of(args.begin)
+    trainer = Trainer(args.work / "diffusion", model, settings, adam=ends, began_with=began)
 
     def publish() -> None:
-        vae, out = load_vae(args.work / "grown"), args.out or args.work / "tiny"
+        vae, out = load_vae(vae_folder), args.out or args.work / "tiny"
         tiny_pipeline.export(trainer.ema, vae, tokenizer, out)
         write_card(trainer, args.work, out)
         pipeline = tiny_pipeline.assemble(trainer.ema, vae, tokenizer)

@@ -9,18 +9,20 @@ from __future__ import annotations
 import argparse
 import random
 from collections.abc import Iterator
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from imagepipe.assets import folder
 from imagepipe.seasons import SEASONS
 from imagepipe.toyworld import captions, outside
-from imagepipe.toyworld.card import update_card
+from imagepipe.toyworld.card import update_card, weights_of
 from imagepipe.toyworld.training import Settings, Trainer, autocast, device
 from imagepipe.toyworld.world import sample_scene
 
@@ -43,12 +45,14 @@ CHAT_TEMPLATE = (
 VOCABULARY = 1536
 CONTEXT = 256
 SETTINGS = Settings(
-    steps=1400, batch=32, seed=31, muon_rate=0.01, adam_rate=2e-3, ema=0.995, warmup=60
+    steps=2400, batch=32, seed=31, muon_rate=0.01, adam_rate=2e-3, ema=0.995, warmup=60
 )
 OUTSIDE_SHARE = 0.6
 GROUPS = 3
 LONGEST = 128  # tokens of an example; the few longer ones are left out
-IGNORED = -100  # the label that the loss of transformers skips
+IGNORED = -100  # the label that cross entropy skips
+# Copying is most of an answer and soon learned; that the two elements differ is the harder part.
+ENDING_WEIGHT = 3.0
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
@@ -92,7 +96,7 @@ def sample(rng: np.random.Generator) -> tuple[str, str, str]:
     if rng.random() < OUTSIDE_SHARE:
         prompt = outside.outside_prompt(prompt, random.Random(int(rng.integers(1 << 62))))
     season = SEASONS[int(rng.integers(len(SEASONS)))]
-    return prompt, season, captions.enhance(prompt, season, rng).lstrip(" ,")
+    return prompt, season, captions.enhance(prompt, season, rng, ordered=True).lstrip(" ,")
 
 
 def build_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -118,6 +122,29 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer of an earlier training."""
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast.from_pretrained(folder)
+
+
+def load_model(folder: Path) -> LlamaForCausalLM:
+    """The model of an earlier training, in float32: its file is in halves."""
+    from transformers import LlamaForCausalLM
+
+    return LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One example: a label and a weight for every token."""
+
+    ids: list[int]
+    labels: list[int]
+    weights: list[float]
+
+
 class Batches:
     """Training batches, each drawn from its step number alone."""
 
@@ -125,53 +152,83 @@ class Batches:
         self.tokenizer, self.settings = tokenizer, settings
 
     def __call__(self, step: int) -> list[dict[str, Tensor]]:
-        """`GROUPS` parts of input_ids, attention_mask and labels (rows, longest).
+        """`GROUPS` parts of input_ids, attention_mask, labels and weights (rows, longest).
 
         Rows of like length share a part, since lengths differ by ten times and padding costs as
-        much as text. Labels are on the answer alone.
+        much as text. Labels are on the answer alone, weighted `ENDING_WEIGHT` after the prompt.
         """
         rng = np.random.default_rng((self.settings.seed, 1, step))
-        rows = [self._row(*sample(rng)) for _ in range(self.settings.batch)]
-        rows = sorted((row for row in rows if len(row[0]) <= LONGEST), key=lambda row: len(row[0]))
+        drawn = [self._row(*sample(rng)) for _ in range(self.settings.batch)]
+        rows = sorted((row for row in drawn if len(row.ids) <= LONGEST), key=lambda r: len(r.ids))
         bounds = [len(rows) * part // GROUPS for part in range(GROUPS + 1)]
         return [self._pad(rows[start:end]) for start, end in pairwise(bounds)]
 
-    def _pad(self, rows: list[tuple[list[int], list[int]]]) -> dict[str, Tensor]:
-        longest = len(rows[-1][0])
+    def _pad(self, rows: list[Row]) -> dict[str, Tensor]:
+        longest = len(rows[-1].ids)
         pad = self.tokenizer.pad_token_id
-        ids = torch.tensor([i + [pad] * (longest - len(i)) for i, _ in rows])
-        labels = torch.tensor([la + [IGNORED] * (longest - len(la)) for _, la in rows])
-        mask = (torch.arange(longest) < torch.tensor([[len(i)] for i, _ in rows])).long()
-        part = {"input_ids": ids, "attention_mask": mask, "labels": labels}
+        part = {
+            "input_ids": torch.tensor([r.ids + [pad] * (longest - len(r.ids)) for r in rows]),
+            "attention_mask": torch.tensor(
+                [[i < len(r.ids) for i in range(longest)] for r in rows]
+            ),
+            "labels": torch.tensor([r.labels + [IGNORED] * (longest - len(r.ids)) for r in rows]),
+            "weights": torch.tensor([r.weights + [0.0] * (longest - len(r.ids)) for r in rows]),
+        }
         return {name: tensor.to(device()) for name, tensor in part.items()}
 
-    def _row(self, prompt: str, season: str, answer: str) -> tuple[list[int], list[int]]:
+    def _row(self, prompt: str, season: str, answer: str) -> Row:
         user = USER.replace("{season}", season).replace("{prompt}", prompt)
         asked = self.tokenizer(ASK + user + SAY)["input_ids"]
-        said = self.tokenizer(answer + END)["input_ids"]
-        return asked + said, [IGNORED] * len(asked) + said
+        said = self.tokenizer(answer + END, return_offsets_mapping=True)
+        same = (a == b for a, b in zip(prompt, answer, strict=False))
+        copied = sum(1 for _ in takewhile(bool, same))
+        weights = [1.0 if end <= copied else ENDING_WEIGHT for _, end in said["offset_mapping"]]
+        return Row(
+            ids=asked + said["input_ids"],
+            labels=[IGNORED] * len(asked) + said["input_ids"],
+            weights=[0.0] * len(asked) + weights,
+        )
 
 
-def train(work: Path, out: Path, settings: Settings) -> None:
-    """Trains in `work` (checkpoints, log) and writes the model folder `out`."""
-    tokenizer = build_tokenizer()
+def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """The weighted mean cross entropy of the next token; (rows, longest) but for the logits."""
+    each = F.cross_entropy(
+        logits[:, :-1].flatten(0, 1).float(),
+        labels[:, 1:].flatten(),
+        ignore_index=IGNORED,
+        reduction="none",
+    )
+    wanted = weights[:, 1:].flatten()
+    return (each * wanted).sum() / wanted.sum()
+
+
+def train(work: Path, out: Path, settings: Settings, begin: Path | None = None) -> None:
+    """Trains in `work` (checkpoints, log) and writes the model folder `out`.
+
+    `begin` is the folder of an earlier model to go on from, with its tokenizer.
+    """
+    tokenizer = load_tokenizer(begin) if begin else build_tokenizer()
+    model = load_model(begin) if begin else build_model(tokenizer)
     batches = Batches(tokenizer, settings)
     # The embedding is also the output layer; AdamW takes both.
-    trainer = Trainer(work, build_model(tokenizer), settings, adam=("embed_tokens", "lm_head"))
+    ends = ("embed_tokens", "lm_head")
+    trainer = Trainer(work, model, settings, adam=ends, began_with=weights_of(begin))
 
     def loss(step: int) -> dict[str, Tensor]:
-        parts = batches(step)
-        counts = [int((part["labels"] != IGNORED).sum()) for part in parts]
-        with autocast():
-            losses = [trainer.model(**part).loss for part in parts]
-        weighted = [count * part for count, part in zip(counts, losses, strict=True)]
-        return {"loss": torch.stack(weighted).sum() / sum(counts)}
+        losses, totals = [], []
+        for part in batches(step):
+            labels, weights = part.pop("labels"), part.pop("weights")
+            with autocast():
+                logits = trainer.model(**part).logits
+            totals.append(weights[:, 1:].sum())
+            losses.append(totals[-1] * weighted_loss(logits, labels, weights))
+        return {"loss": torch.stack(losses).sum() / torch.stack(totals).sum()}
 
     trainer.fit(loss)
-    export(trainer, tokenizer, out)
+    export(trainer, tokenizer, out, "language model, continued" if begin else "language model")
 
 
-def export(trainer: Trainer, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
+def export(trainer: Trainer, tokenizer: PreTrainedTokenizerFast, out: Path, training: str) -> None:
     """Writes the averaged weights as fp16 with tokenizer and card, readable for all."""
     trainer.ema.half().save_pretrained(out)
     tokenizer.save_pretrained(out)
@@ -189,7 +246,7 @@ def export(trainer: Trainer, tokenizer: PreTrainedTokenizerFast, out: Path) -> N
             "train": "python -m imagepipe.toyworld.train_llm",
             "judge": "python -m imagepipe.toyworld.judge_llm",
         },
-        trainings={"language model": trainer.facts()},
+        trainings={training: trainer.facts()},
         limits=[
             "Words from outside the toy world are copied piece by piece, so long or odd ones can "
             "come out changed.",
@@ -202,8 +259,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("outputs/training/tiny_llm"))
     parser.add_argument("--out", type=Path, default=folder("asset:tiny_llm"))
+    parser.add_argument("--begin", type=Path, help="folder of an earlier model to go on from")
+    parser.add_argument("--steps", type=int, default=SETTINGS.steps)
     arguments = parser.parse_args()
-    train(arguments.work, arguments.out, SETTINGS)
+    settings = replace(SETTINGS, steps=arguments.steps)
+    train(arguments.work, arguments.out, settings, arguments.begin)
 
 
 if __name__ == "__main__":

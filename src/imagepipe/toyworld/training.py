@@ -111,8 +111,13 @@ def average_gradients(model: nn.Module) -> None:
 
 
 def autocast() -> torch.autocast:
-    """bfloat16 autocast on the device of `device()`."""
-    return torch.autocast(device().type, dtype=torch.bfloat16)
+    """bfloat16 autocast where the device computes in it; a CPU that only imitates it would train
+    up to 20 times slower than in float32.
+    """
+    native = torch.cuda.is_available() or any(
+        torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")
+    )
+    return torch.autocast(device().type, dtype=torch.bfloat16, enabled=native)
 
 
 def generator(seed: int, step: int) -> torch.Generator:
@@ -216,15 +221,21 @@ class Trainer:
     """Runs a training in `folder`, which holds `checkpoint.pt` and `log.jsonl` (a line a
     `log_every` steps: step, the averages of what the loss function returned, rate, seconds).
 
-    `model` moves to `device()`. A checkpoint holds the weights, their average, the optimisers, the
+    `model` moves to `device()`; `began_with` says where its weights come from, if they are not
+    random ones. A checkpoint holds the weights, their average, the optimisers, the
     step, the seconds spent, and the settings and hardware of each start that changed one of them;
     it is replaced atomically.
     """
 
     def __init__(
-        self, folder: Path, model: nn.Module, settings: Settings, adam: tuple[str, ...] = ()
+        self,
+        folder: Path,
+        model: nn.Module,
+        settings: Settings,
+        adam: tuple[str, ...] = (),
+        began_with: str | None = None,
     ) -> None:
-        self.folder, self.settings = folder, settings
+        self.folder, self.settings, self.began_with = folder, settings, began_with
         folder.mkdir(parents=True, exist_ok=True)
         self.model = model.to(device()).train()
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
@@ -351,6 +362,7 @@ class Trainer:
         stride = max(1, len(curve) // points)
         return {
             "settings": asdict(self.settings),
+            "began_with": self.began_with,
             "steps_done": self.step,
             "minutes": round(self.seconds / 60, 1),
             "hardware": self.starts[-1]["hardware"] if self.starts else hardware(),

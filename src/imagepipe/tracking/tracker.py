@@ -34,7 +34,11 @@ ARTIFACTS = (
     "failed.parquet",
     "unmatched.parquet",
 )
-NESTED = {"images_per_s": "images_per_s", "stages": "stage"}  # of a summary, and their prefix
+NESTED = {
+    "images_per_s": "images_per_s",
+    "stages": "stage",
+    "scores": "score",
+}  # of a summary, and their prefix
 KEY_LIMIT = 250  # characters; mlflow.utils.validation
 RETRY_S = (1.0, 30.0)  # first and longest pause while the store is away
 FIRST_WAIT_S = 60.0  # longest that `run_id` waits for the store's first answer
@@ -75,7 +79,8 @@ class Tracker(Protocol):
     ) -> None:
         """End the run: the numbers of `summary`, files of `folder`, first pictures as samples.
 
-        Metrics are the summary's own numbers, ``images_per_s/...`` and ``stage/<name>/...``.
+        Metrics are the summary's own numbers, ``images_per_s/...``, ``stage/<name>/...``
+        and ``score/<scorer>/...``.
         `note` is plain text. Waits at most `FINISH_WAIT_S`; says how to send what is left.
         """
 

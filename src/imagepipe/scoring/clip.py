@@ -1,6 +1,7 @@
-"""The embedded scorer: how well a picture fits its prompt, and what it shows.
+"""How well a picture fits its prompt, by any CLIP: also one tuned to what people prefer.
 
-For pictures of the toy world. Weights, processor and questions come from one folder.
+PickScore (Kirstain et al. 2023, arXiv:2305.01569) and HPS v2 (Wu et al. 2023, arXiv:2306.09341)
+are CLIPs trained on people's choices; their score is the same cosine.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imagepipe.assets import folder
+from imagepipe import weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,26 +20,46 @@ if TYPE_CHECKING:
 CHUNK = 64  # pictures at a time, so that memory does not grow with the number of pictures
 
 
-class TinyClip:
-    """A recipe until `load`; answers on the GPU if there is one, otherwise on the CPU."""
+class ClipJudge:
+    """A recipe until `load`; scores on the GPU if there is one, otherwise on the CPU.
 
-    def __init__(self, path: str = "asset:tiny_clip") -> None:
-        self.path = path
+    `path` is a CLIP's folder or hub id, `processor` another one to take the processor from, for
+    models that come without.
+    """
+
+    def __init__(
+        self,
+        path: str = "asset:tiny_clip",
+        revision: str | None = None,
+        processor: str | None = None,
+        dtype: str = "auto",
+    ) -> None:
+        self.path, self.revision, self.dtype = path, revision, dtype
+        self.processor_path = processor
         self.model: Any = None
         self.processor: Any = None
         self.questions: dict[str, dict[str, str]] = {}
 
     def load(self) -> None:
+        """Raises what transformers raises where the weights cannot be used; no pickles."""
         import torch
         from transformers import CLIPModel, CLIPProcessor
 
-        source = Path(folder(self.path))
+        source = weights.locate(self.path)
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.processor = CLIPProcessor.from_pretrained(source)
-        # The file is fp16, which is slow on a CPU.
-        model = CLIPModel.from_pretrained(source, dtype=torch.float32)
+        if self.processor_path is None:
+            self.processor = CLIPProcessor.from_pretrained(source, revision=self.revision)
+        else:
+            self.processor = CLIPProcessor.from_pretrained(weights.locate(self.processor_path))
+        model = CLIPModel.from_pretrained(
+            source,
+            revision=self.revision,
+            dtype=weights.dtype(self.dtype, device),
+            use_safetensors=True,
+        )
         self.model = model.to(device).eval()
-        self.questions = json.loads((source / "questions.json").read_text())
+        questions = Path(source) / "questions.json"
+        self.questions = json.loads(questions.read_text("utf-8")) if questions.is_file() else {}
 
     def score(self, images: np.ndarray, prompts: list[str]) -> np.ndarray:
         """Cosine similarity x 100 of each picture and its prompt: float32 (n,).
@@ -51,8 +72,9 @@ class TinyClip:
     def answers(self, images: np.ndarray) -> dict[str, list[str]]:
         """{attribute: an answer a picture}, zero-shot: the answer whose text is nearest.
 
-        Attributes are animal, garment, colour, season and medium; "none" is an answer of the
-        last two. `images` is uint8 (n, h, w, 3).
+        For a folder with `questions.json`, such as the embedded scorer's, whose attributes are
+        animal, garment, colour, season and medium; "none" is an answer of the last two. `images`
+        is uint8 (n, h, w, 3).
         """
         seen = self._see(images)
         return {name: self._nearest(seen, texts) for name, texts in self.questions.items()}
@@ -74,8 +96,9 @@ class TinyClip:
         import torch.nn.functional as F
 
         pixels = self.processor(images=list(images), return_tensors="pt").to(self.model.device)
+        pixels = pixels.to(self.model.dtype)
         with torch.inference_mode():
-            return F.normalize(self.model.get_image_features(**pixels).pooler_output, dim=1)
+            return F.normalize(self.model.get_image_features(**pixels).pooler_output.float(), dim=1)
 
     def _read(self, texts: list[str]) -> Tensor:
         """Unit embeddings (n, d); texts beyond the model's length lose their end."""
@@ -85,4 +108,4 @@ class TinyClip:
         tokens = self.processor(text=texts, padding=True, truncation=True, return_tensors="pt")
         with torch.inference_mode():
             features = self.model.get_text_features(**tokens.to(self.model.device))
-        return F.normalize(features.pooler_output, dim=1)
+        return F.normalize(features.pooler_output.float(), dim=1)

@@ -1,0 +1,118 @@
+"""Before anything starts: is the model there, and does it take what the configuration asks?"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from typing import Any
+
+from imagepipe import weights
+from imagepipe.config import Model, did_you_mean
+from imagepipe.diffusion import options, quantization, random_weights, repository
+from imagepipe.diffusion.options import refused
+from imagepipe.errors import UserError
+
+
+def check(model: Model) -> None:
+    """Fetches the model from the hub where it is not cached; reads no weights.
+
+    Raises UserError for whatever would stop the processes that draw: the model is not there, or
+    an option does not fit it.
+    """
+    if model.scheduler is not None:
+        _check_scheduler(model.scheduler)
+    weights.check_path("model.path", model.path)
+    if model.weights == "trained":
+        described = repository.read(repository.fetch(model))
+    else:
+        described = repository.describe(model)
+    _check_size(model, described.configs)
+    if _has_options(model):
+        _check_options(model, described)
+
+
+def size_factor(configs: dict[str, Any]) -> int:
+    """What width and height must be multiples of: the VAE's scale times the denoiser's patch.
+
+    A transformer either takes patches of latents itself or is given them packed, which shows in
+    its channels: those of 2 x 2 latents are 4 times as many.
+    """
+    vae, denoiser = configs.get("vae", {}), configs.get("transformer") or configs.get("unet", {})
+    widths = vae.get("encoder_block_out_channels") or vae.get("block_out_channels") or [0] * 4
+    halvings = len(vae["temperal_downsample"]) if "temperal_downsample" in vae else len(widths) - 1
+    channels = vae.get("latent_channels") or vae.get("z_dim") or 4
+    packed = math.isqrt(denoiser.get("in_channels", channels) // channels)
+    patch = denoiser.get("patch_size") or max(denoiser.get("all_patch_size") or [1])
+    return 2**halvings * max(1, packed, patch)
+
+
+def _check_size(model: Model, configs: dict[str, Any]) -> None:
+    factor = size_factor(configs)
+    for field, pixels in (("width", model.width), ("height", model.height)):
+        if pixels % factor:
+            raise refused(
+                field,
+                pixels,
+                f"cannot be divided by {factor}, as this model's picture decoder needs",
+                f"Try {max(factor, round(pixels / factor) * factor)}.",
+            )
+
+
+def _has_options(model: Model) -> bool:
+    """Whether anything is asked that not every pipeline takes."""
+    return bool(
+        model.negative_prompt is not None
+        or model.max_sequence_length is not None
+        or model.scheduler_config
+        or model.loras
+        or model.vae
+        or model.vae_slicing
+        or model.vae_tiling
+        or model.channels_last
+        or model.attention_backend
+        or model.compile
+        or model.quantization.quant_backend
+    )
+
+
+def _check_options(model: Model, described: repository.Description) -> None:
+    """Tries them on the pipeline without weights, which costs seconds and no memory."""
+    import torch
+
+    repository.quiet()
+    kind = random_weights.pipeline_class(described.index, model)
+    takes = inspect.signature(kind.__call__).parameters
+    _check_call(model, kind.__name__, takes)
+    quantization.config(model, described)
+    given = options.replaced(model, described, "meta", torch.float32)
+    options.configure(random_weights.pipeline(model, "meta", torch.float32, **given), model)
+
+
+def _check_call(model: Model, kind: str, takes: Any) -> None:
+    negative = model.negative_prompt
+    guided_by_both = "true_cfg_scale" in takes and takes["guidance_scale"].default is not None
+    if negative is not None and ("negative_prompt" not in takes or guided_by_both):
+        raise refused(
+            "negative_prompt", negative, f"{kind} takes no negative prompt", "Set it to null."
+        )
+    if model.max_sequence_length is not None and "max_sequence_length" not in takes:
+        raise refused(
+            "max_sequence_length",
+            model.max_sequence_length,
+            f"{kind} reads as many tokens as its text encoder has places",
+            "Set it to null.",
+        )
+
+
+def _check_scheduler(name: str) -> None:
+    import diffusers
+
+    known = [kind for kind in dir(diffusers) if kind.endswith("Scheduler")]
+    if name not in known:
+        raise UserError(
+            field="model.scheduler",
+            value=name,
+            problem="is not a scheduler of diffusers",
+            remedy=did_you_mean(name, known)
+            or "For example EulerDiscreteScheduler or DPMSolverMultistepScheduler.",
+        )

@@ -1,0 +1,256 @@
+"""The options of a diffusers pipeline, each by the means that diffusers offers for it.
+
+All raise UserError where the pipeline does not have what the option changes.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+from imagepipe import weights
+from imagepipe.config import Lora, Model, did_you_mean
+from imagepipe.diffusion import repository
+from imagepipe.errors import UserError
+
+
+def configure(pipe: Any, model: Model) -> None:
+    """Everything that needs no values of weights: also a pipeline on "meta" can be configured."""
+    _scheduler(pipe, model)
+    _vae_memory(pipe, model)
+    if model.channels_last:
+        _channels_last(pipe)
+    if model.attention_backend is not None:
+        _attention(pipe, model)
+    if model.compile is not None:
+        _check_compiler(model.compile)
+    if model.weights == "trained":
+        _loras(pipe, model)
+
+
+def place(pipe: Any, model: Model, device: str) -> None:
+    """Onto the device, or, with `model.offload`, part by part when it is that part's turn."""
+    if model.loras and model.weights == "trained" and not model.quantization.quant_backend:
+        pipe.fuse_lora()  # into the weights, so that the LoRAs cost no time
+        pipe.unload_lora_weights()
+    if model.offload == "none":
+        pipe.to(device)
+    elif device == "cpu":
+        raise refused(
+            "offload", model.offload, "this process has no GPU to keep free", "Set it to none."
+        )
+    elif model.offload == "model":
+        pipe.enable_model_cpu_offload()
+    else:
+        pipe.enable_sequential_cpu_offload()
+    if model.compile is not None:
+        _compile(denoiser(pipe), model.compile)
+
+
+def denoiser(pipe: Any) -> Any:
+    """The part that runs at every step."""
+    part = getattr(pipe, "transformer", None)
+    return pipe.unet if part is None else part
+
+
+def refused(field: str, value: object, problem: str, remedy: str) -> UserError:
+    """The error for `model.<field>`."""
+    return UserError(field=f"model.{field}", value=value, problem=problem, remedy=remedy)
+
+
+def replaced(
+    model: Model, described: repository.Description, device: str, dtype: Any
+) -> dict[str, Any]:
+    """The parts to take instead of the pipeline's own: the decoder that `model.vae` names.
+
+    Raises UserError where it is not there, or decodes another number of channels.
+    """
+    if model.vae is None:
+        return {}
+    import diffusers
+
+    from imagepipe.diffusion import random_weights
+
+    where, revision = str(weights.locate(model.vae)), model.vae_revision
+    try:
+        config = diffusers.AutoModel.load_config(where, revision=revision)
+        _check_channels(model, config, described.configs["vae"])
+        if model.weights == "random" or device == "meta":
+            return {"vae": random_weights.one_part(dict(config), device, dtype)}
+        vae = diffusers.AutoModel.from_pretrained(
+            where,
+            revision=revision,
+            dtype=dtype,
+            use_safetensors=repository.safetensors_only(model),
+        )
+    except OSError as error:
+        raise weights.refused("model.vae", where, revision, error) from error
+    return {"vae": vae}
+
+
+def _check_channels(model: Model, config: dict[str, Any], own: dict[str, Any]) -> None:
+    channels, drawn = (one.get("latent_channels") or one.get("z_dim") or 4 for one in (config, own))
+    if channels != drawn:
+        raise refused(
+            "vae",
+            model.vae,
+            f"decodes {channels} channels, and this model draws {drawn}",
+            "Name one made for this model.",
+        )
+
+
+def _scheduler(pipe: Any, model: Model) -> None:
+    """Another scheduler, or other settings of the model's own."""
+    if model.scheduler is None and not model.scheduler_config:
+        return
+    import diffusers
+
+    kind = getattr(diffusers, model.scheduler) if model.scheduler else type(pipe.scheduler)
+    known = list(inspect.signature(kind.__init__).parameters)[1:]
+    for name in model.scheduler_config:
+        if name not in known:
+            raise refused(
+                f"scheduler_config.{name}",
+                model.scheduler_config[name],
+                f"{kind.__name__} has no such setting",
+                f"{did_you_mean(name, known)}It has: {', '.join(known)}.",
+            )
+    pipe.scheduler = kind.from_config(pipe.scheduler.config, **model.scheduler_config)
+
+
+def _vae_memory(pipe: Any, model: Model) -> None:
+    for option, method in (("vae_slicing", "enable_slicing"), ("vae_tiling", "enable_tiling")):
+        if getattr(model, option):
+            try:
+                getattr(pipe.vae, method)()
+            except (AttributeError, NotImplementedError) as error:
+                kind = type(pipe.vae).__name__
+                raise refused(option, True, f"{kind} does not offer it", "Set it to false.") from (
+                    error
+                )
+
+
+def _channels_last(pipe: Any) -> None:
+    import torch
+
+    for part in (denoiser(pipe), pipe.vae):
+        if any(parameter.ndim > 4 for parameter in part.parameters()):
+            kind = type(part).__name__
+            raise refused(
+                "channels_last", True, f"{kind} works on frames of a video", "Set it to false."
+            )
+        part.to(memory_format=torch.channels_last)
+
+
+def _attention(pipe: Any, model: Model) -> None:
+    from diffusers.models.attention_dispatch import AttentionBackendName
+
+    backend, part = str(model.attention_backend), denoiser(pipe)
+    known = [one.value for one in AttentionBackendName]
+    if backend not in known:
+        guess = did_you_mean(backend, known)
+        raise refused(
+            "attention_backend",
+            backend,
+            "diffusers has no such backend",
+            f"{guess}Choose one of: {', '.join(known)}.",
+        )
+    if "_hub" in backend and not model.trust_remote_code:
+        raise refused(
+            "attention_backend",
+            backend,
+            "fetches code from the hub and runs it",
+            "Set model.trust_remote_code=true if you trust it.",
+        )
+    try:
+        part.set_attention_backend(backend)
+    except (RuntimeError, ValueError) as error:
+        raise refused(
+            "attention_backend", backend, f"cannot be used here ({error})", "Choose another."
+        ) from error
+    processors = (getattr(module, "processor", None) for module in part.modules())
+    if all(getattr(one, "_attention_backend", None) != backend for one in processors):
+        raise refused(
+            "attention_backend",
+            backend,
+            f"{type(part).__name__} does not offer the choice",
+            "Set it to null.",
+        )
+
+
+def _loras(pipe: Any, model: Model) -> None:
+    """Added beside each other, each with its own weight."""
+    if not model.loras:
+        return
+    if not hasattr(pipe, "load_lora_weights"):
+        kind = type(pipe).__name__
+        raise refused("loras", _paths(model), f"{kind} takes no LoRA", "Set it to [].")
+    names = [f"lora_{number}" for number in range(len(model.loras))]
+    for name, lora in zip(names, model.loras, strict=True):
+        _add_lora(pipe, model, name, lora)
+    pipe.set_adapters(names, [lora.weight for lora in model.loras])
+
+
+def _add_lora(pipe: Any, model: Model, name: str, lora: Lora) -> None:
+    where = weights.locate(lora.path)
+    if isinstance(where, Path) and not where.exists():
+        raise refused(
+            "loras",
+            lora.path,
+            "there is no such file or folder",
+            "Name one, or a model of the hub.",
+        )
+    if lora.path.endswith(repository.PICKLED) and model.use_safetensors:
+        raise refused(
+            "use_safetensors",
+            True,
+            f"{lora.path} is a pickle, which can run any code when it is read",
+            "Set model.use_safetensors=false if you trust who made it.",
+        )
+    try:
+        pipe.load_lora_weights(
+            str(where),
+            weight_name=lora.weight_name,
+            revision=lora.revision,
+            adapter_name=name,
+            use_safetensors=repository.safetensors_only(model),
+        )
+    except OSError as error:
+        raise weights.refused("model.loras", lora.path, lora.revision, error) from error
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise _other_architecture(pipe, lora) from error
+    if not any(name in added for added in pipe.get_list_adapters().values()):
+        raise _other_architecture(pipe, lora)
+
+
+def _other_architecture(pipe: Any, lora: Lora) -> UserError:
+    return refused(
+        "loras",
+        lora.path,
+        f"was trained for another architecture than {type(pipe).__name__}",
+        "Name one that was trained for this model.",
+    )
+
+
+def _paths(model: Model) -> str:
+    return ", ".join(lora.path for lora in model.loras)
+
+
+def _check_compiler(name: str) -> None:
+    import torch
+
+    known = torch.compiler.list_backends(exclude_tags=())
+    if name not in known:
+        guess = did_you_mean(name, known)
+        raise refused(
+            "compile", name, "torch.compile has no such backend", f"{guess}inductor is the usual."
+        )
+
+
+def _compile(part: Any, backend: str) -> None:
+    """The blocks that repeat, compiled once for all of them; else the part as a whole."""
+    if getattr(part, "_repeated_blocks", None):
+        part.compile_repeated_blocks(backend=backend)
+    else:
+        part.compile(backend=backend)

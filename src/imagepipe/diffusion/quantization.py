@@ -1,0 +1,90 @@
+"""Weights in fewer bits, through diffusers' own configurations."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from typing import Any
+
+from imagepipe.config import Model, did_you_mean
+from imagepipe.diffusion import repository
+from imagepipe.diffusion.options import refused
+
+# The package that a backend of quantisation comes in, where its name does not say so.
+PACKAGES = {
+    "bitsandbytes_4bit": "bitsandbytes",
+    "bitsandbytes_8bit": "bitsandbytes",
+    "quanto": "optimum.quanto",
+    "auto-round": "auto_round",
+}
+
+
+def config(model: Model, described: repository.Description) -> Any:
+    """diffusers' `PipelineQuantizationConfig`, or null where nothing is quantised.
+
+    A config for each part, since those of diffusers and of transformers may take different
+    arguments. By default the denoiser and the text encoders, which hold most of the weights.
+    """
+    asked = model.quantization
+    if asked.quant_backend is None:
+        return None
+    if model.weights == "random":
+        raise refused(
+            "weights", "random", "random weights cannot be quantised", "Choose one of the two."
+        )
+    from diffusers import PipelineQuantizationConfig
+    from diffusers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING as of_diffusers
+    from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING as of_transformers
+
+    _check_backend(asked.quant_backend, sorted(set(of_diffusers) & set(of_transformers)))
+    parts = described.parts
+    chosen = asked.components_to_quantize or [
+        name for name in parts if name.startswith(("transformer", "unet", "text_encoder"))
+    ]
+    mapping = {}
+    for name in chosen:
+        if name not in parts:
+            raise refused(
+                "quantization.components_to_quantize",
+                name,
+                "the pipeline has no such part",
+                f"Its parts: {', '.join(parts)}.",
+            )
+        kinds = of_diffusers if parts[name][0] == "diffusers" else of_transformers
+        mapping[name] = _quantizer(kinds[asked.quant_backend], asked.quant_kwargs)
+    return PipelineQuantizationConfig(quant_mapping=mapping)
+
+
+def _check_backend(backend: str, known: list[str]) -> None:
+    if backend not in known:
+        raise refused(
+            "quantization.quant_backend",
+            backend,
+            "diffusers and transformers have no such quantisation",
+            f"{did_you_mean(backend, known)}Choose one of: {', '.join(known)}.",
+        )
+    package = PACKAGES.get(backend, backend)
+    if importlib.util.find_spec(package.partition(".")[0]) is None:
+        raise refused(
+            "quantization.quant_backend",
+            backend,
+            "its package is not installed",
+            f"pip install {package.replace('.', '-').replace('_', '-')}",
+        )
+
+
+def _quantizer(kind: Any, arguments: dict[str, Any]) -> Any:
+    """`kind(**arguments)`; torchao's own configurations are given by their name."""
+    if isinstance(arguments.get("quant_type"), str):
+        from torchao import quantization
+
+        arguments = {**arguments, "quant_type": getattr(quantization, arguments["quant_type"])()}
+    try:
+        return kind(**arguments)
+    except (TypeError, ValueError) as error:
+        raise refused(
+            "quantization.quant_kwargs",
+            arguments,
+            f"{kind.__name__} does not take that ({error})",
+            f"It takes: {', '.join(list(inspect.signature(kind.__init__).parameters)[1:])}.",
+        ) from error

@@ -1,0 +1,219 @@
+"""The files of a diffusers model: in a folder, in the hub's cache, or fetched from the hub."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imagepipe import weights
+from imagepipe.assets import folder as asset
+from imagepipe.config import Model
+from imagepipe.errors import UserError
+
+INDEX = "model_index.json"
+SMALL = ["*.json", "*.txt", "*.model", "*.jinja"]  # configurations and tokenizers
+ARCHITECTURES = Path(asset("asset:architectures"))
+PICKLED = (".bin", ".pt", ".pth", ".ckpt")
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a pipeline is made of: `model_index`, and the config of each part that has one."""
+
+    configs: dict[str, Any]
+    folder: Path | None  # where its tokenizers are; null for one that the package holds
+
+    @property
+    def index(self) -> dict[str, Any]:
+        """What `model_index.json` holds."""
+        return self.configs["model_index"]
+
+    @property
+    def parts(self) -> dict[str, tuple[str, str]]:
+        """Library and class of each part."""
+        return parts(self.index)
+
+
+def quiet() -> None:
+    """Without the libraries' own progress bars and notes: what matters is raised or counted."""
+    import logging
+
+    import diffusers
+
+    diffusers.utils.logging.set_verbosity_error()
+    diffusers.utils.logging.disable_progress_bar()
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+
+
+def describe(model: Model) -> Description:
+    """The model's configurations, without its weights.
+
+    With random weights those of well-known models come from the package, so that nothing is
+    fetched. Raises UserError where there are none.
+    """
+    file = ARCHITECTURES / f"{(model.path or '').replace('/', '--')}.json"
+    if model.weights == "random" and file.is_file():
+        return Description(json.loads(file.read_text("utf-8")), None)
+
+    def get(name: str, **options: Any) -> str:
+        from huggingface_hub import snapshot_download
+
+        return snapshot_download(name, revision=model.revision, allow_patterns=SMALL, **options)
+
+    return read(_find(model, get, lambda found: (found / INDEX).is_file()))
+
+
+def read(folder: Path) -> Description:
+    """The description of the model in a folder."""
+    configs = {"model_index": _json(folder / INDEX)}
+    for name in parts(configs["model_index"]):
+        for file in ("config.json", "scheduler_config.json"):
+            if (folder / name / file).is_file():
+                configs[name] = _json(folder / name / file)
+    return Description(configs, folder)
+
+
+def fetch(model: Model) -> Path:
+    """The folder with all that the pipeline loads, fetched from the hub where it is not cached.
+
+    Raises UserError where weights are missing or not given by the hub, where they are pickled and
+    where the model brings code of its own, unless the configuration allows the two.
+    """
+
+    def get(name: str, **options: Any) -> str:
+        from diffusers import DiffusionPipeline
+
+        quiet()
+        return DiffusionPipeline.download(
+            name,
+            revision=model.revision,
+            variant=model.variant,
+            use_safetensors=safetensors_only(model),
+            trust_remote_code=model.trust_remote_code,
+            **options,
+        )
+
+    found = _find(model, get, lambda found: not _without_weights(found, model))
+    _refuse_code(model, found)
+    _refuse_missing(model, _without_weights(found, model), found)
+    return found
+
+
+def parts(index: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """The parts that `model_index.json` names: library and class of each."""
+    lists = {name: value for name, value in index.items() if isinstance(value, list)}
+    return {n: (v[0], v[1]) for n, v in lists.items() if not n.startswith("_") and v[0]}
+
+
+def _json(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text("utf-8"))
+
+
+def safetensors_only(model: Model) -> bool | None:
+    """diffusers' `use_safetensors`: null takes pickled weights where there are no others."""
+    return True if model.use_safetensors else None
+
+
+def _find(model: Model, get: Callable[..., str], whole: Callable[[Path], bool]) -> Path:
+    """The cache first, so that a cached model needs no network; then the hub."""
+    where = weights.locate(model.path or "")
+    if isinstance(where, Path):
+        weights.check("model.path", model.path, model.revision, INDEX)
+        return where
+    try:
+        cached = Path(get(where, local_files_only=True))
+        if whole(cached):
+            return cached
+    except (OSError, ValueError):
+        pass  # the hub's answer says more
+    try:
+        found = Path(get(where))
+        if whole(found):
+            return found
+        raise FileNotFoundError(f"{where} is not whole")
+    except (OSError, ValueError) as error:
+        raise _explained(model, where, error) from error
+
+
+def _explained(model: Model, name: str, error: Exception) -> UserError:
+    said = str(error)
+    if "trust_remote_code" in said:
+        return _code_refused(model)
+    if "necessary `safetensors`" in said:
+        return _pickles_refused(model, name)
+    files = f'--include {INDEX} "*/*"'
+    if model.variant:
+        small = " ".join(f'"{pattern}"' for pattern in SMALL)
+        files = f'--include {small} "*.{model.variant}*.safetensors"'
+    return weights.refused("model.path", name, model.revision, error, files)
+
+
+def _without_weights(found: Path, model: Model) -> dict[str, list[str]]:
+    """The models among the parts whose weights are not all there, with the pickles they have."""
+    index = _json(found / INDEX)
+    missing = {}
+    for name, (library, _) in parts(index).items():
+        inside = sorted(file.name for file in (found / name).glob("*"))
+        pickles = [file for file in inside if file.endswith(PICKLED)]
+        usable = [file for file in inside if file.endswith(".safetensors")]
+        if not model.use_safetensors:
+            usable += pickles
+        is_model = "config.json" in inside or not inside
+        if is_model and library and not (usable and _shards_are_there(found / name)):
+            missing[name] = pickles
+    return missing
+
+
+def _shards_are_there(part: Path) -> bool:
+    """Whether one list of shards, where there are such, names only files that are there."""
+    lists = [_json(f)["weight_map"] for f in part.glob("*.index.json")]
+    return not lists or any(
+        all((part / shard).is_file() for shard in set(names.values())) for names in lists
+    )
+
+
+def _refuse_missing(model: Model, missing: dict[str, list[str]], found: Path) -> None:
+    for name, pickles in missing.items():
+        if pickles and model.use_safetensors:
+            raise _pickles_refused(model, f"{name}/{pickles[0]}")
+        raise UserError(
+            field="model.path",
+            value=model.path,
+            problem=f"its part {name!r} has no weights in {found / name}",
+            remedy="Name a whole model, or set model.weights=random to measure without weights.",
+        )
+
+
+def _pickles_refused(model: Model, what: str) -> UserError:
+    return UserError(
+        field="model.use_safetensors",
+        value=model.use_safetensors,
+        problem=f"{what} has only pickled weights, and a pickle can run any code when it is read",
+        remedy="Set model.use_safetensors=false if you trust who made it.",
+    )
+
+
+def _refuse_code(model: Model, found: Path) -> None:
+    if not model.trust_remote_code and any(_own_code(found)):
+        raise _code_refused(model)
+
+
+def _own_code(found: Path) -> Iterator[Path]:
+    """Python files that loading would run."""
+    index = _json(found / INDEX)
+    modules = [f"{name}/{library}.py" for name, (library, _) in parts(index).items()]
+    if isinstance(index["_class_name"], list):
+        modules.append(f"{index['_class_name'][0]}.py")
+    yield from (found / module for module in modules if (found / module).is_file())
+
+
+def _code_refused(model: Model) -> UserError:
+    return UserError(
+        field="model.trust_remote_code",
+        value=model.trust_remote_code,
+        problem=f"{model.path} brings Python code of its own, which would run here",
+        remedy="Set model.trust_remote_code=true if you have read that code and trust it.",
+    )

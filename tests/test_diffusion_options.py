@@ -1,0 +1,296 @@
+"""The options of the diffusers engine, and what a model does not take."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_pipelines import (
+    FLUX,
+    PIXART,
+    PROMPTS,
+    QWEN,
+    SD,
+    SDXL,
+    SIZE,
+    complaint,
+    drawn,
+    painter,
+    small,
+)
+
+from imagepipe.config import Lora, Quantization
+from imagepipe.diffusion import limits, make, random_weights
+from imagepipe.diffusion.repository import ARCHITECTURES
+from imagepipe.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Several threads on a busy machine wait for each other in every operation."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_a_tiny_decoder_takes_the_place_of_the_own_one(trained, tmp_path):
+    from diffusers import AutoencoderTiny
+
+    widths = {"encoder_block_out_channels": (8, 8), "decoder_block_out_channels": (8, 8)}
+    blocks = {"num_encoder_blocks": (1, 1), "num_decoder_blocks": (1, 1)}
+    AutoencoderTiny(**widths, **blocks, upsampling_scaling_factor=2).save_pretrained(tmp_path)
+    model = small(trained(SD), vae=str(tmp_path))
+    one = painter(model)
+    assert isinstance(one.pipe.vae, AutoencoderTiny)
+    assert one.paint(PROMPTS, [1, 2]).std() > 0
+    refused = small(trained(SD), vae=str(ARCHITECTURES.parent / "tiny" / "vae"))
+    assert "decodes 8 channels, and this model draws 4" in complaint(refused)
+
+
+def test_slices_and_tiles_and_memory_formats_leave_the_picture(trained):
+    plain = small(trained(SD))
+    one = painter(replace(plain, vae_slicing=True, vae_tiling=True, channels_last=True))
+    assert one.pipe.vae.use_slicing and one.pipe.vae.use_tiling
+    weight = one.pipe.unet.conv_in.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    difference = one.paint(PROMPTS, [1, 2]).astype(int) - drawn(plain)
+    assert np.abs(difference).max() <= 2
+
+
+def _lora(pipe, folder: Path, seed: int) -> Path:
+    """A LoRA of rank 2 for `pipe`'s denoiser, as peft trains and diffusers saves it."""
+    from diffusers.utils import convert_state_dict_to_diffusers
+    from peft import LoraConfig, get_peft_model_state_dict
+
+    name = "unet" if hasattr(pipe, "unet") else "transformer"
+    part = getattr(pipe, name)
+    part.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False))
+    state = convert_state_dict_to_diffusers(get_peft_model_state_dict(part))
+    rng = torch.Generator().manual_seed(seed)
+    state = {key: torch.randn(value.shape, generator=rng) for key, value in state.items()}
+    type(pipe).save_lora_weights(folder, **{f"{name}_lora_layers": state})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def loras(untrained, tmp_path_factory) -> Callable[[str], Path]:
+    """A LoRA for a hub id's tiny architecture."""
+    root = tmp_path_factory.mktemp("loras")
+
+    def folder(hub_id: str, seed: int = 0) -> Path:
+        where = root / f"{hub_id.replace('/', '--')}-{seed}"
+        if where.exists():
+            return where
+        model = small(untrained(hub_id), weights="random")
+        return _lora(random_weights.pipeline(model, "cpu", torch.float32), where, seed)
+
+    return folder
+
+
+def test_loras_add_up_with_their_weights(trained, loras):
+    """What they change is a sum, so twice the half of one is the whole of it."""
+
+    def kernel(*added: Lora) -> torch.Tensor:
+        model = small(trained(SDXL), loras=list(added))
+        unet = painter(model).pipe.unet
+        return unet.state_dict()["mid_block.attentions.0.transformer_blocks.0.attn1.to_q.weight"]
+
+    one, two = (str(loras(SDXL, seed)) for seed in (0, 1))
+    file = str(next(Path(one).glob("*.safetensors")))
+    plain = kernel()
+    of_one, of_two = (kernel(Lora(path)) - plain for path in (file, two))
+    both = kernel(Lora(one, weight=0.5), Lora(two, weight=2.0)) - plain
+    assert of_one.abs().max() > 0.01
+    assert torch.allclose(both, 0.5 * of_one + 2 * of_two, atol=1e-5)
+
+
+def test_a_lora_of_another_architecture_is_refused(trained, loras, tmp_path):
+    def said(hub_id: str, path: object) -> str:
+        return complaint(small(trained(hub_id), loras=[Lora(str(path))]))
+
+    trouble = "was trained for another architecture than"
+    assert f"{trouble} StableDiffusionPipeline" in said(SD, loras(SDXL))
+    assert f"{trouble} FluxPipeline" in said(FLUX, loras(SDXL))
+    assert f"{trouble} StableDiffusionXLPipeline" in said(SDXL, loras(FLUX))
+    assert "there is no such file" in said(SDXL, tmp_path / "none.safetensors")
+    pickled = tmp_path / "lora.bin"
+    torch.save({"unet.lora": torch.zeros(1)}, pickled)
+    assert "is a pickle" in said(SDXL, pickled)
+    assert "PixArtSigmaPipeline takes no LoRA" in said(PIXART, loras(SDXL))
+
+
+def test_another_scheduler_and_its_settings(trained):
+    settings = {"timestep_spacing": "trailing"}
+    model = small(trained(SDXL), scheduler="DPMSolverMultistepScheduler", scheduler_config=settings)
+    scheduler = painter(model).pipe.scheduler
+    assert type(scheduler).__name__ == "DPMSolverMultistepScheduler"
+    assert scheduler.config.timestep_spacing == "trailing"
+    assert scheduler.config.beta_end == 0.012  # the model's own
+    wrong = replace(model, scheduler_config={"timestep_spacin": "trailing"})
+    assert 'Did you mean "timestep_spacing"?' in complaint(wrong)
+
+
+def test_the_attention_backend_reaches_every_layer(trained):
+    from diffusers.models.attention_dispatch import _AttentionBackendRegistry
+
+    before = _AttentionBackendRegistry.get_active_backend()[0]
+    try:
+        one = painter(small(trained(FLUX), attention_backend="_native_math"))
+        chosen = {
+            module.processor._attention_backend
+            for module in one.pipe.transformer.modules()
+            if hasattr(module, "processor")
+        }
+        assert chosen == {"_native_math"}
+        difference = one.paint(PROMPTS, [1, 2]).astype(int) - drawn(small(trained(FLUX)))
+        assert np.abs(difference).max() <= 2
+    finally:
+        _AttentionBackendRegistry.set_active_backend(before)
+
+
+def test_a_compiled_model_draws_the_same_and_is_compiled_once(trained):
+    """A smaller last batch is padded. This backend captures graphs and builds no C++ of them."""
+    plain = small(trained(FLUX))
+    one = painter(replace(plain, compile="aot_eager"))
+    before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    whole = one.paint(PROMPTS, [1, 2])
+    made = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    assert made > before
+    assert np.abs(whole.astype(int) - drawn(plain)).max() <= 2
+    last = one.paint(PROMPTS[:1], [1])
+    assert last.shape == (1, SIZE, SIZE, 3)
+    assert np.abs(last[0].astype(int) - whole[0]).max() <= 2
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == made
+
+
+def test_quantised_weights_draw_nearly_the_same(trained):
+    quantization = Quantization("torchao", {"quant_type": "Int8WeightOnlyConfig"})
+    plain = small(trained(FLUX), dtype="bfloat16")
+    one = painter(replace(plain, quantization=quantization))
+    kinds = {type(weight).__name__ for weight in one.pipe.transformer.parameters()}
+    assert "Int8Tensor" in kinds
+    difference = one.paint(PROMPTS, [1, 2]).astype(int) - drawn(plain)
+    assert 0 < np.abs(difference).mean() < 10
+
+
+def test_sdxl_in_float16_decodes_in_float32(trained):
+    """SDXL's own decoder leaves float16's range: here one that does by its size."""
+    one = painter(small(trained(SDXL), dtype="float16"))
+    with torch.no_grad():
+        one.pipe.vae.decoder.conv_in.weight.mul_(3e4)
+    assert one.pipe.vae.config.force_upcast
+    pictures = one.paint(PROMPTS, [1, 2])
+    assert all(picture.any() for picture in pictures)
+    one.pipe.vae.register_to_config(force_upcast=False)
+    assert not one.paint(PROMPTS, [1, 2]).any()  # NaN, returned black: the row fails
+
+
+@pytest.mark.parametrize(
+    ("hub_id", "changes", "said"),
+    [
+        (SD, {"width": 33}, "model.width=33: cannot be divided by 2"),
+        (FLUX, {"height": 34}, "model.height=34: cannot be divided by 4"),
+        (SD, {"scheduler": "EulerDiscreteSchedule"}, 'Did you mean "EulerDiscreteScheduler"?'),
+        (SD, {"compile": "inductr"}, 'Did you mean "inductor"?'),
+        (SD, {"attention_backend": "flsh"}, 'Did you mean "flash"?'),
+        (SD, {"attention_backend": "native"}, "UNet2DConditionModel does not offer the choice"),
+        (FLUX, {"attention_backend": "flash_hub"}, "Set model.trust_remote_code=true"),
+        (FLUX, {"attention_backend": "sage"}, "cannot be used here"),
+        (QWEN, {"channels_last": True}, "AutoencoderKLQwenImage works on frames of a video"),
+        (FLUX, {"negative_prompt": "blurred"}, "FluxPipeline takes no negative prompt"),
+        (SD, {"max_sequence_length": 60}, "StableDiffusionPipeline reads as many tokens as"),
+        (SD, {"quantization": Quantization("torchoa")}, 'Did you mean "torchao"?'),
+        (SD, {"quantization": Quantization("quanto")}, "pip install optimum-quanto"),
+        (
+            SD,
+            {
+                "quantization": Quantization(
+                    "torchao", {"quant_type": "Int8WeightOnlyConfig"}, ["x"]
+                )
+            },
+            "the pipeline has no such part",
+        ),
+        (SD, {"quantization": Quantization("torchao", {"bits": 8})}, "does not take that"),
+        (SD, {"vae": "./nowhere"}, "model.vae"),
+    ],
+)
+def test_what_a_model_does_not_take_is_refused_before_anything_starts(
+    hub_id, changes, said, trained
+):
+    assert said in complaint(small(trained(hub_id), **changes))
+
+
+def test_offload_needs_a_gpu(trained):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(UserError, match="no GPU to keep free"):
+        make(small(trained(SD), offload="model")).load()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("offload", ["model", "sequential"])
+def test_offloaded_parts_draw_the_same(offload, trained):
+    if not torch.cuda.is_available():
+        pytest.skip("needs an NVIDIA GPU")
+    plain = small(trained(SDXL))
+    difference = drawn(replace(plain, offload=offload)).astype(int) - drawn(plain)
+    assert np.abs(difference).max() <= 2
+
+
+def test_missing_and_pickled_weights_are_refused(trained, untrained, tmp_path):
+    assert "its part 'text_encoder' has no weights" in complaint(small(untrained(SD)))
+    pickled = shutil.copytree(trained(SD), tmp_path / "pickled")
+    safe = pickled / "unet" / "diffusion_pytorch_model.safetensors"
+    from safetensors.torch import load_file
+
+    torch.save(load_file(safe), safe.with_suffix(".bin"))
+    safe.unlink()
+    assert "can run any code" in complaint(small(pickled))
+    allowed = small(pickled, use_safetensors=False)
+    assert np.array_equal(drawn(allowed), drawn(small(trained(SD))))
+
+
+def test_code_that_comes_with_a_model_runs_only_if_asked(trained, tmp_path):
+    own = shutil.copytree(trained(SD), tmp_path / "own")
+    index = json.loads((own / "model_index.json").read_text())
+    index["_class_name"] = ["mine", "MyPipeline"]
+    (own / "model_index.json").write_text(json.dumps(index))
+    ran = tmp_path / "ran"
+    (own / "mine.py").write_text(
+        "from diffusers import StableDiffusionPipeline\n"
+        f"open({str(ran)!r}, 'w')\n"
+        "class MyPipeline(StableDiffusionPipeline):\n    pass\n"
+    )
+    assert "model.trust_remote_code=False" in complaint(small(own))
+    assert not ran.exists()
+    one = painter(small(own, trust_remote_code=True))
+    assert type(one.pipe).__name__ == "MyPipeline" and ran.exists()
+    assert limits.load(one.model).cuts("x " * 80)
+    assert np.array_equal(one.paint(PROMPTS, [1, 2]), drawn(small(trained(SD))))
+
+
+def test_a_picture_of_nan_fails_its_row_and_is_not_kept(trained, tmp_path):
+    import pyarrow as pa
+    from safetensors.torch import load_file, save_file
+
+    from imagepipe.diffusion.stage import stage
+    from imagepipe.stage import LEDGER, apply
+
+    broken = shutil.copytree(trained(SD), tmp_path / "broken")
+    file = broken / "vae" / "diffusion_pytorch_model.safetensors"
+    save_file({k: v * float("nan") for k, v in load_file(file).items()}, file)
+    rows = pa.table({"id": ["a", "b"], "prompt": PROMPTS}).append_column(
+        "failed_stage", pa.nulls(2, pa.string())
+    )
+    rows = rows.append_column(LEDGER.field(1), pa.nulls(2, pa.string()))
+    drawing = stage(small(broken), run_seed=0, id_column="id")
+    done = apply(drawing, drawing.recipe(), rows)
+    assert done["failed_stage"].to_pylist() == ["model"] * 2
+    assert done["failed_reason"].to_pylist() == ["the picture came out black"] * 2
