@@ -60,12 +60,19 @@ def test_the_defaults_are_the_embedded_models():
         ("model.engine=difusers", 'Did you mean "diffusers"?'),
         ("dataset=csv", "dataset.path=???: is required and has no value"),
         ("sink.png=false", "sink=files: keeps no picture"),
+        ("sweep.objective=sore", 'Did you mean "score"?'),
+        ("sweep.at_least_images_per_s=2", "Set sweep.objective=score, or leave it out."),
         ("sink.parquet=false", "sink.parquet=False: the table is how a run knows"),
         ("experiment=lab_2_jion", 'Did you mean "lab_2_join"?'),
     ],
 )
 def test_what_is_wrong_is_said_with_field_value_and_remedy(override: str, said: str):
     assert said in complaint(override)
+
+
+def test_a_sweep_for_a_score_needs_a_scorer():
+    assert "Choose another scorer" in complaint("sweep.objective=score", "scorer=none")
+    assert "is no rate" in complaint("sweep.objective=score", "sweep.at_least_images_per_s=0")
 
 
 def test_a_bare_on_in_yaml_is_explained(tmp_path):

@@ -320,7 +320,7 @@ def check(config: Config) -> None:
             )
     _check_sink(config.sink)
     _check_llm(config)
-    _check_sweep(config.sweep)
+    _check_sweep(config.sweep, config.scorer)
 
 
 def _check_llm(config: Config) -> None:
@@ -333,7 +333,14 @@ def _check_llm(config: Config) -> None:
         )
 
 
-def _check_sweep(sweep: Sweep) -> None:
+def _check_sweep(sweep: Sweep, scorer: Scorer) -> None:
+    if sweep.objective == "score" and scorer.engine == "none":
+        raise UserError(
+            field="sweep.objective",
+            value="score",
+            problem=f"scorer={scorer.name} gives no score here",
+            remedy="Choose another scorer, or sweep.objective=images_per_s.",
+        )
     least = sweep.at_least_images_per_s
     if least is None:
         return
