@@ -57,6 +57,16 @@ def default_run(tmp_path_factory) -> Path:
     return run(folder, "out", "limit=12", "tracking.system_metrics=false")
 
 
+def test_a_stage_that_never_starts_ends_the_run_and_says_why(tmp_path):
+    options = ["ray.start_timeout_s=0.1", "llm=none", "scorer=none", "limit=2", "tracking=none"]
+    done = imagepipe(tmp_path, *options)
+    assert done.returncode == 1
+    assert "(model): none of its processes came up within ray.start_timeout_s=0.1 s. One asks " in (
+        done.stderr
+    )
+    assert "Traceback" not in done.stderr
+
+
 def test_the_default_run_leaves_pictures_table_gallery_and_summary(default_run):
     rows = table(default_run)
     assert [row["id"] for row in rows] == [str(number) for number in range(100, 112)]

@@ -15,6 +15,7 @@ from PIL import Image
 from imagepipe.assets import folder
 from imagepipe.scoring.clip import ClipJudge
 from imagepipe.toyworld import held_out, judge
+from imagepipe.toyworld import tokenizer as toy_tokenizer
 from imagepipe.toyworld.augment import augment
 from imagepipe.toyworld.captions import words
 from imagepipe.toyworld.pictures import draw, garment_cells
@@ -56,6 +57,15 @@ def test_every_word_and_question_is_known_to_the_tokenizer() -> None:
     asked = [text for texts in questions().values() for text in texts.values()]
     for text in [*words(), *asked]:
         assert len(tokenizer(text)["input_ids"]) == len(text.split()) + 2, text
+
+
+def test_a_tokenizer_is_built_once(tmp_path: Path):
+    built = toy_tokenizer.kept(tmp_path / "tokenizer", build_tokenizer)
+    again = toy_tokenizer.kept(tmp_path / "tokenizer", lambda: pytest.fail("built again"))
+    assert again.get_vocab() == built.get_vocab()
+    assert (
+        again("a cat wearing a red hat")["input_ids"] == built("a cat wearing a red hat").input_ids
+    )
 
 
 def test_augmenting_is_seeded_and_leaves_shape_and_range() -> None:
@@ -156,3 +166,15 @@ def test_the_scorer_is_small_and_has_no_pickles(shipped: ClipJudge) -> None:
     files = list(folder("asset:tiny_clip").iterdir())  # type: ignore[union-attr]
     assert sum(file.stat().st_size for file in files) < 12e6
     assert not [file for file in files if file.suffix in {".bin", ".pt", ".pkl", ".pth"}]
+
+
+# --- the text-to-image model that ships
+
+
+def test_the_pictures_that_the_embedded_model_draws_show_what_was_asked(shipped: ClipJudge):
+    """A guard below the figures of the model's card, on a part of its prompts."""
+    cases = held_out.load(PROMPTS)[::6]
+    images = judge.drawn(cases, "asset:tiny", steps=6, guidance=4.0)
+    shares = judge.percentages(cases, judge.misses(cases, shipped.answers(images)))
+    least = {"animal": 92, "garment": 85, "colour": 85, "season": 95, "medium": 95}
+    assert all(shares[name] >= share for name, share in least.items()), shares

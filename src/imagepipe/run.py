@@ -91,8 +91,8 @@ def perform(
     """Run inside a Ray session. `began` is when its clock starts; `member` says of which sweep."""
     config, tables, console = ready.config, ready.tables, Console(stderr=True)
     shares, why = resources.settle(config, ready.machine or cluster(), tables.rows)
-    ledger = Ledger(tables.rows)
-    job = Job(config, ready.folder, tables, shares, ledger, Watch(), began, member)
+    ledger, watch = Ledger(tables.rows), Watch(config.ray.start_timeout_s)
+    job = Job(config, ready.folder, tables, shares, ledger, watch, began, member)
     terminal.hello(console, job, why)
     try:
         tracker = report.track(config, ready.folder, overrides, member, tables)
@@ -200,6 +200,10 @@ def _check_models(config: Config) -> None:
 
 def _plain(error: Exception) -> str:
     """The last line of what Ray says: the error itself, without the stack around it."""
+    if isinstance(error, RunFailed):
+        return str(error)
     cause = getattr(error, "cause", None) or error.__cause__ or error
+    if type(cause).__name__ == "SystemException":  # Ray's mark, not the error
+        cause = error
     lines = [line for line in str(cause).strip().splitlines() if line.strip()]
     return f"{type(cause).__name__}: {lines[-1].strip() if lines else ''}"

@@ -26,7 +26,7 @@ def session(options: RayOptions, machine: Machine | None, *, verbose: bool) -> I
 
     Raises UserError where no Ray answers at `ray.address`.
     """
-    with _ray(options, machine, verbose), _data_context(options, verbose):
+    with _ray(options, machine, verbose), _data_context(verbose):
         yield
 
 
@@ -53,7 +53,7 @@ class SharedSession:
             self._stack.enter_context(_ray(options, machine, verbose))
             self._asked = asked
         try:
-            with _data_context(options, verbose):
+            with _data_context(verbose):
                 yield
         except BaseException:  # its traceback may hold the executor, and so the processes
             self.close()
@@ -100,7 +100,8 @@ def _ray(options: RayOptions, machine: Machine | None, verbose: bool) -> Iterato
     import ray.data  # sets its log level when it is imported, so before that is set here
 
     level = logging.INFO if verbose else logging.ERROR
-    logging.getLogger("ray.data").setLevel(level)
+    # Ray Data logs an error with its stack before it raises it; raised, it is told plainly.
+    logging.getLogger("ray.data").setLevel(level if verbose else logging.CRITICAL)
     store = options.object_store_gb
     arguments = (
         {"address": options.address}
@@ -132,7 +133,7 @@ def _ray(options: RayOptions, machine: Machine | None, verbose: bool) -> Iterato
 
 
 @contextmanager
-def _data_context(options: RayOptions, verbose: bool) -> Iterator[None]:
+def _data_context(verbose: bool) -> Iterator[None]:
     """Ray Data's settings for one run. They outlive Ray itself: without this they would leak."""
     from ray.data import DataContext
 
@@ -140,7 +141,6 @@ def _data_context(options: RayOptions, verbose: bool) -> Iterator[None]:
     context = copy.copy(before)
     context.enable_progress_bars = verbose
     context.print_on_execution_start = verbose
-    context.wait_for_min_actors_s = int(options.start_timeout_s)
     DataContext._set_current(context)
     try:
         with warnings.catch_warnings():

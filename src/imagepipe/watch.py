@@ -1,4 +1,4 @@
-"""What each stage is doing while Ray Data runs: rows out, busy time, waiting rows.
+"""What each stage is doing while Ray Data runs: rows out, busy time; and whether it starts at all.
 
 Built on Ray Data's execution callback, which is not public: the lock pins Ray.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from imagepipe.errors import RunFailed
 
 if TYPE_CHECKING:
     from ray.data._internal.execution.execution_callback import ExecutionCallback
@@ -53,10 +55,16 @@ class StageState:
 
 
 class Watch:
-    """The stages by name, kept up to date while a Dataset runs with `callback` in its context."""
+    """The stages by name, kept up to date while a Dataset runs with `callback` in its context.
 
-    def __init__(self) -> None:
+    A stage that has no process within `start_timeout_s` ends the run with RunFailed, which says
+    what it asked for and what is free: Ray would wait for ever.
+    """
+
+    def __init__(self, start_timeout_s: float) -> None:
+        self.start_timeout_s = start_timeout_s
         self.stages: dict[str, StageState] = {}
+        self._began: float | None = None
         self._next = 0.0
 
     def callback(self) -> type[ExecutionCallback]:
@@ -78,6 +86,7 @@ class Watch:
     def _read(self, executor: Any) -> None:
         now = time.monotonic()
         self._next = now + INTERVAL_S
+        self._began = self._began or now
         for operator in executor._topology or {}:
             metrics = operator.metrics
             state = self.stages.get(operator.name, StageState())
@@ -87,3 +96,26 @@ class Watch:
                 operator.num_active_tasks(),
                 now,
             )
+            if now - self._began > self.start_timeout_s and _waits(operator):
+                raise RunFailed(self._why(operator))
+
+    def _why(self, operator: Any) -> str:
+        import ray
+
+        asked = operator.incremental_resource_usage()
+        free = ray.available_resources()
+        return (
+            f"{operator.name}: none of its processes came up within ray.start_timeout_s="
+            f"{self.start_timeout_s:g} s. One asks for {asked.cpu or 0:g} CPUs and "
+            f"{asked.gpu or 0:g} GPUs; free now are {free.get('CPU', 0):g} CPUs and "
+            f"{free.get('GPU', 0):g} GPUs. Loading large weights takes long: raise the limit; "
+            "where others hold the machine, wait or ask for less (resources=auto)."
+        )
+
+
+def _waits(operator: Any) -> bool:
+    """Whether this is a pool of which no process has come up yet."""
+    if not hasattr(operator, "get_actor_info"):
+        return False
+    info = operator.get_actor_info()
+    return info.running == 0 and info.pending > 0

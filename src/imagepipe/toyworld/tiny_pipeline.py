@@ -122,7 +122,10 @@ def assemble(
 def export(model: TextToImage, vae: AutoencoderKL, tokenizer: CLIPTokenizer, out: Path) -> None:
     """Writes the pipeline to `out` in float16 safetensors; every file is replaced atomically."""
     halves = copy.deepcopy(model).cpu().half(), copy.deepcopy(vae).cpu().half()
-    halves[1].register_to_config(_name_or_path="")  # else the folder of the training is told
+    for part in (halves[0].unet, halves[1]):
+        part.register_to_config(_name_or_path="")  # else the folder of the training is told
+    tokenizer.backend_tokenizer.no_padding()
+    tokenizer.backend_tokenizer.no_truncation()
     temporary = out.with_name(out.name + ".new")
     shutil.rmtree(temporary, ignore_errors=True)
     assemble(*halves, tokenizer).save_pretrained(temporary)

@@ -5,12 +5,15 @@ Any other text still encodes, down to single bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from transformers import CLIPTokenizer
 
+T = TypeVar("T", bound=Any)
 START, END = "<|startoftext|>", "<|endoftext|>"
 _SUFFIX = "</w>"
 
@@ -56,3 +59,20 @@ def _merges(words: list[str]) -> list[tuple[str, str]]:
     )
     bpe.train_from_iterator(words, trainer)
     return [(first, second) for first, second in json.loads(bpe.to_str())["model"]["merges"]]
+
+
+def kept(folder: Path, build: Callable[[], T]) -> T:
+    """The tokenizer in `folder`, which `build` makes first if there is none.
+
+    Two buildings number some tokens differently, so a training that goes on, or that has several
+    processes, must not build it again.
+    """
+    if not folder.exists():
+        built = build()
+        temporary = folder.with_name(folder.name + ".new")
+        built.save_pretrained(temporary)
+        os.replace(temporary, folder)
+        return built
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder)

@@ -171,7 +171,7 @@ def train(work: Path, out: Path, settings: Settings, count: int) -> None:
     """Trains in `work` (pictures, checkpoints, log) and writes the model folder `out`."""
     pictures, scenes = load_or_render(work / "pictures", count, PICTURES_SEED, workers=1)
     cells = load_or_find_cells(work / "pictures", count, PICTURES_SEED, workers=1)
-    tokenizer = build_tokenizer()
+    tokenizer = toy_tokenizer.kept(work / "tokenizer", build_tokenizer)
     ends = ("patch_embedding", "class_embedding", "visual_projection", "text_projection")
     trainer = Trainer(work, build_model(tokenizer), settings, adam=ends)
     trainer.fit(Lesson(trainer.model, tokenizer, pictures, scenes, cells, settings))

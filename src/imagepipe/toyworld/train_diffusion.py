@@ -28,6 +28,7 @@ from imagepipe.toyworld.autoencoder import inner
 from imagepipe.toyworld.captions import caption
 from imagepipe.toyworld.card import update_card, weights_of
 from imagepipe.toyworld.pictures import load_or_render
+from imagepipe.toyworld.tokenizer import kept
 from imagepipe.toyworld.train_vae import encode
 from imagepipe.toyworld.training import (
     Loss,
@@ -159,7 +160,8 @@ def main() -> None:
     folder = args.work / "pictures"
     pictures, scenes = first_alone(lambda: load_or_render(folder, args.pictures, _PICTURES_SEED))
     latents = np.asarray(first_alone(lambda: load_latents(args.work, small, pictures)))
-    tokenizer = tiny_pipeline.new_tokenizer()
+    begun = args.begin / "tokenizer" if args.begin else args.work / "tokenizer"
+    tokenizer = first_alone(lambda: kept(begun, tiny_pipeline.new_tokenizer))
     settings = Settings(args.steps, args.batch, args.seed, save_every=50)
     model = (
         load_model(args.begin) if args.begin else tiny_pipeline.new_model(tokenizer, seed=args.seed)

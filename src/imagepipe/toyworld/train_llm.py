@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from imagepipe.assets import folder
 from imagepipe.seasons import SEASONS
 from imagepipe.toyworld import captions, outside
+from imagepipe.toyworld import tokenizer as toy_tokenizer
 from imagepipe.toyworld.card import update_card, weights_of
 from imagepipe.toyworld.training import Settings, Trainer, autocast, device
 from imagepipe.toyworld.world import sample_scene
@@ -207,7 +208,9 @@ def train(work: Path, out: Path, settings: Settings, begin: Path | None = None) 
 
     `begin` is the folder of an earlier model to go on from, with its tokenizer.
     """
-    tokenizer = load_tokenizer(begin) if begin else build_tokenizer()
+    tokenizer = (
+        load_tokenizer(begin) if begin else toy_tokenizer.kept(work / "tokenizer", build_tokenizer)
+    )
     model = load_model(begin) if begin else build_model(tokenizer)
     batches = Batches(tokenizer, settings)
     # The embedding is also the output layer; AdamW takes both.
