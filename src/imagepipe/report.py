@@ -48,6 +48,7 @@ class Job:
     folder: Path
     tables: sources.Tables
     shares: Resources
+    machine: str
     ledger: Ledger
     watch: Watch
     began: float  # time.time() of the command
@@ -84,6 +85,16 @@ def track(
         config_yaml=to_yaml(config),
         parent=member.parent if member else None,
     )
+
+
+def speed_digest(config: Config, shares: Resources, machine: str) -> str:
+    """The same for two runs that should draw equally fast; 16 hex digits."""
+    whole = asdict(config)
+    parts = {key: whole[key] for key in ("llm", "model", "scorer", "sink")}
+    pools = {stage: asdict(share) for stage, share in resources.pools(config, shares)}
+    parts |= {"pools": pools, "machine": machine}
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def params(config: Config, overrides: Sequence[str], swept: Mapping[str, str]) -> dict[str, str]:
@@ -187,6 +198,7 @@ def summary(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         "resources": asdict(job.shares),
         "joins": [join.reason for join in job.tables.joins],
         "config_digest": config_digest(job.config),
+        "speed_digest": speed_digest(job.config, job.shares, job.machine),
         "versions": _versions(),
         "mlflow": {"run_id": tracker.run_id, "experiment_id": tracker.experiment_id},
         "samples": {"id": job.tables.id, "ids": job.tables.first_ids},

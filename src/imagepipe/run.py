@@ -77,7 +77,7 @@ def prepare(config: Config, folder: Path) -> Ready:
     _check_folder(folder)
     tables = sources.look(config.dataset, config.limit)
     terminal.licence(Console(stderr=True), config.model)
-    _check_models(config)
+    check_models(config)
     tracking.check(config.tracking)
     machine = None if config.ray.address else this_machine(config.ray)
     if machine is not None:
@@ -90,9 +90,10 @@ def perform(
 ) -> Outcome:
     """Run inside a Ray session. `began` is when its clock starts; `member` says of which sweep."""
     config, tables, console = ready.config, ready.tables, Console(stderr=True)
-    shares, why = resources.settle(config, ready.machine or cluster(), tables.rows)
+    machine = ready.machine or cluster()
+    shares, why = resources.settle(config, machine, tables.rows)
     ledger, watch = Ledger(tables.rows), Watch(config.ray.start_timeout_s)
-    job = Job(config, ready.folder, tables, shares, ledger, watch, began, member)
+    job = Job(config, ready.folder, tables, shares, str(machine), ledger, watch, began, member)
     terminal.hello(console, job, why)
     try:
         tracker = report.track(config, ready.folder, overrides, member, tables)
@@ -189,7 +190,8 @@ def _check_folder(folder: Path) -> None:
     (folder / ".writable").unlink()
 
 
-def _check_models(config: Config) -> None:
+def check_models(config: Config) -> None:
+    """Raise UserError where an engine, its weights or its options are not to be had."""
     if config.model.engine == "diffusers":
         checks.check(config.model)
     if config.model.engine == "custom":

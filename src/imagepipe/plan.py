@@ -1,0 +1,199 @@
+"""`python -m imagepipe.plan ...`: says what would run, without running it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from imagepipe import config as configuration
+from imagepipe.__main__ import config_dir, explain
+from imagepipe.config import Config, Resources
+from imagepipe.errors import RunFailed, UserError
+from imagepipe.machine import Machine, this_machine
+
+CALIBRATION_BATCHES = 6  # of each model process: enough for a steady rate
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Pictures per second in steady state, seconds for all rows, and where they come from."""
+
+    images_per_s: float
+    seconds: float
+    source: str
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 it would run, 1 a calibration failed, 2 it would be refused."""
+    parser = argparse.ArgumentParser(prog="python -m imagepipe.plan", description=__doc__)
+    parser.add_argument("overrides", nargs="*", help="as imagepipe takes them: model.steps=4")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    parser.add_argument("--calibrate", action="store_true", help="draw a few rows to measure")
+    parser.add_argument("--config-dir", help="a folder with presets of your own")
+    asked = parser.parse_intermixed_args(arguments)
+    try:
+        config = _composed(asked.overrides, asked.config_dir)
+        made = plan(config)
+        if asked.calibrate:
+            made["expected"] = _as_dict(_calibrated(config, made["rows"]))
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        print(f"imagepipe.plan: {explain(error)}", file=sys.stderr)
+        return 2
+    except RunFailed as error:
+        print(f"imagepipe.plan: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(made, indent=2, default=str) if asked.json else "\n".join(table(made)))
+    return 0
+
+
+def plan(config: Config) -> dict[str, Any]:
+    """What `run` would do with `config` on this machine: rows, stages, processes, places, rate.
+
+    `stages` are in order, each with `reads`, `adds`, `runs` (actors or tasks), for actors the
+    share of each and its `places` (node and GPUs), and `weights_gb` where a preset tells. Raises
+    UserError as `run` would before it starts.
+    """
+    from imagepipe import pipeline, resources, sources
+    from imagepipe.packing import Misfit, pack
+    from imagepipe.run import check_models
+
+    tables = sources.look(config.dataset, config.limit)
+    check_models(config)
+    machine = this_machine(config.ray)
+    shares, why = resources.settle(config, machine, tables.rows)
+    pools = dict(resources.pools(config, shares))
+    packed = pack(pools, machine)
+    assert not isinstance(packed, Misfit)  # `settle` has refused it
+    weights = {"model": config.model.weights_gb}
+    stages = [
+        {
+            "name": stage.name,
+            "reads": list(stage.reads),
+            "adds": stage.adds.names,
+            "runs": "actors" if stage.name in pools else "tasks",
+            "share": asdict(pools[stage.name]) if stage.name in pools else None,
+            "places": [asdict(place) for place in packed if place.stage == stage.name],
+            "weights_gb": weights.get(stage.name),
+        }
+        for stage in pipeline.stages(config, tables)
+    ]
+    return {
+        "rows": tables.rows,
+        "columns": tables.columns,
+        "joins": [join.reason for join in tables.joins],
+        "stages": stages,
+        "rows_per_block": shares.rows_per_block,
+        "machine": str(machine),
+        "resources": why,
+        "expected": _as_dict(_from_earlier(config, shares, machine, tables.rows)),
+    }
+
+
+def _composed(overrides: Sequence[str], own: str | None) -> Config:
+    configuration.register()
+    more = [f"hydra.searchpath=[file://{Path(own).absolute()}]"] if own else []
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return configuration.load(compose("config", [*overrides, *more]))
+
+
+def _as_dict(expected: Expected | None) -> dict[str, Any] | None:
+    return asdict(expected) if expected else None
+
+
+def _from_earlier(
+    config: Config, shares: Resources, machine: Machine, rows: int
+) -> Expected | None:
+    """What the newest finished run under `outputs` did with the same models and shares here."""
+    from imagepipe.report import speed_digest
+
+    wanted = speed_digest(config, shares, str(machine))
+    for path in _newest_first(Path(config.outputs)):
+        summary = json.loads(path.read_text("utf-8"))
+        steady = (summary.get("images_per_s") or {}).get("steady")
+        if summary.get("speed_digest") == wanted and summary["status"] == "FINISHED" and steady:
+            return _expected(summary, steady, config, rows, f"the run in {path.parent}")
+    return None
+
+
+def _newest_first(outputs: Path) -> Iterator[Path]:
+    found = outputs.rglob("summary.json") if outputs.is_dir() else ()
+    yield from sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def _expected(
+    summary: dict[str, Any], steady: float, config: Config, rows: int, source: str
+) -> Expected:
+    pictures = rows * config.model.images_per_prompt
+    return Expected(steady, summary["time_to_first_image_s"] + pictures / steady, source)
+
+
+def _calibrated(config: Config, rows: int) -> Expected:
+    """A run of a few rows that leaves nothing. Raises RunFailed where it gives no steady rate."""
+    from imagepipe.run import run
+
+    share = config.resources.model
+    few = min(rows, CALIBRATION_BATCHES * max(1, share.pool) * share.batch_size)
+    with tempfile.TemporaryDirectory(prefix="imagepipe-plan-") as folder:
+        trial = replace(
+            config,
+            limit=few,
+            outputs=folder,
+            tracking=replace(config.tracking, backend="none"),
+        )
+        summary = run(trial, Path(folder, "trial")).summary
+    steady = summary["images_per_s"]["steady"]
+    if steady is None:
+        raise RunFailed(f"{few} rows are too few for a steady rate: take more, or smaller batches")
+    return _expected(summary, steady, config, rows, f"a calibration on {few} rows")
+
+
+def table(made: dict[str, Any]) -> Iterator[str]:
+    """The plan for a person, a line at a time."""
+    yield f"rows       {made['rows']} of columns {', '.join(made['columns'])}"
+    for join in made["joins"]:
+        yield f"join       {join}"
+    yield f"blocks     of {made['rows_per_block']} rows"
+    for stage in made["stages"]:
+        yield f"{stage['name']:<10} {', '.join(stage['reads'])} -> {', '.join(stage['adds'])}"
+        yield f"           {_where(stage)}"
+    yield "write      pictures, table and rejected rows; tasks"
+    yield f"resources  {made['resources']}"
+    expected = made["expected"]
+    if expected is None:
+        yield "expected   unknown: no such run under outputs/ yet; --calibrate draws a few rows"
+    else:
+        yield (
+            f"expected   {expected['images_per_s']:.1f} pictures/s, {expected['seconds']:.0f} s in "
+            f"all, by {expected['source']}"
+        )
+
+
+def _where(stage: dict[str, Any]) -> str:
+    if stage["share"] is None:
+        return "tasks"
+    share = stage["share"]
+    nodes: dict[str, int] = {}
+    for place in stage["places"]:
+        gpus = "".join(f" GPU {gpu}" for gpu in place["gpus"])
+        key = f"node {place['node']}{gpus}"
+        nodes[key] = nodes.get(key, 0) + 1
+    where = ", ".join(f"{count} on {place}" for place, count in nodes.items())
+    weights = f", {stage['weights_gb']:g} GB of weights" if stage["weights_gb"] else ""
+    return (
+        f"{share['pool']} actors of {share['num_cpus']:g} CPUs and {share['num_gpus']:g} GPUs, "
+        f"batches of {share['batch_size']}{weights}: {where}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""`python -m imagepipe.plan`: what would run, and what is known of its speed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_run import FAST, run, summary
+
+SMALL = ["resources=cpu", "resources.model.pool=1", "resources.model.batch_size=2", "scorer=none"]
+SMALL += ["resources.rows_per_block=2", "resources.sink.batch_size=2", "ray.num_cpus=2"]
+
+
+def planned(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "imagepipe.plan", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+    )
+
+
+def test_the_default_plan_is_a_table(tmp_path: Path):
+    done = planned(tmp_path, "ray.num_cpus=2")
+    assert done.returncode == 0, done.stderr
+    for part in (
+        "rows       100 of columns",
+        "id, prompt -> image, prompt_cut, unknown_words",
+        "2 actors of 0.25 CPUs and 0 GPUs, batches of 8: 2 on node 0",
+        "image, prompt -> score",
+        "expected   unknown: no such run under outputs/ yet; --calibrate draws a few rows",
+    ):
+        assert part in done.stdout
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_what_is_expected_comes_from_an_earlier_run(tmp_path: Path):
+    out = run(tmp_path, "outputs/first", *FAST, *SMALL, "limit=12", "tracking=none")
+    steady = summary(out)["images_per_s"]["steady"]
+    done = planned(tmp_path, "--json", *FAST, *SMALL, "limit=60")
+    made = json.loads(done.stdout)
+    assert made["rows"] == 60
+    assert made["expected"]["images_per_s"] == steady
+    first = summary(out)["time_to_first_image_s"]
+    assert made["expected"]["seconds"] == pytest.approx(first + 60 / steady)
+    assert str(Path("outputs/first")) in made["expected"]["source"]
+    model = next(stage for stage in made["stages"] if stage["name"] == "model")
+    assert model["runs"] == "actors" and model["share"]["num_cpus"] == 0.35
+    assert model["places"] == [{"stage": "model", "node": 0, "gpus": []}]
+    other = json.loads(planned(tmp_path, "--json", *FAST, *SMALL, "model.width=32").stdout)
+    assert other["expected"] is None  # another size is another speed
+
+
+def test_a_calibration_draws_a_few_rows_and_leaves_nothing(tmp_path: Path):
+    done = planned(tmp_path, "--json", "--calibrate", *FAST, *SMALL)
+    assert done.returncode == 0, done.stderr
+    expected = json.loads(done.stdout)["expected"]
+    assert expected["images_per_s"] > 0
+    assert expected["source"] == "a calibration on 12 rows"
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["resources=cpu", "resources.model.pool=99"], "Try resources."),
+        (["model.stepz=4"], 'Did you mean "model.steps"?'),
+        (["dataset.path=nowhere.csv"], "dataset.path=nowhere.csv"),
+    ],
+)
+def test_what_would_be_refused_is_refused_here(tmp_path: Path, arguments: list[str], said: str):
+    done = planned(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
