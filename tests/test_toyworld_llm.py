@@ -146,7 +146,7 @@ def test_the_model_that_ships_does_its_task() -> None:
     cases = held_out.load(PROMPTS)[::5]
     answers = judge_llm.answer(cases, "asset:tiny_llm", 0.8)
     shares = judge_llm.figures(cases, answers)
-    assert shares.pop("two elements") >= 88  # the card says 94.0 on all 400: some name one twice
+    assert shares.pop("two elements") >= 98
     assert min(shares.values()) >= 97, shares
     assert judge_llm.endings(cases, answers) > 70
     assert max(len(answer.text.split()) for answer in answers) <= 28
