@@ -13,7 +13,7 @@ from imagepipe.config import Share
 from imagepipe.errors import UserError
 from imagepipe.machine import GIB, Machine, Node, this_machine
 from imagepipe.packing import pack
-from imagepipe.resources import pools, settle
+from imagepipe.resources import outgrown, pools, settle
 
 LAPTOP = Machine((Node(2, 0, 12 * GIB),))
 WAITING = ("openai", "llm")  # waits for a server, and needs no share
@@ -155,3 +155,28 @@ def test_a_process_is_held_to_its_threads():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "2"]
+
+
+def test_a_share_of_a_gpu_is_told_to_cudas_multi_process_service():
+    code = (
+        "import contextlib, os; from imagepipe.resources import bind\n"
+        "from imagepipe.config import Share\n"
+        "with contextlib.suppress(AssertionError, RuntimeError):  # torch without CUDA\n"
+        "    bind(Share(num_cpus=1, num_gpus=0.35))\n"
+        "print(os.environ['CUDA_MPS_ACTIVE_THREAD_PERCENTAGE'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["35"]
+
+
+def test_a_stage_that_outgrows_its_gpu_share_is_named():
+    import torch
+
+    error = torch.OutOfMemoryError(
+        "CUDA out of memory. Tried to allocate 2.00 GiB. See documentation"
+    )
+    told = outgrown("model", Share(num_gpus=0.4), error)
+    assert "stage model outgrew its share, resources.model.num_gpus=0.4" in str(told)
+    assert "Tried to allocate 2.00 GiB. Give it a larger share" in str(told)
+    other = ValueError("x")
+    assert outgrown("model", Share(), other) is other

@@ -21,7 +21,7 @@ from imagepipe.errors import UserError
 from imagepipe.llm.stage import stage as llm_stage
 from imagepipe.machine import GIB
 from imagepipe.processor import LIGHT_CPUS, RESTARTS, ProcessorStage, fold, unfold
-from imagepipe.resources import bind, pools
+from imagepipe.resources import bind, outgrown, pools
 from imagepipe.scoring.stage import stage as scorer_stage
 from imagepipe.sink import Writer
 from imagepipe.stage import Stage, apply, worker
@@ -129,7 +129,11 @@ class _Actor:
 
     def __init__(self, stage: Stage, share: Share) -> None:
         bind(share)
-        self.stage, self.work = stage, stage.recipe()
+        self.stage = stage
+        try:
+            self.work = stage.recipe()
+        except Exception as error:
+            raise outgrown(stage.name, share, error) from error
 
     def __call__(self, table: pa.Table) -> pa.Table:
         start = time.perf_counter()

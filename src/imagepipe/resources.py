@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from imagepipe.config import Config, Resources, Share
-from imagepipe.errors import UserError
+from imagepipe.errors import RunFailed, UserError
 from imagepipe.machine import GIB, Machine
 from imagepipe.packing import CPUS_FOR_TASKS, Misfit, Pools, free_cpus, nearest, pack
 
@@ -53,18 +53,32 @@ def pools(config: Config, resources: Resources) -> Iterator[tuple[str, Share]]:
 
 
 def bind(share: Share) -> None:
-    """Hold this process to its share: threads on the CPU, memory on the GPU.
+    """Hold this process to its share: threads on the CPU, memory and computing on the GPU.
 
-    torch takes a share of one GPU's memory; a process with whole GPUs keeps all of them.
+    torch takes a share of one GPU's memory; a process with whole GPUs keeps all of them. Where
+    CUDA's Multi-Process Service runs, the process also gets only that share of the GPU's units;
+    without it the variable means nothing. To be called before CUDA is used.
     """
     threads = max(1, round(share.num_cpus))
     os.environ["OMP_NUM_THREADS"] = str(threads)  # for what is imported from here on
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
     if 0 < share.num_gpus < 1:
+        os.environ["CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"] = f"{100 * share.num_gpus:.0f}"
         import torch
 
         torch.cuda.set_per_process_memory_fraction(share.num_gpus)
+
+
+def outgrown(stage: str, share: Share, error: Exception) -> Exception:
+    """`error`, or where a process ran out of its share of a GPU, what to tell a person of it."""
+    if type(error).__name__ != "OutOfMemoryError":  # torch's; not worth loading torch for
+        return error
+    said = str(error).partition(" See documentation")[0]
+    return RunFailed(
+        f"stage {stage} outgrew its share, resources.{stage}.num_gpus={share.num_gpus:g}, while it "
+        f"loaded: {said} Give it a larger share, or the others a smaller one."
+    )
 
 
 def _choose(config: Config, machine: Machine, rows: int) -> Resources:
