@@ -7,9 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from imagepipe import plugin
+from imagepipe import engines
 from imagepipe.config import Model
-from imagepipe.errors import UserError
 
 
 class Painter(Protocol):
@@ -48,24 +47,12 @@ def _noop(model: Model) -> Painter:
     return NoopPainter(model)
 
 
-def _custom(model: Model) -> Painter:
-    return plugin.make("model", model, Painter)
-
-
 ENGINES: dict[str, Callable[[Model], Painter]] = {
     "diffusers": _diffusers,
     "noop": _noop,
-    "custom": _custom,
 }
 
 
 def make(model: Model) -> Painter:
     """The engine that `model.engine` names, not yet loaded. Raises UserError on other names."""
-    if model.engine not in ENGINES:
-        raise UserError(
-            field="model.engine",
-            value=model.engine,
-            problem="no such engine",
-            remedy=f"Use one of {', '.join(ENGINES)}.",
-        )
-    return ENGINES[model.engine](model)
+    return engines.make("model", model, ENGINES, Painter)

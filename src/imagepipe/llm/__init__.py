@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
-from imagepipe import plugin
+from imagepipe import engines
 from imagepipe.errors import UserError
 
 if TYPE_CHECKING:
@@ -56,30 +56,18 @@ def _openai(config: LLM) -> Enhancer:
     return OpenAIEnhancer(config)
 
 
-def _custom(config: LLM) -> Enhancer:
-    return plugin.make("llm", config, Enhancer)
-
-
 # The vllm engine is none of these: a processor of Ray Data's does its work, see `stage.py`.
 ENGINES: dict[str, Callable[[LLM], Enhancer]] = {
     "template": _template,
     "transformers": _transformers,
     "openai": _openai,
-    "custom": _custom,
 }
 WITH_WEIGHTS = ("transformers", "vllm")
 
 
 def make(config: LLM) -> Enhancer:
-    """The engine that `config.engine` names, not yet loaded. Raises `UserError` on other names."""
-    if config.engine not in ENGINES:
-        raise UserError(
-            field="llm.engine",
-            value=config.engine,
-            problem="no such engine",
-            remedy=f"Use one of {', '.join(ENGINES)}.",
-        )
-    return ENGINES[config.engine](config)
+    """The engine that `config.engine` names, not yet loaded. Raises UserError on other names."""
+    return engines.make("llm", config, ENGINES, Enhancer)
 
 
 def check(config: LLM) -> None:

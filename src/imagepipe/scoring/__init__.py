@@ -7,9 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from imagepipe import plugin, weights
+from imagepipe import engines, weights
 from imagepipe.config import Scorer
-from imagepipe.errors import UserError
 
 
 class Judge(Protocol):
@@ -36,14 +35,9 @@ def _aesthetic(scorer: Scorer) -> Judge:
     return AestheticJudge(scorer)
 
 
-def _custom(scorer: Scorer) -> Judge:
-    return plugin.make("scorer", scorer, Judge)
-
-
 ENGINES: dict[str, Callable[[Scorer], Judge]] = {
     "clip": _clip,
     "aesthetic": _aesthetic,
-    "custom": _custom,
 }
 
 
@@ -63,11 +57,4 @@ def check(scorer: Scorer) -> None:
 
 def make(scorer: Scorer) -> Judge:
     """The engine that `scorer.engine` names, not yet loaded. Raises UserError on other names."""
-    if scorer.engine not in ENGINES:
-        raise UserError(
-            field="scorer.engine",
-            value=scorer.engine,
-            problem="no such engine",
-            remedy=f"Use one of {', '.join(ENGINES)}.",
-        )
-    return ENGINES[scorer.engine](scorer)
+    return engines.make("scorer", scorer, ENGINES, Judge)

@@ -1,13 +1,16 @@
-"""Engines from a person's own package: `engine: custom` and a class named by `_target_`."""
+"""From a section of the configuration to its engine: one of ours by name, or with `engine: custom`
+a class of a person's own, named by `_target_`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from imagepipe.errors import UserError
 
 
-class Custom(Protocol):
+class Section(Protocol):
     """What a section of the configuration says of its engine."""
 
     engine: str
@@ -15,12 +18,27 @@ class Custom(Protocol):
     options: dict[str, Any]
 
 
-def make(field: str, config: Custom, protocol: type) -> Any:
-    """The class that `config._target_` names, called with `config`: it reads its `options` there.
+def make(field: str, config: Any, known: Mapping[str, Callable[[Any], Any]], protocol: type) -> Any:
+    """The engine that `config.engine` names, not yet loaded.
 
-    `field` is the section's name, `protocol` what the class must have the methods of. Raises
-    UserError where there is no such class, or where a method is missing.
+    `field` is the section's name, `known` {name: what makes it}, `protocol` what a class of a
+    person's own must have the methods of; it is called with `config` and reads its `options`
+    there. Raises UserError for other names, and for a class that is not to be had or lacks a
+    method.
     """
+    if config.engine == "custom":
+        return _own(field, config, protocol)
+    if config.engine not in known:
+        raise UserError(
+            field=f"{field}.engine",
+            value=config.engine,
+            problem="no such engine",
+            remedy=f"Use one of {', '.join(known)}.",
+        )
+    return known[config.engine](config)
+
+
+def _own(field: str, config: Section, protocol: type) -> Any:
     made = _class(field, config)(config)
     lacking = [name for name in _methods(protocol) if not callable(getattr(made, name, None))]
     if lacking:
@@ -33,7 +51,7 @@ def make(field: str, config: Custom, protocol: type) -> Any:
     return made
 
 
-def _class(field: str, config: Custom) -> Any:
+def _class(field: str, config: Section) -> Any:
     from hydra.utils import get_class
 
     if not config._target_:
