@@ -197,6 +197,23 @@ def test_even_an_unescaped_script_would_not_run(show):
 
 
 @pytest.mark.browser
+def test_pictures_can_be_put_in_the_order_of_their_scores(show):
+    scores = {"a": 20.5, "b": None, "c": 31.25, "d": 7.0}
+    page = show([picture(0, id=name, score=score) for name, score in scores.items()])
+    orders = {"": "abcd", "-1": "cadb", "1": "dacb", " ": "abcd"}
+    for value, order in orders.items():
+        page.select_option("#order", value.strip())
+        assert "".join(page.locator(".card .id").all_inner_texts()) == order
+    page.select_option("#order", "-1")
+    page.click(".card >> nth=0")
+    assert "score 31.25" in page.inner_text('[data-part="meta"]')
+    page.keyboard.press("ArrowRight")
+    assert "score 20.50" in page.inner_text('[data-part="meta"]')
+    unscored = show([picture(0)])
+    assert unscored.locator("#order").count() == 0
+
+
+@pytest.mark.browser
 def test_search_looks_in_both_prompts_and_the_id(show):
     page = show(
         [
