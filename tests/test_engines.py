@@ -60,7 +60,7 @@ def test_the_documented_scorer_and_others_of_ones_own_run(home: Path):
     own = ["llm.engine=custom", "llm._target_=my_engines.Shouting"]
     own += ["model.engine=custom", "model._target_=my_engines.Shouting"]
     own += ["+model.options.grey=77", "scorer=colourful", "tracking=none", "limit=8"]
-    out = run(home, "out", "--config-dir", "presets", *FAST, *own)
+    out = run(home, "out", *FAST, *own, "--config-dir", "presets")
     rows = pq.read_table(out / "table").to_pylist()
     assert len(rows) == 8
     assert all(row["prompt"] == row["base_prompt"].upper() for row in rows)
