@@ -20,13 +20,14 @@ RESERVED = frozenset(
         "image",
         "image_path",
         "image_index",
+        "score",
         "failed_stage",
         "failed_reason",
         "stage",
         "reason",
     )
 )
-RESERVED_PREFIXES = ("llm_", "model_", "sink_", "score_", "imagepipe_")
+RESERVED_PREFIXES = ("llm_", "model_", "scorer_", "sink_", "imagepipe_")
 
 KEY = "imagepipe_key"  # the join key as text, or the id where second rows are sought
 NOTE = "imagepipe_note"  # of a matching right row: "" or what is wrong with it; null: no match
