@@ -13,8 +13,8 @@ from imagepipe.config import RayOptions
 GIB = 1 << 30
 # Resources that Ray makes up for itself; nobody asks for them by name.
 _RAYS_OWN = ("CPU", "GPU", "memory", "object_store_memory")
-# Share of the free memory that Ray may give to processes; the rest is for its object store (Ray's
-# own share of 0.3) and the driver.
+# Share of the memory that Ray may give to processes; the rest is for its object store (Ray's own
+# share of 0.3) and the driver. Of all memory, not of what is free: a sweep's jobs find it the same.
 MEMORY_SHARE = 0.65
 
 
@@ -53,7 +53,7 @@ def this_machine(options: RayOptions) -> Machine:
 
     cpus = options.num_cpus or len(os.sched_getaffinity(0))
     gpus = _gpus() if options.num_gpus is None else options.num_gpus
-    memory = int(MEMORY_SHARE * psutil.virtual_memory().available)
+    memory = int(MEMORY_SHARE * psutil.virtual_memory().total)
     return Machine((Node(cpus, gpus, memory),))
 
 

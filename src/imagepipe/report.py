@@ -107,7 +107,6 @@ def params(config: Config, overrides: Sequence[str], swept: Mapping[str, str]) -
         "scorer": config.scorer.name if config.scorer.engine != "none" else "none",
         "resources": config.resources.name,
         "steps": str(config.model.steps),
-        "guidance": f"{config.model.guidance:g}",
         "size": f"{config.model.width}x{config.model.height}",
         "seed": str(config.seed),
     }
