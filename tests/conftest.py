@@ -120,7 +120,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Swept:
     """Three jobs that draw with the embedded model, and between them one that cannot work."""
     home = tmp_path_factory.mktemp("swept")
     small = ["llm=none", "limit=6", "resources.rows_per_block=2", "resources.model.batch_size=2"]
-    small.append("resources.scorer.batch_size=2")
+    small.append("scorer=none")
     command = ["-m", "imagepipe", "-m", "model.steps=1,0,2,4", "hydra.sweep.dir=sweep", *small]
     done = subprocess.run(
         [sys.executable, *command, "tracking.system_metrics=false"],
