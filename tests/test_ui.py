@@ -100,7 +100,7 @@ def test_it_opens_at_the_runs_on_this_machine_alone(page, served, swept):
 @pytest.mark.browser
 def test_the_jobs_stand_with_their_rates_the_best_first(page, links, swept):
     page.goto(links["runs"])
-    page.get_by_role("button", name="Columns").click()
+    page.get_by_role("button", name="Columns", exact=True).click()
     page.get_by_placeholder("Search columns").fill("steady")
     node = page.locator('[class*="tree-treenode"]').filter(has_text="images_per_s/steady")
     node.last.locator('[class*="tree-checkbox"]').first.click()
@@ -127,7 +127,7 @@ def test_the_charts_compare_the_rates(page, links, swept, screenshot):
     bars = [float(text) for text in page.locator(".bartext").all_text_contents()]
     for rate in rates(swept.home):  # the page rounds to a few digits
         assert any(bar == pytest.approx(rate, rel=0.01) for bar in bars), (rate, bars)
-    assert page.get_by_text("sample/00").first.is_visible()
+    page.get_by_text("sample/00").first.wait_for(state="attached")
     screenshot(page, "mlflow_charts")
 
 
