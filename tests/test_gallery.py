@@ -203,7 +203,7 @@ def test_pictures_can_be_put_in_the_order_of_their_scores(show):
     orders = {"": "abcd", "-1": "cadb", "1": "dacb", " ": "abcd"}
     for value, order in orders.items():
         page.select_option("#order", value.strip())
-        assert "".join(page.locator(".card .id").all_inner_texts()) == order
+        assert "".join(page.locator(".card .id").all_text_contents()) == order
     page.select_option("#order", "-1")
     page.click(".card >> nth=0")
     assert "score 31.25" in page.inner_text('[data-part="meta"]')
