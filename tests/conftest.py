@@ -17,17 +17,25 @@ import pytest
 from PIL import Image
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ["OMP_NUM_THREADS"] = "1"  # several test processes share the cores
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--screenshots", type=Path, help="folder to keep what browser tests see in")
+    parser.addoption("--screenshots", help="folder to keep what browser tests see in")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One process for the tests of a file, which share fixtures; likewise for those of `swept`."""
+    for item in items:
+        swept = "swept" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("swept" if swept else item.path.name))
 
 
 @pytest.fixture
 def screenshot(request: pytest.FixtureRequest) -> Callable[[Any, str], None]:
     """Keeps what a page shows as `<name>.png` where --screenshots asks for it."""
-    folder: Path | None = request.config.getoption("--screenshots")
+    folder: str | None = request.config.getoption("--screenshots")
 
     def take(page: Any, name: str) -> None:
         if folder is None:
@@ -37,7 +45,7 @@ def screenshot(request: pytest.FixtureRequest) -> Callable[[Any, str], None]:
         taken = page.screenshot(animations="disabled", mask=[where], mask_color="white")
         shot = Image.open(io.BytesIO(taken))
         small = shot.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-        small.save(folder / f"{name}.png", optimize=True)
+        small.save(Path(folder, f"{name}.png"), optimize=True)
 
     return take
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from bisect import bisect
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,15 +24,6 @@ PRESETS = sorted(
     for file in (config_dir() / "model").glob("*.yaml")
     if file.stem not in ("tiny", "noop")
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Several threads on a busy machine wait for each other in every operation."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def preset(name: str) -> Model:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,15 +29,6 @@ from imagepipe.config import Lora, Quantization
 from imagepipe.diffusion import limits, make, random_weights
 from imagepipe.diffusion.repository import ARCHITECTURES
 from imagepipe.errors import UserError
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Several threads on a busy machine wait for each other in every operation."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_a_tiny_decoder_takes_the_place_of_the_own_one(trained, tmp_path):

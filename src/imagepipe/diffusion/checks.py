@@ -10,7 +10,6 @@ from imagepipe import weights
 from imagepipe.config import Model, did_you_mean
 from imagepipe.diffusion import options, quantization, random_weights, repository
 from imagepipe.diffusion.options import refused
-from imagepipe.errors import UserError
 
 
 def check(model: Model) -> None:
@@ -109,10 +108,10 @@ def _check_scheduler(name: str) -> None:
 
     known = [kind for kind in dir(diffusers) if kind.endswith("Scheduler")]
     if name not in known:
-        raise UserError(
-            field="model.scheduler",
-            value=name,
-            problem="is not a scheduler of diffusers",
-            remedy=did_you_mean(name, known)
+        raise refused(
+            "scheduler",
+            name,
+            "is not a scheduler of diffusers",
+            did_you_mean(name, known)
             or "For example EulerDiscreteScheduler or DPMSolverMultistepScheduler.",
         )

@@ -94,11 +94,8 @@ class DiffusersPainter:
 
 def load(model: Model, device: str) -> Any:
     """The pipeline as `model` describes it, ready to draw on `device`."""
-    import torch
-
     repository.quiet()
-    automatic = "float16" if device == "cuda" else "float32"
-    dtype = getattr(torch, automatic if model.dtype == "auto" else model.dtype)
+    dtype = weights.dtype(model.dtype, device)
     if model.weights == "random":
         given = options.replaced(model, repository.describe(model), device, dtype)
         pipe = random_weights.pipeline(model, device, dtype, **given)
