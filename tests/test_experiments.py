@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pyarrow.parquet as pq
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
+from one_session import run_jobs
 from test_config import composed, config_dir
-from test_run import imagepipe, run, summary
-from test_sweep import run_jobs, statuses
+from test_run import imagepipe, summary
+from test_sweep import statuses
 
 from imagepipe import config as configuration
 from imagepipe.machine import this_machine
@@ -37,6 +40,15 @@ def jobs_of(name: str) -> list[list[str]]:
 
 
 SWEEPS = [name for name in NAMES if sweep_of(name)]
+RUNS = [name for name in NAMES if name not in SWEEPS]
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the runs of RUNS: job0, job1, ..."""
+    folder = tmp_path_factory.mktemp("experiments")
+    run_jobs(folder, [[f"experiment={name}", *SMALL] for name in RUNS])
+    return folder
 
 
 def test_the_named_ones_are_there():
@@ -46,10 +58,10 @@ def test_the_named_ones_are_there():
     assert not labs & set(SWEEPS)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in SWEEPS])
-def test_it_runs(name: str, tmp_path):
+@pytest.mark.parametrize("name", RUNS)
+def test_it_runs(name: str, ran: Path):
     config = composed(f"experiment={name}")
-    out = run(tmp_path, "out", f"experiment={name}", *SMALL)
+    out = ran / f"job{RUNS.index(name)}"
     assert summary(out)["written"] == 6
     row = pq.read_table(out / "table").to_pylist()[0]
     assert row["base_prompt"] == config.dataset.prompt.format(**row)

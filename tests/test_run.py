@@ -9,8 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from one_session import run_jobs
 from PIL import Image
 
 FAST = ["model=noop", "model.width=64", "model.height=64", "llm=template"]
@@ -112,28 +114,38 @@ def test_the_run_is_in_mlflow(default_run):
     assert {"summary.json", "contact_sheet.png", "gallery.html"} <= names
 
 
-def test_twice_the_same_command_gives_the_same_bytes_and_another_seed_others(tmp_path):
-    same = ["limit=6", "llm=tiny", "model=tiny", "tracking=none"]
-    first, second = (run(tmp_path, name, *same) for name in ("a", "b"))
-    other = run(tmp_path, "c", *same, "seed=1")
-    pictures = sorted(path.name for path in (first / "images").iterdir())
+@pytest.fixture(scope="module")
+def alike(tmp_path_factory) -> dict[str, Path]:
+    """Runs over the same six rows that differ in one thing each."""
+    differ = {
+        "one": [],
+        "again": [],
+        "other seed": ["seed=1"],
+        "other batches": ["resources.model.batch_size=1", "resources.llm.batch_size=3"],
+    }
+    same = ["limit=6", "llm=tiny", "model=tiny", "resources=cpu"]
+    folder = tmp_path_factory.mktemp("alike")
+    run_jobs(folder, [[*same, *overrides] for overrides in differ.values()])
+    return {name: folder / f"job{number}" for number, name in enumerate(differ)}
+
+
+def test_the_same_configuration_gives_the_same_bytes_and_another_seed_others(alike):
+    pictures = sorted(path.name for path in (alike["one"] / "images").iterdir())
     assert len(pictures) == 6
     for name in pictures:
-        bytes_ = [(out / "images" / name).read_bytes() for out in (first, second, other)]
-        assert bytes_[0] == bytes_[1]
-        assert bytes_[0] != bytes_[2]
+        one, again, other = (
+            (alike[run] / "images" / name).read_bytes() for run in ("one", "again", "other seed")
+        )
+        assert one == again
+        assert one != other
 
 
 # Measured for the embedded model on CPU: sums in another order move a channel by one grey level.
 GREY_LEVELS = 2
 
 
-def test_a_batch_size_changes_no_picture_beyond_the_tolerance(tmp_path):
-    import numpy as np
-
-    same = ["limit=6", "llm=tiny", "model=tiny", "tracking=none", "resources=cpu"]
-    first = run(tmp_path, "a", *same)
-    second = run(tmp_path, "b", *same, "resources.model.batch_size=1", "resources.llm.batch_size=3")
+def test_a_batch_size_changes_no_picture_beyond_the_tolerance(alike):
+    first, second = alike["one"], alike["other batches"]
     for path in (first / "images").iterdir():
         one, two = (
             np.asarray(Image.open(out / "images" / path.name), np.int16) for out in (first, second)

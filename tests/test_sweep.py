@@ -15,6 +15,7 @@ import psutil
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from one_session import run_jobs
 from test_config import config_dir
 from test_run import FAST, imagepipe
 
@@ -106,55 +107,6 @@ def test_sending_a_sweep_again_changes_nothing(swept):
     )
     assert done.returncode == 0, done.stderr
     assert [run.to_dictionary() for run in recorded(swept.home)[2]] == before
-
-
-ONE_SESSION = """
-import json, sys, time
-from pathlib import Path
-from test_config import composed
-from imagepipe import run
-from imagepipe.session import SharedSession
-
-def main():
-    import ray
-    shared, seen = SharedSession(), []
-    for number, overrides in enumerate(json.loads(sys.argv[1])):
-        config = composed("tracking=none", *overrides)
-        ready = run.prepare(config, Path(f"job{number}"))
-        with shared.session(config.ray, ready.machine, verbose=False):
-            context = ray.data.DataContext.get_current()
-            before = getattr(context, "custom_execution_callback_classes", [])
-            session = ray.get_runtime_context().gcs_address
-            actors = [a for a in ray._private.state.actors().values() if a["State"] == "ALIVE"]
-            classes = [a["ActorClassName"] for a in actors]
-            free = ray.available_resources()["CPU"]
-            outcome = run.perform(ready, overrides, time.time())
-            held = [a["ActorClassName"] for a in ray._private.state.actors().values()]
-        seen.append([session, len(before), classes, free, outcome.summary["written"], held])
-    alive = ray.is_initialized()
-    shared.close()
-    print(json.dumps({"jobs": seen, "alive": [alive, ray.is_initialized()]}))
-
-if __name__ == "__main__":
-    main()
-"""
-
-
-def run_jobs(folder: Path, jobs: list[list[str]]) -> dict:
-    """Run `jobs`, each a list of overrides, in one shared session; what was there before each."""
-    (folder / "jobs.py").write_text(ONE_SESSION)
-    tests = Path(__file__).parent
-    path = os.pathsep.join([str(tests), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [sys.executable, "jobs.py", json.dumps(jobs)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=580,
-        env=os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": path},
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def test_jobs_share_a_session_and_leave_no_actor_memory_or_setting_in_it(tmp_path):
