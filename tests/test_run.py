@@ -123,7 +123,7 @@ def alike(tmp_path_factory) -> dict[str, Path]:
         "other seed": ["seed=1"],
         "other batches": ["resources.model.batch_size=1", "resources.llm.batch_size=3"],
     }
-    same = ["limit=6", "llm=tiny", "model=tiny", "resources=cpu"]
+    same = ["limit=6", "llm=tiny", "scorer=none", "resources=cpu", "resources.model.pool=1"]
     folder = tmp_path_factory.mktemp("alike")
     run_jobs(folder, [[*same, *overrides] for overrides in differ.values()])
     return {name: folder / f"job{number}" for number, name in enumerate(differ)}
