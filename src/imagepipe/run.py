@@ -29,7 +29,8 @@ from imagepipe.ledger import Ledger
 from imagepipe.machine import Machine, this_machine
 from imagepipe.report import Job, Member
 from imagepipe.session import cluster, session
-from imagepipe.sink import Writer, collect_rejected, write_whole
+from imagepipe.sink import Writer, collect_rejected, written_parts
+from imagepipe.store import Store
 from imagepipe.watch import Watch
 
 METRICS_EVERY_S = 5.0
@@ -74,7 +75,7 @@ def run(config: Config, folder: Path, overrides: Sequence[str] = ()) -> Outcome:
 def prepare(config: Config, folder: Path) -> Ready:
     """Check all that can be checked without Ray; raises UserError for what cannot work."""
     folder = folder.absolute()
-    _check_folder(folder)
+    _check_places(config, folder)
     tables = sources.look(config.dataset, config.limit)
     terminal.licence(Console(stderr=True), config.model)
     check_models(config)
@@ -121,7 +122,7 @@ def _tracked(job: Job, tracker: tracking.Tracker, console: Console) -> Outcome:
         trouble = _plain(error)
         if job.config.verbose:
             console.print_exception()
-    collect_rejected(job.folder)
+    collect_rejected(job.store)
     summary = {"status": status, "trouble": trouble, **report.summary(job, tracker)}
     _leave(job, tracker, summary)
     if trouble:
@@ -138,7 +139,7 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
     DataContext.get_current().custom_execution_callback_classes = [job.watch.callback()]
     renamed = job.tables.renamed
     writer = Writer(
-        folder=str(job.folder),
+        store=job.store,
         sink=job.config.sink,
         run_seed=job.config.seed,
         id_column=job.tables.id,
@@ -159,35 +160,30 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
 
 def _leave(job: Job, tracker: tracking.Tracker, summary: dict[str, Any]) -> None:
     """Write what there is to look at, and end the MLflow run."""
-    shown = results.to_show(job.folder, job.tables.id, job.config.sink.gallery_images)
+    shown = results.to_show(job.store, job.tables.id, job.config.sink.gallery_images)
     report.write_files(job, summary, shown)
     tracker.finish(
         summary["status"],
         summary=summary,
-        pictures=results.of_rows(job.folder, job.tables.id, job.tables.first_ids),
+        pictures=results.of_rows(job.store, job.tables.id, job.tables.first_ids),
         folder=job.folder,
         note=report.note(job, summary),
     )
 
 
-def _check_folder(folder: Path) -> None:
-    if (folder / "table").exists():
+def _check_places(config: Config, folder: Path) -> None:
+    """Raise UserError where the run's folder or `sink.path` is not writable, or holds a run."""
+    Store.of(None, folder).check("hydra.run.dir")
+    field = "hydra.run.dir" if config.sink.path is None else "sink.path"
+    store = Store.of(config.sink.path, folder)
+    store.check(field)
+    if written_parts(store):
         raise UserError(
-            field="hydra.run.dir",
-            value=folder,
+            field=field,
+            value=store.url,
             problem="already holds a run",
-            remedy="Name another folder, or leave the key out.",
+            remedy="Name another place, or leave the key out.",
         )
-    try:
-        write_whole(folder / ".writable", b"")
-    except OSError as error:
-        raise UserError(
-            field="hydra.run.dir",
-            value=folder,
-            problem=f"cannot be written to ({error.strerror})",
-            remedy="Name a folder that you may write to.",
-        ) from error
-    (folder / ".writable").unlink()
 
 
 def check_models(config: Config) -> None:

@@ -135,6 +135,8 @@ def goodbye(console: Console, job: Job, tracker: tracking.Tracker, summary: dict
     for text in _warnings(job):
         _line(console, "note", text)
     _line(console, "folder", str(job.folder))
+    if job.config.sink.path:
+        _line(console, "written to", job.store.url)
     if job.member:
         return
     _line(console, "look at", str(job.folder / "gallery.html"))
@@ -187,9 +189,9 @@ def _warnings(job: Job) -> list[str]:
     for reason, number in ledger.reasons.most_common(3):
         said.append(f"{number} failed: {reason}")
     if ledger.failed:
-        said.append(f"failed rows: {job.folder / 'failed.parquet'}")
+        said.append(f"failed rows: {job.store.place('failed.parquet')}")
     if ledger.unmatched:
-        said.append(f"rows without a match: {job.folder / 'unmatched.parquet'}")
+        said.append(f"rows without a match: {job.store.place('unmatched.parquet')}")
     return said
 
 
