@@ -23,6 +23,8 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", type=Path, help="folder to keep what browser tests see in")
+    parser.addoption("--faults-results", type=Path, help="file to add what tests/faults found to")
+    parser.addoption("--kills", type=int, default=3, help="how many processes tests/faults kills")
 
 
 @pytest.fixture
