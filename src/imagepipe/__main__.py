@@ -9,8 +9,9 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from imagepipe import config as configuration
-from imagepipe import record, tracking
+from imagepipe import record, store, tracking
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.llm import endpoint
 
@@ -74,6 +75,7 @@ def run_job(cfg: DictConfig, folder: Path, overrides: Sequence[str]) -> float | 
     config = configuration.load(cfg)
     try:
         endpoint.check(config.llm)
+        store.check_url("sink.path", config.sink.path or "")
     except UserError:
         shutil.rmtree(folder / ".hydra", ignore_errors=True)  # Hydra has copied it there
         raise
@@ -140,8 +142,9 @@ def _check_tracking(uri: str) -> None:
     tracking.check(configuration.Tracking(name="typed", backend="mlflow", uri=uri))
 
 
-MAY_HOLD_SECRETS = {
+MAY_HOLD_SECRETS: dict[str, Callable[[str], None]] = {
     "tracking.uri": _check_tracking,
+    "sink.path": partial(store.check_url, "sink.path"),
     "llm.base_url": endpoint.check_url,
     "llm.api_key_env": endpoint.check_name,
 }
