@@ -103,6 +103,8 @@ def _to_go_on(arguments: list[str]) -> list[str]:
     folder = Path(value).absolute()
     here = record.read(folder).cwd
     if Path(here).is_dir():
+        if sys.path[0] == os.getcwd():  # classes of a person's own are looked for there
+            sys.path[0] = here
         os.chdir(here)
     return record.arguments(folder, [text for text in arguments if text not in asked])
 

@@ -185,7 +185,7 @@ def _tracked(job: Job, tracker: tracking.Tracker, console: Console) -> Outcome:
         _leave(job, tracker, summary)
     except OSError as error:  # a full disk, a folder that can no longer be written
         status = "FAILED" if status == "FINISHED" else status
-        trouble = "; then: ".join(filter(None, [trouble, _plain(error)]))
+        trouble = "; then: ".join(filter(None, [trouble, _plain(job, error)]))
         tracker.finish(status, summary=summary, pictures=[], folder=job.folder, note=trouble)
     if trouble:
         kind = Interrupted if status == "KILLED" else RunFailed
@@ -206,7 +206,7 @@ def _drawn(
     except Exception as error:
         if job.config.verbose:
             console.print_exception()
-        return "FAILED", _plain(error)
+        return "FAILED", _plain(job, error)
     if job.ledger.adds_up:
         return "FINISHED", None
     return "FAILED", f"{job.ledger.rows} of {job.ledger.rows_read} rows accounted for"
@@ -267,12 +267,23 @@ def check_models(config: Config) -> None:
     scoring.check(config.scorer)
 
 
-def _plain(error: Exception) -> str:
+def _plain(job: Job, error: Exception) -> str:
     """The last line of what Ray says: the error itself, without the stack around it."""
     if isinstance(error, RunFailed):
         return str(error)
+    if type(error).__name__ == "ExecutionTimeoutError":  # Ray Data's
+        return _stuck(job)
     cause = getattr(error, "cause", None) or error.__cause__ or error
     if type(cause).__name__ == "SystemException":  # Ray's mark, not the error
         cause = error
     lines = [line for line in str(cause).strip().splitlines() if line.strip()]
     return f"{type(cause).__name__}: {lines[-1].strip() if lines else ''}"
+
+
+def _stuck(job: Job) -> str:
+    at_work = [name for name, state in job.watch.stages.items() if state.running]
+    return (
+        f"nothing has moved for ray.progress_timeout_s={job.config.ray.progress_timeout_s:g} s; "
+        f"at work were {', '.join(at_work) or 'no stage'}. Where that is how long it takes, raise "
+        "the limit"
+    )

@@ -149,7 +149,7 @@ def kill_often(
     home: Path, asked: list[str], limit: int, kills: int, record: Any, model: str
 ) -> None:
     """Runs until `kills` processes were killed, each compared with the undisturbed run."""
-    whole, chance = undisturbed(home, asked), random.Random(f"{kills} {model}")
+    whole, chance = undisturbed(home, asked), random.Random()
     victims, done = cycle(VICTIMS), 0
     for number in count():
         some = list(islice(victims, min(IN_A_ROW, kills - done)))
