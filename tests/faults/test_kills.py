@@ -16,7 +16,7 @@ from PIL import Image
 
 ROWS, IN_A_ROW = 500, 5  # of a run, and how many kills it takes one after another
 FAST = ["model=noop", "model.width=16", "model.height=16", "llm=template", "scorer=none"]
-BLOCK = 4
+BLOCK = 8
 BLOCKS = [f"resources.rows_per_block={BLOCK}", f"resources.model.batch_size={BLOCK}"]
 QUIET = ["tracking.system_metrics=false", "sink.gallery_images=8"]
 VICTIMS = {"driver": None, "actor": "(model)", "raylet": "raylet/raylet"}
