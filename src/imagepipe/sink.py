@@ -1,4 +1,4 @@
-"""The only writer of pictures and tables. A file under its final name is complete.
+"""The only writer of pictures and tables, into a `Store`.
 
 Pictures are written before the table part that names them, so a row of the table is the proof
 that its picture is there.
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -24,10 +23,12 @@ import pyarrow.parquet as pq
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from imagepipe.claim import Claim
 from imagepipe.config import Sink
 from imagepipe.naming import file_stem
 from imagepipe.prompts import row_seed
 from imagepipe.stage import FAILED_REASON, FAILED_STAGE, LEDGER
+from imagepipe.store import Store
 
 # zlib's run-length strategy (zlib.Z_RLE): half the time of the default at the same size.
 RLE = 3
@@ -59,17 +60,23 @@ class Writer:
     """Writes one batch, as a Ray Data task; returns one row of COUNTS.
 
     `facts` are the texts that go into every picture; `input_columns` maps the names of the
-    dataset's own columns, as they are in the batch, to the names that they came with.
+    dataset's own columns, as they are in the batch, to the names that they came with. Raises
+    RunFailed where the command's claim to the folder has ended.
     """
 
-    folder: str
+    store: Store
     sink: Sink
     run_seed: int
     id_column: str
     input_columns: dict[str, str]
     facts: dict[str, str]
+    claim: Claim
 
     def __call__(self, table: pa.Table) -> pa.Table:
+        with self.claim.writing():
+            return self._write(table)
+
+    def _write(self, table: pa.Table) -> pa.Table:
         stage = table[FAILED_STAGE]
         good = table.filter(pc.is_null(stage))
         unmatched = table.filter(pc.fill_null(pc.equal(stage, "join"), False))
@@ -107,10 +114,9 @@ class Writer:
         paths = table["image_path"].to_pylist()
         if self.sink.png:
             for path, png in zip(paths, pngs, strict=True):
-                write_whole(Path(self.folder, path), png)
+                self.store.write(path, png)
         if self.sink.webdataset:
-            shard = Path(self.folder, "shards", f"{self._key(rows)}.tar")
-            write_whole(shard, _webdataset(described, pngs))
+            self.store.write(f"shards/{self._key(rows)}.tar", _webdataset(described, pngs))
         if self.sink.image_bytes:
             cells = [{"bytes": b, "path": p} for b, p in zip(pngs, paths, strict=True)]
             table = table.append_column("image", pa.array(cells, IMAGE))
@@ -167,7 +173,8 @@ class Writer:
         """Named by its ids, so that a batch written twice after a fault is one file."""
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd")
-        write_whole(Path(self.folder, where, f"{self._key(rows)}.parquet"), buffer.getvalue())
+        self.claim.check()
+        self.store.write(f"{where}/{self._key(rows)}.parquet", buffer.getvalue())
 
     def _key(self, rows: pa.Table) -> str:
         ids = json.dumps([str(value) for value in rows[self.id_column].to_pylist()])
@@ -219,40 +226,34 @@ def shard_key(image_path: str) -> str:
     return Path(image_path).stem.replace(".", "%2E")
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write `content` so that `path` either does not exist or is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}"[:250])
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def collect_rejected(folder: Path) -> None:
+def collect_rejected(store: Store) -> None:
     """Make `failed.parquet` and `unmatched.parquet` of the parts that the writers left."""
     for name in ("failed", "unmatched"):
-        parts = folder / f".{name}"
-        if not parts.is_dir():
-            continue
-        schema = pa.unify_schemas(
-            [pq.read_schema(part) for part in sorted(parts.iterdir())],
-            promote_options="permissive",
-        )
-        temporary = folder / f".{name}.parquet"
-        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            for part in sorted(parts.iterdir()):
-                writer.write_table(_as(pq.read_table(part), schema))
-        os.replace(temporary, folder / f"{name}.parquet")
-        for part in parts.iterdir():
-            part.unlink()
-        parts.rmdir()
+        parts = store.parts(f".{name}")
+        if parts:
+            merge(store, parts, f"{name}.parquet")
+            store.remove_folder(f".{name}")
 
 
-def written_parts(folder: Path) -> Iterator[Path]:
+def merge(
+    store: Store, parts: Sequence[str], name: str, masks: Sequence[np.ndarray] | None = None
+) -> None:
+    """Write the rows of all `parts`, or those that each one's mask marks true, as one file."""
+    schema = pa.unify_schemas(
+        [pq.read_schema(store.open(part)) for part in parts], promote_options="permissive"
+    )
+    with (
+        store.whole(name) as stream,
+        pq.ParquetWriter(stream, schema, compression="zstd") as writer,
+    ):
+        for number, part in enumerate(parts):
+            rows = _as(pq.read_table(store.open(part)), schema)
+            writer.write_table(rows.filter(pa.array(masks[number])) if masks else rows)
+
+
+def written_parts(store: Store) -> list[str]:
     """The finished parts of the table."""
-    return iter(sorted((folder / "table").glob("*.parquet")))
+    return store.parts("table")
 
 
 def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
