@@ -156,6 +156,7 @@ class Share:
     num_cpus: float = 0.0
     num_gpus: float = 0.0
     pool: int = 1
+    pool_max: int | None = None  # as many while there is room, on nodes that join; null: `pool`
     batch_size: int = 8
     memory_gb: float = 0.0  # GiB of main memory that Ray sets aside for each; 0: not counted
     custom: dict[str, float] = field(default_factory=dict)  # what a cluster's nodes are marked with
@@ -210,6 +211,7 @@ class RayOptions:
     num_cpus: int | None = None  # null: what the machine has
     num_gpus: int | None = None
     object_store_gb: float | None = None
+    runtime_env: dict[str, Any] = field(default_factory=dict)  # Ray's: what nodes get for a run
     start_timeout_s: float = 300.0  # how long a stage may take to get its first process
 
 
@@ -424,6 +426,7 @@ def _minimums(config: Config) -> Iterator[tuple[str, float | None, float]]:
     for stage in STAGES:
         share: Share = getattr(config.resources, stage)
         yield f"resources.{stage}.pool", share.pool, 1
+        yield f"resources.{stage}.pool_max", share.pool_max, share.pool
         yield f"resources.{stage}.batch_size", share.batch_size, 1
         yield f"resources.{stage}.num_cpus", share.num_cpus, 0
         yield f"resources.{stage}.num_gpus", share.num_gpus, 0
@@ -452,6 +455,7 @@ _OPEN = (
     *("llm.chat_template_kwargs", "llm.engine_kwargs"),
     *("llm.options", "model.options", "scorer.options"),
     *("model.scheduler_config", "model.quantization.quant_kwargs"),
+    "ray.runtime_env",
     *(f"resources.{stage}.custom" for stage in STAGES),
 )
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from imagepipe import (
     diffusion,
     llm,
+    nodes,
     pipeline,
     report,
     resources,
@@ -92,6 +93,8 @@ def perform(
     """Run inside a Ray session. `began` is when its clock starts; `member` says of which sweep."""
     config, tables, console = ready.config, ready.tables, Console(stderr=True)
     machine = ready.machine or cluster()
+    if ready.machine is None or config.sink.path:
+        nodes.check(config, Store.of(config.sink.path, ready.folder), tables)
     shares, why = resources.settle(config, machine, tables.rows)
     ledger, watch = Ledger(tables.rows), Watch(config.ray.start_timeout_s)
     job = Job(config, ready.folder, tables, shares, str(machine), ledger, watch, began, member)
