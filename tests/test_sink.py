@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from imagepipe.claim import Claim
 from imagepipe.config import Sink
 from imagepipe.prompts import row_seed
 from imagepipe.sink import COUNTS, Writer, collect_rejected, encode
@@ -47,7 +48,10 @@ def batch(ids: list[str], *, each: int = 1, stages: list[str | None] | None = No
 def writer(folder: Path, **sink: bool) -> Writer:
     columns = {"id": "id", "what": "what"}
     options = Sink(name="test", **{"png": True, "parquet": True, **sink})
-    return Writer(Store(str(folder)), options, 7, "id", columns, FACTS)
+    store = Store(str(folder))
+    claim = Claim(Store(str(folder.with_name(f"{folder.name}.claims"))), "claim")
+    claim.store.write(claim.name, b"")
+    return Writer(store, options, 7, "id", columns, FACTS, claim)
 
 
 def table_of(folder: Path) -> pa.Table:

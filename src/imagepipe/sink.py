@@ -10,6 +10,7 @@ import io
 import json
 import tarfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from imagepipe.claim import Claim
 from imagepipe.config import Sink
 from imagepipe.naming import file_stem
 from imagepipe.prompts import row_seed
@@ -58,7 +60,8 @@ class Writer:
     """Writes one batch, as a Ray Data task; returns one row of COUNTS.
 
     `facts` are the texts that go into every picture; `input_columns` maps the names of the
-    dataset's own columns, as they are in the batch, to the names that they came with.
+    dataset's own columns, as they are in the batch, to the names that they came with. Raises
+    RunFailed where the command's claim to the folder has ended.
     """
 
     store: Store
@@ -67,8 +70,13 @@ class Writer:
     id_column: str
     input_columns: dict[str, str]
     facts: dict[str, str]
+    claim: Claim
 
     def __call__(self, table: pa.Table) -> pa.Table:
+        with self.claim.writing():
+            return self._write(table)
+
+    def _write(self, table: pa.Table) -> pa.Table:
         stage = table[FAILED_STAGE]
         good = table.filter(pc.is_null(stage))
         unmatched = table.filter(pc.fill_null(pc.equal(stage, "join"), False))
@@ -165,6 +173,7 @@ class Writer:
         """Named by its ids, so that a batch written twice after a fault is one file."""
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd")
+        self.claim.check()
         self.store.write(f"{where}/{self._key(rows)}.parquet", buffer.getvalue())
 
     def _key(self, rows: pa.Table) -> str:
@@ -221,18 +230,25 @@ def collect_rejected(store: Store) -> None:
     """Make `failed.parquet` and `unmatched.parquet` of the parts that the writers left."""
     for name in ("failed", "unmatched"):
         parts = store.parts(f".{name}")
-        if not parts:
-            continue
-        schema = pa.unify_schemas(
-            [pq.read_schema(store.open(part)) for part in parts], promote_options="permissive"
-        )
-        with (
-            store.whole(f"{name}.parquet") as stream,
-            pq.ParquetWriter(stream, schema, compression="zstd") as writer,
-        ):
-            for part in parts:
-                writer.write_table(_as(pq.read_table(store.open(part)), schema))
-        store.remove_folder(f".{name}")
+        if parts:
+            merge(store, parts, f"{name}.parquet")
+            store.remove_folder(f".{name}")
+
+
+def merge(
+    store: Store, parts: Sequence[str], name: str, masks: Sequence[np.ndarray] | None = None
+) -> None:
+    """Write the rows of all `parts`, or those that each one's mask marks true, as one file."""
+    schema = pa.unify_schemas(
+        [pq.read_schema(store.open(part)) for part in parts], promote_options="permissive"
+    )
+    with (
+        store.whole(name) as stream,
+        pq.ParquetWriter(stream, schema, compression="zstd") as writer,
+    ):
+        for number, part in enumerate(parts):
+            rows = _as(pq.read_table(store.open(part)), schema)
+            writer.write_table(rows.filter(pa.array(masks[number])) if masks else rows)
 
 
 def written_parts(store: Store) -> list[str]:

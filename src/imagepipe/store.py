@@ -9,6 +9,7 @@ the others theirs. Only the URL travels to other processes; each opens it with i
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 OBJECT_STORES = ("s3", "gcs", "abfs")
 NO_KEYS = {"region", "scheme", "endpoint_override"}  # what may follow the "?" of a URL
 MARK = ".imagepipe-writable"
+TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.")  # as `Store.whole` names them
 # Where there is no network Google's client would try for 15 minutes. S3's gives up after about 6
 # seconds; it creates an object in one request if it need not say at once whether the bucket exists.
 OPTIONS = {"s3": "allow_delayed_open=true", "gs": "retry_limit_seconds=20"}
@@ -101,6 +103,23 @@ class Store:
         infos = filesystem.get_file_info(FileSelector(path, allow_not_found=True))
         names = (info.base_name for info in infos if info.is_file)
         return sorted(f"{folder}/{name}" for name in names if not name.startswith("."))
+
+    def clear(self, folder: str) -> None:
+        """Remove what writers that were killed left in `folder`; nobody may write there now."""
+        from pyarrow.fs import FileSelector
+
+        filesystem, path = self._open(folder)
+        for info in filesystem.get_file_info(FileSelector(path, allow_not_found=True)):
+            if info.is_file and TEMPORARY.match(info.base_name):
+                filesystem.delete_file(info.path)
+
+    def set_aside(self, name: str) -> str:
+        """Give `name` another that `parts` passes over; the place, for a person."""
+        filesystem, path = self._open(name)
+        folder, _, last = name.rpartition("/")
+        aside = f"{folder}/.torn-{last}"
+        filesystem.move(path, self._open(aside)[1])
+        return self.place(aside)
 
     def remove(self, name: str) -> None:
         filesystem, path = self._open(name)

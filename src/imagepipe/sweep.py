@@ -68,9 +68,12 @@ class Sweep:
             config = configuration.load(cfg)
             if config.sink.path:  # a place of its own for each job, as its folder is
                 config.sink.path = store.below(config.sink.path, str(member.number))
-            ready = run.prepare(config, folder)
-            with self._sessions.session(config.ray, ready.machine, verbose=config.verbose):
-                outcome = run.perform(ready, overrides, time.time(), member)
+                overrides = [*overrides, f"sink.path='{config.sink.path}'"]
+            with (
+                run.prepared(config, folder.absolute(), overrides) as ready,
+                self._sessions.session(config.ray, ready.machine, verbose=config.verbose),
+            ):
+                outcome = run.perform(ready, time.time(), member)
             return objective(config.sweep, outcome)
         except Exception as error:
             self.errors.append(error)
