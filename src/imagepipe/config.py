@@ -21,6 +21,8 @@ from imagepipe.errors import UserError
 
 EMBEDDED = "asset:"  # how the path of a model that ships with imagepipe begins
 DTYPES = ("auto", "float32", "float16", "bfloat16")
+SECRET_SIGNS = ("KEY", "TOKEN", "SECRET", "PASSWORD")  # in the name of a variable
+NODE_VARIABLES = "ray.runtime_env.env_vars."
 LLM_ENGINES = ("auto", "vllm", "transformers", "openai", "template", "custom", "none")
 
 
@@ -332,6 +334,7 @@ def check(config: Config) -> None:
                 field=name, value=number, problem="is too small", remedy=f"At least {least}."
             )
     _check_sink(config.sink)
+    _check_ray(config.ray)
     _check_llm(config)
     _check_sweep(config.sweep, config.scorer)
     if config.retry_failed and config.resume is None:
@@ -377,6 +380,29 @@ def _check_sweep(sweep: Sweep, scorer: Scorer) -> None:
             value=least,
             problem="is no rate",
             remedy="Give pictures per second, such as 2.5.",
+        )
+
+
+def _check_ray(ray: RayOptions) -> None:
+    if (ray.address or "").startswith("ray://"):
+        raise UserError(
+            field="ray.address",
+            value=ray.address,
+            problem="is an address of Ray's client, through which Ray Data does not run here",
+            remedy="Give HOST:PORT of the cluster's head, or submit the run: ray job submit.",
+        )
+    for name in ray.runtime_env.get("env_vars") or {}:
+        check_variable(name)
+
+
+def check_variable(name: str) -> None:
+    """Raise UserError where the nodes would get a variable called `name` that holds a secret."""
+    if any(sign in name.upper() for sign in SECRET_SIGNS):
+        raise UserError(
+            field=f"{NODE_VARIABLES}{name}",
+            value="...",
+            problem="looks like a secret, which would be written down",
+            remedy="Set it in the environment of the nodes.",
         )
 
 
