@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -53,6 +54,6 @@ def test_the_slurm_script_is_a_shells_and_its_command_rays():
     assert subprocess.run(["bash", "-n"], input=SLURM, text=True).returncode == 0
     options = re.search(r"srun ray (symmetric-run .*?) --", SLURM)
     assert options
-    words = ["ray", *options[1].split()[:1], "--help"]
+    words = [sys.executable, "-m", "ray.scripts.scripts", options[1].split()[0], "--help"]
     said = subprocess.run(words, capture_output=True, text=True)
     assert "--min-nodes" in said.stdout
