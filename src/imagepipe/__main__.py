@@ -133,6 +133,8 @@ def _refuse_typed_secret(arguments: Sequence[str]) -> None:
     """Hydra writes to disk what was typed before any job can look at it, so look first."""
     for argument in arguments:
         key, _, value = argument.lstrip("+").partition("=")
+        if key.startswith(configuration.NODE_VARIABLES):
+            configuration.check_variable(key.removeprefix(configuration.NODE_VARIABLES))
         check = MAY_HOLD_SECRETS.get(key)
         for one in value.split(",") if check else ():  # a sweep types several
             text = one.strip("'\" ")

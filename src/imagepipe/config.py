@@ -21,6 +21,8 @@ from imagepipe.errors import UserError
 
 EMBEDDED = "asset:"  # how the path of a model that ships with imagepipe begins
 DTYPES = ("auto", "float32", "float16", "bfloat16")
+SECRET_SIGNS = ("KEY", "TOKEN", "SECRET", "PASSWORD")  # in the name of a variable
+NODE_VARIABLES = "ray.runtime_env.env_vars."
 LLM_ENGINES = ("auto", "vllm", "transformers", "openai", "template", "custom", "none")
 
 
@@ -156,6 +158,7 @@ class Share:
     num_cpus: float = 0.0
     num_gpus: float = 0.0
     pool: int = 1
+    pool_max: int | None = None  # as many while there is room, on nodes that join; null: `pool`
     batch_size: int = 8
     memory_gb: float = 0.0  # GiB of main memory that Ray sets aside for each; 0: not counted
     custom: dict[str, float] = field(default_factory=dict)  # what a cluster's nodes are marked with
@@ -210,6 +213,7 @@ class RayOptions:
     num_cpus: int | None = None  # null: what the machine has
     num_gpus: int | None = None
     object_store_gb: float | None = None
+    runtime_env: dict[str, Any] = field(default_factory=dict)  # Ray's: what nodes get for a run
     start_timeout_s: float = 300.0  # how long a stage may take to get its first process
     progress_timeout_s: float = 1800.0  # how long nothing may move, loading weights included
 
@@ -330,6 +334,7 @@ def check(config: Config) -> None:
                 field=name, value=number, problem="is too small", remedy=f"At least {least}."
             )
     _check_sink(config.sink)
+    _check_ray(config.ray)
     _check_llm(config)
     _check_sweep(config.sweep, config.scorer)
     if config.retry_failed and config.resume is None:
@@ -375,6 +380,29 @@ def _check_sweep(sweep: Sweep, scorer: Scorer) -> None:
             value=least,
             problem="is no rate",
             remedy="Give pictures per second, such as 2.5.",
+        )
+
+
+def _check_ray(ray: RayOptions) -> None:
+    if (ray.address or "").startswith("ray://"):
+        raise UserError(
+            field="ray.address",
+            value=ray.address,
+            problem="is an address of Ray's client, through which Ray Data does not run here",
+            remedy="Give HOST:PORT of the cluster's head, or submit the run: ray job submit.",
+        )
+    for name in ray.runtime_env.get("env_vars") or {}:
+        check_variable(name)
+
+
+def check_variable(name: str) -> None:
+    """Raise UserError where the nodes would get a variable called `name` that holds a secret."""
+    if any(sign in name.upper() for sign in SECRET_SIGNS):
+        raise UserError(
+            field=f"{NODE_VARIABLES}{name}",
+            value="...",
+            problem="looks like a secret, which would be written down",
+            remedy="Set it in the environment of the nodes.",
         )
 
 
@@ -436,6 +464,7 @@ def _minimums(config: Config) -> Iterator[tuple[str, float | None, float]]:
     for stage in STAGES:
         share: Share = getattr(config.resources, stage)
         yield f"resources.{stage}.pool", share.pool, 1
+        yield f"resources.{stage}.pool_max", share.pool_max, share.pool
         yield f"resources.{stage}.batch_size", share.batch_size, 1
         yield f"resources.{stage}.num_cpus", share.num_cpus, 0
         yield f"resources.{stage}.num_gpus", share.num_gpus, 0
@@ -471,6 +500,7 @@ _OPEN = (
     *("llm.chat_template_kwargs", "llm.engine_kwargs"),
     *("llm.options", "model.options", "scorer.options"),
     *("model.scheduler_config", "model.quantization.quant_kwargs"),
+    "ray.runtime_env",
     *(f"resources.{stage}.custom" for stage in STAGES),
 )
 

@@ -125,7 +125,7 @@ def _as_actors(data: Dataset, stage: Stage, share: Share) -> Dataset:
             num_gpus=share.num_gpus,
             memory=share.memory_gb * GIB or None,
             resources={name: n for name, n in share.custom.items() if n} or None,
-            compute=ActorPoolStrategy(size=share.pool),
+            compute=ActorPoolStrategy(min_size=share.pool, max_size=share.pool_max or share.pool),
             **RESTARTS,
         )
 

@@ -98,7 +98,8 @@ def _choose(config: Config, machine: Machine, rows: int) -> Resources:
         if stage in pool:
             pool[stage] = max(1, pool.get("model", 1) // 4)
     # In hundredths and rounded down, so that the sum never exceeds what is free.
-    cpus = math.floor(100 * min(1.0, free_cpus(machine) / max(1, sum(pool.values())))) / 100
+    free = free_cpus(_after_a_loss(machine))
+    cpus = max(0.01, math.floor(100 * min(1.0, free / max(1, sum(pool.values())))) / 100)
     parts = sum(GPU_PARTS[stage] for stage in used)
     shares: dict[str, Any] = {
         stage: replace(
@@ -113,6 +114,14 @@ def _choose(config: Config, machine: Machine, rows: int) -> Resources:
         shares["llm"] = replace(asked.llm, pool=1, num_cpus=0.0, num_gpus=0.0)
     sink = replace(asked.sink, num_cpus=0.25, pool=max(1, int(machine.cpus)))
     return replace(asked, sink=sink, **shares)
+
+
+def _after_a_loss(machine: Machine) -> Machine:
+    """What is left when the largest node is lost: its processes start again on the others, and
+    must not hold every CPU there, or no task writes what they draw.
+    """
+    rest = Machine(tuple(sorted(machine.nodes, key=lambda node: node.cpus)[:-1]))
+    return rest if rest.cpus else machine
 
 
 def _rows_per_block(resources: Resources, rows: int) -> int:

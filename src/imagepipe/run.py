@@ -15,6 +15,7 @@ from rich.console import Console
 from imagepipe import (
     diffusion,
     llm,
+    nodes,
     pipeline,
     record,
     report,
@@ -145,6 +146,8 @@ def perform(ready: Ready, began: float, member: Member | None = None) -> Outcome
     """Run inside a Ray session. `began` is when its clock starts; `member` says of which sweep."""
     config, tables, console = ready.config, ready.tables, Console(stderr=True)
     machine = ready.machine or cluster()
+    if ready.machine is None or config.sink.path:
+        nodes.check(config, Store.of(config.sink.path, ready.folder), tables)
     shares, why = resources.settle(config, machine, tables.rows)
     done = _done(ready)
     ledger, watch = done.ledger(tables.rows), Watch(config.ray.start_timeout_s)

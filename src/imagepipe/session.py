@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import json
 import logging
 import os
 import signal
@@ -11,8 +12,10 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
+import imagepipe
 from imagepipe.config import RayOptions
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.machine import Machine, from_ray
@@ -104,7 +107,7 @@ def _ray(options: RayOptions, machine: Machine | None, verbose: bool) -> Iterato
     logging.getLogger("ray.data").setLevel(level if verbose else logging.CRITICAL)
     store = options.object_store_gb
     arguments = (
-        {"address": options.address}
+        {"address": options.address, "runtime_env": travelling(options)}
         if machine is None
         else {
             "address": "local",
@@ -125,11 +128,38 @@ def _ray(options: RayOptions, machine: Machine | None, verbose: bool) -> Iterato
             problem=f"no Ray cluster answers there ({error})",
             remedy="Start one with: ray start --head. Or use ray=local.",
         ) from error
+    except RuntimeError as error:
+        if "Version mismatch" not in str(error):
+            raise
+        raise UserError(
+            field="ray.address",
+            value=options.address,
+            problem=f"the cluster runs another Ray or Python. {' '.join(str(error).split())}",
+            remedy="Install the cluster's versions here, or submit the run as a job (ray job "
+            "submit), which runs there",
+        ) from error
     try:
         with sigterm_as_interrupt():  # Ray takes the signal for itself when it starts
             yield
     finally:
         ray.shutdown()
+
+
+def travelling(options: RayOptions) -> dict[str, Any]:
+    """The runtime environment of a cluster's processes: this package, with its embedded models.
+
+    So a cluster that has only the packages that imagepipe needs, or another version of it, runs
+    the code that is here. What a person asks for goes beside it. Where a submitted job brings
+    modules of its own, Ray allows no others, and imagepipe must be among them.
+    """
+    asked = dict(options.runtime_env)
+    job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
+    if (job.get("runtime_env") or {}).get("py_modules"):
+        return asked
+    package = str(Path(imagepipe.__file__).parent)
+    excludes = ["__pycache__", *asked.pop("excludes", [])]
+    modules = [package, *asked.pop("py_modules", [])]
+    return {"py_modules": modules, "excludes": excludes, **asked}
 
 
 @contextmanager

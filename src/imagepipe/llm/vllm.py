@@ -82,7 +82,7 @@ def processor(config: LLM, share: Share) -> Processor:
                 model_source=str(locate(config.path or "")),
                 engine_kwargs=engine_kwargs(config, share),
                 batch_size=share.batch_size,
-                concurrency=(share.pool, share.pool),
+                concurrency=(share.pool, share.pool_max or share.pool),
                 placement_group_config={"bundles": [bundle]},
                 runtime_env={"env_vars": environment(share)},
                 should_continue_on_error=True,

@@ -31,7 +31,7 @@ def find(field: str, path: Any, suffixes: tuple[str, ...]) -> tuple[fs.FileSyste
         )
     filesystems, files = [], []
     for entry in map(str, entries):
-        filesystem, place = open_url(field, str(assets.folder(entry)))
+        filesystem, place = _open(field, entry)
         filesystems.append(filesystem)
         try:
             files += _expand(field, entry, filesystem, place, suffixes)
@@ -50,6 +50,22 @@ def find(field: str, path: Any, suffixes: tuple[str, ...]) -> tuple[fs.FileSyste
             remedy="Keep all files of one table on one file system.",
         )
     return filesystems[0], files
+
+
+class Embedded(fs.SubTreeFileSystem):
+    """The files that ship in the package: on each machine those of its own copy of it."""
+
+    def __init__(self) -> None:
+        super().__init__(str(assets.folder(assets.PREFIX)), fs.LocalFileSystem())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Embedded, ()
+
+
+def _open(field: str, entry: str) -> tuple[fs.FileSystem, str]:
+    if entry.startswith(assets.PREFIX):
+        return Embedded(), entry.removeprefix(assets.PREFIX)
+    return open_url(field, entry)
 
 
 def _expand(

@@ -1,0 +1,128 @@
+"""Whether each node of a running cluster can do its part: read what the run reads, write to its
+store. A file on one machine's disk is the classic mistake: the others do not see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imagepipe.assets import PREFIX, folder
+from imagepipe.config import Config
+from imagepipe.errors import UserError
+from imagepipe.store import Store, reason
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+    from imagepipe.sources import Tables
+
+FILES_OF_A_TABLE = 4  # enough to see whether a node reaches their place
+PATIENCE_S = 120.0  # for a node to unpack the package and start a process
+SHARED = "a folder that all nodes share under one name, or s3://bucket/prefix"
+
+
+@dataclass(frozen=True)
+class Need:
+    """A file or folder that a stage reads; `field` is the configuration key that names it."""
+
+    field: str
+    filesystem: FileSystem
+    path: str
+
+    @property
+    def there(self) -> bool:
+        return self.filesystem.get_file_info(self.path).type.name != "NotFound"
+
+
+def check(config: Config, store: Store, tables: Tables) -> None:
+    """Try on every living node of the connected cluster what the run will do there.
+
+    Raises UserError where a node does not find a file, cannot write, or writes to a place that
+    this machine does not see. Nodes that join later are not tried.
+    """
+    import ray
+
+    nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
+    needs = list(_needs(config, tables))
+    marks = {node: f".imagepipe-node-{node}" for node in nodes}
+    answers = {node: _on(node).remote(store, mark, needs) for node, mark in marks.items()}
+    try:
+        for node, answer in answers.items():
+            name = nodes[node]["NodeManagerAddress"]
+            _raise(config, store, marks[node], name, ray.get(answer, timeout=PATIENCE_S))
+    finally:
+        for mark in marks.values():
+            if store.exists(mark):
+                store.remove(mark)
+
+
+def _on(node: str) -> Any:
+    """`_try` as a task of the node `node`, which takes nothing from what the run may use."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    where = NodeAffinitySchedulingStrategy(node, soft=False)
+    return ray.remote(num_cpus=0, scheduling_strategy=where, max_retries=0)(_try)
+
+
+def _try(store: Store, mark: str, needs: list[Need]) -> tuple[Need | None, str | None]:
+    """The first file that is not here, and why nothing can be written from here."""
+    missing = next((need for need in needs if not need.there), None)
+    try:
+        store.write(mark, b"")
+    except (OSError, UserError) as error:
+        return missing, reason(error)
+    return missing, None
+
+
+def _raise(
+    config: Config, store: Store, mark: str, node: str, answer: tuple[Need | None, str | None]
+) -> None:
+    missing, unwritable = answer
+    if missing is not None:
+        raise UserError(
+            field=missing.field,
+            value=missing.path,
+            problem=f"is here, but not on the node {node}",
+            remedy=f"Put it into {SHARED}.",
+        )
+    field = "hydra.run.dir" if config.sink.path is None else "sink.path"
+    if unwritable is not None or not store.exists(mark):
+        problem = unwritable or "what it writes there is not to be seen from here"
+        raise UserError(
+            field=field,
+            value=store.url,
+            problem=f"is no place for the node {node} to write to ({problem})",
+            remedy=f"Set sink.path to {SHARED}; keys come from each node's environment.",
+        )
+
+
+def _needs(config: Config, tables: Tables) -> Iterator[Need]:
+    from pyarrow.fs import LocalFileSystem
+
+    for field, table in (
+        ("dataset.path", tables.left),
+        *(("dataset.join.path", join.table) for join in tables.joins),
+    ):
+        for file in table.files[:FILES_OF_A_TABLE]:
+            yield Need(field, table.filesystem, file.path)
+    if config.llm.engine == "vllm" and (config.llm.path or "").startswith(PREFIX):
+        # Ray Data's processor takes the folder as it is called on this machine.
+        yield Need("llm.path", LocalFileSystem(), str(folder(config.llm.path or "")))
+    for field, path in _models(config):
+        if path and not path.startswith(PREFIX) and Path(path).expanduser().exists():
+            yield Need(field, LocalFileSystem(), str(Path(path).expanduser()))
+
+
+def _models(config: Config) -> Iterator[tuple[str, str | None]]:
+    """What may be a folder on this machine; else it is fetched from the hub where it is needed."""
+    model, scorer = config.model, config.scorer
+    yield "llm.path", config.llm.path
+    yield "model.path", model.path
+    yield "model.vae", model.vae
+    yield from (("model.loras", lora.path) for lora in model.loras)
+    yield "scorer.path", scorer.path
+    yield "scorer.processor", scorer.processor

@@ -1,0 +1,37 @@
+"""A model that takes its time and leaves a mark of the node that it drew on; a module of a
+person's own, that no node has.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+class Slow:
+    """Flat pictures; `options`: `seconds` a picture, `marks` a folder for a file a node."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def load(self) -> None:
+        import ray
+
+        node = ray.get_runtime_context().get_node_id()
+        self.mark = Path(self.model.options["marks"], node)
+
+    def paint(self, prompts: list[str], seeds: list[int]) -> np.ndarray:
+        time.sleep(self.model.options["seconds"] * len(seeds))
+        self.mark.touch()
+        colours = np.array([1 + seed % 255 for seed in seeds], np.uint8)
+        shape = (len(seeds), self.model.height, self.model.width, 3)
+        return np.broadcast_to(colours[:, None, None, None], shape).copy()
+
+    def is_cut(self, prompt: str) -> bool:
+        return False
+
+    def unknown_words(self, prompt: str) -> list[str]:
+        return []
