@@ -24,7 +24,7 @@ from imagepipe.processor import LIGHT_CPUS, RESTARTS, ProcessorStage, fold, unfo
 from imagepipe.resources import bind, outgrown, pools
 from imagepipe.scoring.stage import stage as scorer_stage
 from imagepipe.sink import Writer
-from imagepipe.stage import Stage, apply, worker
+from imagepipe.stage import Fitting, Stage, apply, worker
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -131,7 +131,7 @@ class _Actor:
         bind(share)
         self.stage = stage
         try:
-            self.work = stage.recipe()
+            self.work = Fitting(stage.recipe())
         except Exception as error:
             raise outgrown(stage.name, share, error) from error
 

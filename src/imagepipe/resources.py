@@ -16,6 +16,7 @@ from imagepipe.config import Config, Resources, Share
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.machine import GIB, Machine
 from imagepipe.packing import CPUS_FOR_TASKS, Misfit, Pools, free_cpus, nearest, pack
+from imagepipe.stage import out_of_memory
 
 # Engines that load weights run as actors, which keep them; the others run as stateless tasks.
 LLM_ACTORS = ("transformers", "vllm", "openai", "custom")
@@ -72,7 +73,7 @@ def bind(share: Share) -> None:
 
 def outgrown(stage: str, share: Share, error: Exception) -> Exception:
     """`error`, or where a process ran out of its share of a GPU, what to tell a person of it."""
-    if type(error).__name__ != "OutOfMemoryError":  # torch's; not worth loading torch for
+    if not out_of_memory(error):
         return error
     said = str(error).partition(" See documentation")[0]
     return RunFailed(
