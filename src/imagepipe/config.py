@@ -236,6 +236,7 @@ class Config:
     sweep: Sweep = field(default_factory=Sweep)
     seed: int = 0
     limit: int | None = None
+    max_failures: int | float | None = None  # ends the run beyond so many rows, or such a share
     outputs: str = "outputs"
     verbose: bool = False
 
@@ -325,9 +326,22 @@ def check(config: Config) -> None:
             raise UserError(
                 field=name, value=number, problem="is too small", remedy=f"At least {least}."
             )
+    _check_failures(config.max_failures)
     _check_sink(config.sink)
     _check_llm(config)
     _check_sweep(config.sweep, config.scorer)
+
+
+def _check_failures(most: int | float | None) -> None:
+    if most is None or (isinstance(most, int) and most >= 0) or 0 < most < 1:
+        return
+    raise UserError(
+        field="max_failures",
+        value=most,
+        problem="is neither a count of rows nor a share of them",
+        remedy="Give a whole number (max_failures=10), or a share of all rows between 0 and 1 "
+        "(max_failures=0.05).",
+    )
 
 
 def _check_llm(config: Config) -> None:

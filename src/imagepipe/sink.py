@@ -29,6 +29,7 @@ from imagepipe.naming import file_stem
 from imagepipe.prompts import row_seed
 from imagepipe.stage import FAILED_REASON, FAILED_STAGE, LEDGER
 
+TOLD = 500  # characters of a row's reason, or of its unknown words, that the driver is told
 # zlib's run-length strategy (zlib.Z_RLE): half the time of the default at the same size.
 RLE = 3
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -88,7 +89,7 @@ class Writer:
             "llm_tokens_out": pc.sum(good["llm_tokens_out"]).as_py() or 0,
             "llm_fallbacks": good["llm_fallback"].drop_null().to_pylist(),
             "unknown_words": _words(good["unknown_words"]),
-            "reasons": [f"{s}: {r}" for s, r in zip(*_ledger(failed), strict=True)],
+            "reasons": [f"{s}: {r}"[:TOLD] for s, r in zip(*_ledger(failed), strict=True)],
             "scores": _scores(good),
         }
         return pa.table({name: [value] for name, value in counts.items()}, schema=COUNTS)
@@ -271,7 +272,8 @@ def _arrays(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def _words(column: pa.ChunkedArray) -> list[str]:
-    return [word for text in column.to_pylist() if text for word in text.split(", ")]
+    """The first words of each row: a prompt may hold any number."""
+    return [word for text in column.to_pylist() if text for word in text[:TOLD].split(", ")]
 
 
 def _scores(rows: pa.Table) -> list[float]:
