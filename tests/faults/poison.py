@@ -92,10 +92,11 @@ def _parquet(path: Path, table: Iterable[Row]) -> None:
 
 
 def _csv(path: Path, table: Iterable[Row]) -> None:
+    """Without NUL, which makes readers of large files lose their place: such a table is refused."""
     with path.open("w", encoding="utf-8", errors="surrogatepass", newline="") as file:
         writer = csv.DictWriter(file, ["id", "what", "size"])
         writer.writeheader()
-        writer.writerows(table)
+        writer.writerows({key: str(row[key]).replace("\0", "") for key in row} for row in table)
 
 
 FORMATS: dict[str, tuple[Callable[[Path, Iterable[Row]], None], st.SearchStrategy[Row]]] = {

@@ -119,6 +119,12 @@ def _csv_rows(filesystem: FileSystem, path: str) -> Iterator[tuple[int, list[str
 
 
 def _explained(filesystem: FileSystem, path: str, error: str) -> Unreadable:
+    nul = next((line for line, row in _csv_rows(filesystem, path) if "\0" in "".join(row)), None)
+    if nul is not None:  # it makes the reader miss the ends of lines
+        return Unreadable(
+            f"has a NUL character in the row of line {nul}, which is no text",
+            "Leave it out of the cell, or save the table as Parquet.",
+        )
     ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", error)
     if ragged:
         row, expected, got = map(int, ragged.groups())
