@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from imagepipe.claim import Claim
 from imagepipe.config import Sink
 from imagepipe.prompts import row_seed
 from imagepipe.sink import COUNTS, Writer, collect_rejected, encode, write_whole
@@ -46,7 +47,9 @@ def batch(ids: list[str], *, each: int = 1, stages: list[str | None] | None = No
 def writer(folder: Path, **sink: bool) -> Writer:
     columns = {"id": "id", "what": "what"}
     options = Sink(name="test", **{"png": True, "parquet": True, **sink})
-    return Writer(str(folder), options, 7, "id", columns, FACTS)
+    claim = folder.with_name(f"{folder.name}.claim")
+    claim.touch()
+    return Writer(str(folder), options, 7, "id", columns, FACTS, Claim(str(claim)))
 
 
 def table_of(folder: Path) -> pa.Table:

@@ -120,15 +120,18 @@ def main():
     shared, seen = SharedSession(), []
     for number, overrides in enumerate(json.loads(sys.argv[1])):
         config = composed("tracking=none", *overrides)
-        ready = run.prepare(config, Path(f"job{number}"))
-        with shared.session(config.ray, ready.machine, verbose=False):
+        folder = Path(f"job{number}").absolute()
+        with (
+            run.prepared(config, folder, []) as ready,
+            shared.session(config.ray, ready.machine, verbose=False),
+        ):
             context = ray.data.DataContext.get_current()
             before = getattr(context, "custom_execution_callback_classes", [])
             session = ray.get_runtime_context().gcs_address
             actors = [a for a in ray._private.state.actors().values() if a["State"] == "ALIVE"]
             classes = [a["ActorClassName"] for a in actors]
             free = ray.available_resources()["CPU"]
-            outcome = run.perform(ready, overrides, time.time())
+            outcome = run.perform(ready, time.time())
             held = [a["ActorClassName"] for a in ray._private.state.actors().values()]
         seen.append([session, len(before), classes, free, outcome.summary["written"], held])
     alive = ray.is_initialized()

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from imagepipe import config as configuration
-from imagepipe import tracking
+from imagepipe import record, tracking
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.llm import endpoint
 
@@ -43,6 +43,7 @@ def main() -> None:
     configuration.register()
     with _plain_errors():
         _refuse_typed_secret(sys.argv[1:])
+        sys.argv[1:] = _to_go_on(sys.argv[1:])
     started: list[str] = []
     sweeps: list[Sweep] = []
     stack = ExitStack()
@@ -50,7 +51,7 @@ def main() -> None:
     @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")
     def job(cfg: DictConfig) -> float | None:
         started.append(HydraConfig.get().runtime.output_dir)
-        folder, overrides = Path(started[-1]), HydraConfig.get().overrides.task
+        folder, overrides = Path(started[-1]), _typed()
         if HydraConfig.get().mode == RunMode.MULTIRUN:  # errors travel on: the others still run
             if not sweeps:
                 sweeps.append(stack.enter_context(open_sweep(cfg)))
@@ -79,6 +80,36 @@ def run_job(cfg: DictConfig, folder: Path, overrides: Sequence[str]) -> float | 
     from imagepipe.run import run  # heavy: not before the configuration is known to be right
 
     return run(config, folder, overrides).images_per_s
+
+
+def _to_go_on(arguments: list[str]) -> list[str]:
+    """The arguments, or with `resume=FOLDER` those that began that run, then these.
+
+    Goes to the folder where they were typed, from which their relative paths count.
+    """
+    asked = [text for text in arguments if text.lstrip("+").startswith("resume=")]
+    value = asked[-1].partition("=")[2].strip("'\"") if asked else ""
+    if value in ("", "null"):
+        return arguments
+    if {"-m", "--multirun"} & set(arguments):
+        raise UserError(
+            field="resume",
+            value=value,
+            problem="goes on with one run, not with a sweep",
+            remedy="Leave -m out; a sweep's job is gone on with by its own folder.",
+        )
+    folder = Path(value).absolute()
+    here = record.read(folder).cwd
+    if Path(here).is_dir():
+        os.chdir(here)
+    return record.arguments(folder, [text for text in arguments if text not in asked])
+
+
+def _typed() -> list[str]:
+    """The arguments that compose this job's configuration again."""
+    whole = HydraConfig.get()
+    own = [one.path for one in whole.runtime.config_sources if one.provider == "command-line"]
+    return [*(f"--config-dir={path}" for path in own), *whole.overrides.task]
 
 
 def open_sweep(cfg: DictConfig) -> Sweep:

@@ -210,6 +210,7 @@ class RayOptions:
     num_gpus: int | None = None
     object_store_gb: float | None = None
     start_timeout_s: float = 300.0  # how long a stage may take to get its first process
+    progress_timeout_s: float = 1800.0  # how long nothing may move, loading weights included
 
 
 @dataclass
@@ -237,6 +238,8 @@ class Config:
     seed: int = 0
     limit: int | None = None
     max_failures: int | float | None = None  # ends the run beyond so many rows, or such a share
+    resume: str | None = None  # the folder of an interrupted run, to go on with it
+    retry_failed: bool = False  # with resume: rows that failed are tried again
     outputs: str = "outputs"
     verbose: bool = False
 
@@ -330,6 +333,13 @@ def check(config: Config) -> None:
     _check_sink(config.sink)
     _check_llm(config)
     _check_sweep(config.sweep, config.scorer)
+    if config.retry_failed and config.resume is None:
+        raise UserError(
+            field="retry_failed",
+            value=True,
+            problem="a new run has no failed rows",
+            remedy="Name the run whose failed rows to try again: resume=FOLDER.",
+        )
 
 
 def _check_failures(most: int | float | None) -> None:
@@ -433,6 +443,8 @@ def _minimums(config: Config) -> Iterator[tuple[str, float | None, float]]:
     yield "resources.rows_per_block", config.resources.rows_per_block, 1
     yield "ray.num_cpus", config.ray.num_cpus, 1
     yield "ray.num_gpus", config.ray.num_gpus, 0
+    yield "ray.start_timeout_s", config.ray.start_timeout_s, 0.01
+    yield "ray.progress_timeout_s", config.ray.progress_timeout_s, 0.01
     yield "tracking.samples", config.tracking.samples, 0
     for stage in STAGES:
         share: Share = getattr(config.resources, stage)
@@ -458,6 +470,19 @@ def _refuse_unknown(cfg: DictConfig) -> None:
         )
 
 
+# What may differ when a run is gone on with: none of it changes a picture or the table's columns.
+MAY_CHANGE = (
+    *("resources", "ray", "tracking", "sweep", "resume", "retry_failed", "outputs", "verbose"),
+    *("sink.gallery_images", "dataset.path", "dataset.join.path", "dataset.join.method"),
+    *(
+        "dataset.look_through_rows",
+        "max_failures",
+        "llm.base_url",
+        "llm.api_key_env",
+        "llm.timeout_s",
+    ),
+    *("llm.max_retries", "llm.requests_per_minute"),
+)
 STAGES = ("llm", "model", "scorer", "sink")  # those with resources of their own
 # These hold a text or a list, or whatever somebody else's function takes.
 _OPEN = (

@@ -56,9 +56,18 @@ def stages(config: Config, tables: sources.Tables) -> list[Stage]:
     return chain
 
 
-def build(config: Config, tables: sources.Tables, resources: Resources, writer: Writer) -> Dataset:
-    """The whole plan, lazily: running it yields one row of `sink.COUNTS` a written batch."""
-    data = sources.read(tables, num_cpus=LIGHT_CPUS)
+def build(
+    config: Config,
+    tables: sources.Tables,
+    resources: Resources,
+    writer: Writer,
+    done: pa.Array | None = None,
+) -> Dataset:
+    """The whole plan, lazily: running it yields one row of `sink.COUNTS` a written batch.
+
+    Rows whose ids (as text) are among `done` are left out.
+    """
+    data = sources.read(tables, LIGHT_CPUS, done)
     data = data.repartition(target_num_rows_per_block=resources.rows_per_block)
     shares = dict(pools(config, resources))
     for stage in stages(config, tables):

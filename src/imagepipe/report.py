@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from imagepipe import __version__, gallery, resources, sources, tracking
+from imagepipe.claim import Claim
 from imagepipe.config import Config, Resources, digest_source, to_yaml
 from imagepipe.gallery import Picture
 from imagepipe.ledger import Ledger
+from imagepipe.resume import Done
 from imagepipe.sink import write_whole
 from imagepipe.watch import StageState, Watch
 
@@ -52,7 +54,9 @@ class Job:
     ledger: Ledger
     watch: Watch
     began: float  # time.time() of the command
-    member: Member | None = None
+    member: Member | None
+    claim: Claim
+    done: Done  # by earlier commands; the ledger begins with it
 
 
 def config_digest(config: Config) -> str:
@@ -167,14 +171,19 @@ def stages(job: Job) -> list[tuple[str, StageState]]:
 
 
 def summary(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
-    """`summary.json`. Rates in pictures per second, times in seconds since the command."""
+    """`summary.json`. Rates in pictures per second, times in seconds since the command.
+
+    Of a resumed run `written`, rates and times are of the last command; `scores` and `reasons`
+    are of the whole.
+    """
     ledger, seconds = job.ledger, time.time() - job.began
     pools = dict(resources.pools(job.config, job.shares))
     if job.config.llm.engine == "vllm":  # its batches overlap, so their times add up to more
         del pools["llm"]
     return {
         **ledger.counts(),
-        "pictures": ledger.pictures,
+        "pictures": ledger.pictures,  # by this command, as all rates and times
+        "pictures_before": job.done.pictures,
         "images_per_s": {"end_to_end": ledger.pictures / seconds, "steady": ledger.steady()},
         "time_to_first_image_s": ledger.first - job.began if ledger.first else None,
         "seconds": seconds,

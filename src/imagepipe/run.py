@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,22 +16,26 @@ from imagepipe import (
     diffusion,
     llm,
     pipeline,
+    record,
     report,
     resources,
     results,
+    resume,
     scoring,
     sources,
     terminal,
     tracking,
 )
+from imagepipe.claim import Claim, claim
 from imagepipe.config import Config
 from imagepipe.diffusion import checks
 from imagepipe.errors import Interrupted, RunFailed, UserError
-from imagepipe.ledger import Ledger
 from imagepipe.machine import Machine, this_machine
 from imagepipe.report import Job, Member
+from imagepipe.resume import Done
 from imagepipe.session import cluster, session
 from imagepipe.sink import Writer, collect_rejected, write_whole
+from imagepipe.stopping import gently
 from imagepipe.watch import Watch
 
 METRICS_EVERY_S = 5.0
@@ -57,73 +63,125 @@ class Ready:
     folder: Path
     tables: sources.Tables
     machine: Machine | None
+    claim: Claim
+    typed: Sequence[str]
 
 
-def run(config: Config, folder: Path, overrides: Sequence[str] = ()) -> Outcome:
-    """Run `config` into `folder`. `overrides` are what was typed, for MLflow's parameters.
+def run(config: Config, folder: Path, typed: Sequence[str] = ()) -> Outcome:
+    """Run `config` into `folder`. `typed` are the command's arguments, to begin it again with.
+
+    With `config.resume` it goes on with the run that `folder` holds, in the same MLflow run.
 
     Raises UserError before anything starts where something cannot work, RunFailed where the run
     broke or its ledger does not add up, Interrupted on Ctrl-C; what is written by then stays.
     """
     began = time.time()
-    ready = prepare(config, folder)
-    with session(config.ray, ready.machine, verbose=config.verbose):
-        return perform(ready, overrides, began)
+    with prepared(config, folder.absolute(), typed) as ready:
+        if finished := _finished(config, ready.folder):
+            terminal.nothing_left(Console(stderr=True), finished.folder, finished.summary)
+            return finished
+        with session(config.ray, ready.machine, verbose=config.verbose):
+            return perform(ready, began)
 
 
-def prepare(config: Config, folder: Path) -> Ready:
-    """Check all that can be checked without Ray; raises UserError for what cannot work."""
-    folder = folder.absolute()
-    _check_folder(folder)
-    tables = sources.look(config.dataset, config.limit)
-    terminal.licence(Console(stderr=True), config.model)
-    check_models(config)
-    tracking.check(config.tracking)
-    machine = None if config.ray.address else this_machine(config.ray)
-    if machine is not None:
-        resources.settle(config, machine, tables.rows)  # refuse before Ray starts
-    return Ready(config, folder, tables, machine)
+@contextmanager
+def prepared(config: Config, folder: Path, typed: Sequence[str]) -> Iterator[Ready]:
+    """Claim the folder, and check all that can be checked without Ray.
+
+    Raises UserError for what cannot work.
+    """
+    with claim(folder, "hydra.run.dir" if config.resume is None else "resume") as mine:
+        earlier = _earlier(config, folder)
+        tables = sources.look(config.dataset, config.limit)
+        now = record.of(config, typed, sources.fingerprint(tables))
+        if earlier is not None:
+            record.check(earlier, now, folder)
+        terminal.licence(Console(stderr=True), config.model)
+        check_models(config)
+        tracking.check(config.tracking)
+        machine = None if config.ray.address else this_machine(config.ray)
+        if machine is not None:
+            resources.settle(config, machine, tables.rows)  # refuse before Ray starts
+        if earlier is None:
+            write_whole(folder / record.RECORD, record.to_json(now).encode())
+        try:
+            yield Ready(config, folder, tables, machine, mine, typed)
+        except Interrupted:
+            raise
+        except KeyboardInterrupt:
+            raise Interrupted(f"interrupted\n  go on with: {record.command(folder)}") from None
 
 
-def perform(
-    ready: Ready, overrides: Sequence[str], began: float, member: Member | None = None
-) -> Outcome:
+def _earlier(config: Config, folder: Path) -> record.Record | None:
+    """What the run began with that is to be gone on with."""
+    if config.resume is not None:
+        return record.read(folder)
+    left = ("table", ".failed", ".unmatched", "failed.parquet", "unmatched.parquet")
+    if any((folder / name).exists() for name in left):
+        raise UserError(
+            field="hydra.run.dir",
+            value=folder,
+            problem="already holds a run",
+            remedy=f"Go on with it ({record.command(folder)}), or name another folder.",
+        )
+    return None
+
+
+def _finished(config: Config, folder: Path) -> Outcome | None:
+    """What a run to be gone on with said at its end, where nothing of it is left to do."""
+    path = folder / "summary.json"
+    if config.resume is None or not path.exists():
+        return None
+    summary = json.loads(path.read_text("utf-8"))
+    again = config.retry_failed and summary.get("failed")
+    return Outcome(folder, summary) if summary["status"] == "FINISHED" and not again else None
+
+
+def perform(ready: Ready, began: float, member: Member | None = None) -> Outcome:
     """Run inside a Ray session. `began` is when its clock starts; `member` says of which sweep."""
     config, tables, console = ready.config, ready.tables, Console(stderr=True)
     machine = ready.machine or cluster()
     shares, why = resources.settle(config, machine, tables.rows)
-    ledger, watch = Ledger(tables.rows), Watch(config.ray.start_timeout_s)
-    job = Job(config, ready.folder, tables, shares, str(machine), ledger, watch, began, member)
+    done = _done(ready)
+    ledger, watch = done.ledger(tables.rows), Watch(config.ray.start_timeout_s)
+    job = Job(
+        *(config, ready.folder, tables, shares, str(machine), ledger, watch, began, member),
+        *(ready.claim, done),
+    )
     terminal.hello(console, job, why)
     try:
-        tracker = report.track(config, ready.folder, overrides, member, tables)
+        tracker = report.track(config, ready.folder, ready.typed, member, tables)
         return _tracked(job, tracker, console)
+    except Interrupted:
+        raise
     except KeyboardInterrupt:  # it may have come while the record was begun or ended
         if tracking.is_open(ready.folder):
-            tracker = report.track(config, ready.folder, overrides, member, tables)
+            tracker = report.track(config, ready.folder, ready.typed, member, tables)
             report.leave_short(tracker, ready.folder, report.short("KILLED", "interrupted", member))
         raise
 
 
+def _done(ready: Ready) -> Done:
+    config, folder = ready.config, ready.folder
+    if config.resume is None:
+        return Done()
+    done = resume.take_in(folder, ready.tables, config.dataset.id, retry_failed=config.retry_failed)
+    (folder / "summary.json").unlink(missing_ok=True)  # it would be that of the command before
+    return done
+
+
 def _tracked(job: Job, tracker: tracking.Tracker, console: Console) -> Outcome:
     """Draw, and leave a summary and an ended MLflow run whatever happens."""
-    status: tracking.Status = "FAILED"
-    trouble: str | None = None
-    try:
-        _draw(job, tracker, console)
-        status = "FINISHED"
-        if not job.ledger.adds_up:
-            status = "FAILED"
-            trouble = f"{job.ledger.rows} of {job.ledger.rows_read} rows accounted for"
-    except KeyboardInterrupt:
-        status, trouble = "KILLED", "interrupted"
-    except Exception as error:
-        trouble = _plain(error)
-        if job.config.verbose:
-            console.print_exception()
-    collect_rejected(job.folder)
+    status, trouble = _drawn(job, tracker, console)
     summary = {"status": status, "trouble": trouble, **report.summary(job, tracker)}
-    _leave(job, tracker, summary)
+    try:
+        job.claim.end()
+        collect_rejected(job.folder)
+        _leave(job, tracker, summary)
+    except OSError as error:  # a full disk, a folder that can no longer be written
+        status = "FAILED" if status == "FINISHED" else status
+        trouble = "; then: ".join(filter(None, [trouble, _plain(error)]))
+        tracker.finish(status, summary=summary, pictures=[], folder=job.folder, note=trouble)
     if trouble:
         kind = Interrupted if status == "KILLED" else RunFailed
         raise kind(terminal.trouble(job, trouble))
@@ -131,11 +189,31 @@ def _tracked(job: Job, tracker: tracking.Tracker, console: Console) -> Outcome:
     return Outcome(job.folder, summary)
 
 
+def _drawn(
+    job: Job, tracker: tracking.Tracker, console: Console
+) -> tuple[tracking.Status, str | None]:
+    """Draw; how it ended, and what went wrong."""
+    try:
+        if not job.ledger.adds_up:
+            _draw(job, tracker, console)
+    except KeyboardInterrupt:
+        return "KILLED", "interrupted"
+    except Exception as error:
+        if job.config.verbose:
+            console.print_exception()
+        return "FAILED", _plain(error)
+    if job.ledger.adds_up:
+        return "FINISHED", None
+    return "FAILED", f"{job.ledger.rows} of {job.ledger.rows_read} rows accounted for"
+
+
 def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
     """Run the plan; what comes back to the driver are counts, never pictures."""
     from ray.data import DataContext
 
-    DataContext.get_current().custom_execution_callback_classes = [job.watch.callback()]
+    context = DataContext.get_current()
+    context.custom_execution_callback_classes = [job.watch.callback()]
+    context.execution_no_progress_timeout_s = job.config.ray.progress_timeout_s
     renamed = job.tables.renamed
     writer = Writer(
         folder=str(job.folder),
@@ -144,10 +222,12 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
         id_column=job.tables.id,
         input_columns={renamed.get(name, name): name for name in job.tables.input_columns},
         facts=report.facts(job.config, tracker.run_id),
+        claim=job.claim,
     )
-    plan = pipeline.build(job.config, job.tables, job.shares, writer)
     next_metrics = time.monotonic()
-    with terminal.Progress(job.tables.rows, console) as progress:
+    progress = terminal.Progress(job.tables.rows, console)
+    with progress, gently(job.watch.stop, progress.say):
+        plan = pipeline.build(job.config, job.tables, job.shares, writer, job.done.ids)
         for counts in plan.iter_batches(batch_size=None, batch_format="pyarrow"):
             job.ledger.add(counts)
             _stop_where_too_many_failed(job)
@@ -156,6 +236,8 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
             if time.monotonic() >= next_metrics:
                 next_metrics = time.monotonic() + METRICS_EVERY_S
                 tracker.metrics(report.live(job.ledger), step=job.ledger.rows)
+    if job.watch.stopping and not job.ledger.adds_up:
+        raise KeyboardInterrupt
 
 
 def _stop_where_too_many_failed(job: Job) -> None:
@@ -179,26 +261,6 @@ def _leave(job: Job, tracker: tracking.Tracker, summary: dict[str, Any]) -> None
         folder=job.folder,
         note=report.note(job, summary),
     )
-
-
-def _check_folder(folder: Path) -> None:
-    if (folder / "table").exists():
-        raise UserError(
-            field="hydra.run.dir",
-            value=folder,
-            problem="already holds a run",
-            remedy="Name another folder, or leave the key out.",
-        )
-    try:
-        write_whole(folder / ".writable", b"")
-    except OSError as error:
-        raise UserError(
-            field="hydra.run.dir",
-            value=folder,
-            problem=f"cannot be written to ({error.strerror})",
-            remedy="Name a folder that you may write to.",
-        ) from error
-    (folder / ".writable").unlink()
 
 
 def check_models(config: Config) -> None:

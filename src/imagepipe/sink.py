@@ -11,7 +11,7 @@ import json
 import os
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from imagepipe.claim import Claim
 from imagepipe.config import Sink
 from imagepipe.naming import file_stem
 from imagepipe.prompts import row_seed
@@ -60,7 +61,8 @@ class Writer:
     """Writes one batch, as a Ray Data task; returns one row of COUNTS.
 
     `facts` are the texts that go into every picture; `input_columns` maps the names of the
-    dataset's own columns, as they are in the batch, to the names that they came with.
+    dataset's own columns, as they are in the batch, to the names that they came with. Raises
+    RunFailed where the command's claim to the folder has ended.
     """
 
     folder: str
@@ -69,8 +71,13 @@ class Writer:
     id_column: str
     input_columns: dict[str, str]
     facts: dict[str, str]
+    claim: Claim
 
     def __call__(self, table: pa.Table) -> pa.Table:
+        with self.claim.writing():
+            return self._write(table)
+
+    def _write(self, table: pa.Table) -> pa.Table:
         stage = table[FAILED_STAGE]
         good = table.filter(pc.is_null(stage))
         unmatched = table.filter(pc.fill_null(pc.equal(stage, "join"), False))
@@ -234,26 +241,34 @@ def write_whole(path: Path, content: bytes) -> None:
 def collect_rejected(folder: Path) -> None:
     """Make `failed.parquet` and `unmatched.parquet` of the parts that the writers left."""
     for name in ("failed", "unmatched"):
-        parts = folder / f".{name}"
-        if not parts.is_dir():
-            continue
-        schema = pa.unify_schemas(
-            [pq.read_schema(part) for part in sorted(parts.iterdir())],
-            promote_options="permissive",
-        )
-        temporary = folder / f".{name}.parquet"
+        parts = sorted((folder / f".{name}").glob("part-*.parquet"))
+        if parts:
+            merge(parts, folder / f"{name}.parquet")
+            for part in parts:
+                part.unlink()
+            parts[0].parent.rmdir()
+
+
+def merge(parts: Sequence[Path], target: Path, masks: Sequence[np.ndarray] | None = None) -> None:
+    """Write the rows of all `parts`, or those that each one's mask marks true, as one file."""
+    schema = pa.unify_schemas(
+        [pq.read_schema(part) for part in parts], promote_options="permissive"
+    )
+    target.parent.mkdir(exist_ok=True)
+    temporary = target.with_name(f".{os.getpid()}-{target.name}")
+    try:
         with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            for part in sorted(parts.iterdir()):
-                writer.write_table(_as(pq.read_table(part), schema))
-        os.replace(temporary, folder / f"{name}.parquet")
-        for part in parts.iterdir():
-            part.unlink()
-        parts.rmdir()
+            for number, part in enumerate(parts):
+                rows = _as(pq.read_table(part), schema)
+                writer.write_table(rows.filter(pa.array(masks[number])) if masks else rows)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def written_parts(folder: Path) -> Iterator[Path]:
-    """The finished parts of the table."""
-    return iter(sorted((folder / "table").glob("*.parquet")))
+    """The finished parts of the table; what begins with a dot is being written, or was."""
+    return iter(sorted((folder / "table").glob("[!.]*.parquet")))
 
 
 def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -66,9 +66,11 @@ class Sweep:
         member = self._member(overrides)
         try:
             config = configuration.load(cfg)
-            ready = run.prepare(config, folder)
-            with self._sessions.session(config.ray, ready.machine, verbose=config.verbose):
-                outcome = run.perform(ready, overrides, time.time(), member)
+            with (
+                run.prepared(config, folder.absolute(), overrides) as ready,
+                self._sessions.session(config.ray, ready.machine, verbose=config.verbose),
+            ):
+                outcome = run.perform(ready, time.time(), member)
             return objective(config.sweep, outcome)
         except Exception as error:
             self.errors.append(error)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from imagepipe import tracking
+from imagepipe import record, tracking
 from imagepipe.comparison import Comparison
 from imagepipe.config import Model
 from imagepipe.ledger import Ledger
@@ -60,6 +60,10 @@ class Progress:
     ) -> None:
         self.bar.stop()
 
+    def say(self, text: str) -> None:
+        """One line above the bar."""
+        self.console.print(text, highlight=False)
+
     def update(self, rows: int, rate: float | None, stages: Mapping[str, str]) -> None:
         """`rows` are done; `rate` is pictures per second; `stages` says what each is doing."""
         said = " | ".join(f"{name} {doing}" for name, doing in stages.items())
@@ -85,8 +89,9 @@ def hello(console: Console, job: Job, why: str) -> None:
         return
     config, tables = job.config, job.tables
     joins = "".join(f"; {join.reason}" for join in tables.joins)
+    done = f"; {job.ledger.rows} of them done before" if config.resume else ""
     lines = {
-        "dataset": f"{config.dataset.name}: {tables.rows} rows{joins}",
+        "dataset": f"{config.dataset.name}: {tables.rows} rows{joins}{done}",
         "llm": f"{config.llm.name} ({config.llm.engine})",
         "model": _model(config.model),
         "scorer": config.scorer.name if config.scorer.engine != "none" else "none",
@@ -96,6 +101,8 @@ def hello(console: Console, job: Job, why: str) -> None:
         _line(console, name, text)
     if config.model.weights == "random":
         _line(console, "NOISE", RANDOM)
+    for part in job.done.set_aside:
+        _line(console, "note", f"a part of the table cannot be read and is set aside: {part}")
 
 
 def _model(model: Model) -> str:
@@ -143,6 +150,15 @@ def goodbye(console: Console, job: Job, tracker: tracking.Tracker, summary: dict
     _line(console, "try next", NEXT)
 
 
+def nothing_left(console: Console, folder: Path, summary: Mapping[str, Any]) -> None:
+    """A run that is to be gone on with has come to its end already."""
+    _line(console, "rows", f"nothing is left to do of {summary['rows_read']} rows")
+    if summary["failed"]:
+        again = f"{record.command(folder)} retry_failed=true"
+        _line(console, "note", f"{summary['failed']} failed; try them again: {again}")
+    _line(console, "folder", str(folder))
+
+
 def sweep_end(
     console: Console, folder: Path, comparison: Comparison, links: Sequence[tuple[str, str]]
 ) -> None:
@@ -162,7 +178,10 @@ def sweep_end(
 
 def trouble(job: Job, what: str) -> str:
     """Why the run ended early, and what there is of it."""
-    return f"{what}\n  rows: {_counts(job.ledger)}\n  folder: {job.folder}"
+    return (
+        f"{what}\n  rows: {_counts(job.ledger)}\n  folder: {job.folder}\n"
+        f"  go on with: {record.command(job.folder)}"
+    )
 
 
 def _counts(ledger: Ledger) -> str:
@@ -188,6 +207,7 @@ def _warnings(job: Job) -> list[str]:
         said.append(f"{number} failed: {reason}")
     if ledger.failed:
         said.append(f"failed rows: {job.folder / 'failed.parquet'}")
+        said.append(f"to try them again: {record.command(job.folder)} retry_failed=true")
     if ledger.unmatched:
         said.append(f"rows without a match: {job.folder / 'unmatched.parquet'}")
     return said

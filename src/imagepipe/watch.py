@@ -64,6 +64,7 @@ class Watch:
     def __init__(self, start_timeout_s: float) -> None:
         self.start_timeout_s = start_timeout_s
         self.stages: dict[str, StageState] = {}
+        self.stopping = False
         self._began: float | None = None
         self._next = 0.0
 
@@ -75,6 +76,8 @@ class Watch:
 
         class Callback(ExecutionCallback):
             def on_execution_step(self, executor: Any) -> None:
+                if watch.stopping:
+                    _let_nothing_in(executor)
                 if time.monotonic() >= watch._next:
                     watch._read(executor)
 
@@ -82,6 +85,10 @@ class Watch:
                 watch._read(executor)
 
         return Callback
+
+    def stop(self) -> None:
+        """Begin no more pictures; those that the model has begun are scored and written."""
+        self.stopping = True
 
     def _read(self, executor: Any) -> None:
         now = time.monotonic()
@@ -119,3 +126,16 @@ def _waits(operator: Any) -> bool:
         return False
     info = operator.get_actor_info()
     return info.running == 0 and info.pending > 0
+
+
+def _let_nothing_in(executor: Any) -> None:
+    """Empty what waits for the model or for a stage before it, so that Ray comes to an end."""
+    for operator, state in executor._topology.items():
+        if not operator.input_dependencies:
+            operator.mark_execution_finished()
+        for queue in state.input_queues:
+            queue.clear()
+        if hasattr(operator, "clear_internal_input_queue"):
+            operator.clear_internal_input_queue()
+        if "(model)" in operator.name:
+            return

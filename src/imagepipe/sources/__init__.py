@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from imagepipe.sources.fingerprint import fingerprint
+from imagepipe.sources.keys import keys_of
 from imagepipe.sources.look import look
 from imagepipe.sources.read import read
 from imagepipe.sources.tables import Join, Table, Tables
 
-__all__ = ["Join", "Table", "Tables", "look", "read"]
+__all__ = ["Join", "Table", "Tables", "fingerprint", "keys_of", "look", "read"]

@@ -17,23 +17,31 @@ from imagepipe.sources.tables import KEY, Table, Tables
 from imagepipe.stage import FAILED_REASON, FAILED_STAGE
 
 if TYPE_CHECKING:
+    import ray
     from ray.data import Dataset
 
 
-def read(tables: Tables, num_cpus: float = 1.0) -> Dataset:
-    """The joined rows, lazily where nothing is shuffled; each task takes `num_cpus`.
+def read(tables: Tables, num_cpus: float = 1.0, done: pa.Array | None = None) -> Dataset:
+    """The joined rows without those of the ids `done`, lazily where nothing is shuffled.
 
-    A shuffle runs before this returns: each of its tasks asks for a whole CPU, whatever
-    `num_cpus` says, and would wait for ever beside the processes of later stages.
+    Each task takes `num_cpus`. A shuffle runs before this returns: each of its tasks asks for a
+    whole CPU, whatever `num_cpus` says, and would wait for ever beside the processes of later
+    stages.
 
     Columns: those of `tables.columns`, by the names that `tables.renamed` gives some of them,
     then `failed_stage` and `failed_reason`, null for good rows. Rows fail in the stage "read"
     (no id, text that is not UTF-8, a second row of an id) or "join" (no match; with `how=anti`
-    a match). Ray must be running: tables to broadcast are put into its object store.
+    a match). Ray must be running: `done`, texts as `keys_of` makes them, and tables to broadcast
+    are put into its object store.
     """
     rows = _rows(tables, num_cpus)
     if not tables.looked_through:
         rows = _one_row_an_id(rows, tables.id, num_cpus)
+    if done is not None and len(done):
+        import ray
+
+        left = partial(left_to_do, done=ray.put(done), id=tables.id)
+        rows = rows.map_batches(left, **tasks(num_cpus))
     for number in range(len(tables.joins)):
         rows = joined(rows, tables, number, num_cpus)
     return rows.materialize() if tables.shuffled else rows
@@ -63,6 +71,14 @@ def checked(raw: pa.Table, table: Table, renamed: Mapping[str, str], id: str) ->
         if key is None:
             reasons[row] = reasons[row] or f"column {id!r} is empty"
     return with_ledger(rows, ["read" if reason else None for reason in reasons], reasons)
+
+
+def left_to_do(rows: pa.Table, done: ray.ObjectRef[pa.Array], id: str) -> pa.Table:
+    """`rows` without the good ones whose id is among `done`; a failed row has no id to go by."""
+    import ray
+
+    known = pc.is_in(keys_of(rows, [id]), value_set=ray.get(done))
+    return rows.filter(pc.invert(pc.and_(known, pc.is_null(rows[FAILED_STAGE]))))
 
 
 def _one_row_an_id(rows: Dataset, id: str, num_cpus: float) -> Dataset:

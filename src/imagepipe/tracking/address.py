@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -13,6 +11,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
 from imagepipe.config import Tracking
 from imagepipe.errors import UserError
+from imagepipe.record import python
 
 SERVERS = ("http", "https")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -66,7 +65,7 @@ class Address:
         """The command that serves this database, as it can be typed from the current folder."""
         default = Path("outputs", "mlflow.db").absolute()
         where = "" if self.sqlite_file == default else f" --uri {shlex.quote(self.uri)}"
-        return f"{_python()} -m imagepipe.ui --port {PORT}{where}"
+        return f"{python()} -m imagepipe.ui --port {PORT}{where}"
 
     def _page(self, place: str, query: dict[str, str]) -> str:
         base = self.uri.rstrip("/") if self.is_server else f"http://127.0.0.1:{PORT}"
@@ -177,9 +176,3 @@ def _writable_sqlite(uri: str) -> Path:
     if head not in (b"", SQLITE_MAGIC):
         _refuse(uri, "is a file, but no sqlite database")
     return path
-
-
-def _python() -> str:
-    """This interpreter, as short as it can be typed from the current folder."""
-    path = Path(sys.executable)
-    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

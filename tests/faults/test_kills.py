@@ -1,0 +1,185 @@
+"""`kill -9` at any moment: what is resumed ends as if nothing had happened, each row once."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from commands import Command, start, summary, table
+from PIL import Image
+
+ROWS, IN_A_ROW = 500, 5  # of a run, and how many kills it takes one after another
+FAST = ["model=noop", "model.width=16", "model.height=16", "llm=template", "scorer=none"]
+BLOCKS = ["resources.rows_per_block=4", "resources.model.batch_size=4"]
+QUIET = ["tracking.system_metrics=false", "sink.gallery_images=8"]
+VICTIMS = {"driver": None, "actor": "(model)", "raylet": "raylet/raylet"}
+SECONDS = ("llm_s", "model_s", "scorer_s")  # of no two runs the same
+PER_RUN = ("mlflow_run_id",)
+
+
+@pytest.fixture(scope="module")
+def rows(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of 500 rows, of which some fail and some have no match."""
+    folder = tmp_path_factory.mktemp("rows")
+    what = ["" if n % 50 == 7 else f"thing {n}" for n in range(ROWS)]
+    lines = [f"{n:03d},{text}" for n, text in enumerate(what)]
+    (folder / "things.csv").write_text("id,what\n" + "\n".join(lines) + "\n")
+    wears = [f"{n:03d},a {n} hat" for n in range(ROWS) if n % 50 != 9]
+    (folder / "wears.csv").write_text("id,wears\n" + "\n".join(wears) + "\n")
+    return folder
+
+
+def overrides(rows: Path, limit: int, *more: str) -> list[str]:
+    dataset = ["dataset=csv", f"dataset.path={rows / 'things.csv'}", "dataset.id=id"]
+    dataset += [f"dataset.join.path={rows / 'wears.csv'}", "dataset.join.on=id"]
+    dataset.append('dataset.prompt="{what} and {wears}"')
+    return [*dataset, f"limit={limit}", *BLOCKS, *QUIET, *more]
+
+
+def pictures(folder: Path) -> dict[str, tuple[np.ndarray, dict[str, str]]]:
+    """Pixels and texts of every picture file; fails for one that does not open."""
+    found = {}
+    for path in (folder / "images").iterdir():
+        with Image.open(path) as image:
+            image.load()
+            texts = {key: text for key, text in image.text.items() if key not in PER_RUN}
+            found[path.name] = np.asarray(image), texts
+    return found
+
+
+def outcome(folder: Path) -> tuple[list[dict[str, Any]], dict[str, list[str]]]:
+    """The table without what differs from run to run, and the ids of the rows without a picture."""
+    import pyarrow.parquet as pq
+
+    kept = [
+        {name: value for name, value in row.items() if name not in SECONDS} for row in table(folder)
+    ]
+    names = ("failed", "unmatched")
+    rejected = {n: sorted(pq.read_table(folder / f"{n}.parquet")["id"].to_pylist()) for n in names}
+    return kept, rejected
+
+
+def same(broken: Path, whole: Path) -> bool:
+    """Whether both folders hold the same rows and the same pictures, each once and whole."""
+    if outcome(broken) != outcome(whole):
+        return False
+    ours, theirs = pictures(broken), pictures(whole)
+    if ours.keys() != theirs.keys() or not all(matches(row, ours) for row in table(broken)):
+        return False
+    return all(
+        np.array_equal(pixels, theirs[name][0]) and texts == theirs[name][1]
+        for name, (pixels, texts) in ours.items()
+    )
+
+
+def matches(row: dict[str, Any], found: dict[str, tuple[np.ndarray, dict[str, str]]]) -> bool:
+    texts = found[Path(row["image_path"]).name][1]
+    return all(texts[key] == str(row[key]) for key in ("id", "seed", "prompt", "base_prompt"))
+
+
+def kill_some_time(command: Command, folder: Path, victim: str, chance: random.Random) -> bool:
+    """Kill one process of the run, half the time while it draws; false where it was over before."""
+    drawn = len(list((folder / "table").glob("part-*")))
+    if chance.random() < 0.5:
+        more = chance.randint(1, 40)
+        ready = lambda: len(list((folder / "table").glob("part-*"))) >= drawn + more  # noqa: E731
+    else:
+        end = time.monotonic() + chance.uniform(0.5, 12)
+        ready = lambda: time.monotonic() >= end  # noqa: E731
+    while not ready():
+        if command.process.poll() is not None:
+            return False
+        time.sleep(0.005)
+    if VICTIMS[victim] is None:
+        command.process.send_signal(signal.SIGKILL)
+        return command.process.wait(60) == -signal.SIGKILL
+    found = command.processes(VICTIMS[victim])
+    if not found:
+        return False
+    chance.choice(found).kill()
+    return True
+
+
+def broken_run(
+    home: Path, asked: list[str], victims: list[str], chance: random.Random
+) -> tuple[Path, list[str]]:
+    """A run and its resumptions, each of which loses one of `victims`, and a last one that ends."""
+    folder, killed = home / "out", []
+    typed = [f"hydra.run.dir={folder}", *asked]
+    for victim in victims:
+        command = start(home, *typed)
+        try:
+            if kill_some_time(command, folder, victim, chance):
+                killed.append(victim)
+            if victim != "driver":
+                command.wait()
+        finally:
+            command.end()
+        if (folder / "run.json").exists():
+            typed = [f"resume={folder}"]
+    command = start(home, *typed)
+    try:
+        code, said = command.wait()
+    finally:
+        command.end()
+    assert code == 0, said
+    return folder, killed
+
+
+def undisturbed(home: Path, asked: list[str]) -> Path:
+    command = start(home, f"hydra.run.dir={home / 'whole'}", *asked)
+    try:
+        code, said = command.wait()
+    finally:
+        command.end()
+    assert code == 0, said
+    return home / "whole"
+
+
+def kill_often(
+    home: Path, asked: list[str], limit: int, kills: int, record: Any, model: str
+) -> None:
+    """Runs until `kills` processes were killed, each compared with the undisturbed run."""
+    whole, chance = undisturbed(home, asked), random.Random(f"{kills} {model}")
+    order = [victim for _ in range(kills) for victim in VICTIMS]
+    done = 0
+    while done < kills:
+        some, order = order[: min(IN_A_ROW, kills - done)], order[min(IN_A_ROW, kills - done) :]
+        order = order or list(VICTIMS) * kills
+        began, place = time.monotonic(), home / f"run-{done}-{len(order)}"
+        place.mkdir()
+        folder, killed = broken_run(place, asked, some, chance)
+        held = same(folder, whole) and adds_up(folder)
+        seconds = (time.monotonic() - began) / (len(some) + 1)
+        for victim in killed:
+            record("kill -9", victim=victim, rows=limit, held=held, model=model, seconds=seconds)
+        assert held, folder
+        done += len(killed)
+
+
+def adds_up(folder: Path) -> bool:
+    said = summary(folder)
+    ends = ("written", "failed", "unmatched", "already_done")
+    return sum(said[end] for end in ends) == said["rows_read"] and said["status"] == "FINISHED"
+
+
+def test_a_few_kills_change_nothing(tmp_path, rows, record):
+    asked = overrides(rows, 60, *FAST, "tracking=none")
+    kill_often(tmp_path, asked, 60, 3, record, "noop")
+
+
+@pytest.mark.faults
+def test_many_kills_change_nothing(tmp_path, rows, record, kills):
+    kill_often(tmp_path, overrides(rows, ROWS, *FAST), ROWS, kills, record, "noop")
+
+
+@pytest.mark.faults
+def test_kills_while_a_real_model_draws_change_nothing(tmp_path, rows, record, kills):
+    some = max(1, kills // 10)
+    real = ["model=tiny", "model.steps=2", "llm=template", "scorer=none", "resources=cpu"]
+    kill_often(tmp_path, overrides(rows, 100, *real), 100, some, record, "tiny")
