@@ -91,7 +91,7 @@ def by_id(tables: Tables) -> dict[Any, dict[str, Any]]:
         (b"id,what\n", "has no rows"),
         (b"id,what\n1,a\n\n2\n3,c\n", "line 4 has 1 cells where the header names 2"),
         (b'id,what\n1,"a\nb"\n2,b,c\n', "line 4 has 3 cells"),
-        (b"id,what\n1,a\n2,b\x00\n3\n", "a NUL character in the row of line 3"),
+        (b"id,what\n1,a\n2,b\x00\n3\n", "a NUL character in line 3"),
         (b'id,what\n1,"a\n2,b\n', "a quote that is never closed, before 'a'"),
         (b"id,what,what\n1,a,b\n", "several columns of the name 'what'"),
         (b"id,wh\xe4t\n1,a\n", "column names that are not UTF-8"),

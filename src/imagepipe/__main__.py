@@ -9,8 +9,9 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from imagepipe import config as configuration
-from imagepipe import record, tracking
+from imagepipe import record, tracking, urls
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.llm import endpoint
 
@@ -73,7 +74,7 @@ def run_job(cfg: DictConfig, folder: Path, overrides: Sequence[str]) -> float | 
     """One run in `folder`; returns its pictures per second, which sweepers can maximise."""
     config = configuration.load(cfg)
     try:
-        endpoint.check(config.llm)
+        _check_secrets(config)
     except UserError:
         shutil.rmtree(folder / ".hydra", ignore_errors=True)  # Hydra has copied it there
         raise
@@ -131,17 +132,26 @@ def _refuse_typed_secret(arguments: Sequence[str]) -> None:
         key, _, value = argument.lstrip("+").partition("=")
         check = MAY_HOLD_SECRETS.get(key)
         for one in value.split(",") if check else ():  # a sweep types several
-            text = one.strip("'\" ")
+            text = one.strip("'\"[] ")
             if check and text not in ("", "null"):
                 check(text)
+
+
+def _check_secrets(config: configuration.Config) -> None:
+    endpoint.check(config.llm)
+    joins = (config.dataset.join, *config.dataset.more_joins)
+    for path in (config.dataset.path, *(join.path for join in joins)):
+        urls.check_table("dataset.path", path)
 
 
 def _check_tracking(uri: str) -> None:
     tracking.check(configuration.Tracking(name="typed", backend="mlflow", uri=uri))
 
 
-MAY_HOLD_SECRETS = {
+MAY_HOLD_SECRETS: dict[str, Callable[[str], None]] = {
     "tracking.uri": _check_tracking,
+    "dataset.path": partial(urls.check_table, "dataset.path"),
+    "dataset.join.path": partial(urls.check_table, "dataset.join.path"),
     "llm.base_url": endpoint.check_url,
     "llm.api_key_env": endpoint.check_name,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,8 +32,10 @@ ENGINES = [
 @pytest.fixture(scope="module")
 def session() -> Iterator[SharedSession]:
     shared = SharedSession()
-    yield shared
-    shared.close()
+    with pytest.MonkeyPatch.context() as environment:  # where Ray's workers find the engines
+        environment.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        yield shared
+        shared.close()
 
 
 @pytest.fixture
