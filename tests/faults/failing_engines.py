@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
 from imagepipe.config import LLM, Model
@@ -54,3 +56,11 @@ class Enhancer:
             Answer("", error="the server said no") if "mute" in prompt else Answer(prompt)
             for prompt in prompts
         ]
+
+
+class Slow(Painter):
+    """Takes as long as a GPU would, and leaves the CPU alone meanwhile."""
+
+    def paint(self, prompts: list[str], seeds: list[int]) -> np.ndarray:
+        time.sleep(self.model.options["seconds"])
+        return np.full((len(prompts), self.model.height, self.model.width, 3), GREY, np.uint8)
