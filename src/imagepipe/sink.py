@@ -13,7 +13,9 @@ import tarfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +180,10 @@ class Writer:
         write_whole(Path(self.folder, where, f"{self._key(rows)}.parquet"), buffer.getvalue())
 
     def _key(self, rows: pa.Table) -> str:
-        ids = json.dumps([str(value) for value in rows[self.id_column].to_pylist()])
+        names = rows[self.id_column].to_pylist()
+        if FAILED_STAGE in rows.column_names and "read" in rows[FAILED_STAGE].to_pylist():
+            names += _place()  # rows that could not be read may have no id, or that of others
+        ids = json.dumps([str(value) for value in names])
         return "part-" + blake2b(ids.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
@@ -284,6 +289,19 @@ def _arrays(column: pa.ChunkedArray) -> np.ndarray:
     array = column.combine_chunks()
     array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
     return array.to_numpy_ndarray()
+
+
+def _place() -> tuple[str, int]:
+    """The task of Ray's that works here, the same when it is tried again, and a number in it."""
+    import ray
+
+    task = ray.get_runtime_context().get_task_id() if ray.is_initialized() else None
+    return str(task), next(_numbers(task))
+
+
+@lru_cache(maxsize=1)
+def _numbers(task: str | None) -> Iterator[int]:
+    return count()
 
 
 def _words(column: pa.ChunkedArray) -> list[str]:

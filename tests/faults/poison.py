@@ -71,8 +71,11 @@ def drawn(rows: st.SearchStrategy[Row], number: int) -> list[Row]:
 
 
 def rows(poisoned: int, good: int, strategy: st.SearchStrategy[Row]) -> list[Row]:
-    """First the poisoned rows, whose ids are made unique at their end; then good ones."""
-    bad = [row | {"id": f"{row['id']}-{n}"} for n, row in enumerate(drawn(strategy, poisoned))]
+    """First the poisoned rows, whose ids are missing or unique by their ends; then good ones."""
+    bad = [
+        row | {"id": None if n % 20 < 2 else f"{row['id']}-{n}"}
+        for n, row in enumerate(drawn(strategy, poisoned))
+    ]
     return [*bad, *({"id": f"good-{n}", "what": f"a cat {n}", "size": n} for n in range(good))]
 
 
@@ -84,7 +87,8 @@ def _parquet(path: Path, table: Iterable[Row]) -> None:
     """Text as it stands in memory: a reader has to see by itself that it is no UTF-8."""
 
     def text(name: str) -> pa.Array:
-        raw = [row[name].encode("utf-8", "surrogatepass") for row in table]
+        cells = [row[name] for row in table]
+        raw = [cell and cell.encode("utf-8", "surrogatepass") for cell in cells]
         return pa.array(raw, pa.binary()).view(pa.string())
 
     sizes = pa.array([None if row["size"] is None else float(row["size"]) for row in table])
@@ -96,7 +100,9 @@ def _csv(path: Path, table: Iterable[Row]) -> None:
     with path.open("w", encoding="utf-8", errors="surrogatepass", newline="") as file:
         writer = csv.DictWriter(file, ["id", "what", "size"])
         writer.writeheader()
-        writer.writerows({key: str(row[key]).replace("\0", "") for key in row} for row in table)
+        writer.writerows(
+            {key: str(row[key] or "").replace("\0", "") for key in row} for row in table
+        )
 
 
 FORMATS: dict[str, tuple[Callable[[Path, Iterable[Row]], None], st.SearchStrategy[Row]]] = {
