@@ -26,7 +26,7 @@ usable := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test faults test-vllm check format vllm lock clean
+.PHONY: help run test faults test-vllm check format audit vllm lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -56,6 +56,10 @@ check: $(venv)/.ready-dev ## look at format, lint and types, and change nothing
 format: $(venv)/.ready-dev ## format, and mend what the linter can mend
 	@$(python) -m ruff format
 	@$(python) -m ruff check --fix
+
+# Asks https://osv.dev, which has to be in reach. pip-audit runs in an environment of its own.
+audit: $(venv)/.ready-dev ## look for known vulnerabilities in what requirements.lock pins
+	@$(python) -m uv tool run -q pip-audit -r requirements.lock --no-deps --disable-pip -s osv
 
 vllm: $(venv)/.ready-vllm ## add vLLM to .venv (Linux with a GPU)
 

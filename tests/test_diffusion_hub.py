@@ -33,6 +33,8 @@ class Hub(BaseHTTPRequestHandler):
             self._answer(401, {}, {"X-Error-Code": "RepoNotFound"})
         elif "/revision/" in self.path and not self.path.endswith(("main", COMMIT)):
             self._answer(404, {}, {"X-Error-Code": "RevisionNotFound"})
+        elif self.path == "/api/models/tiny/gated/auth-check":
+            self._answer(403, {}, {"X-Error-Code": "GatedRepo", "X-Error-Message": "restricted"})
         elif self.path.startswith("/api/models"):
             files = [{"rfilename": file} for file in FILES]
             self._answer(200, {"id": name, "sha": COMMIT, "siblings": files, "gated": "auto"})
@@ -66,12 +68,18 @@ def hub() -> Iterator[str]:
 
 CHECK = """
 import json, sys
-from imagepipe.config import Model
+from imagepipe import llm, scoring
+from imagepipe.config import LLM, Model, Scorer
 from imagepipe.diffusion import checks
 from imagepipe.errors import UserError
+kinds = {
+    "model": lambda keys: checks.check(Model("mine", "diffusers", **keys)),
+    "llm": lambda keys: llm.check(LLM("mine", "transformers", **keys)),
+    "scorer": lambda keys: scoring.check(Scorer("mine", "clip", **keys)),
+}
 for keys in json.loads(sys.argv[1]):
     try:
-        checks.check(Model("mine", "diffusers", **keys))
+        kinds[keys.pop("kind", "model")](keys)
         print("nothing wrong")
     except UserError as error:
         print(error)
@@ -79,7 +87,10 @@ for keys in json.loads(sys.argv[1]):
 
 
 def complaints(home: Path, endpoint: str, *models: dict[str, object]) -> list[str]:
-    """What the checks say of `models` in a process whose hub is at `endpoint`."""
+    """What the checks say of `models` in a process whose hub is at `endpoint`.
+
+    Each is a diffusion model, or with `kind` an LLM or a scorer.
+    """
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
     done = subprocess.run(
         [sys.executable, "-c", CHECK, json.dumps(models)],
@@ -94,19 +105,27 @@ def complaints(home: Path, endpoint: str, *models: dict[str, object]) -> list[st
 
 
 def test_what_the_hub_does_not_give_is_explained(hub, tmp_path):
-    gated, unknown, revision, pickled = complaints(
+    gated, unknown, revision, pickled, *others = complaints(
         tmp_path,
         hub,
         {"path": "tiny/gated", "revision": COMMIT},
         {"path": "tiny/unknown"},
         {"path": "tiny/pickled", "revision": "v9"},
         {"path": "tiny/pickled"},
+        {"path": "tiny/gated", "kind": "llm"},
+        {"path": "tiny/gated", "kind": "scorer"},
+        {"path": "tiny/pickled", "kind": "llm"},
+        {"path": "tiny/pickled", "kind": "scorer"},
     )
     assert gated.startswith("model.path=tiny/gated: is gated")
     assert f"{hub}/tiny/gated" in gated and "hf auth login" in gated and "HF_TOKEN" in gated
     assert "the hub knows no such model" in unknown
     assert revision.startswith("model.revision=v9: tiny/pickled has no such revision")
     assert pickled.startswith("model.use_safetensors=True: tiny/pickled has only pickled weights")
+    assert others[0].startswith("llm.path=tiny/gated: is gated")
+    assert others[1].startswith("scorer.path=tiny/gated: is gated")
+    assert others[2].startswith("llm.path=tiny/pickled: has only pickled weights (unet/diffusion")
+    assert others[3].startswith("scorer.path=tiny/pickled: has only pickled weights")
 
 
 @pytest.fixture

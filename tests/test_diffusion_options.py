@@ -271,7 +271,7 @@ def test_a_picture_of_nan_fails_its_row_and_is_not_kept(trained, tmp_path):
     import pyarrow as pa
     from safetensors.torch import load_file, save_file
 
-    from imagepipe.diffusion.stage import stage
+    from imagepipe.diffusion.stage import BLACK, stage
     from imagepipe.stage import LEDGER, apply
 
     broken = shutil.copytree(trained(SD), tmp_path / "broken")
@@ -284,4 +284,4 @@ def test_a_picture_of_nan_fails_its_row_and_is_not_kept(trained, tmp_path):
     drawing = stage(small(broken), run_seed=0, id_column="id")
     done = apply(drawing, drawing.recipe(), rows)
     assert done["failed_stage"].to_pylist() == ["model"] * 2
-    assert done["failed_reason"].to_pylist() == ["the picture came out black"] * 2
+    assert done["failed_reason"].to_pylist() == [BLACK] * 2

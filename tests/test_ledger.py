@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pytest
 
-from imagepipe.ledger import Ledger
+from imagepipe.ledger import KIND_CHARS, MOST_KINDS, OTHERS, Ledger, Tally
 from imagepipe.sink import COUNTS
 
 
@@ -45,3 +46,32 @@ def test_the_steady_rate_leaves_out_what_was_drawn_before_the_clock_started():
     ledger.add(counts(written=1, pictures=5, written_at=14.0))
     assert (ledger.first, ledger.last) == (10.0, 14.0)
     assert ledger.steady() == 2.5
+
+
+@pytest.mark.parametrize(
+    ("most", "failed", "beyond"),
+    [
+        (None, 200, False),
+        (0, 0, False),
+        (0, 1, True),
+        (10, 10, False),
+        (10, 11, True),
+        (0.05, 10, False),
+        (0.05, 11, True),
+    ],
+)
+def test_failures_are_too_many_by_count_or_by_share_of_all_rows(most, failed: int, beyond: bool):
+    ledger = Ledger(rows_read=200)
+    ledger.add(counts(failed=failed))
+    assert ledger.beyond(most) is beyond
+
+
+def test_a_tally_does_not_grow_with_the_rows():
+    tally = Tally()
+    for number in range(3 * MOST_KINDS):
+        tally.add([f"{number} {'x' * 1000}", "often"])
+    assert len(tally) == MOST_KINDS + 1
+    assert tally.total() == 6 * MOST_KINDS
+    assert tally["often"] == 3 * MOST_KINDS
+    assert tally[OTHERS] == 2 * MOST_KINDS + 1
+    assert max(map(len, tally)) == KIND_CHARS

@@ -233,7 +233,10 @@ def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
     model = copy_of_tiny(tmp_path)
     weights = load_file(model / "model.safetensors")
     torch.save(weights, model / "pytorch_model.bin")
+    check(LLM("tiny", "transformers", path=str(model)))
     (model / "model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"has only pickled weights \(pytorch_model\.bin\)"):
+        check(LLM("tiny", "transformers", path=str(model)))
     with pytest.raises(OSError, match="safetensors"):
         _loaded(path=str(model))
 

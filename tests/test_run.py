@@ -189,17 +189,29 @@ def test_a_strangers_tables_with_every_kind_of_row(tmp_path):
     assert failed["bad"]["stage"] == "read"
     (lonely,) = pq.read_table(out / "unmatched.parquet").to_pylist()
     assert (lonely["key"], lonely["stage"]) == ("lonely", "join")
+    (tmp_path / "clothes.csv").write_text("key,wears\nempty,hat\nbad,hat\nlonely,cape\n")
+    both = ",".join(str(out / f"{name}.parquet") for name in ("failed", "unmatched"))
     again = run(
         tmp_path,
         "again",
         *FAST,
         "dataset=parquet",
-        f"dataset.path={out / 'failed.parquet'}",
+        f"dataset.path=[{both}]",
         "dataset.id=key",
-        'dataset.prompt="{key}"',
+        "dataset.join.path=clothes.csv",
+        "dataset.join.format=csv",
+        "dataset.join.on=key",
+        'dataset.prompt="{what} wearing a {wears}"',
         "tracking=none",
     )
-    assert summary(again)["written"] == 2
+    prompts = {row["key"]: row["base_prompt"] for row in pq.read_table(again / "table").to_pylist()}
+    assert prompts == {"lonely": "a fox wearing a cape", "bad": "\ufffd\ufffd wearing a hat"}
+    (row,) = pq.read_table(again / "failed.parquet").to_pylist()
+    assert (row["key"], row["stage"], row["reason"]) == (
+        "empty",
+        "prompt",
+        "column 'what' is empty",
+    )
 
 
 def test_several_pictures_a_row_in_the_table_alone(tmp_path):
@@ -276,10 +288,18 @@ def test_bad_input_ends_before_anything_starts(tmp_path, overrides: list[str], s
     assert not (tmp_path / "out" / "table").exists()
 
 
-def test_a_password_in_the_address_of_the_server_reaches_no_file(tmp_path):
-    done = imagepipe(tmp_path, "tracking.uri=http://me:hunter2@host:5000")
+@pytest.mark.parametrize(
+    ("override", "remedy"),
+    [
+        ("tracking.uri=http://me:hunter2@host:5000", "MLFLOW_TRACKING_PASSWORD"),
+        ("dataset.path=[a.csv,s3://me:hunter2@shop/a.csv]", "AWS_SECRET_ACCESS_KEY"),
+        ("dataset.join.path='https://host/b.csv?X-Amz-Signature=hunter2'", "fetch the file first"),
+    ],
+)
+def test_a_secret_in_an_address_reaches_no_file(tmp_path, override: str, remedy: str):
+    done = imagepipe(tmp_path, override)
     assert done.returncode == 2
-    assert "MLFLOW_TRACKING_PASSWORD" in done.stderr
+    assert remedy in done.stderr
     assert "hunter2" not in done.stderr + done.stdout
     assert not list(tmp_path.iterdir())
 

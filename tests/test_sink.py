@@ -22,13 +22,15 @@ from imagepipe.store import Store
 FACTS = {"steps": "4", "guidance": "2", "size": "8x8", "model": "m", "negative_prompt": "blur"}
 
 
-def batch(ids: list[str], *, each: int = 1, stages: list[str | None] | None = None) -> pa.Table:
+def batch(
+    ids: list[str | None], *, each: int = 1, stages: list[str | None] | None = None
+) -> pa.Table:
     rows = len(ids)
     stages = stages or [None] * rows
     images = np.stack([np.full((each, 8, 8, 3), 10 * i + 5, np.uint8) for i in range(rows)])
     return pa.table(
         {
-            "id": ids,
+            "id": pa.array(ids, pa.string()),
             "what": [f"thing {i}" for i in range(rows)],
             "base_prompt": [f"a thing {i}" for i in range(rows)],
             "seed": pa.array(range(rows), pa.int64()),
@@ -154,6 +156,13 @@ def test_rejected_rows_keep_their_own_columns_with_stage_and_reason(tmp_path):
         "table",
         "unmatched.parquet",
     ]
+
+
+def test_rows_without_an_id_are_all_kept(tmp_path):
+    for _ in range(2):
+        writer(tmp_path)(batch([None, None], stages=["read", "read"]))
+    collect_rejected(tmp_path)
+    assert pq.read_table(tmp_path / "failed.parquet").num_rows == 4
 
 
 def test_a_batch_written_twice_is_there_once(tmp_path):

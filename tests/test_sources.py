@@ -18,6 +18,7 @@ from imagepipe.errors import UserError
 from imagepipe.pipeline import stages
 from imagepipe.sources import Tables, look, read
 from imagepipe.sources.blocks import raw_blocks
+from imagepipe.sources.formats import FORMATS
 from imagepipe.sources.keys import keys_of
 from imagepipe.sources.tables import new_names
 
@@ -90,6 +91,7 @@ def by_id(tables: Tables) -> dict[Any, dict[str, Any]]:
         (b"id,what\n", "has no rows"),
         (b"id,what\n1,a\n\n2\n3,c\n", "line 4 has 1 cells where the header names 2"),
         (b'id,what\n1,"a\nb"\n2,b,c\n', "line 4 has 3 cells"),
+        (b"id,what\n1,a\n2,b\x00\n3\n", "a NUL character in line 3"),
         (b'id,what\n1,"a\n2,b\n', "a quote that is never closed, before 'a'"),
         (b"id,what,what\n1,a,b\n", "several columns of the name 'what'"),
         (b"id,wh\xe4t\n1,a\n", "column names that are not UTF-8"),
@@ -118,7 +120,6 @@ def test_unusable_csv(tmp_path: Path, content: bytes, words: str) -> None:
         (b'{"id": 1}\n[2]\n', "line 2 is not an object but: [2]"),
         (b'[{"id": 1}]', "is one JSON array, not jsonl"),
         (b"\n \n", "has no rows"),
-        (b'{"id": 1}\n{"id": "a"}\n', "different kinds of values in column 'id'"),
         (b'{"id": 123456789012345678901234567890}\n', "in column 'id'"),
         (b'{"no": 1}\n', "is no column of t.jsonl"),
         (b'{"id": {"a": 1}, "what": "a"}\n', "which is no key"),
@@ -432,6 +433,33 @@ def test_json_rows_out_of_an_archive(tmp_path: Path, ray_session: None) -> None:
     assert rows[5]["what"] == "é"
     assert rows[5]["failed_reason"] is None
     assert rows[None]["failed_reason"] == "column 'id' is empty"
+
+
+def test_json_cells_of_another_kind_than_most_fail_their_rows(tmp_path: Path) -> None:
+    good = [{"id": n, "what": f"thing {n}", "size": n / 2} for n in range(1, 4)]
+    odd = [
+        {"id": 4, "what": ["a"], "size": 1},
+        {"id": 5, "what": {"a": {"b": [None]}}, "size": 1},
+        {"id": 6, "what": 7, "size": True},
+        {"id": 7, "what": None, "size": "8"},
+        {"id": "8", "what": "text", "size": None},
+    ]
+    tables = look(dataset(written(tmp_path / "t.jsonl", [*odd, *good]), "jsonl"), None)
+    assert tables.left.schema.types == [pa.int64(), pa.string(), pa.float64()]
+    raw = pa.table({"line": [json.dumps(row).encode() for row in [*odd, *good]]})
+    rows, reasons = FORMATS["jsonl"].decode(raw, tables.left.schema)
+    assert rows["id"].to_pylist() == [4, 5, 6, 7, None, 1, 2, 3]
+    assert rows["what"].to_pylist()[4:] == ["text", "thing 1", "thing 2", "thing 3"]
+    assert reasons == [
+        "column 'what' holds a list, not text",
+        "column 'what' holds an object, not text",
+        "column 'what' holds a number, not text",
+        "column 'size' holds text, not a number",
+        "column 'id' holds text, not a number",
+        None,
+        None,
+        None,
+    ]
 
 
 def test_both_ways_to_join_give_the_same_rows(tmp_path: Path, ray_session: None) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
-from imagepipe.stage import FAILED_REASON, FAILED_STAGE, LEDGER, Stage, apply
+from imagepipe.stage import FAILED_REASON, FAILED_STAGE, LEDGER, Fitting, Stage, apply
 
 ADDS = pa.schema(
     [("double", pa.int64()), ("picture", pa.fixed_shape_tensor(pa.uint8(), (1, 2, 2, 3)))]
@@ -78,6 +79,63 @@ def test_a_worker_that_loses_a_row_is_caught():
     result = apply(STAGE, short, table(1, 2))
     assert result[FAILED_STAGE].to_pylist() == ["doubling", "doubling"]
     assert "gave 0 values of 'double' for 1 rows" in result[FAILED_REASON][0].as_py()
+
+
+class Narrow:
+    """Works on up to `room` rows at once, and remembers how many it was given."""
+
+    def __init__(self, room: int, error: Exception) -> None:
+        self.room, self.error, self.given = room, error, []
+
+    def __call__(self, rows: pa.Table) -> dict:
+        self.given.append(rows.num_rows)
+        if rows.num_rows > self.room:
+            raise self.error
+        return work(rows)
+
+
+FULL = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", FULL)
+def test_a_batch_that_memory_does_not_hold_is_halved_and_the_next_is_halved_at_once(error):
+    narrow = Narrow(2, error)
+    fitting = Fitting(narrow)
+    for _ in range(2):
+        result = apply(STAGE, fitting, table(1, 2, 3, 4, 5, 6, 7, 8))
+        assert result["double"].to_pylist() == [2, 4, 6, 8, 10, 12, 14, 16]
+        assert pictures(result) == [1, 2, 3, 4, 5, 6, 7, 8]
+        assert result[FAILED_STAGE].null_count == 8
+    assert narrow.given == [8, 4, 2, 2, 2, 2, 2, 2, 2, 2]  # after a 4, no 4 is tried again
+
+
+def test_a_row_that_memory_does_not_hold_alone_fails_with_what_to_do_and_others_go_on():
+    stage = Stage("doubling", ("n",), ADDS, lambda: work, thrift="take two")
+    fitting = Fitting(Narrow(0, FULL[0]))
+    (reason, _) = apply(stage, fitting, table(1, 2))[FAILED_REASON].to_pylist()
+    assert reason.startswith("out of memory with this row alone: take two (OutOfMemoryError: CUDA")
+    fitting.work.room = 1
+    assert apply(stage, fitting, table(1, 2))[FAILED_STAGE].null_count == 2
+
+
+def test_a_bad_row_makes_no_later_batch_smaller():
+    given = Narrow(9, ValueError())
+    fitting = Fitting(given)
+    apply(STAGE, fitting, table(1, 13, 3, 4))
+    apply(STAGE, fitting, table(1, 2, 3, 4))
+    assert given.given == [4, 2, 1, 1, 2, 4]
+
+
+def test_a_reason_is_short_whatever_the_error_repeats():
+    def shout(rows: pa.Table) -> dict:
+        raise ValueError("x" * 100_000)
+
+    (reason,) = apply(STAGE, shout, table(1))[FAILED_REASON].to_pylist()
+    assert reason.startswith("ValueError: xxx") and len(reason) == 500
 
 
 @pytest.mark.parametrize("rows", [0, 1])

@@ -3,17 +3,14 @@ from __future__ import annotations
 import io
 import json
 import logging
-import os
-import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mlflow_server import Server, history, journalled
 from PIL import Image
 
 from imagepipe import tracking
@@ -75,22 +72,6 @@ def client(outputs: Path):
     from mlflow import MlflowClient
 
     return MlflowClient(f"sqlite:///{outputs / 'mlflow.db'}")
-
-
-def history(store, run_id: str) -> set[tuple[str, float, int, int]]:
-    return {
-        (metric.key, metric.value, metric.step, metric.timestamp)
-        for key in store.get_run(run_id).data.metrics
-        for metric in store.get_metric_history(run_id, key)
-    }
-
-
-def journalled(folder: Path) -> set[tuple[str, float, int, int]]:
-    return {
-        (key, value, event["step"], event["time"])
-        for event, _ in Journal(folder).read()
-        for key, value in event.get("values", {}).items()
-    }
 
 
 def files(store, run_id: str, path: str | None = None) -> list[str]:
@@ -364,50 +345,6 @@ def test_processes_may_make_the_database_at_the_same_time(tmp_path):
     store = client(tmp_path)
     [experiment] = [e for e in store.search_experiments() if e.name == "imagepipe"]
     assert len(store.search_runs([experiment.experiment_id])) == 2
-
-
-class Server:
-    """A real MLflow server on a port of its own, which can be killed and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.process = folder, None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.uri = f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
-        command += ["--port", str(self.port), "--workers", "1"]
-        command += ["--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}"]
-        command += ["--artifacts-destination", str(self.folder / "artifacts")]
-        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-        with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **quiet},
-                cwd=self.folder,
-                start_new_session=True,
-            )
-        self._wait()
-
-    def _wait(self) -> None:
-        for _ in range(240):
-            try:
-                with urllib.request.urlopen(f"{self.uri}/health", timeout=2):
-                    return
-            except OSError:
-                assert self.process.poll() is None, (self.folder / "server.log").read_text()
-                time.sleep(0.25)
-        raise TimeoutError(f"no answer from {self.uri}")
-
-    def kill(self) -> None:
-        if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.process = None
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from imagepipe import config as configuration
-from imagepipe import record, store, tracking
+from imagepipe import record, store, tracking, urls
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.llm import endpoint
 
@@ -74,8 +74,7 @@ def run_job(cfg: DictConfig, folder: Path, overrides: Sequence[str]) -> float | 
     """One run in `folder`; returns its pictures per second, which sweepers can maximise."""
     config = configuration.load(cfg)
     try:
-        endpoint.check(config.llm)
-        store.check_url("sink.path", config.sink.path or "")
+        _check_secrets(config)
     except UserError:
         shutil.rmtree(folder / ".hydra", ignore_errors=True)  # Hydra has copied it there
         raise
@@ -137,9 +136,17 @@ def _refuse_typed_secret(arguments: Sequence[str]) -> None:
             configuration.check_variable(key.removeprefix(configuration.NODE_VARIABLES))
         check = MAY_HOLD_SECRETS.get(key)
         for one in value.split(",") if check else ():  # a sweep types several
-            text = one.strip("'\" ")
+            text = one.strip("'\"[] ")
             if check and text not in ("", "null"):
                 check(text)
+
+
+def _check_secrets(config: configuration.Config) -> None:
+    endpoint.check(config.llm)
+    store.check_url("sink.path", config.sink.path or "")
+    joins = (config.dataset.join, *config.dataset.more_joins)
+    for path in (config.dataset.path, *(join.path for join in joins)):
+        urls.check_table("dataset.path", path)
 
 
 def _check_tracking(uri: str) -> None:
@@ -149,6 +156,8 @@ def _check_tracking(uri: str) -> None:
 MAY_HOLD_SECRETS: dict[str, Callable[[str], None]] = {
     "tracking.uri": _check_tracking,
     "sink.path": partial(store.check_url, "sink.path"),
+    "dataset.path": partial(urls.check_table, "dataset.path"),
+    "dataset.join.path": partial(urls.check_table, "dataset.join.path"),
     "llm.base_url": endpoint.check_url,
     "llm.api_key_env": endpoint.check_name,
 }

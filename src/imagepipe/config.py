@@ -242,6 +242,7 @@ class Config:
     sweep: Sweep = field(default_factory=Sweep)
     seed: int = 0
     limit: int | None = None
+    max_failures: int | float | None = None  # ends the run beyond so many rows, or such a share
     resume: str | None = None  # the folder of an interrupted run, to go on with it
     retry_failed: bool = False  # with resume: rows that failed are tried again
     outputs: str = "outputs"
@@ -333,6 +334,7 @@ def check(config: Config) -> None:
             raise UserError(
                 field=name, value=number, problem="is too small", remedy=f"At least {least}."
             )
+    _check_failures(config.max_failures)
     _check_sink(config.sink)
     _check_ray(config.ray)
     _check_llm(config)
@@ -344,6 +346,18 @@ def check(config: Config) -> None:
             problem="a new run has no failed rows",
             remedy="Name the run whose failed rows to try again: resume=FOLDER.",
         )
+
+
+def _check_failures(most: int | float | None) -> None:
+    if most is None or (isinstance(most, int) and most >= 0) or 0 < most < 1:
+        return
+    raise UserError(
+        field="max_failures",
+        value=most,
+        problem="is neither a count of rows nor a share of them",
+        remedy="Give a whole number (max_failures=10), or a share of all rows between 0 and 1 "
+        "(max_failures=0.05).",
+    )
 
 
 def _check_llm(config: Config) -> None:
@@ -490,7 +504,13 @@ def _refuse_unknown(cfg: DictConfig) -> None:
 MAY_CHANGE = (
     *("resources", "ray", "tracking", "sweep", "resume", "retry_failed", "outputs", "verbose"),
     *("sink.gallery_images", "dataset.path", "dataset.join.path", "dataset.join.method"),
-    *("dataset.look_through_rows", "llm.base_url", "llm.api_key_env", "llm.timeout_s"),
+    *(
+        "dataset.look_through_rows",
+        "max_failures",
+        "llm.base_url",
+        "llm.api_key_env",
+        "llm.timeout_s",
+    ),
     *("llm.max_retries", "llm.requests_per_minute"),
 )
 STAGES = ("llm", "model", "scorer", "sink")  # those with resources of their own

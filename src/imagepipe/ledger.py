@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 COUNTED = ("written", "failed", "unmatched", "pictures", "prompts_cut")
 TOKENS = ("llm_tokens_in", "llm_tokens_out")
+MOST_KINDS, KIND_CHARS = 1000, 300  # of a tally
+OTHERS = "others"
+
+
+class Tally(Counter[str]):
+    """Counts by kind, of a bounded size: errors and words may differ from row to row.
+
+    A kind that is new once there are MOST_KINDS counts among OTHERS.
+    """
+
+    def add(self, kinds: Iterable[str]) -> None:
+        """Count each of `kinds` once more."""
+        for kind in kinds:
+            kind = kind[:KIND_CHARS]
+            self[kind if kind in self or len(self) < MOST_KINDS else OTHERS] += 1
 
 
 @dataclass
@@ -57,9 +72,9 @@ class Ledger:
     prompts_cut: int = 0
     llm_tokens_in: int = 0
     llm_tokens_out: int = 0
-    llm_fallbacks: Counter[str] = field(default_factory=Counter)  # base prompts drawn, by reason
-    unknown_words: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
+    llm_fallbacks: Tally = field(default_factory=Tally)  # base prompts drawn, by reason
+    unknown_words: Tally = field(default_factory=Tally)
+    reasons: Tally = field(default_factory=Tally)
     scores: Scores = field(default_factory=Scores)
     batches: int = 0
     first: float | None = None  # when the first batch of pictures was written
@@ -71,9 +86,9 @@ class Ledger:
         for row in counts.to_pylist():
             for name in (*COUNTED, *TOKENS):
                 setattr(self, name, getattr(self, name) + row[name])
-            self.unknown_words.update(row["unknown_words"])
-            self.reasons.update(row["reasons"])
-            self.llm_fallbacks.update(row["llm_fallbacks"])
+            self.unknown_words.add(row["unknown_words"])
+            self.reasons.add(row["reasons"])
+            self.llm_fallbacks.add(row["llm_fallbacks"])
             self.scores.add(row["scores"])
             if row["pictures"]:
                 self._clock(row["written_at"], row["pictures"])
@@ -93,6 +108,12 @@ class Ledger:
     def adds_up(self) -> bool:
         """Whether every row read ended somewhere, once."""
         return self.rows == self.rows_read
+
+    def beyond(self, most: int | float | None) -> bool:
+        """Whether more rows have failed than `most`: a count, or below 1 a share of all rows."""
+        if most is None:
+            return False
+        return self.failed > (most * self.rows_read if 0 < most < 1 else most)
 
     def steady(self) -> float | None:
         """Pictures per second from the first written batch to the last.

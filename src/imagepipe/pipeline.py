@@ -21,10 +21,10 @@ from imagepipe.errors import UserError
 from imagepipe.llm.stage import stage as llm_stage
 from imagepipe.machine import GIB
 from imagepipe.processor import LIGHT_CPUS, RESTARTS, ProcessorStage, fold, unfold
-from imagepipe.resources import bind, outgrown, pools
+from imagepipe.resources import bind, bytes_on_their_way, outgrown, pools
 from imagepipe.scoring.stage import stage as scorer_stage
 from imagepipe.sink import Writer
-from imagepipe.stage import Stage, apply, worker
+from imagepipe.stage import Fitting, Stage, apply, worker
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -67,6 +67,8 @@ def build(
 
     Rows whose ids (as text) are among `done` are left out.
     """
+    from ray.data import ExecutionResources
+
     data = sources.read(tables, LIGHT_CPUS, done)
     data = data.repartition(target_num_rows_per_block=resources.rows_per_block)
     shares = dict(pools(config, resources))
@@ -78,7 +80,7 @@ def build(
             data = _through_processor(data, stage, share)
         else:
             data = _as_actors(data, stage, share)
-    return data.map_batches(
+    data = data.map_batches(
         write,
         fn_kwargs={"writer": writer},
         batch_format="pyarrow",
@@ -86,6 +88,11 @@ def build(
         num_cpus=resources.sink.num_cpus or LIGHT_CPUS,
         concurrency=resources.sink.pool,
     )
+    # The Dataset's own context: a shuffle before it, which has to hold all rows, is not limited.
+    data.context.execution_options.resource_limits = ExecutionResources.for_limits(
+        object_store_memory=bytes_on_their_way(config, resources)
+    )
+    return data
 
 
 def write(table: pa.Table, writer: Writer) -> pa.Table:
@@ -140,7 +147,7 @@ class _Actor:
         bind(share)
         self.stage = stage
         try:
-            self.work = stage.recipe()
+            self.work = Fitting(stage.recipe())
         except Exception as error:
             raise outgrown(stage.name, share, error) from error
 

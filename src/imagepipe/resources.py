@@ -16,6 +16,7 @@ from imagepipe.config import Config, Resources, Share
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.machine import GIB, Machine
 from imagepipe.packing import CPUS_FOR_TASKS, Misfit, Pools, free_cpus, nearest, pack
+from imagepipe.stage import out_of_memory
 
 # Engines that load weights run as actors, which keep them; the others run as stateless tasks.
 LLM_ACTORS = ("transformers", "vllm", "openai", "custom")
@@ -23,6 +24,8 @@ MODEL_ACTORS = ("diffusers", "noop", "custom")
 # How `auto` divides a GPU among the stages that a run has.
 GPU_PARTS = {"llm": 4, "model": 6, "scorer": 2}
 WRITE_BYTES = 128 << 20  # Ray Data's own target for a block
+BLOCK_BYTES = 32 << 20  # of raw pictures that a process hands on at a time
+BLOCKS_ON_THEIR_WAY = 4  # for each process: one worked on, one written, and two that wait
 
 
 def settle(config: Config, machine: Machine, rows: int) -> tuple[Resources, str]:
@@ -32,7 +35,7 @@ def settle(config: Config, machine: Machine, rows: int) -> tuple[Resources, str]
     """
     chosen = _choose(config, machine, rows) if config.resources.auto else config.resources
     if chosen.rows_per_block is None:
-        chosen = replace(chosen, rows_per_block=_rows_per_block(chosen, rows))
+        chosen = replace(chosen, rows_per_block=_rows_per_block(config, chosen, rows))
     if config.resources.auto:
         sink = replace(chosen.sink, batch_size=_rows_per_write(config, chosen))
         chosen = replace(chosen, sink=sink)
@@ -72,7 +75,7 @@ def bind(share: Share) -> None:
 
 def outgrown(stage: str, share: Share, error: Exception) -> Exception:
     """`error`, or where a process ran out of its share of a GPU, what to tell a person of it."""
-    if type(error).__name__ != "OutOfMemoryError":  # torch's; not worth loading torch for
+    if not out_of_memory(error):
         return error
     said = str(error).partition(" See documentation")[0]
     return RunFailed(
@@ -124,21 +127,35 @@ def _after_a_loss(machine: Machine) -> Machine:
     return rest if rest.cpus else machine
 
 
-def _rows_per_block(resources: Resources, rows: int) -> int:
+def bytes_on_their_way(config: Config, resources: Resources) -> int:
+    """What the object store holds of a run's rows at most, however many there are.
+
+    Ray Data would fill half of the store with pictures that wait for their writers.
+    """
+    batch = max([1, *(share.batch_size for _, share in pools(config, resources))])
+    block = max(BLOCK_BYTES, batch * _row_bytes(config))
+    processes = sum(share.pool for _, share in pools(config, resources))
+    return BLOCKS_ON_THEIR_WAY * max(2, processes) * block
+
+
+def _row_bytes(config: Config) -> int:
+    """Of a row's raw pictures."""
+    return config.model.images_per_prompt * config.model.height * config.model.width * 3
+
+
+def _rows_per_block(config: Config, resources: Resources, rows: int) -> int:
     """Rows that travel together: whole batches, and few enough to share out and to lose.
 
     A block is what a fault costs and what an actor takes at a time, so there should be many of
     them; each costs some 34 ms of scheduling, so not more than needed.
     """
     batch = max(resources.llm.batch_size, resources.model.batch_size)
-    return batch * max(1, min(rows // 100, 1024) // batch)
+    return batch * max(1, min(rows // 100, 1024, BLOCK_BYTES // _row_bytes(config)) // batch)
 
 
 def _rows_per_write(config: Config, resources: Resources) -> int:
     """A block as it comes, as long as its raw pictures stay below WRITE_BYTES."""
-    model = config.model
-    row = model.images_per_prompt * model.height * model.width * 3
-    return max(1, min(resources.rows_per_block or 1, WRITE_BYTES // row))
+    return max(1, min(resources.rows_per_block or 1, WRITE_BYTES // _row_bytes(config)))
 
 
 def _describe(stage: str, share: Share) -> str:

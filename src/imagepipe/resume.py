@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -12,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from imagepipe.ledger import Ledger, Scores
+from imagepipe.ledger import Ledger, Scores, Tally
 from imagepipe.sink import merge, written_parts
 from imagepipe.sources import Tables, keys_of
 from imagepipe.store import Store
@@ -38,7 +37,7 @@ class Done:
     pictures: int = 0
     failed: int = 0
     unmatched: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
+    reasons: Tally = field(default_factory=Tally)
     scores: Scores = field(default_factory=Scores)
     set_aside: tuple[str, ...] = ()  # parts that could not be read
 
@@ -73,14 +72,16 @@ def take_in(store: Store, tables: Tables, id_column: str, *, retry_failed: bool)
     written = pa.concat_arrays(keys).unique()
     failed = _rejected(store, "failed", id_column, written, aside, again=retry_failed)
     unmatched = _rejected(store, "unmatched", id_column, written, aside)
-    stages, reasons = failed["stage"].to_pylist(), failed["reason"].to_pylist()
+    stages, texts = failed["stage"].to_pylist(), failed["reason"].to_pylist()
+    reasons = Tally()
+    reasons.add(f"{s}: {r}" for s, r in zip(stages, texts, strict=True))
     return Done(
         ids=pa.concat_arrays([written, _ids(failed), _ids(unmatched)]),
         written=len(written),
         pictures=pictures,
         failed=failed.num_rows,
         unmatched=unmatched.num_rows,
-        reasons=Counter(f"{s}: {r}" for s, r in zip(stages, reasons, strict=True)),
+        reasons=reasons,
         scores=scores,
         set_aside=tuple(aside),
     )

@@ -238,6 +238,7 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
         plan = pipeline.build(job.config, job.tables, job.shares, writer, job.done.ids)
         for counts in plan.iter_batches(batch_size=None, batch_format="pyarrow"):
             job.ledger.add(counts)
+            _stop_where_too_many_failed(job)
             doing = {name: str(state.rows) for name, state in report.stages(job)}
             progress.update(job.ledger.rows, job.ledger.steady(), doing)
             if time.monotonic() >= next_metrics:
@@ -245,6 +246,16 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
                 tracker.metrics(report.live(job.ledger), step=job.ledger.rows)
     if job.watch.stopping and not job.ledger.adds_up:
         raise KeyboardInterrupt
+
+
+def _stop_where_too_many_failed(job: Job) -> None:
+    ledger, most = job.ledger, job.config.max_failures
+    if ledger.beyond(most):
+        [(reason, rows)] = ledger.reasons.most_common(1)
+        raise RunFailed(
+            f"{ledger.failed} of {ledger.rows_read} rows failed, more than max_failures={most}; "
+            f"{rows} of them: {reason}"
+        )
 
 
 def _leave(job: Job, tracker: tracking.Tracker, summary: dict[str, Any]) -> None:

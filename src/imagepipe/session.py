@@ -96,7 +96,6 @@ def cluster() -> Machine:
 
 @contextmanager
 def _ray(options: RayOptions, machine: Machine | None, verbose: bool) -> Iterator[None]:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if not verbose:  # what Ray's C++ core writes to this process's stderr
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray

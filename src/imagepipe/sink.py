@@ -12,7 +12,9 @@ import tarfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from imagepipe.prompts import row_seed
 from imagepipe.stage import FAILED_REASON, FAILED_STAGE, LEDGER
 from imagepipe.store import Store
 
+TOLD = 500  # characters of a row's reason, or of its unknown words, that the driver is told
 # zlib's run-length strategy (zlib.Z_RLE): half the time of the default at the same size.
 RLE = 3
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -95,7 +98,7 @@ class Writer:
             "llm_tokens_out": pc.sum(good["llm_tokens_out"]).as_py() or 0,
             "llm_fallbacks": good["llm_fallback"].drop_null().to_pylist(),
             "unknown_words": _words(good["unknown_words"]),
-            "reasons": [f"{s}: {r}" for s, r in zip(*_ledger(failed), strict=True)],
+            "reasons": [f"{s}: {r}"[:TOLD] for s, r in zip(*_ledger(failed), strict=True)],
             "scores": _scores(good),
         }
         return pa.table({name: [value] for name, value in counts.items()}, schema=COUNTS)
@@ -177,7 +180,10 @@ class Writer:
         self.store.write(f"{where}/{self._key(rows)}.parquet", buffer.getvalue())
 
     def _key(self, rows: pa.Table) -> str:
-        ids = json.dumps([str(value) for value in rows[self.id_column].to_pylist()])
+        names = rows[self.id_column].to_pylist()
+        if FAILED_STAGE in rows.column_names and "read" in rows[FAILED_STAGE].to_pylist():
+            names += _place()  # rows that could not be read may have no id, or that of others
+        ids = json.dumps([str(value) for value in names])
         return "part-" + blake2b(ids.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
@@ -271,8 +277,22 @@ def _arrays(column: pa.ChunkedArray) -> np.ndarray:
     return array.to_numpy_ndarray()
 
 
+def _place() -> tuple[str, int]:
+    """The task of Ray's that works here, the same when it is tried again, and a number in it."""
+    import ray
+
+    task = ray.get_runtime_context().get_task_id() if ray.is_initialized() else None
+    return str(task), next(_numbers(task))
+
+
+@lru_cache(maxsize=1)
+def _numbers(task: str | None) -> Iterator[int]:
+    return count()
+
+
 def _words(column: pa.ChunkedArray) -> list[str]:
-    return [word for text in column.to_pylist() if text for word in text.split(", ")]
+    """The first words of each row: a prompt may hold any number."""
+    return [word for text in column.to_pylist() if text for word in text[:TOLD].split(", ")]
 
 
 def _scores(rows: pa.Table) -> list[float]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import pickle
+import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 FAILED_STAGE = "failed_stage"
 FAILED_REASON = "failed_reason"
 LEDGER = pa.schema([(FAILED_STAGE, pa.string()), (FAILED_REASON, pa.string())])
+REASON_CHARS = 500  # of an error, which may repeat a prompt of any length
 
 Columns = Mapping[str, Any]
 Worker = Callable[[pa.Table], Columns]
@@ -34,14 +36,52 @@ class Stage:
     `recipe()` loads what is heavy and returns a worker. A worker takes a table of good rows, with
     the columns that `reads` names, and returns the columns of `adds`, one value a row: Arrow
     arrays, lists, or for tensors a uint8 array (rows, ...). It may add `failed_reason`, null
-    where the row is good. An exception fails single rows, not the batch: the rows are tried
-    again one by one.
+    where the row is good. An exception fails single rows, not the batch: its halves are tried
+    again, down to one row. `thrift` is what to change where that one is too large for the memory.
     """
 
     name: str
     reads: tuple[str, ...]
     adds: pa.Schema
     recipe: Callable[[], Worker]
+    thrift: str = field(default="give the stage more memory", kw_only=True)
+
+
+class TooMany(Exception):
+    """So many rows at once have run out of memory before."""
+
+
+class Fitting:
+    """A worker that learns how many rows at once its process has memory for.
+
+    What did not fit once is not tried again, but raises TooMany at once, so that `apply` halves
+    it. A single row is always tried: what else was in memory may be gone.
+    """
+
+    def __init__(self, work: Worker) -> None:
+        self.work = work
+        self.too_many = sys.maxsize
+
+    def __call__(self, rows: pa.Table) -> Columns:
+        if rows.num_rows >= self.too_many:
+            raise TooMany(f"{self.too_many} rows at once")
+        try:
+            return self.work(rows)
+        except Exception as error:
+            if rows.num_rows > 1 and out_of_memory(error):
+                self.too_many = rows.num_rows
+            raise
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that memory ran out, a GPU's or the machine's."""
+    torch = sys.modules.get("torch")
+    if torch is None:  # then none of its errors can have been raised
+        return isinstance(error, MemoryError)
+    from accelerate.utils.memory import should_reduce_batch_size
+
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or (isinstance(error, Exception) and should_reduce_batch_size(error))
 
 
 def worker(recipe: Callable[[], Worker]) -> Worker:
@@ -64,8 +104,8 @@ def apply(stage: Stage, work: Worker, table: pa.Table) -> pa.Table:
     """
     good = pc.is_null(table[FAILED_STAGE]).to_numpy(zero_copy_only=False)
     added, reasons = _work(stage, work, table.filter(pa.array(good)))
-    for field in stage.adds:
-        table = table.append_column(field, _spread(added[field.name], good, field.type))
+    for new in stage.adds:
+        table = table.append_column(new, _spread(added[new.name], good, new.type))
     return _mark(table, stage.name, np.flatnonzero(good), reasons)
 
 
@@ -78,13 +118,32 @@ def _work(stage: Stage, work: Worker, rows: pa.Table) -> tuple[Columns, list[str
     except Exception as error:
         if rows.num_rows == 1:
             log.debug("stage %s failed a row", stage.name, exc_info=True)
-            return _nothing(stage), [f"{type(error).__name__}: {error}"]
-    parts = [_work(stage, work, rows.slice(i, 1)) for i in range(rows.num_rows)]
+            return _nothing(stage), [_reason(stage, error)]
+        full = out_of_memory(error)
+    if full:  # here and not above: the error's stack held what the batch had in memory
+        _free()
+    half = rows.num_rows // 2
+    parts = [_work(stage, work, part) for part in (rows.slice(0, half), rows.slice(half))]
     columns = {
         field.name: _concat([part[0][field.name] for part in parts], field.type)
         for field in stage.adds
     }
     return columns, [reason for part in parts for reason in part[1]]
+
+
+def _reason(stage: Stage, error: Exception) -> str:
+    said = f"{type(error).__name__}: {error}"[:REASON_CHARS]
+    if out_of_memory(error):
+        return f"out of memory with this row alone: {stage.thrift} ({said})"
+    return said
+
+
+def _free() -> None:
+    """Give back what torch keeps of a GPU's memory for later."""
+    if "torch" in sys.modules:
+        from accelerate.utils.memory import clear_device_cache
+
+        clear_device_cache(garbage_collection=True)
 
 
 def _checked(stage: Stage, columns: Columns, rows: int) -> tuple[Columns, list[str | None]]:

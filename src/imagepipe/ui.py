@@ -28,7 +28,7 @@ HOST = "127.0.0.1"
 START_S = 120.0  # for the server's first answer; 5 s on an idle machine
 END_S = 10.0  # for the server to end by itself before it is killed
 # Its job runner would start a dozen processes and leave some behind.
-QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 from imagepipe.assets import folder
 from imagepipe.errors import UserError
 
+PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # owner/name
 
 
@@ -39,17 +40,23 @@ def check(field: str, path: str | None, revision: str | None, index: str) -> Pat
     the cache nor given by the hub.
     """
     path = check_path(field, path)
-    where = locate(path)
-    if isinstance(where, str):
-        _check_hub(field, where, revision, index)
-    elif not (where / index).is_file():
+    _files(field, path, revision, index)
+    return locate(path)
+
+
+def check_safe(field: str, path: str | None, revision: str | None) -> None:
+    """As `check`, for a transformers model; raises UserError too where all weights are pickled."""
+    path = check_path(field, path)
+    files = _files(field, path, revision, "config.json")
+    pickles = sorted(file for file in files if file.endswith(PICKLED))
+    if pickles and not any(file.endswith(".safetensors") for file in files):
         raise UserError(
             field=field,
             value=path,
-            problem=f"no model is there ({where / index} does not exist)",
-            remedy="Name a folder that holds one, or a model of the hub as owner/name.",
+            problem=f"has only pickled weights ({pickles[0]}), and a pickle can run any code when "
+            "it is read",
+            remedy="Name a model that comes as .safetensors.",
         )
-    return where
 
 
 def check_path(field: str, path: str | None) -> str:
@@ -64,15 +71,34 @@ def check_path(field: str, path: str | None) -> str:
     return path
 
 
-def _check_hub(field: str, name: str, revision: str | None, index: str) -> None:
+def _files(field: str, path: str, revision: str | None, index: str) -> list[str]:
+    """The names of a model's files, of which `index` has to be one."""
+    where = locate(path)
+    if isinstance(where, str):
+        return _hub_files(field, where, revision, index)
+    if not (where / index).is_file():
+        raise UserError(
+            field=field,
+            value=path,
+            problem=f"no model is there ({where / index} does not exist)",
+            remedy="Name a folder that holds one, or a model of the hub as owner/name.",
+        )
+    return [file.name for file in where.iterdir()]
+
+
+def _hub_files(field: str, name: str, revision: str | None, index: str) -> list[str]:
     from huggingface_hub import HfApi, try_to_load_from_cache
 
-    if isinstance(try_to_load_from_cache(name, index, revision=revision), str):
-        return
+    cached = try_to_load_from_cache(name, index, revision=revision)
+    if isinstance(cached, str):
+        return [file.name for file in Path(cached).parent.iterdir()]
     try:
-        HfApi().model_info(name, revision=revision, timeout=5)
+        info = HfApi().model_info(name, revision=revision, timeout=5)
+        if info.gated:  # what it holds is told to all, its files are not given to all
+            HfApi().auth_check(name)
     except Exception as error:  # whatever the reason, the hub does not give it
         raise refused(field, name, revision, error) from error
+    return [file.rfilename for file in info.siblings or []]
 
 
 def refused(

@@ -11,8 +11,8 @@ from typing import Any
 
 DOCS = Path(__file__).parents[2] / "docs"
 RESULTS, PAGE = DOCS / "reliability.jsonl", DOCS / "reliability.md"
-PLACE = re.compile(r"(?<=<!-- results -->\n).*(?=<!-- end of results -->)", re.DOTALL)
 HEAD = ("fault", "victim", "times", "rows each", "rows lost or twice", "seconds, median")
+MEMORY_HEAD = ("rows", "pictures", "driver, MB", "object store, MB")
 
 
 def lines(results: Iterable[dict[str, Any]]) -> list[str]:
@@ -22,7 +22,8 @@ def lines(results: Iterable[dict[str, Any]]) -> list[str]:
         return result["fault"], result["victim"]
 
     found = []
-    for (fault, victim), group in groupby(sorted(results, key=what), key=what):
+    faults = [result for result in results if result["victim"] != "memory"]
+    for (fault, victim), group in groupby(sorted(faults, key=what), key=what):
         same = list(group)
         each = sorted({result["rows"] for result in same})
         broken = sum(not result["held"] for result in same)
@@ -30,7 +31,26 @@ def lines(results: Iterable[dict[str, Any]]) -> list[str]:
         middle = f"{seconds[len(seconds) // 2]:.0f}" if seconds else ""
         said = f"in {broken} of {len(same)}" if broken else "none"
         found.append((fault, victim, str(len(same)), " or ".join(map(str, each)), said, middle))
-    return [f"| {' | '.join(row)} |" for row in (HEAD, ("---",) * len(HEAD), *found)]
+    return _table(HEAD, found)
+
+
+def memory(results: Iterable[dict[str, Any]]) -> list[str]:
+    """The rows of the table on memory: the last measurement of each number of rows."""
+    last = {result["rows"]: result for result in results if result["victim"] == "memory"}
+    found = [
+        (
+            f"{rows:,}",
+            f"{one['pixels']} x {one['pixels']}",
+            f"{one['driver_mb']:.0f}",
+            f"{one['store_mb']:.0f}",
+        )
+        for rows, one in sorted(last.items())
+    ]
+    return _table(MEMORY_HEAD, found)
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows)]
 
 
 def read(path: Path = RESULTS) -> list[dict[str, Any]]:
@@ -38,8 +58,12 @@ def read(path: Path = RESULTS) -> list[dict[str, Any]]:
 
 
 def page(text: str, results: Iterable[dict[str, Any]]) -> str:
-    """`text` with the table of `results` between its two marks."""
-    return PLACE.sub("\n".join([*lines(results), ""]).replace("\\", r"\\"), text)
+    """`text` with the tables of `results`, each between its two marks."""
+    results = list(results)
+    for name, table in (("results", lines(results)), ("memory", memory(results))):
+        place = re.compile(rf"(?<=<!-- {name} -->\n).*(?=<!-- end of {name} -->)", re.DOTALL)
+        text = place.sub("\n".join([*table, ""]).replace("\\", r"\\"), text)
+    return text
 
 
 if __name__ == "__main__":

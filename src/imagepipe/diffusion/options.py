@@ -201,7 +201,7 @@ def _add_lora(pipe: Any, model: Model, name: str, lora: Lora) -> None:
             "there is no such file or folder",
             "Name one, or a model of the hub.",
         )
-    if lora.path.endswith(repository.PICKLED) and model.use_safetensors:
+    if lora.path.endswith(weights.PICKLED) and model.use_safetensors:
         raise refused(
             "use_safetensors",
             True,

@@ -16,7 +16,6 @@ from imagepipe.errors import UserError
 INDEX = "model_index.json"
 SMALL = ["*.json", "*.txt", "*.model", "*.jinja"]  # configurations and tokenizers
 ARCHITECTURES = Path(asset("asset:architectures"))
-PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ def _without_weights(found: Path, model: Model) -> dict[str, list[str]]:
     missing = {}
     for name, (library, _) in parts(index).items():
         inside = sorted(file.name for file in (found / name).glob("*"))
-        pickles = [file for file in inside if file.endswith(PICKLED)]
+        pickles = [file for file in inside if file.endswith(weights.PICKLED)]
         usable = [file for file in inside if file.endswith(".safetensors")]
         if not model.use_safetensors:
             usable += pickles

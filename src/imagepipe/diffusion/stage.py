@@ -13,6 +13,15 @@ from imagepipe.diffusion import make
 from imagepipe.prompts import row_seed
 from imagepipe.stage import FAILED_REASON, Columns, Stage
 
+THRIFT = (
+    "draw smaller (model.width, model.height), with model.offload=model or model.vae_tiling=true, "
+    "or on more of a GPU (resources.model.num_gpus)"
+)
+BLACK = (
+    "the picture came out black, as a safety checker or a number that is none leaves it; "
+    "model.dtype=float32 or bfloat16 may help"
+)
+
 
 def stage(model: Model, *, run_seed: int, id_column: str) -> Stage:
     """The stage that draws: adds `image`, uint8 (images_per_prompt, height, width, 3) a row.
@@ -29,7 +38,7 @@ def stage(model: Model, *, run_seed: int, id_column: str) -> Stage:
         ]
     )
     recipe = partial(_worker, model, run_seed, id_column)
-    return Stage("model", reads=(id_column, "prompt"), adds=adds, recipe=recipe)
+    return Stage("model", (id_column, "prompt"), adds, recipe, thrift=THRIFT)
 
 
 def _worker(model: Model, run_seed: int, id_column: str) -> Callable[[pa.Table], Columns]:
@@ -52,7 +61,7 @@ def _worker(model: Model, run_seed: int, id_column: str) -> Callable[[pa.Table],
             "image": images,
             "prompt_cut": [painter.is_cut(prompt) for prompt in prompts],
             "unknown_words": [", ".join(painter.unknown_words(p)) or None for p in prompts],
-            FAILED_REASON: ["the picture came out black" if b else None for b in black],
+            FAILED_REASON: [BLACK if b else None for b in black],
         }
 
     return work

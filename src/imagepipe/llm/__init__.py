@@ -83,7 +83,7 @@ def check(config: LLM) -> None:
     if config.engine in WITH_WEIGHTS:
         from imagepipe import weights
 
-        weights.check("llm.path", config.path, config.revision, "config.json")
+        weights.check_safe("llm.path", config.path, config.revision)
     if config.engine == "custom":
         make(config)
     if config.engine == "openai":

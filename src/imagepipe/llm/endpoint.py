@@ -8,8 +8,7 @@ from urllib.parse import urlsplit
 
 from imagepipe.config import LLM
 from imagepipe.errors import UserError
-
-HIDDEN = "..."  # stands for what may be a secret
+from imagepipe.urls import HIDDEN
 
 
 def check(config: LLM) -> None:

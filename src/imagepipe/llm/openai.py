@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from imagepipe.errors import UserError
 from imagepipe.llm import Answer, endpoint
 from imagepipe.llm.chat import messages
+from imagepipe.urls import HIDDEN
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -55,7 +56,7 @@ class OpenAIEnhancer:
             return _read(said.http_response.text)
         except (OpenAIError, ValueError) as error:
             complaint = _plain(error)  # some servers repeat the key that they do not like
-            return Answer("", error=complaint.replace(self.key or endpoint.HIDDEN, endpoint.HIDDEN))
+            return Answer("", error=complaint.replace(self.key or HIDDEN, HIDDEN))
 
     def _request(self, prompt: str, season: str, seed: int) -> dict[str, Any]:
         config = self.config

@@ -15,6 +15,7 @@ from imagepipe.seasons import season_of
 from imagepipe.stage import FAILED_REASON, Columns, Stage, Worker
 
 READS = ("base_prompt", "seed")
+THRIFT = "ask for less (llm.max_tokens), or on more of a GPU (resources.llm.num_gpus)"
 ADDS = pa.schema(
     [
         ("season", pa.string()),
@@ -46,7 +47,7 @@ def stage(config: LLM, limit: Callable[[], Limit]) -> Stage:
             replies=vllm.REPLIES,
             processor=partial(vllm.processor, config),
         )
-    return Stage("llm", READS, ADDS, partial(_enhancer, config, limit))
+    return Stage("llm", READS, ADDS, partial(_enhancer, config, limit), thrift=THRIFT)
 
 
 def _unchanged() -> Worker:

@@ -50,7 +50,7 @@ def check(scorer: Scorer) -> None:
         make(scorer)
     if scorer.engine not in WITH_WEIGHTS:
         return
-    weights.check("scorer.path", scorer.path, scorer.revision, "config.json")
+    weights.check_safe("scorer.path", scorer.path, scorer.revision)
     if scorer.processor is not None:
         weights.check("scorer.processor", scorer.processor, None, "config.json")
 

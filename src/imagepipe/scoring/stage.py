@@ -12,6 +12,8 @@ from imagepipe.config import Scorer
 from imagepipe.scoring import make
 from imagepipe.stage import Columns, Stage
 
+THRIFT = "give it more of a GPU (resources.scorer.num_gpus)"
+
 
 def stage(scorer: Scorer, each: int) -> Stage:
     """The stage that adds `score`: for a row of `each` pictures a list of `each` float32.
@@ -19,7 +21,8 @@ def stage(scorer: Scorer, each: int) -> Stage:
     It reads the whole prompt, as the model did. A score that is no finite number is null.
     """
     adds = pa.schema([("score", pa.list_(pa.float32(), each))])
-    return Stage("scorer", ("image", "prompt"), adds, partial(_worker, scorer, each))
+    recipe = partial(_worker, scorer, each)
+    return Stage("scorer", ("image", "prompt"), adds, recipe, thrift=THRIFT)
 
 
 def _worker(scorer: Scorer, each: int) -> Callable[[pa.Table], Columns]:

@@ -119,6 +119,12 @@ def _csv_rows(filesystem: FileSystem, path: str) -> Iterator[tuple[int, list[str
 
 
 def _explained(filesystem: FileSystem, path: str, error: str) -> Unreadable:
+    nul = _line_of_nul(filesystem, path)
+    if nul is not None:  # it makes the reader miss the ends of lines
+        return Unreadable(
+            f"has a NUL character in line {nul}, which is no text",
+            "Leave it out of the cell, or save the table as Parquet.",
+        )
     ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", error)
     if ragged:
         row, expected, got = map(int, ragged.groups())
@@ -133,6 +139,16 @@ def _explained(filesystem: FileSystem, path: str, error: str) -> Unreadable:
             "Close the quote; inside a quoted cell write a quote twice.",
         )
     return Unreadable(f"cannot be parsed as CSV: {error}", "Check the file in an editor.")
+
+
+def _line_of_nul(filesystem: FileSystem, path: str) -> int | None:
+    before = 0
+    with filesystem.open_input_stream(path) as file:
+        while block := file.read(BLOCK_BYTES):
+            if b"\0" in block:
+                return before + block.partition(b"\0")[0].count(b"\n") + 1
+            before += block.count(b"\n")
+    return None
 
 
 def _ends_with_quote(filesystem: FileSystem, path: str) -> bool:

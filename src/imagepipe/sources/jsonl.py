@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,22 +18,42 @@ if TYPE_CHECKING:
     from ray.data import Dataset
 
 LINE = "line"
+NOTHING = "nothing"
+KINDS = {
+    type(None): NOTHING,
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "text",
+    list: "a list",
+    dict: "an object",
+}
 NO_DELIMITER = "\x01"  # stands in no JSON text, which escapes control characters
 
 
 class Jsonl:
-    """One JSON object a line. Types are those that hold for all lines; a missing key is null."""
+    """One JSON object a line; a missing key is null.
+
+    A column's type is that of most of its cells (whole numbers and others are one); a cell of
+    another kind, such as a list among texts, fails its row.
+    """
 
     suffixes: tuple[str, ...] = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".jsonl.zst")
 
     def schema(self, filesystem: FileSystem, path: str) -> pa.Schema:
-        schema, before = pa.schema([]), 0
+        types: dict[tuple[str, str], pa.DataType] = {}
+        cells: Counter[tuple[str, str]] = Counter()
+        before = 0
         for raw in _lines(filesystem, path):
             rows = [row for row, _ in _objects(raw[LINE].to_pylist(), before)]
             place = f"lines {before + 1} to {before + raw.num_rows}"
-            schema = unify([schema, *_inferred(rows, place)], place)
+            for (name, kind), values in _by_kind(rows).items():
+                types[name, kind] = _type(name, values, types.get((name, kind)), place)
+                cells[name, kind] += len(values) if kind != NOTHING else 0
             before += raw.num_rows
-        return plain(schema)
+        usual = {name: kind for (name, kind), _ in reversed(cells.most_common())}
+        names = dict.fromkeys(name for name, _ in types)
+        return plain(pa.schema([(name, types[name, usual[name]]) for name in names]))
 
     def scan(
         self, filesystem: FileSystem, path: str, schema: pa.Schema, wanted: Sequence[str]
@@ -43,10 +64,11 @@ class Jsonl:
 
     def decode(self, raw: pa.Table, schema: pa.Schema) -> tuple[pa.Table, Reasons]:
         parsed = list(_objects(raw[LINE].to_pylist()))
+        reasons = [reason for _, reason in parsed]
         columns = [
-            pa.array([row.get(field.name) for row, _ in parsed], field.type) for field in schema
+            _column([row.get(field.name) for row, _ in parsed], field, reasons) for field in schema
         ]
-        return pa.table(columns, schema=schema), [reason for _, reason in parsed]
+        return pa.table(columns, schema=schema), reasons
 
     def dataset(
         self, filesystem: FileSystem, paths: list[str], schema: pa.Schema, **options: Any
@@ -122,13 +144,45 @@ def _mended(value: dict[str, Any], line: bytes, text: str) -> tuple[dict[str, An
     return value, f"column {', '.join(map(repr, names))} is not valid UTF-8"
 
 
-def _inferred(rows: Sequence[dict[str, Any]], place: str) -> Iterator[pa.Schema]:
-    for name in dict.fromkeys(name for row in rows for name in row):
-        try:
-            kind = pa.array([row.get(name) for row in rows]).type
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-            raise Unreadable(
-                f"holds different kinds of values in column {name!r} ({place}): {error}",
-                "Give the column one type, for example text everywhere.",
-            ) from error
-        yield pa.schema([(name, kind)])
+def _by_kind(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], list[Any]]:
+    """The cells of each column that are of one kind."""
+    found: dict[tuple[str, str], list[Any]] = {}
+    for row in rows:
+        for name, value in row.items():
+            found.setdefault((name, KINDS[type(value)]), []).append(value)
+    return found
+
+
+def _type(name: str, values: list[Any], before: pa.DataType | None, place: str) -> pa.DataType:
+    """The type of cells of one kind, and of those `before`."""
+    try:
+        kind = pa.array(values).type
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+        raise Unreadable(
+            f"holds different kinds of values in column {name!r} ({place}): {error}",
+            "Give the column one type, for example text everywhere.",
+        ) from error
+    known = [pa.schema([(name, one)]) for one in (before, kind) if one is not None]
+    return unify(known, place).field(name).type
+
+
+def _column(values: list[Any], field: pa.Field, reasons: Reasons) -> pa.Array:
+    """`values` as a column; null, with a reason, for what is not of the column's kind."""
+    try:
+        return pa.array(values, field.type)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        wanted = _kind(field.type)
+    for row, value in enumerate(values):
+        kind = KINDS[type(value)]
+        if kind not in (wanted, NOTHING):
+            values[row] = None
+            reasons[row] = reasons[row] or f"column {field.name!r} holds {kind}, not {wanted}"
+    return pa.array(values, field.type)
+
+
+def _kind(of: pa.DataType) -> str:
+    if pa.types.is_nested(of):
+        return "an object" if pa.types.is_struct(of) else "a list"
+    if pa.types.is_string(of):
+        return "text"
+    return "true or false" if pa.types.is_boolean(of) else "a number"

@@ -7,11 +7,12 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from imagepipe.config import Tracking
 from imagepipe.errors import UserError
 from imagepipe.record import python
+from imagepipe.urls import has_secret, without_secrets
 
 SERVERS = ("http", "https")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -21,7 +22,6 @@ REMEDY = (
     "one under outputs/"
 )
 PORT = 5000  # where the links to a database's runs say that it is served
-SECRET = re.compile(r"passw|pwd|token|secret|key", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -105,14 +105,6 @@ def resolve(config: Tracking, outputs: Path) -> Address:
     return Address(uri, artifacts.as_uri())
 
 
-def without_secrets(url: str) -> str:
-    """`url` without the user and password that it may carry, nor its query."""
-    parts = urlsplit(url)
-    if not parts.scheme or not parts.netloc:
-        return url
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
-
-
 def _check_uri(uri: str) -> None:
     parts = _split(uri)
     kind = parts.scheme.partition("+")[0]
@@ -149,7 +141,7 @@ def _split(uri: str) -> SplitResult:
 def _has_secret(parts: SplitResult, kind: str) -> bool:
     if kind in SERVERS and (parts.username is not None or parts.query):
         return True
-    return parts.password is not None or any(SECRET.search(k) for k, _ in parse_qsl(parts.query))
+    return has_secret(parts)
 
 
 def _refuse(uri: str, problem: str) -> NoReturn:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from imagepipe.config import Tracking
 from imagepipe.errors import UserError
 from imagepipe.tracking import machine
-from imagepipe.tracking.address import Address, check, resolve, without_secrets
+from imagepipe.tracking.address import Address, check, resolve
 from imagepipe.tracking.journal import JOURNAL, DatasetInfo, Journal, Parent, Status
 from imagepipe.tracking.markdown import markdown
 from imagepipe.tracking.sender import TAG_LIMIT, Sender, one_line
+from imagepipe.urls import without_secrets
 
 if TYPE_CHECKING:
     from imagepipe.gallery import Picture

@@ -1,0 +1,66 @@
+"""Engines that fail as real ones do, for rows whose prompts ask for it."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from imagepipe.config import LLM, Model
+from imagepipe.llm import Answer
+
+ROOM = 2  # pictures that fit into the painter's memory at once
+GREY = 100
+
+
+class Painter:
+    """Draws GREY and one lighter for each picture that is drawn at once."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    def load(self) -> None:
+        """There are no weights."""
+
+    def paint(self, prompts: list[str], seeds: list[int]) -> np.ndarray:
+        import torch
+
+        if len(prompts) > ROOM or "huge" in "".join(prompts):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        if "cursed" in "".join(prompts):
+            raise ValueError("this prompt is cursed")
+        size = (self.model.height, self.model.width, 3)
+        grey = [0 if "black" in prompt else GREY + len(prompts) for prompt in prompts]
+        return np.stack([np.full(size, shade, np.uint8) for shade in grey])
+
+    def is_cut(self, prompt: str) -> bool:
+        return False
+
+    def unknown_words(self, prompt: str) -> list[str]:
+        return []
+
+
+class Enhancer:
+    """Repeats the prompt, has no answer to some, and breaks at others."""
+
+    def __init__(self, config: LLM) -> None:
+        self.config = config
+
+    def load(self) -> None:
+        """There are no weights."""
+
+    def enhance(self, prompts: list[str], seasons: list[str], seeds: list[int]) -> list[Answer]:
+        if "loud" in "".join(prompts):
+            raise RuntimeError("too loud")
+        return [
+            Answer("", error="the server said no") if "mute" in prompt else Answer(prompt)
+            for prompt in prompts
+        ]
+
+
+class Slow(Painter):
+    """Takes as long as a GPU would, and leaves the CPU alone meanwhile."""
+
+    def paint(self, prompts: list[str], seeds: list[int]) -> np.ndarray:
+        time.sleep(self.model.options["seconds"])
+        return np.full((len(prompts), self.model.height, self.model.width, 3), GREY, np.uint8)

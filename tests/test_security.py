@@ -1,0 +1,152 @@
+"""What a run must not tell: its secrets to any file, and anything to its libraries' makers."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from chat_server import serving
+
+import imagepipe
+from imagepipe import NO_TELEMETRY
+
+SECRETS = {
+    "MY_LLM_KEY": "sk-llm-0cfb5d4a1b",
+    "MLFLOW_TRACKING_PASSWORD": "pw-mlflow-77ae21c0",
+    "MLFLOW_TRACKING_TOKEN": "tk-mlflow-3f3a9b12",
+    "HF_TOKEN": "hf_QwErTyUiOpAsDfGhJk",
+    "AWS_SECRET_ACCESS_KEY": "aws-5b1c9e8d7f",
+}
+# An engine whose "unknown words" are what its process may tell to whom.
+TELLING = """
+import os
+
+from imagepipe import NO_TELEMETRY
+from imagepipe.diffusion.noop import NoopPainter
+
+
+class Telling(NoopPainter):
+    def unknown_words(self, prompt):
+        return [f"{name}={os.environ.get(name)}" for name in NO_TELEMETRY]
+"""
+
+
+@contextmanager
+def proxy() -> Iterator[tuple[str, list[str]]]:
+    """The address of a proxy that lets nothing through, and what was asked of it."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def refuse(self) -> None:
+            asked.append(f"{self.command} {self.path}")
+            self.send_error(502)
+
+        do_CONNECT = do_GET = do_HEAD = do_POST = do_PUT = refuse
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a failing, talkative run with secrets in its environment left behind."""
+
+    home: Path
+    code: int
+    said: str
+    asked_of_proxy: list[str]
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
+    home = tmp_path_factory.mktemp("secrets")
+    (home / "telling.py").write_text(TELLING)
+    rows = [f"{n},a cat {n}" for n in range(10)]
+    (home / "t.csv").write_text("\n".join(["id,what", *rows, "10,a fox", "11,an owl", ""]))
+    key = SECRETS["MY_LLM_KEY"]
+    replies = {"fox": (401, f"bad key: Bearer {key}"), "owl": (400, f"Bearer {key} is no friend")}
+    # Some libraries tell nothing where they believe to be tested.
+    unset = ("HF_HUB_OFFLINE", "PYTEST_CURRENT_TEST", "CI", *NO_TELEMETRY)
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    with serving(key=key, replies=replies) as chat, proxy() as (address, asked):
+        proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), address)
+        proxies |= {name.lower(): value for name, value in proxies.items()}
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "imagepipe", "hydra.run.dir=out", "verbose=true"),
+                *("dataset=csv", "dataset.path=t.csv", "dataset.prompt='{what}'"),
+                *("llm=openai", f"llm.base_url={chat.url}", "llm.path=m", "llm.max_retries=0"),
+                *("llm.api_key_env=MY_LLM_KEY", "model=noop", "model.engine=custom"),
+                *("model._target_=telling.Telling", "model.width=32", "model.height=32"),
+                *("max_failures=1", "resources.rows_per_block=2", "scorer=none"),
+            ],
+            cwd=home,
+            capture_output=True,
+            text=True,
+            timeout=250,
+            env=environment
+            | SECRETS
+            | proxies
+            | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"},
+        )
+    return Left(home, done.returncode, done.stdout + done.stderr, asked)
+
+
+def test_the_run_failed_as_it_should(left: Left):
+    assert left.code == 1, left.said
+    assert "rows failed, more than max_failures=1" in left.said
+    reasons = pq.read_table(left.home / "out" / "failed.parquet")["reason"].to_pylist()
+    assert len(reasons) == 2 and all("Bearer ..." in reason for reason in reasons)
+
+
+def test_no_secret_is_in_what_the_run_said_or_left(left: Left):
+    files = [path for path in left.home.rglob("*") if path.is_file()]
+    assert {"mlflow.db", "config.yaml", "tracking.jsonl", "run.json"} <= {f.name for f in files}
+    for name, secret in SECRETS.items():
+        forms = (secret.encode(), base64.b64encode(secret.encode()).rstrip(b"="))
+        assert secret not in left.said, name
+        for file in files:
+            assert not any(form in contents(file) for form in forms), f"{name} in {file}"
+
+
+def contents(file: Path) -> bytes:
+    """The bytes of `file`, and those of a table uncompressed."""
+    raw = file.read_bytes()
+    return raw + str(pq.read_table(file).to_pylist()).encode() if file.suffix == ".parquet" else raw
+
+
+def test_nobody_is_told_of_the_run_by_its_driver_or_its_workers(left: Left):
+    assert left.asked_of_proxy == []
+    table = pq.read_table(left.home / "out" / "table").to_pylist()
+    said = {name for row in table for name in row["unknown_words"].split(", ")}
+    assert said == {f"{name}={value}" for name, value in NO_TELEMETRY.items()}
+
+
+def test_a_persons_own_choice_of_telemetry_stands():
+    code = (
+        "import imagepipe, os; print(os.environ['VLLM_NO_USAGE_STATS'], os.environ['DO_NOT_TRACK'])"
+    )
+    environment = {k: v for k, v in os.environ.items() if k not in NO_TELEMETRY}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=environment | {"VLLM_NO_USAGE_STATS": "0"},
+        check=True,
+    )
+    assert done.stdout.split() == ["0", imagepipe.NO_TELEMETRY["DO_NOT_TRACK"]]
