@@ -48,6 +48,7 @@ class Job:
     folder: Path
     tables: sources.Tables
     shares: Resources
+    why: str  # these shares, and where they were measured a line for each reason
     machine: str
     ledger: Ledger
     watch: Watch
@@ -195,6 +196,7 @@ def summary(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
             for name, state in stages(job)
         },
         "resources": asdict(job.shares),
+        "resources_why": job.why.splitlines(),
         "joins": [join.reason for join in job.tables.joins],
         "config_digest": config_digest(job.config),
         "speed_digest": speed_digest(job.config, job.shares, job.machine),
@@ -283,5 +285,5 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 def note(job: Job, summary: dict[str, Any]) -> str:
     """What MLflow shows on the run's page."""
     counts = ", ".join(f"{name} {number}" for name, number in job.ledger.counts().items())
-    lines = [f"{summary['status']}: {counts}.", f"Folder: {job.folder}"]
+    lines = [f"{summary['status']}: {counts}.", f"Folder: {job.folder}", job.why]
     return "\n".join([*lines, summary["trouble"] or ""]).strip()

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from imagepipe import (
+    calibration,
     diffusion,
     llm,
     pipeline,
@@ -91,10 +92,11 @@ def perform(
     """Run inside a Ray session. `began` is when its clock starts; `member` says of which sweep."""
     config, tables, console = ready.config, ready.tables, Console(stderr=True)
     machine = ready.machine or cluster()
-    shares, why = resources.settle(config, machine, tables.rows)
+    measured = calibration.measured(config, machine, console)
+    shares, why = resources.settle(config, machine, tables.rows, measured)
     ledger, watch = Ledger(tables.rows), Watch(config.ray.start_timeout_s)
-    job = Job(config, ready.folder, tables, shares, str(machine), ledger, watch, began, member)
-    terminal.hello(console, job, why)
+    job = Job(config, ready.folder, tables, shares, why, str(machine), ledger, watch, began, member)
+    terminal.hello(console, job)
     try:
         tracker = report.track(config, ready.folder, overrides, member, tables)
         return _tracked(job, tracker, console)
