@@ -45,3 +45,10 @@ def test_the_steady_rate_leaves_out_what_was_drawn_before_the_clock_started():
     ledger.add(counts(written=1, pictures=5, written_at=14.0))
     assert (ledger.first, ledger.last) == (10.0, 14.0)
     assert ledger.steady() == 2.5
+
+
+def test_a_burst_is_no_steady_rate():
+    ledger = Ledger(rows_read=3)
+    for at in (10.0, 10.1, 10.2):
+        ledger.add(counts(written=1, pictures=1, written_at=at))
+    assert ledger.steady() is None
