@@ -35,7 +35,7 @@ from imagepipe.tuning import WORTH, Calibration, Point, halves
 FOLDER = "calibrations"  # in `outputs`
 BATCH_SIZES = (4, 8, 16, 32, 64)
 SMALLER = (2, 1)  # where the memory is too small for any of those
-LEAST_S, LEAST_BATCHES = 1.5, 2  # of measuring a point, after a batch that only warms up
+LEAST_S = 1.5  # of measuring a point, after a batch that only warms up
 ROWS = 32  # that the first stages are measured on
 HANDED_ON = 8  # of them, worked on for the stages after them
 MEMORY = 0.8  # of a node's, for the processes of one stage
@@ -82,9 +82,9 @@ def calibrate(config: Config, machine: Machine) -> Calibration:
         bench = _Bench(node, probes, until)
         failed = bench.measure(config, tables)
     seconds = time.monotonic() - began
-    found = {point.stage for point in bench.points}
+    found = {stage for stage, _, _ in bench.points}
     missing |= {stage: why for stage, why in failed.items() if stage not in found}
-    made = Calibration(tuple(bench.points), missing, seconds)
+    made = Calibration(tuple(bench.points.values()), missing, seconds)
     return made if failed else _keep(made, path)
 
 
@@ -134,7 +134,7 @@ class _Probe:
         try:
             self.work(next(batches))
             done, began = 0, time.perf_counter()
-            while done < LEAST_BATCHES or time.perf_counter() - began < LEAST_S:
+            while time.perf_counter() - began < LEAST_S:
                 self.work(next(batches))
                 done += 1
             rate = done * size / (time.perf_counter() - began)
@@ -169,7 +169,7 @@ class _Bench:
     node: Node
     probes: list[Any]
     until: float  # time.monotonic()
-    points: list[Point] = field(default_factory=list)
+    points: dict[tuple[str, int, int], Point] = field(default_factory=dict)
 
     def measure(self, config: Config, tables: sources.Tables) -> dict[str, str]:
         """All stages in order; returns what could not be measured: {stage: reason}."""
@@ -217,31 +217,42 @@ class _Bench:
             self._point(stage, table, pool, best.batch_size)
 
     def _batch_sizes(self, stage: Stage, table: pa.Table, pool: int, until: float) -> Point:
-        """Measure larger batches as long as they are worth it; the best. Raises ValueError where
-        the memory is too small for one row."""
-        best: Point | None = None
+        """Measure larger batches until two in a row are not worth it, all of them twice where
+        there is time; the best. Raises ValueError where the memory is too small for one row."""
+        found: list[Point] = []
         for size in BATCH_SIZES:
             point = self._point(stage, table, pool, size)
-            if point is None or (best and point.rows_per_s < WORTH * best.rows_per_s):
+            if point is None:
                 break
-            best = point
-            if time.monotonic() + 2 * _seconds(point) > until:
+            found.append(point)
+            before = max((p.rows_per_s for p in found[:-2]), default=0.0)
+            gains = max(p.rows_per_s for p in found[-2:]) > WORTH * before
+            if not gains or time.monotonic() + 2 * _seconds(point) > until:
                 break
-        for size in () if best else SMALLER:
-            best = best or self._point(stage, table, pool, size)
-        if best is None:
+        for size in () if found else SMALLER:
+            point = None if found else self._point(stage, table, pool, size)
+            found += [point] if point else []
+        if not found:
             raise ValueError("one row is too much for the memory")
-        return best
+        for point in found:
+            if time.monotonic() + _seconds(point) < until:
+                self._point(stage, table, pool, point.batch_size)
+        better = [self.points[stage.name, pool, point.batch_size] for point in found]
+        return max(better, key=lambda point: point.rows_per_s)
 
     def _point(self, stage: Stage, table: pa.Table, pool: int, size: int) -> Point | None:
-        threads = max(1, int(self.node.cpus) // pool)
+        """None where the memory is too small. Of two measurements the better one stays: what
+        disturbs can only make slower."""
+        threads = max(1, int(free_cpus(Machine((self.node,)))) // pool)
         calls = [probe.measure.remote(table, size, threads) for probe in self.probes[:pool]]
         found = self._get(calls)
         if None in found:
             return None
         rate, memory = sum(rate for rate, _ in found), max(memory for _, memory in found)
         point = Point(stage.name, pool, threads, size, rate, memory)
-        self.points.append(point)
+        key = (stage.name, pool, size)
+        if key not in self.points or self.points[key].rows_per_s < rate:
+            self.points[key] = point
         return point
 
     def _get(self, calls: list[Any]) -> list[Any]:
@@ -288,7 +299,7 @@ def _repeated(table: pa.Table, size: int) -> Iterator[pa.Table]:
 def _seconds(point: Point) -> float:
     """What measuring it takes."""
     batch = point.pool * point.batch_size / point.rows_per_s
-    return batch + max(LEAST_S, LEAST_BATCHES * batch)
+    return batch + max(LEAST_S, batch)
 
 
 def _one_line(error: Exception) -> str:

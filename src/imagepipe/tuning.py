@@ -148,20 +148,19 @@ def _best(curve: Sequence[Point]) -> int:
 
 
 def _options(measured: Calibration, stage: str, size: int, rows: int) -> list[Point]:
-    """A point for each pool, at batches of `size`: as measured, or what follows from others."""
+    """A point for each pool at batches of `size`: as measured, or what follows from others."""
     by_batch = {point.batch_size: point for point in measured.by_batch(stage)}
-    points = measured.of(stage)
     most = by_batch[size]
-    rates = {most.pool: most.rows_per_s}
+    rates = {(most.pool, most.threads): most.rows_per_s}
     for pool in halves(most.pool):  # in proportion at least: fewer stand less in each other's way
-        rates[pool] = most.rows_per_s * pool / most.pool
-    for point in points:
+        rates[pool, most.threads] = most.rows_per_s * pool / most.pool
+    for point in measured.of(stage):
         if point.pool != most.pool:
             gain = most.rows_per_s / by_batch[point.batch_size].rows_per_s
-            rates[point.pool] = point.rows_per_s * gain
+            rates[point.pool, point.threads] = point.rows_per_s * gain
     made = [
-        replace(most, pool=pool, threads=most.threads * most.pool // pool, rows_per_s=rate)
-        for pool, rate in rates.items()
+        replace(most, pool=pool, threads=threads, rows_per_s=rate)
+        for (pool, threads), rate in rates.items()
     ]
     return [p for p in made if p.pool == 1 or p.pool <= math.ceil(rows / size)]
 
