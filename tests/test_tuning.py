@@ -50,7 +50,7 @@ def test_the_slow_stage_gets_the_processes_and_the_others_no_more_than_they_need
     assert choice.pools["llm"].batch_size == 8
     assert choice.rows_per_s < 10
     assert choice.reasons[1] == (
-        "model: 2 with batches of 8, 10 rows/s; rows/s by processes 1: 6, 2: 10, "
+        "model: 2 with batches of 8, 10 rows/s; rows/s by processes 1: 6, 2: 10.1, "
         "by batch 4: 9, 8: 10, 16: 10.1"
     )
     assert choice.reasons[-1].endswith("rows/s at most, by the CPUs that all stages share")

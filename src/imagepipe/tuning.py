@@ -209,7 +209,8 @@ def _room(base: Pools, measured: Calibration) -> float:
 
 def _why(point: Point, share: Share, measured: Calibration) -> str:
     """One line on a stage: what was chosen, and what each pool and each batch size did."""
-    pools = _listed({p.pool: p.rows_per_s for p in measured.of(point.stage)})
+    slowest_first = sorted(measured.of(point.stage), key=lambda point: point.rows_per_s)
+    pools = _listed({p.pool: p.rows_per_s for p in slowest_first})
     sizes = _listed({p.batch_size: p.rows_per_s for p in measured.by_batch(point.stage)})
     memory = f", {100 * point.gpu_memory:.0f} % of a GPU" if point.gpu_memory else ""
     return (
