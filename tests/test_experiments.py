@@ -54,7 +54,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_named_ones_are_there():
     labs = {"lab_1_images", "lab_2_join", "lab_3_llm", "lab_4_parameters"}
     sweeps = {"gpu_fractions", "cpu_fractions", "steps_vs_quality", "llm_comparison"}
-    assert labs | sweeps | {"model_comparison"} <= set(NAMES)
+    assert labs | sweeps | {"model_comparison", "autotune"} <= set(NAMES)
     assert not labs & set(SWEEPS)
 
 

@@ -75,3 +75,10 @@ def test_a_tally_does_not_grow_with_the_rows():
     assert tally["often"] == 3 * MOST_KINDS
     assert tally[OTHERS] == 2 * MOST_KINDS + 1
     assert max(map(len, tally)) == KIND_CHARS
+
+
+def test_a_burst_is_no_steady_rate():
+    ledger = Ledger(rows_read=3)
+    for at in (10.0, 10.1, 10.2):
+        ledger.add(counts(written=1, pictures=1, written_at=at))
+    assert ledger.steady() is None

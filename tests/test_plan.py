@@ -42,7 +42,9 @@ def test_the_default_plan_is_a_table(tmp_path: Path):
 
 def test_what_is_expected_comes_from_an_earlier_run(tmp_path: Path):
     out = run(tmp_path, "outputs/first", *FAST, *SMALL, "limit=12", "tracking=none")
-    steady = summary(out)["images_per_s"]["steady"]
+    said, steady = summary(out), 2.5  # what draws nothing is done before there is a steady rate
+    said["images_per_s"]["steady"] = steady
+    (out / "summary.json").write_text(json.dumps(said))
     done = planned(tmp_path, "--json", *FAST, *SMALL, "limit=60")
     made = json.loads(done.stdout)
     assert made["rows"] == 60
@@ -57,13 +59,25 @@ def test_what_is_expected_comes_from_an_earlier_run(tmp_path: Path):
     assert other["expected"] is None  # another size is another speed
 
 
-def test_a_calibration_draws_a_few_rows_and_leaves_nothing(tmp_path: Path):
-    done = planned(tmp_path, "--json", "--calibrate", *FAST, *SMALL)
+def test_a_calibration_chooses_and_a_trial_tells_the_rate(tmp_path: Path):
+    """It leaves what was measured, and nothing that was drawn: the run need not measure again."""
+    options = ["resources=tuned", "llm=none", "scorer=none", "model.steps=16", "ray.num_cpus=2"]
+    done = planned(tmp_path, "--json", "--calibrate", *options)
     assert done.returncode == 0, done.stderr
-    expected = json.loads(done.stdout)["expected"]
-    assert expected["images_per_s"] > 0
-    assert expected["source"] == "a calibration on 12 rows"
-    assert not any(tmp_path.iterdir())
+    made = json.loads(done.stdout)
+    share = next(stage["share"] for stage in made["stages"] if stage["name"] == "model")
+    assert made["expected"]["images_per_s"] > 0
+    few = min(100, 6 * share["pool"] * share["batch_size"])
+    assert made["expected"]["source"] == f"a trial on {few} rows"
+    assert "model: " in made["resources"] and "rows/s at most, by " in made["resources"]
+    (kept,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    points = json.loads(kept.read_text())["points"]
+    assert {point["stage"] for point in points} == {"model"}
+    assert all(point["rows_per_s"] > 0 for point in points)
+    again = json.loads(planned(tmp_path, "--json", *options).stdout)
+    assert again["resources"] == made["resources"]
+    other = json.loads(planned(tmp_path, "--json", *options, "model.steps=8").stdout)
+    assert "rows/s" not in other["resources"]  # another speed: not measured yet
 
 
 @pytest.mark.parametrize(

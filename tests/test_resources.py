@@ -7,13 +7,16 @@ import subprocess
 import sys
 
 import pytest
+from hydra.core.global_hydra import GlobalHydra
 from test_config import composed
 
+from imagepipe.__main__ import main
 from imagepipe.config import Share
 from imagepipe.errors import UserError
 from imagepipe.machine import GIB, Machine, Node, this_machine
 from imagepipe.packing import pack
 from imagepipe.resources import outgrown, pools, settle
+from imagepipe.run import prepare
 
 LAPTOP = Machine((Node(2, 0, 12 * GIB),))
 WAITING = ("openai", "llm")  # waits for a server, and needs no share
@@ -106,6 +109,42 @@ def test_what_cannot_start_is_refused_and_the_setting_named_works(
     named = refused.split("Try ")[1].split(", or resources=auto")[0]
     assert named
     settle(composed(*overrides, *shlex.split(named)), machine, 100)
+
+
+TWO_CPUS = ["ray.num_cpus=2", "ray.num_gpus=0"]
+SERVER = ["ray.num_cpus=16", "ray.num_gpus=2"]
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        [*TWO_CPUS, *ON_GPU],
+        [*TWO_CPUS, *ON_CPU, "resources.model.num_cpus=1", "resources.model.pool=3"],
+        [*TWO_CPUS, "resources=cpu", *(f"resources.{s}.num_cpus=1.5" for s in ("llm", "model"))],
+        [*TWO_CPUS, *ON_CPU, "resources.model.num_cpus=3"],
+        [*TWO_CPUS, *ON_CPU, "resources.sink.num_cpus=4"],
+        [*TWO_CPUS, *ON_CPU, "resources.model.memory_gb=100000"],
+        [*TWO_CPUS, *ON_CPU, "+resources.model.custom={fast: 1}"],
+        [*SERVER, *ON_GPU, "llm=none", "resources.model.pool=5"],
+        [*SERVER, *ON_GPU, "resources.model.num_gpus=0.7", "resources.llm.pool=2"],
+        [*SERVER, *ON_GPU, "resources.model.num_gpus=1.5"],
+        [*SERVER, *ON_GPU, "resources.model.num_gpus=3"],
+    ],
+)
+def test_the_command_refuses_and_what_it_names_passes_all_checks(
+    typed: list[str], tmp_path, monkeypatch, capsys
+):
+    """The command's own `main`, which ends before Ray is asked for anything."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["imagepipe", "hydra.run.dir=out", "tracking=none", *typed])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    GlobalHydra.instance().clear()
+    refused = capsys.readouterr().err
+    assert ended.value.code == 2
+    named = shlex.split(refused.split("Try ")[1].split(", or resources=auto")[0])
+    assert named and all(change.startswith("resources.") for change in named)
+    prepare(composed("tracking=none", *typed, *named), tmp_path / "again")
 
 
 def test_a_refusal_shows_what_was_asked_and_what_is_there():

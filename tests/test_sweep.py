@@ -40,6 +40,14 @@ def recorded(home: Path) -> tuple:
     return client, parent, children
 
 
+def rates(children: list) -> list[float]:
+    """Pictures per second of the finished jobs: steady where all are, as the comparison does."""
+    found = [run.data.metrics for run in children if run.info.status == "FINISHED"]
+    steady = all("images_per_s/steady" in metrics for metrics in found)
+    key = "images_per_s/steady" if steady else "images_per_s/end_to_end"
+    return [metrics[key] for metrics in found]
+
+
 def statuses(folder: Path) -> dict[str, str]:
     found = folder.glob("*/summary.json")
     return {path.parent.name: json.loads(path.read_text())["status"] for path in found}
@@ -69,8 +77,7 @@ def test_mlflow_has_one_parent_and_a_child_a_job(swept):
     assert parent.info.status == "FAILED"
     assert parent.data.metrics["jobs"] == 4
     assert parent.data.metrics["jobs_finished"] == 3
-    rates = [run.data.metrics["images_per_s/steady"] for run in children if run is not refused]
-    assert parent.data.metrics["best_images_per_s"] == max(rates)
+    assert parent.data.metrics["best_images_per_s"] == max(rates(children))
     assert {"comparison.html", "comparison.png"} <= {
         file.path for file in client.list_artifacts(parent.info.run_id)
     }

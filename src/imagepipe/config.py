@@ -170,6 +170,7 @@ class Resources:
 
     name: str = MISSING
     auto: bool = False
+    calibrate_s: float | None = None  # with `auto`: for measuring the stages first; null: a rule
     llm: Share = field(default_factory=Share)
     model: Share = field(default_factory=Share)
     scorer: Share = field(default_factory=Share)
@@ -338,6 +339,7 @@ def check(config: Config) -> None:
     _check_sink(config.sink)
     _check_ray(config.ray)
     _check_llm(config)
+    _check_resources(config.resources)
     _check_sweep(config.sweep, config.scorer)
     if config.retry_failed and config.resume is None:
         raise UserError(
@@ -367,6 +369,16 @@ def _check_llm(config: Config) -> None:
             value=config.resources.llm.pool,
             problem="each process would keep to llm.requests_per_minute by itself",
             remedy="Use resources.llm.pool=1; it asks resources.llm.batch_size rows at once.",
+        )
+
+
+def _check_resources(resources: Resources) -> None:
+    if resources.calibrate_s is not None and not resources.auto:
+        raise UserError(
+            field="resources.calibrate_s",
+            value=resources.calibrate_s,
+            problem=f"resources={resources.name} gives every share, so nothing is to be chosen",
+            remedy="Use resources=tuned, or leave it out.",
         )
 
 
@@ -469,6 +481,7 @@ def _minimums(config: Config) -> Iterator[tuple[str, float | None, float]]:
     yield "llm.timeout_s", config.llm.timeout_s, 0.1
     yield "llm.max_retries", config.llm.max_retries, 0
     yield "llm.requests_per_minute", config.llm.requests_per_minute, 0.01
+    yield "resources.calibrate_s", config.resources.calibrate_s, 1
     yield "resources.rows_per_block", config.resources.rows_per_block, 1
     yield "ray.num_cpus", config.ray.num_cpus, 1
     yield "ray.num_gpus", config.ray.num_gpus, 0

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 COUNTED = ("written", "failed", "unmatched", "pictures", "prompts_cut")
+LEAST_S = 1.0  # of writing, for a steady rate
 TOKENS = ("llm_tokens_in", "llm_tokens_out")
 MOST_KINDS, KIND_CHARS = 1000, 300  # of a tally
 OTHERS = "others"
@@ -119,9 +120,12 @@ class Ledger:
         """Pictures per second from the first written batch to the last.
 
         The first batch only starts the clock: its pictures were drawn before. Null for less than
-        three batches, which say nothing of a steady state.
+        three batches or LEAST_S, which say nothing of a steady state: a scorer may hold many
+        batches and let them go in one burst.
         """
         if self.first is None or self.last is None or self.batches < 3:
+            return None
+        if self.last - self.first < LEAST_S:
             return None
         return (self.pictures - self.first_pictures) / (self.last - self.first)
 

@@ -120,7 +120,7 @@ def nearest(pools: Pools, machine: Machine) -> Pools | None:
 def _candidates(pools: Pools, machine: Machine) -> Iterator[Pools]:
     changed = {stage: _clipped(share, machine) for stage, share in pools.items()}
     yield changed
-    cpus = _scaled_cpus(changed, machine)
+    cpus = scaled_cpus(changed, machine)
     yield cpus
     for parts in range(2, 11):
         yield {s: _gpu_at_most(share, math.floor(100 / parts) / 100) for s, share in cpus.items()}
@@ -128,11 +128,11 @@ def _candidates(pools: Pools, machine: Machine) -> Iterator[Pools]:
         largest = max(changed, key=lambda stage: changed[stage].pool)
         changed[largest] = replace(changed[largest], pool=changed[largest].pool - 1)
         yield dict(changed)
-        yield _scaled_cpus(changed, machine)
+        yield scaled_cpus(changed, machine)
     for parts in range(2, 11):
         limit = math.floor(100 / parts) / 100
         least = {stage: _gpu_at_most(share, limit) for stage, share in changed.items()}
-        yield _scaled_cpus(least, machine)
+        yield scaled_cpus(least, machine)
 
 
 def _clipped(share: Share, machine: Machine) -> Share:
@@ -148,7 +148,8 @@ def _clipped(share: Share, machine: Machine) -> Share:
     )
 
 
-def _scaled_cpus(pools: Pools, machine: Machine) -> Pools:
+def scaled_cpus(pools: Pools, machine: Machine) -> Pools:
+    """`pools` with all CPU shares cut alike, where together they are more than is free."""
     held = sum(share.num_cpus * share.pool for share in pools.values())
     factor = min(1.0, free_cpus(machine) / held) if held else 1.0
     return {

@@ -20,8 +20,9 @@ from imagepipe.__main__ import config_dir, explain
 from imagepipe.config import Config, Resources
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.machine import Machine, this_machine
+from imagepipe.tuning import Calibration
 
-CALIBRATION_BATCHES = 6  # of each model process: enough for a steady rate
+TRIAL_BATCHES = 6  # of each model process: enough for a steady rate
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Expected:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 it would run, 1 a calibration failed, 2 it would be refused."""
+    """Exit codes: 0 it would run, 1 the trial failed, 2 it would be refused."""
     parser = argparse.ArgumentParser(prog="python -m imagepipe.plan", description=__doc__)
     parser.add_argument("overrides", nargs="*", help="as imagepipe takes them: model.steps=4")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
@@ -43,9 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_intermixed_args(arguments)
     try:
         config = _composed(asked.overrides, asked.config_dir)
-        made = plan(config)
-        if asked.calibrate:
-            made["expected"] = _as_dict(_calibrated(config, made["rows"]))
+        made = plan(config, calibrate=asked.calibrate)
     except (UserError, HydraException, OmegaConfBaseException) as error:
         print(f"imagepipe.plan: {explain(error)}", file=sys.stderr)
         return 2
@@ -56,12 +55,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def plan(config: Config) -> dict[str, Any]:
+def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
     """What `run` would do with `config` on this machine: rows, stages, processes, places, rate.
+
+    With `calibrate` the rate comes from a short trial, and before that `resources=tuned` measures
+    the stages, which it keeps for the run; without, its shares are those of an earlier calibration,
+    or where there is none of `resources=auto`.
 
     `stages` are in order, each with `reads`, `adds`, `runs` (actors or tasks), for actors the
     share of each and its `places` (node and GPUs), and `weights_gb` where a preset tells. Raises
-    UserError as `run` would before it starts.
+    UserError as `run` would before it starts, RunFailed where the trial gives no steady rate.
     """
     from imagepipe import pipeline, resources, sources
     from imagepipe.packing import Misfit, pack
@@ -70,11 +73,16 @@ def plan(config: Config) -> dict[str, Any]:
     tables = sources.look(config.dataset, config.limit)
     check_models(config)
     machine = this_machine(config.ray)
-    shares, why = resources.settle(config, machine, tables.rows)
+    measured = _measured(config, machine, calibrate=calibrate)
+    shares, why = resources.settle(config, machine, tables.rows, measured)
     pools = dict(resources.pools(config, shares))
     packed = pack(pools, machine)
     assert not isinstance(packed, Misfit)  # `settle` has refused it
     weights = {"model": config.model.weights_gb}
+    if calibrate:
+        expected: Expected | None = _trial(config, shares, tables.rows)
+    else:
+        expected = _from_earlier(config, shares, machine, tables.rows)
     stages = [
         {
             "name": stage.name,
@@ -95,8 +103,21 @@ def plan(config: Config) -> dict[str, Any]:
         "rows_per_block": shares.rows_per_block,
         "machine": str(machine),
         "resources": why,
-        "expected": _as_dict(_from_earlier(config, shares, machine, tables.rows)),
+        "expected": asdict(expected) if expected else None,
     }
+
+
+def _measured(config: Config, machine: Machine, *, calibrate: bool) -> Calibration | None:
+    from imagepipe import calibration
+    from imagepipe.session import session
+
+    if config.resources.calibrate_s is None:
+        return None
+    found = calibration.known(config, machine)
+    if found or not calibrate:
+        return found
+    with session(config.ray, machine, verbose=config.verbose):
+        return calibration.calibrate(config, machine)
 
 
 def _composed(overrides: Sequence[str], own: str | None) -> Config:
@@ -104,10 +125,6 @@ def _composed(overrides: Sequence[str], own: str | None) -> Config:
     more = [f"hydra.searchpath=[file://{Path(own).absolute()}]"] if own else []
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         return configuration.load(compose("config", [*overrides, *more]))
-
-
-def _as_dict(expected: Expected | None) -> dict[str, Any] | None:
-    return asdict(expected) if expected else None
 
 
 def _from_earlier(
@@ -137,24 +154,24 @@ def _expected(
     return Expected(steady, summary["time_to_first_image_s"] + pictures / steady, source)
 
 
-def _calibrated(config: Config, rows: int) -> Expected:
+def _trial(config: Config, shares: Resources, rows: int) -> Expected:
     """A run of a few rows that leaves nothing. Raises RunFailed where it gives no steady rate."""
     from imagepipe.run import run
 
-    share = config.resources.model
-    few = min(rows, CALIBRATION_BATCHES * max(1, share.pool) * share.batch_size)
+    few = min(rows, TRIAL_BATCHES * max(1, shares.model.pool) * shares.model.batch_size)
     with tempfile.TemporaryDirectory(prefix="imagepipe-plan-") as folder:
         trial = replace(
             config,
             limit=few,
             outputs=folder,
             tracking=replace(config.tracking, backend="none"),
+            resources=replace(shares, auto=False, calibrate_s=None),
         )
         summary = run(trial, Path(folder, "trial")).summary
     steady = summary["images_per_s"]["steady"]
     if steady is None:
         raise RunFailed(f"{few} rows are too few for a steady rate: take more, or smaller batches")
-    return _expected(summary, steady, config, rows, f"a calibration on {few} rows")
+    return _expected(summary, steady, config, rows, f"a trial on {few} rows")
 
 
 def table(made: dict[str, Any]) -> Iterator[str]:
@@ -167,7 +184,7 @@ def table(made: dict[str, Any]) -> Iterator[str]:
         yield f"{stage['name']:<10} {', '.join(stage['reads'])} -> {', '.join(stage['adds'])}"
         yield f"           {_where(stage)}"
     yield "write      pictures, table and rejected rows; tasks"
-    yield f"resources  {made['resources']}"
+    yield from f"resources  {made['resources']}".replace("\n", f"\n{'':<11}").splitlines()
     expected = made["expected"]
     if expected is None:
         yield "expected   unknown: no such run under outputs/ yet; --calibrate draws a few rows"

@@ -50,6 +50,7 @@ class Job:
     folder: Path
     tables: sources.Tables
     shares: Resources
+    why: str  # these shares, and where they were measured a line for each reason
     machine: str
     ledger: Ledger
     watch: Watch
@@ -210,6 +211,7 @@ def summary(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
             for name, state in stages(job)
         },
         "resources": asdict(job.shares),
+        "resources_why": job.why.splitlines(),
         "joins": [join.reason for join in job.tables.joins],
         "config_digest": config_digest(job.config),
         "speed_digest": speed_digest(job.config, job.shares, job.machine),
@@ -299,7 +301,7 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 def note(job: Job, summary: dict[str, Any]) -> str:
     """What MLflow shows on the run's page."""
     counts = ", ".join(f"{name} {number}" for name, number in job.ledger.counts().items())
-    lines = [f"{summary['status']}: {counts}.", f"Folder: {job.folder}"]
+    lines = [f"{summary['status']}: {counts}.", f"Folder: {job.folder}", job.why]
     if job.config.sink.path:
         lines.append(f"Pictures and table: {job.store.url}")
     return "\n".join([*lines, summary["trouble"] or ""]).strip()

@@ -17,6 +17,7 @@ from imagepipe.errors import RunFailed, UserError
 from imagepipe.machine import GIB, Machine
 from imagepipe.packing import CPUS_FOR_TASKS, Misfit, Pools, free_cpus, nearest, pack
 from imagepipe.stage import out_of_memory
+from imagepipe.tuning import Calibration, choose
 
 # Engines that load weights run as actors, which keep them; the others run as stateless tasks.
 LLM_ACTORS = ("transformers", "vllm", "openai", "custom")
@@ -28,21 +29,29 @@ BLOCK_BYTES = 32 << 20  # of raw pictures that a process hands on at a time
 BLOCKS_ON_THEIR_WAY = 4  # for each process: one worked on, one written, and two that wait
 
 
-def settle(config: Config, machine: Machine, rows: int) -> tuple[Resources, str]:
-    """The shares to run with, checked to fit, and one line that says what they are and why.
+def settle(
+    config: Config, machine: Machine, rows: int, measured: Calibration | None = None
+) -> tuple[Resources, str]:
+    """The shares to run with, checked to fit, and what they are and why.
 
+    That is one line, and where the shares follow from a calibration its reasons in further lines.
     Raises UserError where they do not fit the machine, naming what would.
     """
+    reasons: tuple[str, ...] = ()
     chosen = _choose(config, machine, rows) if config.resources.auto else config.resources
+    if measured:
+        choice = choose(dict(pools(config, chosen)), machine, rows, measured)
+        shares: dict[str, Any] = choice.pools
+        chosen, reasons = replace(chosen, **shares), choice.reasons
     if chosen.rows_per_block is None:
         chosen = replace(chosen, rows_per_block=_rows_per_block(config, chosen, rows))
     if config.resources.auto:
         sink = replace(chosen.sink, batch_size=_rows_per_write(config, chosen))
         chosen = replace(chosen, sink=sink)
     _check_fits(config, chosen, machine)
-    shares = ", ".join(_describe(stage, share) for stage, share in pools(config, chosen))
+    said = ", ".join(_describe(stage, share) for stage, share in pools(config, chosen))
     why = "chosen for" if config.resources.auto else "as configured, on"
-    return chosen, f"{shares or 'no actors'} ({why} {machine})"
+    return chosen, "\n".join([f"{said or 'no actors'} ({why} {machine})", *reasons])
 
 
 def pools(config: Config, resources: Resources) -> Iterator[tuple[str, Share]]:

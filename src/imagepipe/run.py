@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from imagepipe import (
+    calibration,
     diffusion,
     llm,
     nodes,
@@ -148,14 +149,15 @@ def perform(ready: Ready, began: float, member: Member | None = None) -> Outcome
     machine = ready.machine or cluster()
     if ready.machine is None or config.sink.path:
         nodes.check(config, Store.of(config.sink.path, ready.folder), tables)
-    shares, why = resources.settle(config, machine, tables.rows)
+    measured = calibration.measured(config, machine, console)
+    shares, why = resources.settle(config, machine, tables.rows, measured)
     done = _done(ready)
     ledger, watch = done.ledger(tables.rows), Watch(config.ray.start_timeout_s)
     job = Job(
-        *(config, ready.folder, tables, shares, str(machine), ledger, watch, began, member),
+        *(config, ready.folder, tables, shares, why, str(machine), ledger, watch, began, member),
         *(ready.claim, done),
     )
-    terminal.hello(console, job, why)
+    terminal.hello(console, job)
     try:
         tracker = report.track(config, ready.folder, ready.typed, member, tables)
         return _tracked(job, tracker, console)

@@ -81,11 +81,16 @@ class Progress:
             )
 
 
-def hello(console: Console, job: Job, why: str) -> None:
+def calibrating(console: Console, seconds: float) -> None:
+    """Why nothing happens for a while."""
+    _line(console, "calibrate", f"measuring the stages on a few rows, for {seconds:g} s at most")
+
+
+def hello(console: Console, job: Job) -> None:
     """What is about to happen, in a few lines; of a sweep's job only what differs."""
     if job.member:
         _line(console, f"job {job.member.number}", job.member.label)
-        _line(console, "resources", why)
+        _line(console, "resources", job.why)
         return
     config, tables = job.config, job.tables
     joins = "".join(f"; {join.reason}" for join in tables.joins)
@@ -95,7 +100,7 @@ def hello(console: Console, job: Job, why: str) -> None:
         "llm": f"{config.llm.name} ({config.llm.engine})",
         "model": _model(config.model),
         "scorer": config.scorer.name if config.scorer.engine != "none" else "none",
-        "resources": why,
+        "resources": job.why,
     }
     for name, text in lines.items():
         _line(console, name, text)
@@ -216,4 +221,5 @@ def _warnings(job: Job) -> list[str]:
 
 
 def _line(console: Console, name: str, text: str) -> None:
+    text = text.replace("\n", f"\n{'':<11}")
     console.print(f"{name:<10} {text}", soft_wrap=True, highlight=False, markup=False)
