@@ -32,7 +32,7 @@ def settle(config: Config, machine: Machine, rows: int) -> tuple[Resources, str]
     """
     chosen = _choose(config, machine, rows) if config.resources.auto else config.resources
     if chosen.rows_per_block is None:
-        chosen = replace(chosen, rows_per_block=_rows_per_block(chosen, rows))
+        chosen = replace(chosen, rows_per_block=_rows_per_block(config, chosen, rows))
     if config.resources.auto:
         sink = replace(chosen.sink, batch_size=_rows_per_write(config, chosen))
         chosen = replace(chosen, sink=sink)
@@ -115,13 +115,14 @@ def _choose(config: Config, machine: Machine, rows: int) -> Resources:
     return replace(asked, sink=sink, **shares)
 
 
-def _rows_per_block(resources: Resources, rows: int) -> int:
+def _rows_per_block(config: Config, resources: Resources, rows: int) -> int:
     """Rows that travel together: whole batches, and few enough to share out and to lose.
 
     A block is what a fault costs and what an actor takes at a time, so there should be many of
     them; each costs some 34 ms of scheduling, so not more than needed.
     """
-    batch = max(resources.llm.batch_size, resources.model.batch_size)
+    drawing = [share.batch_size for stage, share in pools(config, resources) if stage != "scorer"]
+    batch = max(drawing, default=1)
     return batch * max(1, min(rows // 100, 1024) // batch)
 
 
