@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from imagepipe import lean
 from imagepipe.llm import Answer
 from imagepipe.llm.questions import Questions
 from imagepipe.weights import locate
@@ -49,6 +50,8 @@ class TransformersEnhancer:
 
     def load(self) -> None:
         import torch
+
+        lean.import_transformers()
         from transformers import AutoModelForCausalLM
 
         self.questions = Questions(self.config)
