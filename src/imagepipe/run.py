@@ -67,6 +67,7 @@ def run(config: Config, folder: Path, overrides: Sequence[str] = ()) -> Outcome:
     """
     began = time.time()
     ready = prepare(config, folder)
+    tracking.warm(config.tracking, Path(config.outputs).absolute())
     with session(config.ray, ready.machine, verbose=config.verbose):
         return perform(ready, overrides, began)
 
