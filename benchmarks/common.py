@@ -79,9 +79,9 @@ def run(benchmark: Benchmark, args: argparse.Namespace) -> dict[str, Any]:
     for number in range(args.repeats):
         order = chosen if number % 2 == 0 else chosen[::-1]
         repeats.append({name: _measured(benchmark, name) for name in order})
-        result = _result(benchmark, repeats)
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(result, indent=2) + "\n")
+        out.write_text(json.dumps(_result(benchmark, repeats), indent=2) + "\n")
+    result = _result(benchmark, repeats)
     print(text(result))
     return result
 

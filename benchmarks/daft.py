@@ -35,7 +35,7 @@ def main() -> None:
         name="daft",
         question="How does it compare with Daft?",
         variants={
-            "Daft, a process a core": partial(daft, environment(), rows, steps),
+            "Daft, a process a core": partial(daft, rows, steps),
             "imagepipe": partial(imagepipe, rows=rows, overrides=WITHOUT | {"model.steps": steps}),
         },
         limits=(Limit("end to end, times Daft", ratio, at_least=1.0),),
@@ -57,9 +57,9 @@ def environment() -> str:
     return str(python)
 
 
-def daft(python: str, rows: int, steps: int, folder: Path) -> Figures:
+def daft(rows: int, steps: int, folder: Path) -> Figures:
     options = ("--model", asset("asset:tiny"), "--steps", steps)
-    return against("daft_udf.py", folder, rows, *options, python=python)
+    return against("daft_udf.py", folder, rows, *options, python=environment())
 
 
 def ratio(repeat: Repeat) -> float:

@@ -22,7 +22,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--size", type=int, default=8)
     args = parser.parse_args()
-    ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    ray.init(
+        address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
+    )
     ray.data.DataContext.get_current().enable_progress_bars = False
     animals = ray.data.read_csv(str(args.folder / "animals.csv"))
     outfits = ray.data.read_csv(str(args.folder / "outfits.csv"))
