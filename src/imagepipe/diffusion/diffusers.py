@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from imagepipe import lean, weights
+from imagepipe import weights
 from imagepipe.config import Model
 from imagepipe.diffusion import limits, options, quantization, random_weights, repository
 
@@ -26,7 +26,6 @@ class DiffusersPainter:
         """Raises UserError where the weights cannot be used or an option does not fit them."""
         import torch
 
-        lean.import_transformers()
         self.pipe = load(self.model, "cuda" if torch.cuda.is_available() else "cpu")
         self.takes = inspect.signature(self.pipe.__call__).parameters
         self.limit = limits.of(self.model, type(self.pipe), self.pipe.components)

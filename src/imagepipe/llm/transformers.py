@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from imagepipe import lean
 from imagepipe.llm import Answer
 from imagepipe.llm.questions import Questions
 from imagepipe.weights import locate
@@ -50,8 +49,6 @@ class TransformersEnhancer:
 
     def load(self) -> None:
         import torch
-
-        lean.import_transformers()
         from transformers import AutoModelForCausalLM
 
         self.questions = Questions(self.config)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imagepipe import lean, weights
+from imagepipe import weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,8 +43,6 @@ class ClipJudge:
     def load(self) -> None:
         """Raises what transformers raises where the weights cannot be used; no pickles."""
         import torch
-
-        lean.import_transformers()
         from transformers import CLIPModel, CLIPProcessor
 
         source = weights.locate(self.path)
