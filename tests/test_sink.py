@@ -12,11 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from imagepipe.config import Sink
 from imagepipe.prompts import row_seed
-from imagepipe.sink import COUNTS, RLE, Writer, collect_rejected, encode, write_whole
+from imagepipe.sink import COUNTS, Writer, collect_rejected, encode, write_whole
 
 FACTS = {"steps": "4", "guidance": "2", "size": "8x8", "model": "m", "negative_prompt": "blur"}
 
@@ -172,14 +171,3 @@ def test_a_write_that_breaks_leaves_nothing_under_the_final_name(tmp_path):
     with pytest.raises(TypeError):
         write_whole(target, "not bytes")
     assert target.read_bytes() == b"whole"
-
-
-def test_the_texts_in_a_png_are_as_pillow_writes_them():
-    image = np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8)
-    texts = {"prompt": "ä cat, 日本\nsecond line", "empty": ""}
-    info = PngInfo()
-    for key, text in texts.items():
-        info.add_itxt(key, text)
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG", compress_type=RLE, pnginfo=info)
-    assert encode(image, texts) == buffer.getvalue()
