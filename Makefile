@@ -22,11 +22,12 @@ pip := $(python) -m pip --disable-pip-version-check install -q --no-input --no-c
 torch_from := $(strip $(if $(TORCH_WHEELS),--find-links "$(TORCH_WHEELS)") \
 	$(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)"))
 pythons := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
+benchmarks := bare start seed daft overlap rows encode $(if $(shell command -v nvidia-smi),gpu)
 usable := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test faults test-vllm check format audit vllm lock clean
+.PHONY: help run test faults test-vllm check format audit bench vllm lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -60,6 +61,11 @@ format: $(venv)/.ready-dev ## format, and mend what the linter can mend
 # Asks https://osv.dev, which has to be in reach. pip-audit runs in an environment of its own.
 audit: $(venv)/.ready-dev ## look for known vulnerabilities in what requirements.lock pins
 	@$(python) -m uv tool run -q pip-audit -r requirements.lock --no-deps --disable-pip -s osv
+
+bench: $(venv)/.ready-dev ## measure, for an hour and more; ONLY="bare start" a part, ARGS are passed on
+	@for name in $(or $(ONLY),$(benchmarks)); do \
+		$(python) benchmarks/$$name.py $(ARGS) || exit 1; done
+	@$(python) benchmarks/tables.py
 
 vllm: $(venv)/.ready-vllm ## add vLLM to .venv (Linux with a GPU)
 

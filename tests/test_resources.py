@@ -219,3 +219,10 @@ def test_a_stage_that_outgrows_its_gpu_share_is_named():
     assert "Tried to allocate 2.00 GiB. Give it a larger share" in str(told)
     other = ValueError("x")
     assert outgrown("model", Share(), other) is other
+
+
+def test_a_block_is_whole_batches_of_the_stages_that_the_run_has():
+    def block(llm: str) -> int | None:
+        return settle(composed(f"llm={llm}"), LAPTOP, 100)[0].rows_per_block
+
+    assert (block("tiny"), block("none")) == (16, 8)

@@ -158,7 +158,8 @@ def _rows_per_block(config: Config, resources: Resources, rows: int) -> int:
     A block is what a fault costs and what an actor takes at a time, so there should be many of
     them; each costs some 34 ms of scheduling, so not more than needed.
     """
-    batch = max(resources.llm.batch_size, resources.model.batch_size)
+    drawing = [share.batch_size for stage, share in pools(config, resources) if stage != "scorer"]
+    batch = max(drawing, default=1)
     return batch * max(1, min(rows // 100, 1024, BLOCK_BYTES // _row_bytes(config)) // batch)
 
 

@@ -8,7 +8,7 @@ times at which it happened. This package is the only importer of MLflow, and imp
 
 from imagepipe.tracking.address import check
 from imagepipe.tracking.journal import JOURNAL, DatasetInfo, Parent, Status
-from imagepipe.tracking.tracker import NoTracking, Tracker, is_open, replay, start
+from imagepipe.tracking.tracker import NoTracking, Tracker, is_open, replay, start, warm
 
 __all__ = [
     "JOURNAL",
@@ -21,4 +21,5 @@ __all__ = [
     "is_open",
     "replay",
     "start",
+    "warm",
 ]

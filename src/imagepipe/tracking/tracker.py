@@ -8,6 +8,7 @@ import re
 import shlex
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,7 +19,7 @@ from imagepipe.tracking import machine
 from imagepipe.tracking.address import Address, check, resolve
 from imagepipe.tracking.journal import JOURNAL, DatasetInfo, Journal, Parent, Status
 from imagepipe.tracking.markdown import markdown
-from imagepipe.tracking.sender import TAG_LIMIT, Sender, one_line
+from imagepipe.tracking.sender import TAG_LIMIT, Sender, connect, one_line
 from imagepipe.urls import without_secrets
 
 if TYPE_CHECKING:
@@ -144,6 +145,21 @@ def start(
         parent=parent and asdict(parent),
     )
     return MlflowTracker(Sender(address, journal), config)
+
+
+def warm(config: Tracking, outputs: Path) -> None:
+    """Import MLflow and make the database's schema in the background: seconds that Ray also takes.
+
+    `start` then finds both done. What goes wrong here goes wrong there again, and is told there.
+    """
+    if config.backend == "none":
+        return
+
+    def work() -> None:
+        with suppress(Exception):
+            connect(resolve(config, outputs))
+
+    threading.Thread(target=work, daemon=True).start()
 
 
 def is_open(folder: Path) -> bool:

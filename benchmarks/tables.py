@@ -1,0 +1,100 @@
+"""Put the results' tables into docs/performance.md.
+
+    python benchmarks/tables.py [--check]
+
+Between `<!-- bench: NAME -->` and `<!-- end -->` stand the figures of `results/NAME.json`: medians,
+and in brackets least and most. With --check nothing is written, and the exit code says whether the
+document agrees with the results.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from common import RESULTS, shown
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
+PLACE = re.compile(r"(<!-- bench: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+HEADS = {
+    "seconds": "seconds",
+    "first_picture_s": "first picture, s",
+    "end_to_end_per_s": "pictures/s, end to end",
+    "steady_per_s": "pictures/s, steady",
+    "rows_per_s": "rows/s",
+    "driver_gib": "driver, GiB",
+    "whole_gib": "whole, GiB",
+    "ms": "ms a picture",
+    "kb": "kB a picture",
+    "pictures_per_s": "pictures/s",
+}
+
+
+def main() -> None:
+    before = DOCUMENT.read_text("utf-8")
+    after = filled(before)
+    if "--check" in sys.argv[1:]:
+        sys.exit(before != after)
+    DOCUMENT.write_text(after, "utf-8")
+
+
+def filled(document: str) -> str:
+    """`document` with every place's table made anew."""
+
+    def place(found: re.Match[str]) -> str:
+        result = json.loads((RESULTS / f"{found[2]}.json").read_text("utf-8"))
+        return f"{found[1]}\n{section(result)}\n\n{found[3]}"
+
+    return PLACE.sub(place, document)
+
+
+def section(result: Mapping[str, Any]) -> str:
+    """A line on the machine, the table of figures, and what became of the limits."""
+    keys = list(dict.fromkeys(key for figures in result["variants"].values() for key in figures))
+    head = ["", *(HEADS.get(key, key) for key in keys)]
+    rows = [
+        [name, *(_cell(figures.get(key)) for key in keys)]
+        for name, figures in result["variants"].items()
+    ]
+    parts = [f"`{result['command']}`, on {_machine(result)}.", _table(head, rows)]
+    if result["limits"]:
+        kept = [_limit(limit) for limit in result["limits"]]
+        parts.append(_table(["limit", "wanted", "measured", ""], kept))
+    return "\n\n".join(parts)
+
+
+def _machine(result: Mapping[str, Any]) -> str:
+    machine, versions = result["machine"], result["versions"]
+    gpu = f", {machine['gpu']}" if machine["gpu"] else ""
+    names = ", ".join(f"{name} {versions[name]}" for name in ("ray", "torch", "diffusers"))
+    cores = f"{machine['cores']} cores ({machine['cpu']}), {machine['memory_gib']} GiB{gpu}"
+    return f"{cores}, with {names}"
+
+
+def _cell(figure: Mapping[str, float] | None) -> str:
+    if figure is None:
+        return ""
+    median, least, most = (shown(figure[key]) for key in ("median", "min", "max"))
+    return median if least == most else f"{median} ({least} to {most})"
+
+
+def _limit(limit: Mapping[str, Any]) -> list[str]:
+    return [
+        limit["name"],
+        limit["wanted"],
+        _cell(limit),
+        "kept" if limit["kept"] else "**not kept**",
+    ]
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""The benchmarks themselves: that they run, count right, and that the document agrees with them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+PAGE = BENCHMARKS.parent / "docs" / "performance.md"
+NAMES = "bare start seed daft overlap rows encode gpu".split()
+# Of the others nothing runs that these do not run too.
+PARTS = {
+    "bare": "bare, 1 process",
+    "rows": "imagepipe, 100 rows;plain Ray Data, 100 rows",
+    "encode": "Pillow, run lengths (imagepipe's), 128x128;the sink, files, 128x128",
+}
+
+
+def benchmark(name: str, *options: object) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, BENCHMARKS / f"{name}.py", *map(str, options)],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+        check=False,
+    )
+
+
+@pytest.fixture
+def common(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import common
+
+    return common
+
+
+@pytest.mark.parametrize("name", sorted(PARTS))
+def test_a_benchmark_runs_at_a_tiny_size_and_leaves_figures(name, tmp_path):
+    out = tmp_path / "result.json"
+    done = benchmark(name, "--tiny", "--repeats", 1, "--out", out, "--variants", PARTS[name])
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(out.read_text())
+    assert set(result["variants"]) == set(PARTS[name].split(";"))
+    figures = [f for figures in result["variants"].values() for f in figures.values()]
+    assert figures and all(0 < f["min"] <= f["median"] <= f["max"] for f in figures)
+    assert result["machine"]["cores"] >= 1
+    assert result["versions"]["torch"]
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"gpu"} - set(PARTS)))
+def test_a_benchmark_says_what_it_asks(name, tmp_path):
+    done = benchmark(name, "--tiny", "--repeats", 0, "--out", tmp_path / "result.json")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{name}: ") and done.stdout.strip().endswith("?")
+
+
+def test_without_a_gpu_its_benchmark_says_so():
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    done = benchmark("gpu")
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith("benchmarks/gpu.py needs an NVIDIA GPU")
+
+
+def test_repeats_alternate_add_up_and_are_held_to_their_limits(common, tmp_path, capsys):
+    order, times = [], {"slow": iter([2.0, 9.0, 4.0]), "fast": iter([1.0, 3.0, 1.0])}
+
+    def variant(name):
+        def work(folder):
+            assert not list(folder.iterdir())
+            order.append(name)
+            return {"seconds": next(times[name])}
+
+        return work
+
+    def ratio(repeat):
+        return repeat["slow"]["seconds"] / repeat["fast"]["seconds"]
+
+    bench = common.Benchmark(
+        "mine",
+        "Which is faster?",
+        {name: variant(name) for name in times},
+        (common.Limit("ratio", ratio, at_most=2.5), common.Limit("again", ratio, at_least=3.5)),
+        {"rows": 3},
+    )
+    parser = common.arguments(None, repeats=2)
+    out = str(tmp_path / "mine.json")
+    common.run(bench, parser.parse_args(["--out", out]))
+    assert order == ["slow", "fast", "fast", "slow"]
+    result = common.run(bench, parser.parse_args(["--out", out, "--more", "--repeats", "1"]))
+    assert result == json.loads(Path(out).read_text())
+    assert result["variants"]["slow"]["seconds"] == {"median": 4.0, "min": 2.0, "max": 9.0, "n": 3}
+    kept, again = result["limits"]  # the ratios are 2, 3 and 4, a repeat each
+    assert kept["median"] == again["median"] == 3.0
+    assert not kept["kept"] and not again["kept"]
+    assert "ratio: 3, <= 2.5: NOT KEPT" in capsys.readouterr().out
+    bench = common.Benchmark("mine", "", bench.variants, settings={"rows": 4})
+    with pytest.raises(SystemExit, match="other settings"):
+        common.run(bench, parser.parse_args(["--out", out, "--more"]))
+
+
+def test_the_document_agrees_with_the_results(common):
+    import tables
+
+    said = PAGE.read_text("utf-8")
+    assert said == tables.filled(said), "python benchmarks/tables.py"
+    for result in sorted(common.RESULTS.glob("*.json")):
+        assert result.stem == "model_split" or f"<!-- bench: {result.stem} -->" in said
