@@ -130,6 +130,22 @@ def test_a_bad_row_makes_no_later_batch_smaller():
     assert given.given == [4, 2, 1, 1, 2, 4]
 
 
+def test_a_text_that_no_column_can_hold_fails_its_row_alone():
+    def answer(rows: pa.Table) -> dict:
+        said = ["no \ud800 text" if n == 13 else "a text" for n in ns(rows)]
+        return {"said": said, FAILED_REASON: ["half \ud83d" if n == 7 else None for n in ns(rows)]}
+
+    def ns(rows: pa.Table) -> list[int]:
+        return rows["n"].to_pylist()
+
+    stage = Stage("saying", ("n",), pa.schema([("said", pa.string())]), lambda: answer)
+    result = apply(stage, answer, table(1, 13, 7, 4))
+    assert result["said"].to_pylist() == ["a text", None, "a text", "a text"]
+    good, bad, half, last = result[FAILED_REASON].to_pylist()
+    assert (good, half, last) == (None, "half ?", None)
+    assert bad.startswith("UnicodeEncodeError: ") and "surrogates not allowed" in bad
+
+
 def test_a_reason_is_short_whatever_the_error_repeats():
     def shout(rows: pa.Table) -> dict:
         raise ValueError("x" * 100_000)

@@ -153,7 +153,17 @@ def _checked(stage: Stage, columns: Columns, rows: int) -> tuple[Columns, list[s
         got = len(reasons) if name == FAILED_REASON else len(columns[name])
         if got != rows:
             raise ValueError(f"stage {stage.name} gave {got} values of {name!r} for {rows} rows")
-    return columns, reasons
+    # What is no value of its column, such as half a surrogate pair, must fail here: row by row.
+    return {f.name: _typed(columns[f.name], f.type) for f in stage.adds}, reasons
+
+
+def _typed(values: Any, kind: pa.DataType) -> Any:
+    if isinstance(kind, pa.FixedShapeTensorType):
+        return values
+    values = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, kind)
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    return values.cast(kind)
 
 
 def _nothing(stage: Stage) -> Columns:
@@ -184,13 +194,11 @@ def _spread(values: Any, good: np.ndarray, kind: pa.DataType) -> pa.Array:
                 full[good] = values
             values = full
         return pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(values))
-    values = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, kind)
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
+    values = _typed(values, kind)
     if good.all():
-        return values.cast(kind)
+        return values
     places = np.where(good, np.cumsum(good) - 1, 0)
-    return values.cast(kind).take(pa.array(places, mask=~good))
+    return values.take(pa.array(places, mask=~good))
 
 
 def _mark(table: pa.Table, name: str, places: np.ndarray, reasons: list[str | None]) -> pa.Table:
@@ -199,7 +207,7 @@ def _mark(table: pa.Table, name: str, places: np.ndarray, reasons: list[str | No
         return table
     stages, texts = table[FAILED_STAGE].to_pylist(), table[FAILED_REASON].to_pylist()
     for place, reason in failed.items():
-        stages[place], texts[place] = name, reason
+        stages[place], texts[place] = name, reason.encode("utf-8", "replace").decode()
     for column, values in ((FAILED_STAGE, stages), (FAILED_REASON, texts)):
         index = table.schema.get_field_index(column)
         table = table.set_column(index, column, pa.array(values, pa.string()))
