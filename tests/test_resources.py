@@ -49,6 +49,15 @@ def test_auto_starts_no_process_without_a_batch_of_rows():
     assert shares.model.pool == 3  # batches of 8
 
 
+def test_auto_leaves_room_for_what_starts_again_when_a_node_is_lost():
+    shares, _ = settle(composed(), Machine((Node(2, 0), Node(4, 0), Node(4, 0))), 1000)
+    pooled = dict(pools(composed(), shares)).values()
+    assert 4 < sum(share.num_cpus * share.pool for share in pooled) <= 5  # of 6, one for tasks
+    assert shares.model.pool == 10
+    alone, _ = settle(composed(), Machine((Node(0, 0), Node(4, 0))), 1000)  # the head has none
+    assert alone.model.num_cpus > 0.4
+
+
 def test_large_runs_travel_in_larger_blocks_but_never_one_block_an_actor():
     sizes = [settle(composed(), LAPTOP, rows)[0].rows_per_block for rows in (10, 2000, 10**6)]
     assert sizes == sorted(sizes)

@@ -37,6 +37,9 @@ class Need:
         return self.filesystem.get_file_info(self.path).type.name != "NotFound"
 
 
+Answer = tuple[Need | None, str | None]  # what is missing, and why nothing can be written
+
+
 def check(config: Config, store: Store, tables: Tables) -> None:
     """Try on every living node of the connected cluster what the run will do there.
 
@@ -52,11 +55,26 @@ def check(config: Config, store: Store, tables: Tables) -> None:
     try:
         for node, answer in answers.items():
             name = nodes[node]["NodeManagerAddress"]
-            _raise(config, store, marks[node], name, ray.get(answer, timeout=PATIENCE_S))
+            _raise(config, store, marks[node], name, _answer(config, name, answer))
     finally:
         for mark in marks.values():
             if store.exists(mark):
                 store.remove(mark)
+
+
+def _answer(config: Config, node: str, answer: Any) -> Answer:
+    import ray
+
+    try:
+        return ray.get(answer, timeout=PATIENCE_S)
+    except ray.exceptions.RayError as error:  # a package that is not there, no room to unpack
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        raise UserError(
+            field="ray.address",
+            value=config.ray.address,
+            problem=f"the node {node} cannot run imagepipe ({lines[-1].strip()})",
+            remedy="Install the packages that imagepipe needs on every node.",
+        ) from error
 
 
 def _on(node: str) -> Any:
@@ -68,7 +86,7 @@ def _on(node: str) -> Any:
     return ray.remote(num_cpus=0, scheduling_strategy=where, max_retries=0)(_try)
 
 
-def _try(store: Store, mark: str, needs: list[Need]) -> tuple[Need | None, str | None]:
+def _try(store: Store, mark: str, needs: list[Need]) -> Answer:
     """The first file that is not here, and why nothing can be written from here."""
     missing = next((need for need in needs if not need.there), None)
     try:
@@ -78,9 +96,7 @@ def _try(store: Store, mark: str, needs: list[Need]) -> tuple[Need | None, str |
     return missing, None
 
 
-def _raise(
-    config: Config, store: Store, mark: str, node: str, answer: tuple[Need | None, str | None]
-) -> None:
+def _raise(config: Config, store: Store, mark: str, node: str, answer: Answer) -> None:
     missing, unwritable = answer
     if missing is not None:
         raise UserError(
