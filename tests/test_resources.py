@@ -5,18 +5,20 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+import tempfile
 
 import pytest
+from filelock import FileLock, Timeout
 from hydra.core.global_hydra import GlobalHydra
 from test_config import composed
 
 from imagepipe.__main__ import main
 from imagepipe.config import Share
 from imagepipe.errors import UserError
-from imagepipe.machine import GIB, Machine, Node, this_machine
+from imagepipe.machine import GIB, Machine, Node, alone_on_gpus, this_machine
 from imagepipe.packing import pack
 from imagepipe.resources import outgrown, pools, settle
-from imagepipe.run import prepare
+from imagepipe.run import prepared
 
 LAPTOP = Machine((Node(2, 0, 12 * GIB),))
 WAITING = ("openai", "llm")  # waits for a server, and needs no share
@@ -153,7 +155,8 @@ def test_the_command_refuses_and_what_it_names_passes_all_checks(
     assert ended.value.code == 2
     named = shlex.split(refused.split("Try ")[1].split(", or resources=auto")[0])
     assert named and all(change.startswith("resources.") for change in named)
-    prepare(composed("tracking=none", *typed, *named), tmp_path / "again")
+    with prepared(composed("tracking=none", *typed, *named), tmp_path / "again", []):
+        pass
 
 
 def test_a_refusal_shows_what_was_asked_and_what_is_there():
@@ -215,6 +218,19 @@ def test_a_share_of_a_gpu_is_told_to_cudas_multi_process_service():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["35"]
+
+
+def test_processes_that_share_a_gpu_start_one_after_another(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,0")
+    with alone_on_gpus():
+        names = sorted(path.name for path in tmp_path.iterdir())
+        assert [name.rpartition("gpu")[2] for name in names] == ["0.lock", "1.lock"]
+        for name in names:
+            with pytest.raises(Timeout):
+                FileLock(tmp_path / name, timeout=0).acquire()
+    with FileLock(tmp_path / names[0], timeout=0) as again:
+        assert again.is_locked
 
 
 def test_a_stage_that_outgrows_its_gpu_share_is_named():

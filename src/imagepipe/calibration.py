@@ -28,8 +28,8 @@ from imagepipe.machine import Machine, Node
 from imagepipe.packing import free_cpus
 from imagepipe.processor import LIGHT_CPUS
 from imagepipe.resources import bind, pools
-from imagepipe.sink import write_whole
 from imagepipe.stage import FAILED_STAGE, Stage, Worker, apply
+from imagepipe.store import write_whole
 from imagepipe.tuning import WORTH, Calibration, Point, halves
 
 FOLDER = "calibrations"  # in `outputs`

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,23 @@ def this_machine(options: RayOptions) -> Machine:
 def from_ray(nodes: list[dict[str, Any]]) -> Machine:
     """The living ones of `ray.nodes()`."""
     return Machine(tuple(_node(node["Resources"]) for node in nodes if node["Alive"]))
+
+
+@contextmanager
+def alone_on_gpus() -> Iterator[None]:
+    """Keep others that ask for this from starting on the GPUs of this process meanwhile.
+
+    An engine takes its share of a GPU by the memory that it finds there: of two that start at the
+    same moment each would count the other's as its own.
+    """
+    from filelock import FileLock
+
+    folder = Path(tempfile.gettempdir())
+    gpus = {gpu.strip() for gpu in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")}
+    with ExitStack() as held:
+        for gpu in sorted(gpus):  # in one order, so that no two wait for each other
+            held.enter_context(FileLock(folder / f"imagepipe-{os.getuid()}-gpu{gpu}.lock"))
+        yield
 
 
 def _node(resources: Mapping[str, float]) -> Node:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from imagepipe.diffusion import limits
 from imagepipe.diffusion.stage import stage as model_stage
 from imagepipe.errors import UserError
 from imagepipe.llm.stage import stage as llm_stage
-from imagepipe.machine import GIB
+from imagepipe.machine import GIB, alone_on_gpus
 from imagepipe.processor import LIGHT_CPUS, RESTARTS, ProcessorStage, fold, unfold
 from imagepipe.resources import bind, bytes_on_their_way, outgrown, pools
 from imagepipe.scoring.stage import stage as scorer_stage
@@ -147,7 +148,8 @@ class _Actor:
         bind(share)
         self.stage = stage
         try:
-            self.work = Fitting(stage.recipe())
+            with alone_on_gpus() if 0 < share.num_gpus < 1 else nullcontext():
+                self.work = Fitting(stage.recipe())
         except Exception as error:
             raise outgrown(stage.name, share, error) from error
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from imagepipe.config import LLM, Share
 from imagepipe.llm import Answer
+from imagepipe.machine import alone_on_gpus
 from imagepipe.processor import ERROR, LIGHT_CPUS, PAST, RESTARTS
 from imagepipe.seasons import season_of
 from imagepipe.stage import Columns, Worker
@@ -98,9 +99,20 @@ def processor(config: LLM, share: Share) -> Processor:
         )
     for name, stage in built.stages.items():  # the engine's, which gets our name and limits
         arguments = {**stage.map_batches_kwargs, **RESTARTS}
-        ours = {"fn": type("llm", (stage.fn,), {}), "map_batches_kwargs": arguments}
+        engine = _named(stage.fn, alone=0 < share.num_gpus < 1)
+        ours = {"fn": engine, "map_batches_kwargs": arguments}
         built.stages[name] = stage.model_copy(update=ours)
     return built
+
+
+def _named(engine: type, *, alone: bool) -> type:
+    """`engine` under the stage's name; with `alone` one after another starts on a GPU."""
+
+    def start(self: Any, *args: Any, **kwargs: Any) -> None:
+        with alone_on_gpus():
+            engine.__init__(self, *args, **kwargs)  # type: ignore[misc]
+
+    return type("llm", (engine,), {"__init__": start} if alone else {})
 
 
 @contextmanager
