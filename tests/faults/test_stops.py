@@ -108,12 +108,13 @@ def test_ctrl_c_finishes_what_is_begun_and_the_printed_command_goes_on(
     record("Ctrl-C", victim="all", rows=ROWS, held=True)
 
 
+@pytest.mark.faults
 def test_an_engine_that_hangs_ends_the_run(tmp_path, slow, goes_on, record):
     (tmp_path / "bad").touch()
     hangs = ["+model.options.hangs=panda", "+model.options.seconds=0"]
-    code, said = slow("ray.progress_timeout_s=15", "tracking=none", *hangs).wait()
+    code, said = slow("ray.progress_timeout_s=20", "tracking=none", *hangs).wait()
     assert code == 1
-    assert "nothing has moved for ray.progress_timeout_s=15 s" in said
+    assert "nothing has moved for ray.progress_timeout_s=20 s" in said
     assert "(model)" in said
     assert "Traceback" not in said
     (tmp_path / "bad").unlink()
