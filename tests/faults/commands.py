@@ -30,14 +30,18 @@ class Command:
     A killed driver leaves processes that are nobody's children; all carry the command's mark.
     """
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     mark: str
+    log: Path
     began: float = field(default_factory=time.monotonic)
 
     def wait(self, timeout: float = PATIENCE_S) -> tuple[int, str]:
         """Exit code, and all that the command said."""
-        said, _ = self.process.communicate(timeout=timeout)
-        return self.process.returncode, said
+        return self.process.wait(timeout), self.said
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
 
     def processes(self, *words: str) -> list[psutil.Process]:
         """What the command started and still runs, itself excepted, with a word in its title."""
@@ -73,25 +77,23 @@ class Command:
             if self.process.poll() is None:
                 self.process.wait(10)
             time.sleep(0.05)
-        if self.process.stdout:
-            self.process.stdout.close()
 
 
 def start(cwd: Path, *overrides: str, **environment: str) -> Command:
     """The command, as a person types it in `cwd`, in a session of its own."""
     mark = uuid.uuid4().hex
-    process = subprocess.Popen(
-        [sys.executable, "-m", "imagepipe", *overrides],
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-        env=os.environ | {"HF_HUB_OFFLINE": "1", MARK: mark} | environment,
-    )
-    return Command(process, mark)
+    log = cwd / f"{mark}.log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "imagepipe", *overrides],
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=os.environ | {"HF_HUB_OFFLINE": "1", MARK: mark} | environment,
+        )
+    return Command(process, mark, log)
 
 
 def summary(folder: Path) -> dict[str, Any]:

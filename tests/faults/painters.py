@@ -12,18 +12,24 @@ from imagepipe.diffusion.noop import NoopPainter
 
 
 class Slow(NoopPainter):
-    """`options.seconds` a picture; a prompt with `options.hates` in it fails, or with
-    `options.hangs` never ends, as long as the file `options.while` is there."""
+    """Takes `options.seconds` a picture as long as the file `options.slow` is there.
+
+    As long as the file `options.bad` is there, a prompt with `options.hates` in it fails, and one
+    with `options.hangs` never ends.
+    """
 
     def __init__(self, model: Model) -> None:
         super().__init__(model)
         self.options = model.options
 
     def paint(self, prompts: list[str], seeds: list[int]) -> np.ndarray:
-        time.sleep(self.options.get("seconds", 0) * len(prompts))
-        if Path(self.options.get("while", "/")).exists():
-            if any(self.options.get("hates", "\0") in prompt for prompt in prompts):
-                raise ValueError("this painter hates it")
-            while any(self.options.get("hangs", "\0") in prompt for prompt in prompts):
-                time.sleep(1)
+        if Path(self.options["slow"]).exists():
+            time.sleep(self.options["seconds"] * len(prompts))
+        if Path(self.options["bad"]).exists() and self._has("hates", prompts):
+            raise ValueError("this painter hates it")
+        while Path(self.options["bad"]).exists() and self._has("hangs", prompts):
+            time.sleep(1)
         return super().paint(prompts, seeds)
+
+    def _has(self, option: str, prompts: list[str]) -> bool:
+        return any(self.options.get(option, "\0") in prompt for prompt in prompts)
