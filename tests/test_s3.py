@@ -94,3 +94,19 @@ def test_a_place_that_cannot_work_ends_before_anything_starts(
     assert "Traceback" not in done.stderr and "hunter2" not in done.stderr
     assert not list(home.rglob("bad/**/*hunter2*"))
     assert "hunter2" not in "".join(path.read_text() for path in home.rglob("bad/.hydra/*"))
+
+
+def test_a_run_in_the_bucket_is_gone_on_with(home: Path, store: Store):
+    """As after a command that was killed before it wrote this part of the table."""
+    (part,) = store.parts("table")
+    before = store.read(part)
+    store.remove(part)
+    (home / "out" / "summary.json").unlink()
+    done = imagepipe(home, "resume=out")
+    assert done.returncode == 0, done.stderr
+    said = json.loads((home / "out" / "summary.json").read_text())
+    assert [said[end] for end in ("written", "failed", "unmatched", "already_done")] == [2, 1, 1, 0]
+    assert store.parts("table") == [part]
+    rows = [pq.read_table(io.BytesIO(whole)) for whole in (before, store.read(part))]
+    assert rows[0].select(["key", "prompt", "seed"]) == rows[1].select(["key", "prompt", "seed"])
+    assert len(store.parts("images")) == 2

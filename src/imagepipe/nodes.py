@@ -121,7 +121,8 @@ def _needs(config: Config, tables: Tables) -> Iterator[Need]:
 
     for field, table in (
         ("dataset.path", tables.left),
-        *(("dataset.join.path", join.table) for join in tables.joins),
+        # What is broadcast is read on this machine.
+        *(("dataset.join.path", j.table) for j in tables.joins if j.method == "shuffle"),
     ):
         for file in table.files[:FILES_OF_A_TABLE]:
             yield Need(field, table.filesystem, file.path)
