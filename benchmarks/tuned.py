@@ -107,7 +107,8 @@ def result(runs: list[dict[str, Any]], args: argparse.Namespace) -> dict[str, An
     }
     grid = {name: point["median"] for name, point in points.items() if name != TUNED}
     best, worst = (pick(grid, key=grid.__getitem__, default=None) for pick in (max, min))
-    share = points[TUNED]["median"] / grid[best] if best and TUNED in points else None
+    whole = len(runs) == len(planned(args))  # else it would be a share of half a grid
+    share = points[TUNED]["median"] / grid[best] if best and whole else None
     return {
         "question": "How near does resources=tuned come to the best point of a grid?",
         "command": f"python benchmarks/tuned.py --rows {args.rows} --pools {args.pools} "
