@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from s3_server import S3
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -105,6 +106,23 @@ def browser() -> Iterator:
         started = play.chromium.launch(executable_path=CHROMIUM, args=quiet)
         yield started
         started.close()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """An S3 server, which this process and those that it starts reach by the AWS_* variables."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        there = S3(f"http://127.0.0.1:{server.get_host_and_port()[1]}")
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in there.environment.items():
+                patch.setenv(name, value)
+            yield there
+    finally:
+        server.stop()
 
 
 @dataclass(frozen=True)

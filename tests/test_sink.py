@@ -16,7 +16,8 @@ from PIL import Image
 from imagepipe.claim import Claim
 from imagepipe.config import Sink
 from imagepipe.prompts import row_seed
-from imagepipe.sink import COUNTS, Writer, collect_rejected, encode, write_whole
+from imagepipe.sink import COUNTS, Writer, collect_rejected, encode
+from imagepipe.store import Store
 
 FACTS = {"steps": "4", "guidance": "2", "size": "8x8", "model": "m", "negative_prompt": "blur"}
 
@@ -49,9 +50,10 @@ def batch(
 def writer(folder: Path, **sink: bool) -> Writer:
     columns = {"id": "id", "what": "what"}
     options = Sink(name="test", **{"png": True, "parquet": True, **sink})
-    claim = folder.with_name(f"{folder.name}.claim")
-    claim.touch()
-    return Writer(str(folder), options, 7, "id", columns, FACTS, Claim(str(claim)))
+    store = Store(str(folder))
+    claim = Claim(Store(str(folder.with_name(f"{folder.name}.claims"))), "claim")
+    claim.store.write(claim.name, b"")
+    return Writer(store, options, 7, "id", columns, FACTS, claim)
 
 
 def table_of(folder: Path) -> pa.Table:
@@ -141,7 +143,7 @@ def test_rejected_rows_keep_their_own_columns_with_stage_and_reason(tmp_path):
     write(batch(["d"], stages=["model"]))
     assert [first[name][0].as_py() for name in ("written", "failed", "unmatched")] == [1, 1, 1]
     assert first["reasons"][0].as_py() == ["llm: why llm"]
-    collect_rejected(tmp_path)
+    collect_rejected(Store(str(tmp_path)))
     failed = pq.read_table(tmp_path / "failed.parquet").sort_by("id")
     assert failed.column_names == ["id", "what", "stage", "reason"]
     assert failed["id"].to_pylist() == ["b", "d"]
@@ -159,7 +161,7 @@ def test_rejected_rows_keep_their_own_columns_with_stage_and_reason(tmp_path):
 def test_rows_without_an_id_are_all_kept(tmp_path):
     for _ in range(2):
         writer(tmp_path)(batch([None, None], stages=["read", "read"]))
-    collect_rejected(tmp_path)
+    collect_rejected(Store(str(tmp_path)))
     assert pq.read_table(tmp_path / "failed.parquet").num_rows == 4
 
 
@@ -172,14 +174,3 @@ def test_a_batch_written_twice_is_there_once(tmp_path):
 def test_the_same_picture_is_the_same_file(tmp_path):
     image = np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)
     assert encode(image, FACTS) == encode(image, FACTS)
-
-
-def test_a_write_that_breaks_leaves_nothing_under_the_final_name(tmp_path):
-    target = tmp_path / "file"
-    with pytest.raises(TypeError):
-        write_whole(target, "not bytes")
-    assert list(tmp_path.iterdir()) == []
-    write_whole(target, b"whole")
-    with pytest.raises(TypeError):
-        write_whole(target, "not bytes")
-    assert target.read_bytes() == b"whole"

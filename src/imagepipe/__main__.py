@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from imagepipe import config as configuration
-from imagepipe import record, tracking, urls
+from imagepipe import record, store, tracking, urls
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.llm import endpoint
 
@@ -102,6 +102,8 @@ def _to_go_on(arguments: list[str]) -> list[str]:
     folder = Path(value).absolute()
     here = record.read(folder).cwd
     if Path(here).is_dir():
+        if sys.path[0] == os.getcwd():  # classes of a person's own are looked for there
+            sys.path[0] = here
         os.chdir(here)
     return record.arguments(folder, [text for text in arguments if text not in asked])
 
@@ -139,6 +141,7 @@ def _refuse_typed_secret(arguments: Sequence[str]) -> None:
 
 def _check_secrets(config: configuration.Config) -> None:
     endpoint.check(config.llm)
+    store.check_url("sink.path", config.sink.path or "")
     joins = (config.dataset.join, *config.dataset.more_joins)
     for path in (config.dataset.path, *(join.path for join in joins)):
         urls.check_table("dataset.path", path)
@@ -152,6 +155,7 @@ MAY_HOLD_SECRETS: dict[str, Callable[[str], None]] = {
     "tracking.uri": _check_tracking,
     "dataset.path": partial(urls.check_table, "dataset.path"),
     "dataset.join.path": partial(urls.check_table, "dataset.join.path"),
+    "sink.path": partial(store.check_url, "sink.path"),
     "llm.base_url": endpoint.check_url,
     "llm.api_key_env": endpoint.check_name,
 }

@@ -1,4 +1,4 @@
-"""Who may write into a run's folder: one command at a time, and no process that an older one left.
+"""Who may write a run's rows: one command at a time, and no process that an older one left.
 
 A driver that is killed leaves workers that may live on for minutes, in the middle of a batch. What
 they still wrote after a resumed run has looked which rows are done would be there twice.
@@ -7,7 +7,6 @@ they still wrote after a resumed run has looked which rows are done would be the
 from __future__ import annotations
 
 import fcntl
-import os
 import time
 import uuid
 from collections.abc import Iterator
@@ -18,84 +17,89 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from imagepipe.errors import RunFailed, UserError
+from imagepipe.store import Store
 
 BATCH_S = 60.0  # the longest that one batch is waited for to be written
+ENDED = "this process belongs to a command that has ended; nothing is written"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """The right of one command's writers, who get a copy. It ends when its file is gone."""
+    """The right of one command's writers, who get a copy. It ends when its file is gone.
 
-    path: str
+    In a folder a batch that is being written holds the file's lock, so that `end` waits for it. An
+    object store has no locks: there the claim is looked at before each part of the table, and one
+    that a lost process was sending at that moment is not seen.
+    """
+
+    store: Store
+    name: str
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Hold the claim while a batch is written. Raises RunFailed where it has ended."""
+        self.check()
         with ExitStack() as stack:
-            try:
-                file = stack.enter_context(open(self.path, "rb"))
-            except FileNotFoundError:
-                raise RunFailed(ENDED) from None
-            fcntl.flock(file, fcntl.LOCK_SH)
-            if os.fstat(file.fileno()).st_nlink == 0:  # it ended while this one waited
-                raise RunFailed(ENDED)
+            if "://" not in self.store.url:
+                try:
+                    file = stack.enter_context(open(self.store.place(self.name), "rb"))
+                except FileNotFoundError:
+                    raise RunFailed(ENDED) from None
+                fcntl.flock(file, fcntl.LOCK_SH)
+                self.check()  # it may have ended while this one waited
             yield
+
+    def check(self) -> None:
+        """Raise RunFailed where the claim has ended."""
+        if not self.store.exists(self.name):
+            raise RunFailed(ENDED)
 
     def end(self) -> None:
         """Wait for the batches that are being written, and let no other begin."""
-        _end(Path(self.path))
-
-
-ENDED = "this process belongs to a command that has ended; nothing is written"
+        with ExitStack() as stack:
+            if not self.store.exists(self.name):
+                return
+            if "://" not in self.store.url:
+                file = stack.enter_context(open(self.store.place(self.name), "rb"))
+                _lock(file.fileno(), self.store.url)
+            self.store.remove(self.name)
 
 
 @contextmanager
-def claim(folder: Path, key: str = "hydra.run.dir") -> Iterator[Claim]:
-    """Claim `folder`, which is made where it is not there; what was claimed before has ended.
+def claim(folder: Path, store: Store) -> Iterator[Claim]:
+    """Claim a run's `folder` and its `store`; what was claimed there before has ended.
 
-    Raises UserError, which names the configuration's `key`, where another command holds it or
-    nothing can be written there.
+    Raises UserError where another command holds the folder.
     """
-    lock = FileLock(folder / ".lock", timeout=0)
-    mine = folder / f".claim-{uuid.uuid4().hex}"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, mine = FileLock(folder / ".lock"), Claim(store, f".claims/{uuid.uuid4().hex}")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-        for old in folder.glob(".claim-*"):
-            _end(old)
-        mine.touch()
+        lock.acquire(timeout=0)
     except Timeout:
         raise UserError(
-            field=key,
+            field="hydra.run.dir",
             value=folder,
             problem="is being written by another command right now",
             remedy="Wait for it, end it, or name another folder.",
         ) from None
-    except OSError as error:
-        raise UserError(
-            field=key,
-            value=folder,
-            problem=f"cannot be written to ({error.strerror})",
-            remedy="Name a folder that you may write to.",
-        ) from error
     try:
-        yield Claim(str(mine))
+        for name in store.parts(".claims"):
+            Claim(store, name).end()
+        store.write(mine.name, b"")
+        yield mine
     finally:
-        _end(mine)
-        lock.release()
+        try:
+            mine.end()
+        finally:
+            lock.release()
 
 
-def _end(path: Path) -> None:
-    if not path.exists():
-        return
+def _lock(file: int, where: str) -> None:
     until = time.monotonic() + BATCH_S
-    with path.open("rb") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise RunFailed(f"a process still writes into {path.parent}; end it") from None
-                time.sleep(0.02)
-        path.unlink(missing_ok=True)
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise RunFailed(f"a process still writes into {where}; end it") from None
+            time.sleep(0.02)

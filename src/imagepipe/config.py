@@ -179,6 +179,7 @@ class Sink:
     """What a run leaves: PNG files, a Parquet table, WebDataset shards."""
 
     name: str = MISSING
+    path: str | None = None  # a shared folder or s3://bucket/prefix; null: the run's own folder
     png: bool = True
     parquet: bool = True
     image_bytes: bool = False  # the encoded picture in the table too

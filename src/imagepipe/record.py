@@ -92,7 +92,8 @@ def arguments(folder: Path, now: Sequence[str]) -> list[str]:
     before = [text for text in read(folder).typed if _key(text) not in keys]
     where = "'" + str(folder).replace("\\", "\\\\").replace("'", "\\'") + "'"
     hydra = [f"hydra.run.dir={where}", "hydra.mode=RUN", "hydra.output_subdir=null"]
-    return [*before, *now, f"resume={where}", *hydra]
+    every = [*before, *now, f"resume={where}", *hydra]
+    return sorted(every, key=lambda text: "=" in text and text[0] != "-")  # options come first
 
 
 def check(record: Record, now: Record, folder: Path) -> None:

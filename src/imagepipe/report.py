@@ -18,7 +18,7 @@ from imagepipe.config import Config, Resources, digest_source, to_yaml
 from imagepipe.gallery import Picture
 from imagepipe.ledger import Ledger
 from imagepipe.resume import Done
-from imagepipe.sink import write_whole
+from imagepipe.store import Store, write_whole
 from imagepipe.watch import StageState, Watch
 
 ON_THE_SHEET = 48
@@ -58,6 +58,11 @@ class Job:
     claim: Claim
     done: Done  # by earlier commands; the ledger begins with it
 
+    @property
+    def store(self) -> Store:
+        """Where pictures, table and rejected rows are."""
+        return Store.of(self.config.sink.path, self.folder)
+
 
 def config_digest(config: Config) -> str:
     """The same for two configurations that draw the same pictures; 16 hex digits."""
@@ -96,6 +101,7 @@ def speed_digest(config: Config, shares: Resources, machine: str) -> str:
     whole = asdict(config)
     parts = {key: whole[key] for key in ("llm", "model", "scorer", "sink")}
     pools = {stage: asdict(share) for stage, share in resources.pools(config, shares)}
+    parts["sink"]["path"] = bool(config.sink.path)  # another bucket is no slower
     parts |= {"pools": pools, "machine": machine}
     text = json.dumps(parts, sort_keys=True, default=str)
     return blake2b(text.encode(), digest_size=8).hexdigest()
@@ -210,6 +216,7 @@ def summary(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         "versions": _versions(),
         "mlflow": {"run_id": tracker.run_id, "experiment_id": tracker.experiment_id},
         "samples": {"id": job.tables.id, "ids": job.tables.first_ids},
+        "store": job.store.url if job.config.sink.path else None,  # null: the run's own folder
         "sweep": place(job.member),
     }
 
@@ -293,4 +300,6 @@ def note(job: Job, summary: dict[str, Any]) -> str:
     """What MLflow shows on the run's page."""
     counts = ", ".join(f"{name} {number}" for name, number in job.ledger.counts().items())
     lines = [f"{summary['status']}: {counts}.", f"Folder: {job.folder}"]
+    if job.config.sink.path:
+        lines.append(f"Pictures and table: {job.store.url}")
     return "\n".join([*lines, summary["trouble"] or ""]).strip()

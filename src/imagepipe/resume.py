@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import PurePosixPath
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +14,9 @@ import pyarrow.parquet as pq
 from imagepipe.ledger import Ledger, Scores, Tally
 from imagepipe.sink import merge, written_parts
 from imagepipe.sources import Tables, keys_of
+from imagepipe.store import Store
 
-FOLDERS = (".", "images", "table", "shards", ".failed", ".unmatched")
-TEMPORARY = re.compile(r"\.\d+-.+|\.(failed|unmatched)\.parquet")  # see `sink.write_whole`
+FOLDERS = ("", "images", "table", "shards", ".failed", ".unmatched")
 
 
 def _no_ids() -> pa.Array:
@@ -41,7 +39,7 @@ class Done:
     unmatched: int = 0
     reasons: Tally = field(default_factory=Tally)
     scores: Scores = field(default_factory=Scores)
-    set_aside: tuple[Path, ...] = ()  # parts that could not be read
+    set_aside: tuple[str, ...] = ()  # parts that could not be read
 
     def ledger(self, rows_read: int) -> Ledger:
         """The counts that a run begins with which goes on from here."""
@@ -55,26 +53,25 @@ class Done:
         )
 
 
-def take_in(folder: Path, tables: Tables, id_column: str, *, retry_failed: bool) -> Done:
-    """Look what is done in `folder`, and clear away what killed writers left.
+def take_in(store: Store, tables: Tables, id_column: str, *, retry_failed: bool) -> Done:
+    """Look what is done in `store`, and clear away what killed writers left.
 
     `id_column` is the id's name in the dataset. Nobody else may write there meanwhile. Can itself
     be killed at any moment, and done again.
     """
     for name in FOLDERS:
-        _clear(folder / name)
-    (folder / "summary.json").unlink(missing_ok=True)  # it would be that of an earlier command
-    aside: list[Path] = []
+        store.clear(name)
+    aside: list[str] = []
     scores, pictures, keys = Scores(), 0, [_no_ids()]
-    for _, rows in _tables(written_parts(folder), [tables.id], ["score"], aside):
+    for _, rows in _tables(store, written_parts(store), [tables.id], ["score"], aside):
         pictures += rows.num_rows
         keys.append(keys_of(rows, [tables.id]).unique())
         if "score" in rows.column_names:
             scores.add(rows["score"].drop_null().to_pylist())
-    _drop_shards_without_a_part(folder)
+    _drop_shards_without_a_part(store)
     written = pa.concat_arrays(keys).unique()
-    failed = _rejected(folder, "failed", id_column, written, aside, again=retry_failed)
-    unmatched = _rejected(folder, "unmatched", id_column, written, aside)
+    failed = _rejected(store, "failed", id_column, written, aside, again=retry_failed)
+    unmatched = _rejected(store, "unmatched", id_column, written, aside)
     stages, texts = failed["stage"].to_pylist(), failed["reason"].to_pylist()
     reasons = Tally()
     reasons.add(f"{s}: {r}" for s, r in zip(stages, texts, strict=True))
@@ -91,11 +88,11 @@ def take_in(folder: Path, tables: Tables, id_column: str, *, retry_failed: bool)
 
 
 def _rejected(
-    folder: Path,
+    store: Store,
     name: str,
     id_column: str,
     written: pa.Array,
-    aside: list[Path],
+    aside: list[str],
     *,
     again: bool = False,
 ) -> pa.Table:
@@ -104,22 +101,21 @@ def _rejected(
     A command that was killed between two steps may have left some twice, in its parts and in the
     file that it made of them. With `again` none stays.
     """
-    kept = folder / f".{name}" / "part-earlier.parquet"
-    found: dict[Path, pa.Table] = {}
-    every = [folder / f"{name}.parquet", *sorted(kept.parent.glob("*.parquet"))]
-    existing = [path for path in every if path.exists()]
-    for part, rows in _tables(existing, [id_column, "stage", "reason"], [], aside):
+    whole, kept = f"{name}.parquet", f".{name}/part-earlier.parquet"
+    every = [*([whole] if store.exists(whole) else []), *store.parts(f".{name}")]
+    found: dict[str, pa.Table] = {}
+    for part, rows in _tables(store, every, [id_column, "stage", "reason"], [], aside):
         columns = [keys_of(rows, [id_column]), rows["stage"], rows["reason"]]
         found[part] = pa.table(columns, names=["id", "stage", "reason"])
     none = pa.table([_no_ids()] * 3, names=["id", "stage", "reason"])
     rows = pa.concat_tables([none, *found.values()])
     stay = _staying(rows, written) & (not again)
-    ends = np.cumsum([len(part) for part in found.values()])[:-1]
     if stay.any():
-        merge(list(found), kept, np.split(stay, ends))
+        ends = np.cumsum([len(part) for part in found.values()])[:-1]
+        merge(store, list(found), kept, np.split(stay, ends))
     for part in found:
         if part != kept or not stay.any():
-            part.unlink()
+            store.remove(part)
     return rows.filter(pa.array(stay))
 
 
@@ -133,35 +129,32 @@ def _staying(rows: pa.Table, written: pa.Array) -> np.ndarray:
 
 
 def _tables(
-    parts: Iterable[Path], needed: Sequence[str], wanted: Sequence[str], aside: list[Path]
-) -> Iterable[tuple[Path, pa.Table]]:
-    """The columns of each part. One that is torn or lacks a needed column is put aside."""
-    for part in list(parts):
+    store: Store,
+    parts: Sequence[str],
+    needed: Sequence[str],
+    wanted: Sequence[str],
+    aside: list[str],
+) -> Iterator[tuple[str, pa.Table]]:
+    """The columns of each part. One that is torn or lacks a needed column is set aside."""
+    for part in parts:
         try:
-            there = pq.read_schema(part).names
-            rows = pq.read_table(part, columns=[*needed, *(n for n in wanted if n in there)])
+            with store.open(part) as stream:
+                file = pq.ParquetFile(stream)
+                there = file.schema_arrow.names
+                rows = file.read([*needed, *(name for name in wanted if name in there)])
             rows.select(needed)
-        except (pa.ArrowException, OSError, KeyError):
-            aside.append(part.with_name(f".torn-{part.name}"))
-            os.replace(part, aside[-1])
+        except (pa.ArrowInvalid, OSError, KeyError):
+            aside.append(store.set_aside(part))
         else:
             yield part, rows
 
 
-def _clear(folder: Path) -> None:
-    if folder.is_dir():
-        with os.scandir(folder) as entries:
-            left = [entry.path for entry in entries if TEMPORARY.fullmatch(entry.name)]
-        for path in left:
-            os.unlink(path)
-
-
-def _drop_shards_without_a_part(folder: Path) -> None:
+def _drop_shards_without_a_part(store: Store) -> None:
     """Their rows are drawn again, and would be in two shards."""
-    whole = {part.stem for part in written_parts(folder)}
-    for shard in (folder / "shards").glob("*.tar"):
-        if shard.stem not in whole:
-            shard.unlink()
+    whole = {PurePosixPath(part).stem for part in written_parts(store)}
+    for shard in store.parts("shards"):
+        if PurePosixPath(shard).stem not in whole:
+            store.remove(shard)
 
 
 def _ids(rows: pa.Table) -> pa.Array:

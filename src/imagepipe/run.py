@@ -34,8 +34,9 @@ from imagepipe.machine import Machine, this_machine
 from imagepipe.report import Job, Member
 from imagepipe.resume import Done
 from imagepipe.session import cluster, session
-from imagepipe.sink import Writer, collect_rejected, write_whole
+from imagepipe.sink import Writer, collect_rejected, written_parts
 from imagepipe.stopping import gently
+from imagepipe.store import Store, write_whole
 from imagepipe.watch import Watch
 
 METRICS_EVERY_S = 5.0
@@ -86,12 +87,14 @@ def run(config: Config, folder: Path, typed: Sequence[str] = ()) -> Outcome:
 
 @contextmanager
 def prepared(config: Config, folder: Path, typed: Sequence[str]) -> Iterator[Ready]:
-    """Claim the folder, and check all that can be checked without Ray.
+    """Claim where it writes, and check all that can be checked without Ray.
 
     Raises UserError for what cannot work.
     """
-    with claim(folder, "hydra.run.dir" if config.resume is None else "resume") as mine:
-        earlier = _earlier(config, folder)
+    store = Store.of(config.sink.path, folder)
+    store.check("hydra.run.dir" if config.sink.path is None else "sink.path")
+    with claim(folder, store) as mine:
+        earlier = _earlier(config, folder, store)
         tables = sources.look(config.dataset, config.limit)
         now = record.of(config, typed, sources.fingerprint(tables))
         if earlier is not None:
@@ -112,17 +115,18 @@ def prepared(config: Config, folder: Path, typed: Sequence[str]) -> Iterator[Rea
             raise Interrupted(f"interrupted\n  go on with: {record.command(folder)}") from None
 
 
-def _earlier(config: Config, folder: Path) -> record.Record | None:
+def _earlier(config: Config, folder: Path, store: Store) -> record.Record | None:
     """What the run began with that is to be gone on with."""
     if config.resume is not None:
         return record.read(folder)
-    left = ("table", ".failed", ".unmatched", "failed.parquet", "unmatched.parquet")
-    if any((folder / name).exists() for name in left):
+    rejected = ("failed.parquet", "unmatched.parquet")
+    parts = [*written_parts(store), *store.parts(".failed"), *store.parts(".unmatched")]
+    if parts or any(store.exists(name) for name in rejected):
         raise UserError(
-            field="hydra.run.dir",
-            value=folder,
+            field="hydra.run.dir" if config.sink.path is None else "sink.path",
+            value=store.url,
             problem="already holds a run",
-            remedy=f"Go on with it ({record.command(folder)}), or name another folder.",
+            remedy=f"Go on with it ({record.command(folder)}), or name another place.",
         )
     return None
 
@@ -165,7 +169,8 @@ def _done(ready: Ready) -> Done:
     config, folder = ready.config, ready.folder
     if config.resume is None:
         return Done()
-    done = resume.take_in(folder, ready.tables, config.dataset.id, retry_failed=config.retry_failed)
+    store = Store.of(config.sink.path, folder)
+    done = resume.take_in(store, ready.tables, config.dataset.id, retry_failed=config.retry_failed)
     (folder / "summary.json").unlink(missing_ok=True)  # it would be that of the command before
     return done
 
@@ -176,11 +181,11 @@ def _tracked(job: Job, tracker: tracking.Tracker, console: Console) -> Outcome:
     summary = {"status": status, "trouble": trouble, **report.summary(job, tracker)}
     try:
         job.claim.end()
-        collect_rejected(job.folder)
+        collect_rejected(job.store)
         _leave(job, tracker, summary)
     except OSError as error:  # a full disk, a folder that can no longer be written
         status = "FAILED" if status == "FINISHED" else status
-        trouble = "; then: ".join(filter(None, [trouble, _plain(error)]))
+        trouble = "; then: ".join(filter(None, [trouble, _plain(job, error)]))
         tracker.finish(status, summary=summary, pictures=[], folder=job.folder, note=trouble)
     if trouble:
         kind = Interrupted if status == "KILLED" else RunFailed
@@ -201,7 +206,7 @@ def _drawn(
     except Exception as error:
         if job.config.verbose:
             console.print_exception()
-        return "FAILED", _plain(error)
+        return "FAILED", _plain(job, error)
     if job.ledger.adds_up:
         return "FINISHED", None
     return "FAILED", f"{job.ledger.rows} of {job.ledger.rows_read} rows accounted for"
@@ -216,7 +221,7 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
     context.execution_no_progress_timeout_s = job.config.ray.progress_timeout_s
     renamed = job.tables.renamed
     writer = Writer(
-        folder=str(job.folder),
+        store=job.store,
         sink=job.config.sink,
         run_seed=job.config.seed,
         id_column=job.tables.id,
@@ -252,12 +257,12 @@ def _stop_where_too_many_failed(job: Job) -> None:
 
 def _leave(job: Job, tracker: tracking.Tracker, summary: dict[str, Any]) -> None:
     """Write what there is to look at, and end the MLflow run."""
-    shown = results.to_show(job.folder, job.tables.id, job.config.sink.gallery_images)
+    shown = results.to_show(job.store, job.tables.id, job.config.sink.gallery_images)
     report.write_files(job, summary, shown)
     tracker.finish(
         summary["status"],
         summary=summary,
-        pictures=results.of_rows(job.folder, job.tables.id, job.tables.first_ids),
+        pictures=results.of_rows(job.store, job.tables.id, job.tables.first_ids),
         folder=job.folder,
         note=report.note(job, summary),
     )
@@ -273,12 +278,23 @@ def check_models(config: Config) -> None:
     scoring.check(config.scorer)
 
 
-def _plain(error: Exception) -> str:
+def _plain(job: Job, error: Exception) -> str:
     """The last line of what Ray says: the error itself, without the stack around it."""
     if isinstance(error, RunFailed):
         return str(error)
+    if type(error).__name__ == "ExecutionTimeoutError":  # Ray Data's
+        return _stuck(job)
     cause = getattr(error, "cause", None) or error.__cause__ or error
     if type(cause).__name__ == "SystemException":  # Ray's mark, not the error
         cause = error
     lines = [line for line in str(cause).strip().splitlines() if line.strip()]
     return f"{type(cause).__name__}: {lines[-1].strip() if lines else ''}"
+
+
+def _stuck(job: Job) -> str:
+    at_work = [name for name, state in job.watch.stages.items() if state.running]
+    return (
+        f"nothing has moved for ray.progress_timeout_s={job.config.ray.progress_timeout_s:g} s; "
+        f"at work were {', '.join(at_work) or 'no stage'}. Where that is how long it takes, raise "
+        "the limit"
+    )

@@ -1,4 +1,4 @@
-"""The only writer of pictures and tables. A file under its final name is complete.
+"""The only writer of pictures and tables, into a `Store`.
 
 Pictures are written before the table part that names them, so a row of the table is the proof
 that its picture is there.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
 import time
 from collections.abc import Iterator, Sequence
@@ -31,6 +30,7 @@ from imagepipe.config import Sink
 from imagepipe.naming import file_stem
 from imagepipe.prompts import row_seed
 from imagepipe.stage import FAILED_REASON, FAILED_STAGE, LEDGER
+from imagepipe.store import Store
 
 TOLD = 500  # characters of a row's reason, or of its unknown words, that the driver is told
 # zlib's run-length strategy (zlib.Z_RLE): half the time of the default at the same size.
@@ -67,7 +67,7 @@ class Writer:
     RunFailed where the command's claim to the folder has ended.
     """
 
-    folder: str
+    store: Store
     sink: Sink
     run_seed: int
     id_column: str
@@ -117,10 +117,9 @@ class Writer:
         paths = table["image_path"].to_pylist()
         if self.sink.png:
             for path, png in zip(paths, pngs, strict=True):
-                write_whole(Path(self.folder, path), png)
+                self.store.write(path, png)
         if self.sink.webdataset:
-            shard = Path(self.folder, "shards", f"{self._key(rows)}.tar")
-            write_whole(shard, _webdataset(described, pngs))
+            self.store.write(f"shards/{self._key(rows)}.tar", _webdataset(described, pngs))
         if self.sink.image_bytes:
             cells = [{"bytes": b, "path": p} for b, p in zip(pngs, paths, strict=True)]
             table = table.append_column("image", pa.array(cells, IMAGE))
@@ -177,7 +176,8 @@ class Writer:
         """Named by its ids, so that a batch written twice after a fault is one file."""
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd")
-        write_whole(Path(self.folder, where, f"{self._key(rows)}.parquet"), buffer.getvalue())
+        self.claim.check()
+        self.store.write(f"{where}/{self._key(rows)}.parquet", buffer.getvalue())
 
     def _key(self, rows: pa.Table) -> str:
         names = rows[self.id_column].to_pylist()
@@ -232,48 +232,34 @@ def shard_key(image_path: str) -> str:
     return Path(image_path).stem.replace(".", "%2E")
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write `content` so that `path` either does not exist or is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}"[:250])
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def collect_rejected(folder: Path) -> None:
+def collect_rejected(store: Store) -> None:
     """Make `failed.parquet` and `unmatched.parquet` of the parts that the writers left."""
     for name in ("failed", "unmatched"):
-        parts = sorted((folder / f".{name}").glob("part-*.parquet"))
+        parts = store.parts(f".{name}")
         if parts:
-            merge(parts, folder / f"{name}.parquet")
-            for part in parts:
-                part.unlink()
-            parts[0].parent.rmdir()
+            merge(store, parts, f"{name}.parquet")
+            store.remove_folder(f".{name}")
 
 
-def merge(parts: Sequence[Path], target: Path, masks: Sequence[np.ndarray] | None = None) -> None:
+def merge(
+    store: Store, parts: Sequence[str], name: str, masks: Sequence[np.ndarray] | None = None
+) -> None:
     """Write the rows of all `parts`, or those that each one's mask marks true, as one file."""
     schema = pa.unify_schemas(
-        [pq.read_schema(part) for part in parts], promote_options="permissive"
+        [pq.read_schema(store.open(part)) for part in parts], promote_options="permissive"
     )
-    target.parent.mkdir(exist_ok=True)
-    temporary = target.with_name(f".{os.getpid()}-{target.name}")
-    try:
-        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            for number, part in enumerate(parts):
-                rows = _as(pq.read_table(part), schema)
-                writer.write_table(rows.filter(pa.array(masks[number])) if masks else rows)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        store.whole(name) as stream,
+        pq.ParquetWriter(stream, schema, compression="zstd") as writer,
+    ):
+        for number, part in enumerate(parts):
+            rows = _as(pq.read_table(store.open(part)), schema)
+            writer.write_table(rows.filter(pa.array(masks[number])) if masks else rows)
 
 
-def written_parts(folder: Path) -> Iterator[Path]:
-    """The finished parts of the table; what begins with a dot is being written, or was."""
-    return iter(sorted((folder / "table").glob("[!.]*.parquet")))
+def written_parts(store: Store) -> list[str]:
+    """The finished parts of the table."""
+    return store.parts("table")
 
 
 def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 from rich.console import Console
 
-from imagepipe import comparison, report, run, terminal, tracking
+from imagepipe import comparison, report, run, store, terminal, tracking
 from imagepipe import config as configuration
 from imagepipe.config import Config
 from imagepipe.config import Sweep as Aim
@@ -66,6 +66,9 @@ class Sweep:
         member = self._member(overrides)
         try:
             config = configuration.load(cfg)
+            if config.sink.path:  # a place of its own for each job, as its folder is
+                config.sink.path = store.below(config.sink.path, str(member.number))
+                overrides = [*overrides, f"sink.path='{config.sink.path}'"]
             with (
                 run.prepared(config, folder.absolute(), overrides) as ready,
                 self._sessions.session(config.ray, ready.machine, verbose=config.verbose),

@@ -142,6 +142,8 @@ def goodbye(console: Console, job: Job, tracker: tracking.Tracker, summary: dict
     for text in _warnings(job):
         _line(console, "note", text)
     _line(console, "folder", str(job.folder))
+    if job.config.sink.path:
+        _line(console, "written to", job.store.url)
     if job.member:
         return
     _line(console, "look at", str(job.folder / "gallery.html"))
@@ -206,10 +208,10 @@ def _warnings(job: Job) -> list[str]:
     for reason, number in ledger.reasons.most_common(3):
         said.append(f"{number} failed: {reason}")
     if ledger.failed:
-        said.append(f"failed rows: {job.folder / 'failed.parquet'}")
+        said.append(f"failed rows: {job.store.place('failed.parquet')}")
         said.append(f"to try them again: {record.command(job.folder)} retry_failed=true")
     if ledger.unmatched:
-        said.append(f"rows without a match: {job.folder / 'unmatched.parquet'}")
+        said.append(f"rows without a match: {job.store.place('unmatched.parquet')}")
     return said
 
 

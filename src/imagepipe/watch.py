@@ -129,13 +129,16 @@ def _waits(operator: Any) -> bool:
 
 
 def _let_nothing_in(executor: Any) -> None:
-    """Empty what waits for the model or for a stage before it, so that Ray comes to an end."""
-    for operator, state in executor._topology.items():
+    """Empty what waits for the model or for a stage before it, so that Ray comes to an end.
+
+    A shuffle before them has an executor of its own, which is left alone.
+    """
+    operators = list((executor._topology or {}).items())
+    ends = [place for place, (one, _) in enumerate(operators) if "(model)" in one.name]
+    for operator, state in operators[: ends[-1] + 1] if ends else ():
         if not operator.input_dependencies:
             operator.mark_execution_finished()
         for queue in state.input_queues:
             queue.clear()
         if hasattr(operator, "clear_internal_input_queue"):
             operator.clear_internal_input_queue()
-        if "(model)" in operator.name:
-            return

@@ -43,11 +43,12 @@ class Command:
         """What the command started and still runs, itself excepted, with a word in its title."""
         found = []
         for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
+            with contextlib.suppress(psutil.Error, ProcessLookupError):
                 title = " ".join(process.cmdline())
+                ours = os.getsid(process.pid) == self.process.pid
                 if (
                     process.pid != self.process.pid
-                    and process.environ().get(MARK) == self.mark
+                    and (ours or process.environ().get(MARK) == self.mark)
                     and (not words or any(word in title for word in words))
                 ):
                     found.append(process)

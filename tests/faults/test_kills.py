@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import time
+from itertools import count, cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from PIL import Image
 
 ROWS, IN_A_ROW = 500, 5  # of a run, and how many kills it takes one after another
 FAST = ["model=noop", "model.width=16", "model.height=16", "llm=template", "scorer=none"]
-BLOCKS = ["resources.rows_per_block=4", "resources.model.batch_size=4"]
+BLOCK = 8
+BLOCKS = [f"resources.rows_per_block={BLOCK}", f"resources.model.batch_size={BLOCK}"]
 QUIET = ["tracking.system_metrics=false", "sink.gallery_images=8"]
 VICTIMS = {"driver": None, "actor": "(model)", "raylet": "raylet/raylet"}
 SECONDS = ("llm_s", "model_s", "scorer_s")  # of no two runs the same
@@ -82,16 +84,18 @@ def matches(row: dict[str, Any], found: dict[str, tuple[np.ndarray, dict[str, st
     return all(texts[key] == str(row[key]) for key in ("id", "seed", "prompt", "base_prompt"))
 
 
-def kill_some_time(command: Command, folder: Path, victim: str, chance: random.Random) -> bool:
-    """Kill one process of the run, half the time while it draws; false where it was over before."""
-    drawn = len(list((folder / "table").glob("part-*")))
-    if chance.random() < 0.5:
-        more = chance.randint(1, 40)
-        ready = lambda: len(list((folder / "table").glob("part-*"))) >= drawn + more  # noqa: E731
-    else:
-        end = time.monotonic() + chance.uniform(0.5, 12)
-        ready = lambda: time.monotonic() >= end  # noqa: E731
-    while not ready():
+def parts(folder: Path) -> int:
+    return len(list((folder / "table").glob("part-*")))
+
+
+def kill_some_time(
+    command: Command, folder: Path, limit: int, victim: str, chance: random.Random
+) -> bool:
+    """Kill one process of the run, mostly while it draws; false where it was over before."""
+    whole = limit // BLOCK - limit // 50
+    wanted = parts(folder) + chance.randint(1, max(1, (whole - parts(folder)) // 3))
+    end = time.monotonic() + (chance.uniform(0.5, 15) if chance.random() < 0.3 else 600)
+    while parts(folder) < wanted and time.monotonic() < end:
         if command.process.poll() is not None:
             return False
         time.sleep(0.005)
@@ -106,7 +110,7 @@ def kill_some_time(command: Command, folder: Path, victim: str, chance: random.R
 
 
 def broken_run(
-    home: Path, asked: list[str], victims: list[str], chance: random.Random
+    home: Path, asked: list[str], limit: int, victims: list[str], chance: random.Random
 ) -> tuple[Path, list[str]]:
     """A run and its resumptions, each of which loses one of `victims`, and a last one that ends."""
     folder, killed = home / "out", []
@@ -114,7 +118,7 @@ def broken_run(
     for victim in victims:
         command = start(home, *typed)
         try:
-            if kill_some_time(command, folder, victim, chance):
+            if kill_some_time(command, folder, limit, victim, chance):
                 killed.append(victim)
             if victim != "driver":
                 command.wait()
@@ -145,15 +149,15 @@ def kill_often(
     home: Path, asked: list[str], limit: int, kills: int, record: Any, model: str
 ) -> None:
     """Runs until `kills` processes were killed, each compared with the undisturbed run."""
-    whole, chance = undisturbed(home, asked), random.Random(f"{kills} {model}")
-    order = [victim for _ in range(kills) for victim in VICTIMS]
-    done = 0
-    while done < kills:
-        some, order = order[: min(IN_A_ROW, kills - done)], order[min(IN_A_ROW, kills - done) :]
-        order = order or list(VICTIMS) * kills
-        began, place = time.monotonic(), home / f"run-{done}-{len(order)}"
+    whole, chance = undisturbed(home, asked), random.Random()
+    victims, done = cycle(VICTIMS), 0
+    for number in count():
+        some = list(islice(victims, min(IN_A_ROW, kills - done)))
+        if not some:
+            return
+        began, place = time.monotonic(), home / f"run-{number}"
         place.mkdir()
-        folder, killed = broken_run(place, asked, some, chance)
+        folder, killed = broken_run(place, asked, limit, some, chance)
         held = same(folder, whole) and adds_up(folder)
         seconds = (time.monotonic() - began) / (len(some) + 1)
         for victim in killed:

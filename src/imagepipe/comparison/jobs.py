@@ -12,6 +12,7 @@ from typing import Any
 from imagepipe import results
 from imagepipe.config import Sweep
 from imagepipe.gallery import Picture
+from imagepipe.store import Store
 
 # Below the rate that is asked for any score is worse than every score, and the worse the further
 # below. Finite, so that Optuna's samplers can tell which way is up.
@@ -71,7 +72,8 @@ class Job:
     def pictures(self) -> list[Picture]:
         """The first picture of each of the run's first rows, as far as they were drawn."""
         samples = self.summary.get("samples")
-        return results.of_rows(self.folder, samples["id"], samples["ids"]) if samples else []
+        store = Store.of(self.summary.get("store"), self.folder)
+        return results.of_rows(store, samples["id"], samples["ids"]) if samples else []
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from imagepipe.comparison.grid import Grid, sheet
 from imagepipe.comparison.jobs import Comparison, collect
 from imagepipe.comparison.page import html
 from imagepipe.config import Sweep
-from imagepipe.sink import write_whole
+from imagepipe.store import write_whole
 
 PAGE, SHEET = "comparison.html", "comparison.png"
 

@@ -12,8 +12,7 @@ from pyarrow import fs
 from imagepipe import assets
 from imagepipe.config import did_you_mean
 from imagepipe.errors import UserError
-
-RETRY_S = 20
+from imagepipe.store import open_url
 
 
 def find(field: str, path: Any, suffixes: tuple[str, ...]) -> tuple[fs.FileSystem, list[str]]:
@@ -32,7 +31,7 @@ def find(field: str, path: Any, suffixes: tuple[str, ...]) -> tuple[fs.FileSyste
         )
     filesystems, files = [], []
     for entry in map(str, entries):
-        filesystem, place = _open(field, entry)
+        filesystem, place = open_url(field, str(assets.folder(entry)))
         filesystems.append(filesystem)
         try:
             files += _expand(field, entry, filesystem, place, suffixes)
@@ -51,45 +50,6 @@ def find(field: str, path: Any, suffixes: tuple[str, ...]) -> tuple[fs.FileSyste
             remedy="Keep all files of one table on one file system.",
         )
     return filesystems[0], files
-
-
-def _open(field: str, entry: str) -> tuple[fs.FileSystem, str]:
-    if "://" not in entry:
-        place = os.path.expanduser(str(assets.folder(entry)))
-        return fs.LocalFileSystem(), os.path.abspath(place)
-    try:
-        return fs.FileSystem.from_uri(_patience(entry))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return _fsspec(field, entry)
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(
-            field=field,
-            value=entry,
-            problem=f"cannot be reached: {error}",
-            remedy="Check the address, the network and the credentials.",
-        ) from error
-
-
-def _patience(url: str) -> str:
-    """Google's client tries for 15 minutes where there is no network, unless told otherwise."""
-    if not url.startswith(("gs://", "gcs://")) or "retry_limit_seconds" in url:
-        return url
-    return f"{url}{'&' if '?' in url else '?'}retry_limit_seconds={RETRY_S}"
-
-
-def _fsspec(field: str, entry: str) -> tuple[fs.FileSystem, str]:
-    from fsspec.core import url_to_fs
-
-    try:
-        filesystem, place = url_to_fs(entry)
-    except (ValueError, ImportError, OSError) as error:
-        raise UserError(
-            field=field,
-            value=entry,
-            problem=f"cannot be opened: {error}",
-            remedy="Use a path, or a URL that pyarrow or an installed fsspec package knows.",
-        ) from error
-    return fs.PyFileSystem(fs.FSSpecHandler(filesystem)), place
 
 
 def _expand(

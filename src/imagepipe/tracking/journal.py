@@ -80,6 +80,11 @@ class Journal:
         ends = [event["kind"] for event, _ in self.read() if event["kind"] in ("start", "finish")]
         return ends[-1:] == ["start"]
 
+    def system_steps(self) -> int:
+        """How many readings of the machine it holds: those of a resumed run go on from there."""
+        metrics = (event["values"] for event, _ in self.read() if event["kind"] == "metrics")
+        return sum(any(key.startswith("system/") for key in values) for values in metrics)
+
     def run_key(self) -> str:
         """Our id of the run: the journal's own where the folder has one (a resumed run)."""
         started = (event["run"] for event, _ in self.read() if event["kind"] == "start")

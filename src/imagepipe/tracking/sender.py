@@ -145,7 +145,9 @@ class Sender:
         from mlflow.entities import Param
 
         client, run_id = self._connected()
-        params = [Param(k, _cut(v, PARAM_LIMIT)) for k, v in event["params"].items()]
+        there = client.get_run(run_id).data.params  # they stay as they were when the run began
+        new = {key: value for key, value in event["params"].items() if key not in there}
+        params = [Param(key, _cut(value, PARAM_LIMIT)) for key, value in new.items()]
         inputs = [_dataset_input(dataset) for dataset in event["datasets"]]
         return [
             lambda: client.log_batch(run_id, params=params),

@@ -303,7 +303,8 @@ class MlflowTracker:
         )
 
     def _watch(self, interval_s: float) -> None:
-        for step, values in enumerate(machine.figures(self._closing, interval_s)):
+        figures = machine.figures(self._closing, interval_s)
+        for step, values in enumerate(figures, start=self._journal.system_steps()):
             self._record({f"system/{key}": value for key, value in values.items()}, step)
 
 

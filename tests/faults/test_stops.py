@@ -1,0 +1,216 @@
+"""Runs that are stopped or broken, what they say, and that the command they print goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import Command, resume_command, summary, table
+from test_kills import parts
+
+ROWS = 24
+SLOW = ["model=noop", "model.engine=custom", "model._target_=painters.Slow", "model.width=16"]
+SLOW += ["model.height=16", "llm=none", "scorer=none", f"limit={ROWS}"]
+SLOW += ["resources.rows_per_block=2", "resources.model.batch_size=2", "resources.model.pool=1"]
+SLOW += ["tracking.system_metrics=false", "sink.gallery_images=4"]
+HERE = str(Path(__file__).parent)
+
+
+@pytest.fixture
+def slow(command: Callable[..., Command], tmp_path: Path) -> Iterator[Callable[..., Command]]:
+    """A run into `out` that takes its time."""
+    path = os.pathsep.join([HERE, os.environ.get("PYTHONPATH", "")])
+
+    def run(*overrides: str, first: bool = True) -> Command:
+        typed = [f"hydra.run.dir={tmp_path / 'out'}", *SLOW] if first else []
+        return command(*typed, *overrides, PYTHONPATH=path)
+
+    return run
+
+
+@pytest.fixture
+def goes_on(slow: Callable[..., Command], tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Types what a run said to go on with; all rows must be there once. Gives the summary."""
+
+    def check(said: str, *overrides: str) -> dict[str, Any]:
+        code, again = slow(*resume_command(said), *overrides, first=False).wait()
+        assert code == 0, again
+        assert ids(tmp_path / "out") == sorted(set(ids(tmp_path / "out")))
+        assert len(ids(tmp_path / "out")) == ROWS
+        assert summary(tmp_path / "out")["status"] == "FINISHED"
+        return summary(tmp_path / "out")
+
+    return check
+
+
+def ids(out: Path) -> list[str]:
+    return [row["id"] for row in table(out)]
+
+
+def test_ctrl_c_finishes_what_is_begun_and_the_printed_command_goes_on(
+    tmp_path, slow, goes_on, record
+):
+    """In a terminal Ctrl-C reaches every process of the group. One MLflow run holds it all."""
+    from mlflow import MlflowClient
+
+    out, bad = tmp_path / "out", tmp_path / "bad"
+    bad.touch()
+    hates = ["+model.options.seconds=0.2", "+model.options.hates=panda"]
+    first = slow(*hates, f"+model.options.while={bad}")
+    first.until(lambda: parts(out) >= 2, "pictures")
+    refused, said = slow(f"resume={out}", first=False).wait()
+    assert refused == 2
+    assert "is being written by another command right now" in said
+    os.killpg(first.process.pid, signal.SIGINT)
+    code, said = first.wait()
+    assert code == 130
+    assert "stopping: the pictures under way are finished first" in said
+    assert "Traceback" not in said
+    before = summary(out)
+    assert before["status"] == "KILLED"
+    assert 0 < before["written"] == len(ids(out)) < ROWS
+    assert not list(out.glob("images/.*"))
+
+    code, wrong = slow(f"resume={out}", "model.width=32", first=False).wait()
+    assert code == 2
+    assert "model.width=32: the run in" in wrong
+    assert "began with model.width=16" in wrong
+
+    code, again = slow(*resume_command(said), "ray.num_cpus=2", first=False).wait()
+    assert code == 0, again
+    middle = summary(out)
+    assert middle["already_done"] == before["written"]
+    assert middle["written"] + middle["already_done"] + middle["failed"] == ROWS
+    assert middle["failed"] > 0
+    bad.unlink()
+    last = goes_on(said, "retry_failed=true")
+    assert (last["failed"], last["written"]) == (0, middle["failed"])
+    assert not (out / "failed.parquet").exists()
+    assert len({one["mlflow"]["run_id"] for one in (before, middle, last)}) == 1
+
+    code, nothing = slow(*resume_command(said), first=False).wait()
+    assert code == 0
+    assert f"nothing is left to do of {ROWS} rows" in nothing
+    client = MlflowClient(f"sqlite:///{tmp_path / 'outputs' / 'mlflow.db'}")
+    found = client.get_run(last["mlflow"]["run_id"])
+    assert found.info.status == "FINISHED"
+    assert found.data.metrics["already_done"] == ROWS - middle["failed"]
+    assert len(client.search_runs([found.info.experiment_id])) == 1
+    record("Ctrl-C", victim="all", rows=ROWS, held=True)
+
+
+def test_an_engine_that_hangs_ends_the_run(tmp_path, slow, goes_on, record):
+    stuck = tmp_path / "stuck"
+    stuck.touch()
+    hangs = ["+model.options.hangs=panda", f"+model.options.while={stuck}"]
+    code, said = slow("ray.progress_timeout_s=15", "tracking=none", *hangs).wait()
+    assert code == 1
+    assert "nothing has moved for ray.progress_timeout_s=15 s" in said
+    assert "(model)" in said
+    assert "Traceback" not in said
+    stuck.unlink()
+    before = len(ids(tmp_path / "out"))
+    assert goes_on(said)["already_done"] == before
+    record("engine hangs", victim="model", rows=ROWS, held=True)
+
+
+@pytest.mark.faults
+def test_ctrl_c_twice_stops_at_once(tmp_path, slow, goes_on, record):
+    first = slow("+model.options.seconds=3", "tracking=none")
+    first.until(lambda: parts(tmp_path / "out") >= 1, "pictures")
+    first.process.send_signal(signal.SIGINT)
+    assert first.process.stdout
+    for line in first.process.stdout:
+        if "stopping" in line:
+            break
+    first.process.send_signal(signal.SIGINT)
+    code, said = first.wait(60)
+    assert code == 130
+    assert "Traceback" not in said
+    goes_on(said, "tracking=none")
+    record("Ctrl-C twice", victim="driver", rows=ROWS, held=True)
+
+
+@pytest.mark.faults
+def test_sigterm_stops_within_its_time(tmp_path, slow, goes_on, record):
+    """A spot machine: what takes longer than the time of grace is left and drawn again."""
+    first = slow("+model.options.seconds=20", "tracking=none", "resources.rows_per_block=1")
+    (tmp_path / "out").mkdir(exist_ok=True)
+    first.until(lambda: first.processes("(model)"), "an actor")
+    first.until((tmp_path / "out" / "run.json").exists, "a record")
+    first.process.terminate()
+    code, said = first.wait(60)
+    assert code == 130
+    assert "Traceback" not in said
+    shutil.rmtree(tmp_path / "out" / "images", ignore_errors=True)
+    assert resume_command(said)
+    record("SIGTERM", victim="driver", rows=ROWS, held=True)
+
+
+@pytest.mark.faults
+def test_a_folder_that_is_gone_ends_the_run(tmp_path, slow, goes_on, record):
+    """To root modes mean nothing: a file in place of the folder is what cannot be written."""
+    out = tmp_path / "out"
+    first = slow("+model.options.seconds=0.2", "tracking=none")
+    first.until(lambda: parts(out) >= 1, "pictures")
+    (out / "images").rename(out / "away")
+    (out / "images").touch()
+    code, said = first.wait()
+    assert code == 1
+    assert "Traceback" not in said
+    (out / "images").unlink()
+    (out / "away").rename(out / "images")
+    goes_on(said, "tracking=none")
+    record("folder not writable", victim="images", rows=ROWS, held=True)
+
+
+@pytest.mark.faults
+def test_a_full_disk_ends_the_run(tmp_path, slow, goes_on, record):
+    """A file system of 2 MB where the pictures go; room is made, and the run goes on."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.system(f"mount -t tmpfs -o size=2m tmpfs {disk} 2>/dev/null"):
+        pytest.skip("needs the right to mount a file system")
+    try:
+        big = ["model.width=512", "model.height=512", f"hydra.run.dir={disk / 'out'}"]
+        (disk / "ballast").write_bytes(bytes(1_900_000))
+        code, said = slow(*big, "tracking=none").wait()
+        assert code == 1
+        assert "No space left on device" in said
+        assert "Traceback" not in said
+        (disk / "ballast").unlink()
+        code, again = slow(*resume_command(said), first=False).wait()
+        assert code == 0, again
+        assert len(ids(disk / "out")) == ROWS
+        record("disk full", victim="sink", rows=ROWS, held=True)
+    finally:
+        os.system(f"umount -l {disk}")
+
+
+@pytest.mark.faults
+def test_an_actor_that_dies_costs_no_row(tmp_path, slow, record):
+    first = slow("+model.options.seconds=0.2", "tracking=none")
+    first.until(lambda: parts(tmp_path / "out") >= 1, "pictures")
+    for process in first.processes("(model)"):
+        process.kill()
+    code, said = first.wait()
+    assert code == 0, said
+    assert len(set(ids(tmp_path / "out"))) == len(ids(tmp_path / "out")) == ROWS
+    record("actor dies", victim="model", rows=ROWS, held=True)
+
+
+@pytest.mark.faults
+def test_a_worker_that_is_killed_costs_no_row(tmp_path, slow, record):
+    first = slow("+model.options.seconds=0.2", "tracking=none")
+    first.until(lambda: parts(tmp_path / "out") >= 1, "pictures")
+    for process in first.processes("ray::IDLE", "ray::MapBatches(write)"):
+        process.kill()
+    code, said = first.wait()
+    assert code == 0, said
+    assert len(set(ids(tmp_path / "out"))) == len(ids(tmp_path / "out")) == ROWS
+    record("worker killed", victim="write", rows=ROWS, held=True)

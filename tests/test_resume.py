@@ -1,0 +1,207 @@
+"""What is done of a run, what began it, and who may write it: without Ray."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from test_config import composed
+from test_sink import FACTS, batch
+
+from imagepipe import record, resume, sources
+from imagepipe.claim import claim
+from imagepipe.config import Config, Sink
+from imagepipe.errors import RunFailed, UserError
+from imagepipe.sink import Writer, collect_rejected
+from imagepipe.store import Store
+
+ROWS = [f"r{n}" for n in range(10)]
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> sources.Tables:
+    return sources.look(config(tmp_path).dataset, None)
+
+
+def config(tmp_path: Path, *more: str) -> Config:
+    path = tmp_path / "rows.csv"
+    if not path.exists():
+        path.write_text("id,what\n" + "".join(f"{id_},thing\n" for id_ in ROWS))
+    dataset = ["dataset=csv", f"dataset.path={path}", "dataset.id=id", 'dataset.prompt="{what}"']
+    return composed(*dataset, "model=noop", "llm=none", "tracking=none", *more)
+
+
+def write(out: Path, *batches: pa.Table, **sink: bool) -> None:
+    """What a command that is killed has written so far."""
+    options = Sink(name="test", **{"png": True, "parquet": True, **sink})
+    with claim(out, Store(str(out))) as mine:
+        writer = Writer(
+            Store(str(out)), options, 7, "id", {"id": "id", "what": "what"}, FACTS, mine
+        )
+        for rows in batches:
+            writer(rows)
+
+
+def taken(out: Path, tables: sources.Tables, *, retry_failed: bool = False) -> resume.Done:
+    return resume.take_in(Store(str(out)), tables, "id", retry_failed=retry_failed)
+
+
+def rejected(out: Path, name: str) -> list[str]:
+    return sorted(pq.read_table(out / f".{name}" / "part-earlier.parquet")["id"].to_pylist())
+
+
+def test_what_is_written_failed_or_unmatched_is_done_and_counts_as_that(out, tables):
+    write(out, batch(ROWS[:4], stages=[None, "model", "join", None]), batch(["r4"], each=3))
+    for _ in range(2):  # it may be killed itself, and done again
+        done = taken(out, tables)
+        assert sorted(done.ids.to_pylist()) == ROWS[:5]
+        assert (done.written, done.pictures, done.failed, done.unmatched) == (3, 5, 1, 1)
+        assert done.reasons == {"model: why model": 1}
+    ledger = done.ledger(10)
+    assert (ledger.already_done, ledger.failed, ledger.unmatched, ledger.rows) == (3, 1, 1, 5)
+
+
+def test_failed_rows_are_tried_again_where_that_is_asked_for(out, tables):
+    write(out, batch(ROWS[:4], stages=[None, "model", "join", "llm"]))
+    done = taken(out, tables, retry_failed=True)
+    assert sorted(done.ids.to_pylist()) == ["r0", "r2"]
+    assert not list((out / ".failed").iterdir())
+    assert rejected(out, "unmatched") == ["r2"]
+
+
+def test_rows_that_failed_while_read_are_read_again(out, tables):
+    write(out, batch(ROWS[:3], stages=["read", None, "llm"]))
+    assert sorted(taken(out, tables).ids.to_pylist()) == ["r1", "r2"]
+    assert rejected(out, "failed") == ["r2"]
+
+
+def test_what_a_kill_left_twice_is_there_once(out, tables):
+    """A file of failed rows was made, and its parts not yet removed; one was drawn since."""
+    write(out, batch(ROWS[:3], stages=["llm", "llm", None]))
+    parts = {path: path.read_bytes() for path in (out / ".failed").iterdir()}
+    collect_rejected(Store(str(out)))
+    (out / ".failed").mkdir()
+    for path, content in parts.items():
+        path.write_bytes(content)
+    write(out, batch(["r1"]))
+    done = taken(out, tables)
+    assert (done.failed, done.written) == (1, 2)
+    assert rejected(out, "failed") == ["r0"]
+    assert not (out / "failed.parquet").exists()
+
+
+def test_torn_parts_are_set_aside_and_traces_of_killed_writers_go(out, tables):
+    write(out, batch(["r0"]), webdataset=True)
+    whole = next((out / "table").glob("part-*.parquet")).read_bytes()
+    (out / "table" / "torn.parquet").write_bytes(whole[:-20])
+    pq.write_table(pa.table({"other": [1]}), out / "table" / "strange.parquet")
+    for folder in ("table", "images", "shards"):
+        (out / folder / ".0123abcd-x.png").write_bytes(b"half")
+    (out / "shards" / "part-orphan.tar").write_bytes(b"its part is not there")
+    done = taken(out, tables)
+    assert done.ids.to_pylist() == ["r0"]
+    assert sorted(Path(place).name for place in done.set_aside) == [
+        ".torn-strange.parquet",
+        ".torn-torn.parquet",
+    ]
+    assert pq.read_table(out / "table").num_rows == 1
+    assert not list(out.rglob(".0123abcd-*"))
+    assert len(list((out / "shards").iterdir())) == 1
+
+
+def test_two_commands_cannot_write_one_run(out):
+    taken_already = pytest.raises(UserError, match="is being written by another command")
+    with claim(out, Store(str(out))), taken_already, claim(out, Store(str(out))):
+        pass
+    write(out, batch(["r0"]))
+
+
+def test_a_process_that_outlived_its_command_writes_nothing(out):
+    store, options = Store(str(out)), Sink(name="test")
+    with claim(out, store) as old:
+        writer = Writer(store, options, 7, "id", {"id": "id"}, FACTS, old)
+    with pytest.raises(RunFailed, match="belongs to a command that has ended"):
+        writer(batch(["r0"]))
+    assert not (out / "table").exists()
+
+
+def test_a_claim_ends_only_after_the_batch_that_is_being_written(out):
+    seen = []
+    with claim(out, Store(str(out))) as mine:
+        with mine.writing():
+            ending = threading.Thread(target=lambda: (mine.end(), seen.append("ended")))
+            ending.start()
+            ending.join(0.3)
+            assert ending.is_alive()
+            seen.append("written")
+        ending.join()
+    assert seen == ["written", "ended"]
+
+
+def begun(tmp_path: Path, *more: str) -> record.Record:
+    made = config(tmp_path, *more)
+    tables = sources.look(made.dataset, made.limit)
+    return record.of(made, [], sources.fingerprint(tables))
+
+
+def test_resources_may_change_and_pictures_may_not(tmp_path):
+    was = begun(tmp_path)
+    record.check(was, begun(tmp_path, "resources.model.pool=1", "ray.num_cpus=1"), tmp_path)
+    for change in ("model.width=64", "seed=1", "limit=3", "llm=template", "sink=parquet"):
+        with pytest.raises(UserError, match="began with"):
+            record.check(was, begun(tmp_path, change), tmp_path)
+
+
+def test_another_table_is_told_and_a_moved_one_is_the_same(tmp_path):
+    was = begun(tmp_path)
+    (tmp_path / "moved.csv").write_bytes((tmp_path / "rows.csv").read_bytes())
+    record.check(was, begun(tmp_path, f"dataset.path={tmp_path / 'moved.csv'}"), tmp_path)
+    text = (tmp_path / "rows.csv").read_text()
+    for other in (text + "r10,thing\n", text.replace("r3,thing", "r3,other")):
+        (tmp_path / "rows.csv").write_text(other)
+        with pytest.raises(UserError, match="is not the one that the run began with"):
+            record.check(was, begun(tmp_path), tmp_path)
+
+
+def test_what_is_typed_now_takes_the_place_of_what_was_typed(tmp_path):
+    made = replace(begun(tmp_path), typed=["--config-dir=/mine", "llm=none", "limit=4", "seed=3"])
+    (tmp_path / record.RECORD).write_text(record.to_json(made))
+    said = record.arguments(tmp_path, ["resources.model.pool=1", "limit=8"])
+    assert said[:5] == [
+        *("--config-dir=/mine", "llm=none", "seed=3"),
+        *("resources.model.pool=1", "limit=8"),
+    ]
+    assert f"hydra.run.dir='{tmp_path}'" in said
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "holds no run that can be gone on with"),
+        ("{", "cannot be read"),
+        ('{"strange": 1}', "cannot be read"),
+        (json.dumps({"version": "0.0.0"}), "was begun by imagepipe 0.0.0"),
+    ],
+)
+def test_a_folder_that_is_no_run_is_refused(tmp_path, content: str | None, said: str):
+    if content is not None:
+        parts = json.loads(content) if "version" in content else None
+        made = {**asdict(begun(tmp_path)), **parts} if parts else None
+        (tmp_path / record.RECORD).write_text(json.dumps(made) if made else content)
+    with pytest.raises(UserError, match=said):
+        record.read(tmp_path)
+
+
+def test_retry_failed_without_a_run_is_refused():
+    with pytest.raises(UserError, match="retry_failed"):
+        composed("retry_failed=true")
