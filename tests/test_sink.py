@@ -161,7 +161,7 @@ def test_rejected_rows_keep_their_own_columns_with_stage_and_reason(tmp_path):
 def test_rows_without_an_id_are_all_kept(tmp_path):
     for _ in range(2):
         writer(tmp_path)(batch([None, None], stages=["read", "read"]))
-    collect_rejected(tmp_path)
+    collect_rejected(Store(str(tmp_path)))
     assert pq.read_table(tmp_path / "failed.parquet").num_rows == 4
 
 
