@@ -62,7 +62,7 @@ def test_the_defaults_are_the_embedded_models():
         ("max_failures=1.5", "Give a whole number (max_failures=10), or a share of all rows"),
         ("max_failures=5%", "max_failures: Value '5%'"),
         ("max_failures=true", "max_failures: Value 'True'"),
-        ("resources.model.pool=0", "resources.model.pool=0: is too small. At least 1."),
+        ("resources.model.pool=-1", "resources.model.pool=-1: is too small. At least 0."),
         ("dataset.join.how=outer", "Choose one of: inner, left, anti."),
         ("model.engine=difusers", 'Did you mean "diffusers"?'),
         ("dataset=csv", "dataset.path=???: is required and has no value"),
@@ -75,6 +75,13 @@ def test_the_defaults_are_the_embedded_models():
 )
 def test_what_is_wrong_is_said_with_field_value_and_remedy(override: str, said: str):
     assert said in complaint(override)
+
+
+def test_a_share_is_given_by_hand_or_measured():
+    assert complaint("resources=cpu", "resources.model.pool=0").endswith("At least 1.")
+    said = complaint("resources=tuned", "resources.model.num_gpus=0.5")
+    assert said.startswith("resources.model.num_gpus=0.5: is given by hand, and would be measured")
+    assert "use resources=auto" in said
 
 
 def test_a_sweep_for_a_score_needs_a_scorer():

@@ -51,6 +51,13 @@ def test_auto_starts_no_process_without_a_batch_of_rows():
     assert shares.model.pool == 3  # batches of 8
 
 
+def test_auto_keeps_to_what_is_given_by_hand():
+    typed = ["resources.model.pool=1", "resources.model.num_gpus=0.25", "resources.llm.num_cpus=2"]
+    shares, _ = settle(composed("llm=qwen", *typed), Machine((Node(16, 2),)), 1000)
+    assert (shares.model.pool, shares.model.num_gpus, shares.llm.num_cpus) == (1, 0.25, 2)
+    assert (shares.llm.pool, shares.llm.num_gpus) == (1, 0.33)
+
+
 def test_auto_leaves_room_for_what_starts_again_when_a_node_is_lost():
     shares, _ = settle(composed(), Machine((Node(2, 0), Node(4, 0), Node(4, 0))), 1000)
     pooled = dict(pools(composed(), shares)).values()

@@ -157,7 +157,7 @@ class Share:
 
     num_cpus: float = 0.0
     num_gpus: float = 0.0
-    pool: int = 1
+    pool: int = 1  # 0: `auto` chooses
     pool_max: int | None = None  # as many while there is room, on nodes that join; null: `pool`
     batch_size: int = 8
     memory_gb: float = 0.0  # GiB of main memory that Ray sets aside for each; 0: not counted
@@ -380,6 +380,15 @@ def _check_resources(resources: Resources) -> None:
             problem=f"resources={resources.name} gives every share, so nothing is to be chosen",
             remedy="Use resources=tuned, or leave it out.",
         )
+    for stage in ("llm", "model", "scorer") if resources.calibrate_s is not None else ():
+        for key in ("pool", "num_cpus", "num_gpus"):
+            if getattr(getattr(resources, stage), key):
+                raise UserError(
+                    field=f"resources.{stage}.{key}",
+                    value=getattr(getattr(resources, stage), key),
+                    problem="is given by hand, and would be measured",
+                    remedy="Leave it out, or use resources=auto, which keeps to it.",
+                )
 
 
 def _check_sweep(sweep: Sweep, scorer: Scorer) -> None:
@@ -490,8 +499,8 @@ def _minimums(config: Config) -> Iterator[tuple[str, float | None, float]]:
     yield "tracking.samples", config.tracking.samples, 0
     for stage in STAGES:
         share: Share = getattr(config.resources, stage)
-        yield f"resources.{stage}.pool", share.pool, 1
-        yield f"resources.{stage}.pool_max", share.pool_max, share.pool
+        yield f"resources.{stage}.pool", share.pool, 0 if config.resources.auto else 1
+        yield f"resources.{stage}.pool_max", share.pool_max, max(1, share.pool)
         yield f"resources.{stage}.batch_size", share.batch_size, 1
         yield f"resources.{stage}.num_cpus", share.num_cpus, 0
         yield f"resources.{stage}.num_gpus", share.num_gpus, 0

@@ -97,7 +97,7 @@ def _choose(config: Config, machine: Machine, rows: int) -> Resources:
     """One model process a core (a GPU where there are some), the LLM and the scorer beside them.
 
     Two one-thread processes draw faster than one with two threads, and a process for which there
-    is not a batch of rows would only cost its start.
+    is not a batch of rows would only cost its start. What is given by hand (not 0) stays.
     """
     asked = config.resources
     batches = math.ceil(rows / asked.model.batch_size)
@@ -105,25 +105,27 @@ def _choose(config: Config, machine: Machine, rows: int) -> Resources:
     used = [stage for stage, _ in pools(config, asked) if not (waits and stage == "llm")]
     pool = dict.fromkeys(used, 1)
     if "model" in pool:
-        pool["model"] = min(machine.gpus or max(1, int(machine.cpus)), batches)
+        most = min(machine.gpus or max(1, int(machine.cpus)), batches)
+        pool["model"] = asked.model.pool or most
     for stage in ("llm", "scorer"):
         if stage in pool:
-            pool[stage] = max(1, pool.get("model", 1) // 4)
+            pool[stage] = getattr(asked, stage).pool or max(1, pool.get("model", 1) // 4)
     # In hundredths and rounded down, so that the sum never exceeds what is free.
     free = free_cpus(_after_a_loss(machine))
     cpus = max(0.01, math.floor(100 * min(1.0, free / max(1, sum(pool.values())))) / 100)
     parts = sum(GPU_PARTS[stage] for stage in used)
-    shares: dict[str, Any] = {
-        stage: replace(
-            getattr(asked, stage),
+    shares: dict[str, Any] = {}
+    for stage in used:
+        share = getattr(asked, stage)
+        part = math.floor(100 * GPU_PARTS[stage] / parts) / 100 if machine.gpus else 0.0
+        shares[stage] = replace(
+            share,
             pool=pool[stage],
-            num_cpus=cpus,
-            num_gpus=math.floor(100 * GPU_PARTS[stage] / parts) / 100 if machine.gpus else 0.0,
+            num_cpus=share.num_cpus or cpus,
+            num_gpus=share.num_gpus or part,
         )
-        for stage in used
-    }
     if waits:
-        shares["llm"] = replace(asked.llm, pool=1, num_cpus=0.0, num_gpus=0.0)
+        shares["llm"] = replace(asked.llm, pool=asked.llm.pool or 1, num_cpus=0.0, num_gpus=0.0)
     sink = replace(asked.sink, num_cpus=0.25, pool=max(1, int(machine.cpus)))
     return replace(asked, sink=sink, **shares)
 
