@@ -72,15 +72,17 @@ def arguments(doc: str | None, repeats: int) -> argparse.ArgumentParser:
 
 
 def run(benchmark: Benchmark, args: argparse.Namespace) -> dict[str, Any]:
-    """Measure, write the JSON after every repeat, print the figures; returns what was written."""
+    """Measure, write the JSON after every variant, print the figures; returns what was written."""
     out = args.out or RESULTS / f"{benchmark.name}.json"
     chosen = [name.strip() for name in (args.variants or ";".join(benchmark.variants)).split(";")]
     repeats = _before(benchmark, out) if args.more else []
     for number in range(args.repeats):
         order = chosen if number % 2 == 0 else chosen[::-1]
-        repeats.append({name: _measured(benchmark, name) for name in order})
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(_result(benchmark, repeats), indent=2) + "\n")
+        repeats.append({})
+        for name in order:
+            repeats[-1][name] = _measured(benchmark, name)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(json.dumps(_result(benchmark, repeats), indent=2) + "\n")
     result = _result(benchmark, repeats)
     print(text(result))
     return result

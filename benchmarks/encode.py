@@ -133,9 +133,8 @@ def rows(images: np.ndarray) -> pa.Table:
     text = pa.array(["A pencil sketch of a cat wearing a red scarf"] * count)
     nothing = pa.nulls(count, pa.string())
     numbers = pa.nulls(count, pa.int32())
-    picture = pa.FixedShapeTensorArray.from_numpy_ndarray(
-        images.reshape(count, 1, *images.shape[1:])
-    )
+    whole = np.ascontiguousarray(images).reshape(count, 1, *images.shape[1:])
+    picture = pa.FixedShapeTensorArray.from_numpy_ndarray(whole)
     return pa.table(
         {
             "id": pa.array(range(count)),

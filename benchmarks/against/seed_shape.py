@@ -69,6 +69,7 @@ class Painter:
 
 
 def main() -> None:
+    import numpy as np
     import ray
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -101,7 +102,9 @@ def main() -> None:
     )
     rows = rows.repartition(2).materialize()
     rows.drop_columns(["image"]).write_parquet(str(args.folder / "table"))
-    rows.write_images(str(args.folder / "images"), column="image")
+    # Pillow makes no picture of a picture any more, so that they go as arrays at the very end.
+    pictures = rows.map(lambda row: {"image": np.asarray(row["image"])})
+    pictures.write_images(str(args.folder / "images"), column="image")
 
 
 if __name__ == "__main__":
