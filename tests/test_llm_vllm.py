@@ -52,7 +52,7 @@ def test_shares_batches_and_restarts_reach_ray_data(ray_session: None) -> None:
     assert engine.fn.__name__ == "llm"  # what Ray Data calls the operator
     assert (told["num_cpus"], told["num_gpus"], told["batch_size"]) == (0.3, 0.4, 24)
     assert (told["compute"].min_size, told["compute"].max_size) == (2, 2)
-    assert (told["max_restarts"], told["max_task_retries"]) == (2, 2)
+    assert (told["max_restarts"], told["max_task_retries"]) == (2, -1)
     assert told["runtime_env"]["env_vars"]["OMP_NUM_THREADS"] == "1"
     assert told["fn_constructor_kwargs"]["should_continue_on_error"] is True
 
