@@ -16,7 +16,9 @@ TORCH_INDEX ?=
 
 venv := .venv
 python := $(venv)/bin/python
-# Left uncompiled: Python compiles what is imported, and most of what is installed never is.
+# Left uncompiled: Python compiles what is imported, and most of what is installed never is. It has
+# to keep what it compiled, though: imports three times as slow would be paid by every process.
+unexport PYTHONDONTWRITEBYTECODE
 pip := $(python) -m pip --disable-pip-version-check install -q --no-input --no-compile \
 	-c requirements.lock
 torch_from := $(strip $(if $(TORCH_WHEELS),--find-links "$(TORCH_WHEELS)") \

@@ -19,6 +19,7 @@ from s3_server import S3
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["OMP_NUM_THREADS"] = "1"  # several test processes share the cores
+os.environ.update(RAY_worker_niceness="0")  # and Ray's own 15 would starve beside pytest
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
 
@@ -156,7 +157,6 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Swept:
         cwd=home,
         capture_output=True,
         text=True,
-        timeout=280,
         env=os.environ | {"HF_HUB_OFFLINE": "1"},
     )
     return Swept(home, home / "sweep", done.returncode, done.stderr)

@@ -22,7 +22,6 @@ def run_jobs(folder: Path, jobs: list[list[str]]) -> dict[str, Any]:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=580,
         env=os.environ | {"HF_HUB_OFFLINE": "1"},
     )
     assert done.returncode == 0, done.stderr

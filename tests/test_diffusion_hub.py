@@ -96,7 +96,6 @@ def complaints(home: Path, endpoint: str, *models: dict[str, object]) -> list[st
         [sys.executable, "-c", CHECK, json.dumps(models)],
         capture_output=True,
         text=True,
-        timeout=200,
         env=environment | {"HF_HOME": str(home), "HF_ENDPOINT": endpoint},
         check=False,
     )
@@ -150,7 +149,6 @@ def test_a_cached_model_is_drawn_with_at_its_pinned_revision(cached, tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=280,
         env=os.environ | {"HF_HOME": str(cached), "HF_HUB_OFFLINE": "1"},
         check=False,
     )

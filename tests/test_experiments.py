@@ -75,7 +75,6 @@ def test_every_job_of_a_sweep_composes_and_differs(name: str):
     assert len({str(config) for config in configs}) == len(jobs) > 1
 
 
-@pytest.mark.timeout(600)
 def test_the_first_and_the_last_job_of_every_sweep_run(tmp_path):
     """With the real model where that is what is swept; the shares of a GPU where there is one."""
     gpus = this_machine(composed().ray).gpus

@@ -22,7 +22,6 @@ from imagepipe.processor import ERROR, fold
 needs_vllm = [
     pytest.mark.vllm,
     pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed: make test-vllm"),
-    pytest.mark.timeout(900),  # the engine's three processes each import all of vLLM
 ]
 # More tokens than the engine is given a context for, so that vLLM itself refuses the question.
 TOO_LONG = "a cat wearing a red scarf, " * 20
@@ -105,7 +104,6 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("model=noop", "tracking=none", "ray.start_timeout_s=800"),
         *("resources=cpu", "resources.llm.num_cpus=0.5", "resources.model.pool=1"),
         *("dataset=parquet", "dataset.path=t.parquet", 'dataset.prompt="{what}"'),
-        timeout=900,
     )
 
 

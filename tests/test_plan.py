@@ -21,7 +21,6 @@ def planned(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=280,
         env=os.environ | {"HF_HUB_OFFLINE": "1"},
     )
 

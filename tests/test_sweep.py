@@ -151,7 +151,7 @@ def test_an_interrupted_sweep_leaves_right_states_and_no_process(tmp_path, how: 
             os.killpg(running.pid, signal.SIGINT)
         else:
             running.terminate()
-        _, said = running.communicate(timeout=120)
+        _, said = running.communicate()
     assert running.returncode == 130, said
     assert "imagepipe: interrupted" in said
     assert "Traceback" not in said
