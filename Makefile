@@ -38,7 +38,7 @@ run: $(venv)/.ready-run ## make pictures; ARGS="llm=none limit=8" is passed on
 	@$(python) -m imagepipe $(ARGS)
 
 test: $(venv)/.ready-dev ## run the tests; ARGS="tests/test_sink.py -x" is passed on
-	@$(python) -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Each test is a line of the results, so that they can be run in pieces: the file is kept with ARGS.
 faults: $(venv)/.ready-dev ## break runs in every way, and write docs/reliability.md

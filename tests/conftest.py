@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from PIL import Image
 from s3_server import S3
 
@@ -27,14 +28,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", help="folder to keep what browser tests see in")
     parser.addoption("--faults-results", type=Path, help="file to add what tests/faults found to")
     parser.addoption("--kills", type=int, default=3, help="how many processes tests/faults kills")
-
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process for the tests of a file, which share fixtures; likewise for those of `swept`."""
-    for item in items:
-        swept = "swept" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("swept" if swept else item.path.name))
 
 
 @pytest.fixture
@@ -141,14 +134,26 @@ class Swept:
 
     home: Path
     folder: Path
-    code: int
     said: str
 
 
 @pytest.fixture(scope="session")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Swept:
-    """Three jobs that draw with the embedded model, and between them one that cannot work."""
-    home = tmp_path_factory.mktemp("swept")
+    """Three jobs that draw with the embedded model, and between them one that cannot work.
+
+    Made once for all of pytest's processes: whoever comes second waits.
+    """
+    base = tmp_path_factory.getbasetemp()
+    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "swept"
+    said = home / "said.txt"
+    with FileLock(f"{home}.lock"):
+        if not said.exists():
+            home.mkdir()
+            said.write_text(_sweep(home))
+    return Swept(home, home / "sweep", said.read_text())
+
+
+def _sweep(home: Path) -> str:
     small = ["llm=none", "limit=6", "resources.rows_per_block=2", "resources.model.batch_size=2"]
     small.append("scorer=none")
     command = ["-m", "imagepipe", "-m", "model.steps=1,0,2,4", "hydra.sweep.dir=sweep", *small]
@@ -159,4 +164,5 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Swept:
         text=True,
         env=os.environ | {"HF_HUB_OFFLINE": "1"},
     )
-    return Swept(home, home / "sweep", done.returncode, done.stderr)
+    assert done.returncode == 2, done.stderr
+    return done.stderr

@@ -54,7 +54,6 @@ def statuses(folder: Path) -> dict[str, str]:
 
 
 def test_a_failed_job_does_not_keep_the_others_from_running(swept):
-    assert swept.code == 2, swept.said
     assert "Traceback" not in swept.said
     assert "imagepipe: model.steps=0: is too small. At least 1." in swept.said
     expected = {"0": "FINISHED", "1": "FAILED", "2": "FINISHED", "3": "FINISHED"}
