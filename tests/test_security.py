@@ -98,7 +98,6 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
             cwd=home,
             capture_output=True,
             text=True,
-            timeout=250,
             env=environment
             | SECRETS
             | proxies

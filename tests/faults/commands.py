@@ -20,7 +20,7 @@ import psutil
 import pyarrow.parquet as pq
 
 MARK = "IMAGEPIPE_TEST_RUN"  # in the environment of all that a test starts, whoever its parent is
-PATIENCE_S = 240.0
+PATIENCE_S = 600.0
 
 
 @dataclass

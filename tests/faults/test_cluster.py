@@ -122,7 +122,6 @@ def test_each_node_is_tried_with_the_package_that_travelled(cluster: Any, s3: S3
         cwd=HERE.parent,
         capture_output=True,
         text=True,
-        timeout=200,
         env=os.environ | {"HF_HUB_OFFLINE": "1"},
     )
     assert done.returncode == 0, done.stderr
