@@ -23,9 +23,11 @@ from common import Benchmark, Figures, arguments, run
 from omegaconf import OmegaConf
 from PIL import Image
 
+from imagepipe.claim import claim
 from imagepipe.config import Model, Sink
 from imagepipe.diffusion.diffusers import DiffusersPainter
 from imagepipe.sink import Writer
+from imagepipe.store import Store
 
 ROOT = Path(__file__).parents[1]
 Encode = Callable[[np.ndarray], bytes]
@@ -119,11 +121,13 @@ def encoded(encode: Encode, images: np.ndarray, folder: Path) -> Figures:
 
 def written(sink: Sink, images: np.ndarray, folder: Path) -> Figures:
     """One batch through imagepipe's writer."""
-    table = rows(images)
-    writer = Writer(str(folder), sink, 0, "id", {"id": "id"}, {"model": "tiny", "steps": "6"})
-    start = time.perf_counter()
-    writer(table)
-    seconds = time.perf_counter() - start
+    table, store = rows(images), Store(str(folder))
+    facts = {"model": "tiny", "steps": "6"}
+    with claim(folder, store) as mine:
+        writer = Writer(store, sink, 0, "id", {"id": "id"}, facts, mine)
+        start = time.perf_counter()
+        writer(table)
+        seconds = time.perf_counter() - start
     return {"ms": 1000 * seconds / len(images), "pictures_per_s": len(images) / seconds}
 
 

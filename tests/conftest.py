@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from s3_server import S3
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["OMP_NUM_THREADS"] = "1"  # several test processes share the cores
 os.environ.update(RAY_worker_niceness="0")  # and Ray's own 15 would starve beside pytest
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background: commands
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # that tests start inherit it
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
 

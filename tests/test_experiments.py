@@ -83,6 +83,8 @@ def test_the_first_and_the_last_job_of_every_sweep_run(tmp_path):
         if name == "gpu_fractions" and not gpus:
             continue
         small = SMALL if name != "model_comparison" else ["tracking=none"]
+        if name == "autotune":
+            small = [*small, "resources.calibrate_s=15"]
         first, *_, last = jobs_of(name)
         runs += [[f"experiment={name}", *small, "limit=3", *job] for job in (first, last)]
     found = run_jobs(tmp_path, runs)["jobs"]

@@ -14,6 +14,7 @@ from s3_server import S3
 from test_run import FAST, imagepipe
 
 from imagepipe.store import Store
+from imagepipe.tracking.markdown import markdown
 
 TABLE = "key,what\na b,a cat\n../c,a dog\nempty,\nd,a fox\n"
 OWN = ["dataset=csv", "dataset.path=t.csv", "dataset.id=key", "dataset.prompt='{what}'"]
@@ -66,7 +67,7 @@ def test_what_there_is_to_look_at_is_in_the_runs_folder(home: Path, store: Store
     client = MlflowClient(f"sqlite:///{home / 'outputs' / 'mlflow.db'}")
     run = client.get_run(said["mlflow"]["run_id"])
     assert run.info.status == "FINISHED"
-    assert store.url in run.data.tags["mlflow.note.content"]
+    assert markdown(store.url, 1000) in run.data.tags["mlflow.note.content"]
     assert len(client.list_artifacts(run.info.run_id, "images")) > 0
 
 

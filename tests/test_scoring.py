@@ -19,6 +19,7 @@ from imagepipe.scoring import make
 from imagepipe.scoring.aesthetic import predictor_class
 from imagepipe.scoring.stage import stage
 from imagepipe.stage import FAILED_REASON, LEDGER, apply
+from imagepipe.store import Store
 from imagepipe.toyworld import train_clip
 
 PROMPTS = ["a cat wearing a red hat", "a dog wearing a blue scarf", "a cat"]
@@ -243,7 +244,8 @@ def test_table_summary_and_mlflow_have_the_scores(scored_run: Path):
 
 def test_the_gallery_holds_the_best_and_the_worst(scored_run: Path):
     ranked = sorted(pq.read_table(scored_run / "table").to_pylist(), key=lambda row: row["score"])
-    shown = {picture.seed for picture in results.to_show(scored_run, "id", most=4, extremes=3)}
+    found = results.to_show(Store(str(scored_run)), "id", most=4, extremes=3)
+    shown = {picture.seed for picture in found}
     assert {row["seed"] for row in ranked[:3] + ranked[-3:]} <= shown
     assert 6 <= len(shown) <= 4 + 6
     page = (scored_run / "gallery.html").read_text()

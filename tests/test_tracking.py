@@ -188,7 +188,7 @@ def test_a_resumed_run_goes_on_with_its_record(outputs):
 def test_what_mlflow_refuses_is_said_and_the_rest_is_sent(outputs, caplog):
     first = begin(outputs, "refused", config())
     finish(first, outputs / "refused", "KILLED")
-    run = begin(outputs, "refused", config(), params={"model": "other"}, config_yaml="seed: 1\n")
+    run = begin(outputs, "refused", config(), params={"no$name": "x"}, config_yaml="seed: 1\n")
     run.metrics({"good": 1.0}, 0)
     finish(run, outputs / "refused")
     assert "MLflow refused a part of the run's start" in caplog.text

@@ -50,7 +50,7 @@ def slow(folder: Path, cluster: Any, rows: int, seconds: float) -> list[str]:
         *("llm=none", "scorer=none", "tracking=none", "model.width=64", "model.height=64"),
         *("model.engine=custom", "model._target_=slow_engine.Slow"),
         f"+model.options={{seconds: {seconds}, marks: {folder / 'marks'}}}",
-        *("resources=cpu", "resources.model.num_cpus=0.5", "resources.model.pool=3"),
+        *("resources=cpu", "resources.model.num_cpus=1", "resources.model.pool=3"),
         *("resources.model.pool_max=6", "resources.model.batch_size=2"),
         "resources.rows_per_block=4",
     ]
@@ -64,8 +64,8 @@ def test_a_lost_node_costs_no_row_and_one_that_joins_is_used(
     record: Callable[..., None],
 ):
     """Onto S3, as a cluster without a shared disk would."""
-    rows, marks, store = 500, tmp_path / "marks", Store(f"{s3.bucket()}/run")
-    run = command(*slow(tmp_path, cluster, rows, 0.1), f"sink.path={store.url}")
+    rows, marks, store = 200, tmp_path / "marks", Store(f"{s3.bucket()}/run")
+    run = command(*slow(tmp_path, cluster, rows, 0.5), f"sink.path={store.url}")
     victim = next(iter(cluster.worker_nodes))
     run.until((marks / victim.node_id).exists, "a picture from the node to be lost")
     cluster.remove_node(victim, allow_graceful=False)
@@ -163,6 +163,7 @@ def test_an_object_store_that_is_full_spills_and_every_row_is_there(
             *("model=noop", "llm=none", "scorer=none", "tracking=none", "hydra.run.dir=out"),
             *("model.width=512", "model.height=512", "model.images_per_prompt=8", f"limit={rows}"),
             *("ray.object_store_gb=0.08", "resources.rows_per_block=16", "sink=parquet"),
+            "verbose=true",  # else Ray's log does not say what it spills
             RAY_TMPDIR=short,
         )
         code, said = run.wait()

@@ -11,7 +11,7 @@ import pytest
 from commands import Command, summary
 
 SMALL = ["model=noop", "model.width=16", "model.height=16", "llm=none", "scorer=none"]
-TINY = ["model.steps=1", "llm=tiny", "resources.rows_per_block=30"]
+TINY = ["model.steps=1", "llm=tiny", "resources.rows_per_block=18"]
 KEYS = ("rows_read", "written", "failed", "unmatched", "already_done")
 
 
@@ -44,15 +44,16 @@ def drawn(
     asked = poison.write(folder, kind, poisoned, good)
     out = folder / "inner" / "out"
     before = listing(folder.parent)
-    code, said = command(*asked, *more, f"hydra.run.dir={out}", "tracking=none").wait(1200)
+    run = command(*asked, *more, f"hydra.run.dir={out}", "tracking=none")
+    code, said = run.wait(1200)
     assert code == 0, said[-3000:]
     assert "Traceback" not in said
-    assert listing(folder.parent, out) - before == {folder / "inner"}
+    assert listing(folder.parent, out) - before == {folder / "inner", run.log}
     holds(out, poisoned, good)
 
 
 def test_a_few_poisoned_rows_through_the_real_models(command, tmp_path):
-    drawn(command, tmp_path, "jsonl", 40, 20, *TINY)
+    drawn(command, tmp_path, "jsonl", 24, 12, *TINY)
 
 
 @pytest.mark.faults
