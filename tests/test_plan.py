@@ -61,7 +61,6 @@ def test_what_is_expected_comes_from_an_earlier_run(tmp_path: Path):
 def test_a_calibration_chooses_and_a_trial_tells_the_rate(tmp_path: Path):
     """It leaves what was measured, and nothing that was drawn: the run need not measure again."""
     options = ["resources=tuned", "llm=none", "scorer=none", "model.steps=16", "ray.num_cpus=2"]
-    options.append("resources.calibrate_s=30")
     done = planned(tmp_path, "--json", "--calibrate", *options)
     assert done.returncode == 0, done.stderr
     made = json.loads(done.stdout)

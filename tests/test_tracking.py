@@ -83,6 +83,12 @@ def files(store, run_id: str, path: str | None = None) -> list[str]:
     )
 
 
+@pytest.fixture(autouse=True)
+def warnings_are_heard(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever other tests in this process made of the root logger's level."""
+    caplog.set_level(logging.WARNING)
+
+
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("outputs")

@@ -37,7 +37,7 @@ from imagepipe.report import Job, Member
 from imagepipe.resume import Done
 from imagepipe.session import cluster, session
 from imagepipe.sink import Writer, collect_rejected, written_parts
-from imagepipe.stopping import gently
+from imagepipe.stopping import gently, held
 from imagepipe.store import Store, write_whole
 from imagepipe.watch import Watch
 
@@ -159,14 +159,15 @@ def perform(ready: Ready, began: float, member: Member | None = None) -> Outcome
         *(ready.claim, done),
     )
     terminal.hello(console, job)
+    tracker: tracking.Tracker | None = None
     try:
-        tracker = report.track(config, ready.folder, ready.typed, member, tables)
+        with held():  # a record that is begun half would be begun again, as another run
+            tracker = report.track(config, ready.folder, ready.typed, member, tables)
         return _tracked(job, tracker, console)
     except Interrupted:
         raise
-    except KeyboardInterrupt:  # it may have come while the record was begun or ended
-        if tracking.is_open(ready.folder):
-            tracker = report.track(config, ready.folder, ready.typed, member, tables)
+    except KeyboardInterrupt:  # before the first row, or while the record was ended
+        if tracker and tracking.is_open(ready.folder):
             report.leave_short(tracker, ready.folder, report.short("KILLED", "interrupted", member))
         raise
 

@@ -13,6 +13,24 @@ GRACE_S = 15.0  # after SIGTERM: a spot machine is gone 30 s after it, and there
 
 
 @contextmanager
+def held() -> Iterator[None]:
+    """Within it Ctrl-C and SIGTERM wait for its end: for steps that must not be half done.
+
+    Only in the main thread.
+    """
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {n: signal.signal(n, lambda number, _: came.append(number)) for n in numbers}
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, before[number])
+    if came:
+        signal.raise_signal(came[0])
+
+
+@contextmanager
 def gently(stop: Callable[[], None], say: Callable[[str], None]) -> Iterator[None]:
     """Within it the first Ctrl-C or SIGTERM calls `stop`, the next one raises KeyboardInterrupt.
 
