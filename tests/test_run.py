@@ -314,3 +314,14 @@ def test_a_folder_that_holds_a_run_is_refused(default_run):
     done = imagepipe(default_run.parent, f"hydra.run.dir={default_run}")
     assert done.returncode == 2
     assert "already holds a run" in done.stderr
+
+
+def test_a_store_that_is_away_is_told_of_and_costs_nothing(tmp_path):
+    """Port 9 discards, where anything listens there at all."""
+    small = [one for one in FAST if not one.startswith("tracking")]
+    store = ["tracking.uri=http://127.0.0.1:9", "tracking.system_metrics=false"]
+    done = imagepipe(tmp_path, *small, *store, "limit=2", "hydra.run.dir=out")
+    assert done.returncode == 0, done.stderr
+    assert "MLflow at http://127.0.0.1:9 does not take the run" in done.stderr
+    assert "send the rest later with: python -m imagepipe.tracking " in done.stderr
+    assert summary(tmp_path / "out")["written"] == 2
