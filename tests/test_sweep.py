@@ -73,6 +73,8 @@ def test_mlflow_has_one_parent_and_a_child_a_job(swept):
     assert max(len(run.data.params) for run in children) <= 12
     refused = children[1]
     assert refused.data.tags["trouble"] == "model.steps=0: is too small. At least 1."
+    said = json.loads((swept.folder / "1" / "summary.json").read_text())
+    assert said["mlflow"]["run_id"] == refused.info.run_id
     assert parent.info.status == "FAILED"
     assert parent.data.metrics["jobs"] == 4
     assert parent.data.metrics["jobs_finished"] == 3

@@ -216,7 +216,7 @@ def summary(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         "config_digest": config_digest(job.config),
         "speed_digest": speed_digest(job.config, job.shares, job.machine),
         "versions": _versions(),
-        "mlflow": {"run_id": tracker.run_id, "experiment_id": tracker.experiment_id},
+        "mlflow": _where(tracker),
         "samples": {"id": job.tables.id, "ids": job.tables.first_ids},
         "store": job.store.url if job.config.sink.path else None,  # null: the run's own folder
         "sweep": place(job.member),
@@ -254,16 +254,27 @@ def place(member: Member | None) -> dict[str, Any] | None:
     }
 
 
-def short(status: tracking.Status, trouble: str, member: Member | None) -> dict[str, Any]:
-    """`summary.json` of a run that did not come to drawing."""
-    return {"status": status, "trouble": trouble, "sweep": place(member)}
-
-
-def leave_short(tracker: tracking.Tracker, folder: Path, summary: dict[str, Any]) -> None:
-    """End the record of a run that did not come to drawing."""
+def leave_short(
+    tracker: tracking.Tracker,
+    folder: Path,
+    status: tracking.Status,
+    trouble: str,
+    member: Member | None,
+) -> None:
+    """Write `summary.json` of a run that did not come to drawing, and end its record."""
+    summary = {
+        "status": status,
+        "trouble": trouble,
+        "mlflow": _where(tracker),
+        "sweep": place(member),
+    }
     write_json(folder / "summary.json", summary)
-    status, trouble = summary["status"], summary["trouble"]
     tracker.finish(status, summary=summary, pictures=[], folder=folder, note=trouble)
+
+
+def _where(tracker: tracking.Tracker) -> dict[str, str | None]:
+    """The run's ids in MLflow; null where nothing is recorded."""
+    return {"run_id": tracker.run_id, "experiment_id": tracker.experiment_id}
 
 
 def _versions() -> dict[str, str]:

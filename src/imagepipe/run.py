@@ -168,7 +168,7 @@ def perform(ready: Ready, began: float, member: Member | None = None) -> Outcome
         raise
     except KeyboardInterrupt:  # before the first row, or while the record was ended
         if tracker and tracking.is_open(ready.folder):
-            report.leave_short(tracker, ready.folder, report.short("KILLED", "interrupted", member))
+            report.leave_short(tracker, ready.folder, "KILLED", "interrupted", member)
         raise
 
 

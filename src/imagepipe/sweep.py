@@ -134,7 +134,7 @@ class Sweep:
         """A job that did not pass its checks is a FAILED run too, where the sweep is recorded."""
         config = replace(config, tracking=self.config.tracking, outputs=self.config.outputs)
         tracker = report.track(config, folder, overrides, member, None)
-        report.leave_short(tracker, folder, report.short("FAILED", str(self.errors[-1]), member))
+        report.leave_short(tracker, folder, "FAILED", str(self.errors[-1]), member)
 
 
 def swept_keys(arguments: Iterable[str], params: Mapping[str, Any] | None) -> list[str]:
