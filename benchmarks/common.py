@@ -17,6 +17,7 @@ import re
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -187,9 +188,11 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
+    """Of what is installed here: without tracking, MLflow need not be."""
     found = {"python": platform.python_version()}
     for name in VERSIONS:
-        found[name] = importlib.metadata.version(name)
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
     return found
 
 

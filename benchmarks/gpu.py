@@ -1,17 +1,19 @@
 """Large models on an NVIDIA GPU: what the chip gives, and what of it imagepipe keeps.
 
-    python benchmarks/gpu.py [--models turbo,sdxl,flux] [--batches 1,2,4,8,16,32,64] [--repeats 3]
+    python benchmarks/gpu.py [--models turbo,sdxl,flux] [--seconds 10] [--repeats 3]
 
 Random weights: speed and memory do not depend on their values, and nothing is fetched. `turbo` is
 SDXL-Turbo at 512x512 in 1 step; `sdxl` is SDXL 1.0 at 1024x1024 as MLPerf's text-to-image benchmark
 defines it (20 steps, Euler, guidance 8 with a negative prompt); `flux` is FLUX.1-schnell at
-1024x1024 in 4 steps. Each option is tried alone, then imagepipe draws with the plain model at the
-batch that was best. `of_matmul` is the share of the chip's bf16 rate in a large matrix product,
-measured here. MLPerf v5.0 Offline drew 18.989 pictures per second on 8 H200: 2.37 on each.
+1024x1024 in 4 steps. Each option is tried alone at each batch size; then imagepipe draws with the
+option and the batch size that were best. `of_matmul` is the share of the chip's bf16 rate in a
+large matrix product, measured here. MLPerf v5.0 Offline drew 18.989 pictures per second on 8 H200:
+2.37 on each.
 """
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -27,6 +29,7 @@ from pictures import imagepipe
 
 from imagepipe.config import Model
 from imagepipe.diffusion.diffusers import DiffusersPainter
+from imagepipe.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 RANDOM = {"weights": "random", "dtype": "bfloat16"}
@@ -36,19 +39,20 @@ MLPERF = {
     "scheduler": "EulerDiscreteScheduler",
     "negative_prompt": "normal quality, low quality, worst quality, low res, blurry",
 }
-MODELS: dict[str, tuple[str, dict[str, Any]]] = {
-    "turbo": ("sdxl_turbo", RANDOM),
-    "sdxl": ("sdxl", RANDOM | MLPERF),
-    "flux": ("flux_schnell", RANDOM),
+MODELS: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {  # preset, changes, batches
+    "turbo": ("sdxl_turbo", RANDOM, (1, 4, 16, 64)),
+    "sdxl": ("sdxl", RANDOM | MLPERF, (1, 4, 16)),
+    "flux": ("flux_schnell", RANDOM, (1, 4)),
 }
-TINY = {"tiny": ("tiny", {"steps": 1, "dtype": "float32"})}
+TINY = {"tiny": ("tiny", {"steps": 1, "dtype": "float32"}, (1, 2))}
+TINY_VAE = "tiny VAE"
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
     "channels last": {"channels_last": True},
     "compiled": {"compile": "inductor"},
     "cudnn attention": {"attention_backend": "_native_cudnn"},
     "flash attention": {"attention_backend": "_native_flash"},
-    "tiny VAE": {},  # see `painter`
+    TINY_VAE: {},  # see `painter`
 }
 MLPERF_PER_H200 = 18.989 / 8
 
@@ -56,33 +60,39 @@ MLPERF_PER_H200 = 18.989 / 8
 def main() -> None:
     parser = arguments(__doc__, repeats=3)
     parser.add_argument("--models", default="turbo,sdxl,flux")
-    parser.add_argument("--batches", default="1,2,4,8,16,32,64")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of drawing for a figure")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of drawing for a figure")
     args = parser.parse_args()
     if not torch.cuda.is_available() and not args.tiny:
         sys.exit("benchmarks/gpu.py needs an NVIDIA GPU")
+    chosen, options = {name: MODELS[name] for name in args.models.split(",")}, OPTIONS
     if args.tiny:
-        chosen, batches, options, args.seconds = TINY, [1, 2], {"plain": {}}, 0.1
-    else:
-        chosen = {name: MODELS[name] for name in args.models.split(",")}
-        batches, options = [int(size) for size in args.batches.split(",")], OPTIONS
+        chosen, options, args.seconds = TINY, {"plain": {}}, 0.1
     variants: dict[str, Callable[[Path], Figures]] = {}
     limits: list[Limit] = []
-    for name, (preset, changes) in chosen.items():
-        for size in batches:
-            for option, more in options.items():
-                how = partial(bare, preset, changes | more, option, size, args.seconds)
-                variants[f"{name}, {option}, batch {size}"] = how
-        for size in batches:
-            how = partial(whole, preset, changes, size, 4 if args.tiny else 24 * size)
-            variants[f"{name}, imagepipe, batch {size}"] = how
-        limits.append(
-            Limit(f"{name}: steady, times the plain loop", partial(kept, name, batches), 0.97)
-        )
+    for name, (preset, changes, batches) in chosen.items():
+        loops: dict[str, tuple[dict[str, Any], int]] = {}  # what imagepipe may draw with
+        for option, more in options.items():
+            for size in batches:
+                variant = f"{name}, {option}, batch {size}"
+                how = partial(bare, preset, changes, option, size, args.seconds)
+                variants[variant] = partial(remembered, variant, how)
+                if option != TINY_VAE:  # it draws other pictures
+                    loops[variant] = (changes | more, size)
+        variants[f"{name}, imagepipe"] = partial(whole, preset, loops, 4 * args.seconds)
+        limits.append(Limit(f"{name}: steady, times the best loop", partial(kept, name), 0.97))
     if "sdxl" in chosen:
         limits.append(Limit("sdxl: pictures per second of one GPU", best_sdxl, MLPERF_PER_H200))
-    settings = {"models": {k: list(v) for k, v in chosen.items()}, "batches": batches}
-    run(Benchmark("gpu", "What do large models reach?", variants, limits, settings), args)
+    run(Benchmark("gpu", "What do large models reach?", variants, limits), args)
+
+
+RATES: dict[str, float] = {}  # of the loops, the last time each was measured
+
+
+def remembered(variant: str, measure: Callable[[Path], Figures], folder: Path) -> Figures:
+    """What `measure` finds, its rate kept for imagepipe's turn."""
+    figures = measure(folder)
+    RATES[variant] = figures.get("pictures_per_s", 0.0)
+    return figures
 
 
 def bare(
@@ -98,12 +108,15 @@ def bare(
         while time.perf_counter() - start < seconds:
             drawer.paint(prompts, seeds)
             rounds += 1
-    except (torch.cuda.OutOfMemoryError, RuntimeError, ValueError) as error:
+    except (torch.OutOfMemoryError, RuntimeError, ValueError, UserError) as error:
         print(f"gpu: {preset}, {option}, batch {size}: {type(error).__name__}: {error}")
         return {}
     rate = rounds * size / (time.perf_counter() - start)
-    work = operations(preset, tuple(changes.items())) * rate
-    return {"pictures_per_s": rate, "of_matmul": work / matmul_rate(), "peak_gib": peak_gib()}
+    figures = {"pictures_per_s": rate, "peak_gib": peak_gib()}
+    if option != TINY_VAE:  # which is less work
+        work = operations(preset, tuple(changes.items())) * rate
+        figures["of_matmul"] = work / matmul_rate()
+    return figures
 
 
 @cache
@@ -122,17 +135,23 @@ class _Last:
 def painter(preset: str, changes: tuple[tuple[str, Any], ...], option: str) -> DiffusersPainter:
     key = (preset, changes, option)
     if _Last.key != key:
-        _Last.painter, _Last.key = None, key  # frees the one before
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        drawer = DiffusersPainter(settings(preset, changes))
-        drawer.load()
-        if option == "tiny VAE":
+        forget()
+        _Last.painter = DiffusersPainter(settings(preset, (*changes, *OPTIONS[option].items())))
+        _Last.painter.load()
+        if option == TINY_VAE:
             from diffusers import AutoencoderTiny
 
-            drawer.pipe.vae = AutoencoderTiny().to("cuda", torch.bfloat16)
-        _Last.painter = drawer
+            _Last.painter.pipe.vae = AutoencoderTiny().to("cuda", torch.bfloat16)
+        _Last.key = key
     return _Last.painter
+
+
+def forget() -> None:
+    """Free the model before the next one, or another process, needs the memory."""
+    _Last.key, _Last.painter = None, None
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 @cache
@@ -140,8 +159,7 @@ def operations(preset: str, changes: tuple[tuple[str, Any], ...]) -> float:
     """Floating-point operations of one picture, counted by torch on the plain model."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    plain = {k: v for k, v in changes if k not in ("compile", "attention_backend")}
-    drawer = painter(preset, tuple(plain.items()), "counting")
+    drawer = painter(preset, changes, "plain")
     with FlopCounterMode(display=False) as counter:
         drawer.paint(["a cat"], [0])
     return float(counter.get_total_flops())
@@ -171,34 +189,42 @@ def peak_gib() -> float:
     return torch.cuda.max_memory_allocated() / (1 << 30) if torch.cuda.is_available() else 0.0
 
 
-def whole(preset: str, changes: Mapping[str, Any], size: int, rows: int, folder: Path) -> Figures:
-    """imagepipe, in processes of its own."""
-    _Last.key, _Last.painter = None, None
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+def whole(
+    preset: str, loops: Mapping[str, tuple[dict[str, Any], int]], seconds: float, folder: Path
+) -> Figures:
+    """imagepipe, in processes of its own, as the fastest loop of those measured before."""
+    forget()
+    best = max(loops, key=lambda variant: RATES.get(variant, 0.0))
+    changes, size = loops[best]
+    rows = size * max(4, round(seconds * RATES.get(best, 0.0) / size))
     overrides = {
         f"model.{key}": f"'{value}'" if "," in str(value) else value
         for key, value in changes.items()
     }
-    without = {"llm": "none", "scorer": "none", "model": preset}
-    return imagepipe(folder, rows, without | overrides | {"resources.model.batch_size": size})
+    without = {"llm": "none", "scorer": "none", "tracking": "none", "model": preset}
+    figures = imagepipe(folder, rows, without | overrides | {"resources.model.batch_size": size})
+    return figures | {"rows": float(rows), "batch": float(size)}
 
 
-def kept(name: str, batches: list[int], repeat: Repeat) -> float:
-    """imagepipe's steady rate over the plain loop's, at the batch where the loop is fastest."""
-    loops = {size: repeat[f"{name}, plain, batch {size}"] for size in batches}
-    drew = {size: found for size, found in loops.items() if "pictures_per_s" in found}
-    best = max(drew, key=lambda size: drew[size]["pictures_per_s"])
-    steady = repeat[f"{name}, imagepipe, batch {best}"]["steady_per_s"]
-    return steady / drew[best]["pictures_per_s"]
+def kept(name: str, repeat: Repeat) -> float:
+    """imagepipe's steady rate over the best loop's."""
+    return repeat[f"{name}, imagepipe"]["steady_per_s"] / max(loops_of(name, repeat))
 
 
 def best_sdxl(repeat: Repeat) -> float:
-    return max(
-        f["pictures_per_s"]
-        for n, f in repeat.items()
-        if n.startswith("sdxl") and "pictures_per_s" in f
-    )
+    return max(loops_of("sdxl", repeat))
+
+
+def loops_of(name: str, repeat: Repeat) -> list[float]:
+    """Pictures per second of the loops with the model itself. Raises KeyError for none."""
+    rates = [
+        figures["pictures_per_s"]
+        for variant, figures in repeat.items()
+        if variant.startswith(f"{name}, ") and TINY_VAE not in variant and "peak_gib" in figures
+    ]
+    if not rates:
+        raise KeyError(name)
+    return rates
 
 
 if __name__ == "__main__":

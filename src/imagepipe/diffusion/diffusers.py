@@ -46,14 +46,12 @@ class DiffusersPainter:
         images = self.pipe(
             prompt=[prompts[row] for row in rows],  # a list of its own: some pipelines change it
             generator=[torch.Generator("cpu").manual_seed(seeds[row]) for row in rows],
-            output_type="np",
+            output_type="pt",
             **self._arguments(len(rows)),
         ).images
         if len(images) != len(rows):
             raise RuntimeError(f"the model drew {len(images)} pictures for {len(rows)} prompts")
-        images = images[: len(prompts)]
-        finite = np.isfinite(images).all(axis=(1, 2, 3), keepdims=True)
-        return (np.where(finite, images, 0) * 255).round().astype(np.uint8)
+        return _as_bytes(images[: len(prompts)])
 
     def _arguments(self, rows: int) -> dict[str, Any]:
         model, takes = self.model, self.takes
@@ -90,6 +88,20 @@ class DiffusersPainter:
             return []
         words = dict.fromkeys(WORD.findall(prompt.lower()))
         return [word for word in words if word not in self.vocabulary]
+
+
+def _as_bytes(images: Any) -> np.ndarray:
+    """uint8 (n, height, width, 3) of a tensor (n, 3, height, width) from 0 to 1, where it lies.
+
+    So a GPU hands over bytes, not numbers that the CPU would still have to round. A picture with a
+    number that is none becomes black.
+    """
+    import torch
+
+    images = images.float()
+    finite = torch.isfinite(images).all(dim=(1, 2, 3), keepdim=True)
+    levels = (torch.where(finite, images, 0) * 255).round().to(torch.uint8)
+    return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 def load(model: Model, device: str) -> Any:
