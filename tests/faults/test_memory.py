@@ -10,7 +10,9 @@ import pytest
 from commands import summary
 from memory import Peak
 
-SIZES = ((1_000, 512), (10_000, 512), (100_000, 16))  # rows, and pixels of a picture's side
+# Rows, pixels of a picture's side, and rows a block, as a run of 10,000 or of 100,000 rows chooses
+# them. One of 1,000 would choose smaller blocks, to share them out, and hold less.
+SIZES = ((1_000, 512, 40), (10_000, 512, 40), (100_000, 16, 1000))
 FLAT = 1.10
 RUN = [
     *("dataset=parquet", "dataset.path=t.parquet", "dataset.prompt='{what}'"),
@@ -21,11 +23,11 @@ RUN = [
 @pytest.mark.faults
 def test_memory_is_flat_in_the_number_of_rows(command, tmp_path, record):
     drivers, stores = [], []
-    for rows, side in SIZES:
+    for rows, side, block in SIZES:
         table = {"id": [f"r{n}" for n in range(rows)], "what": [f"a cat {n}" for n in range(rows)]}
         pq.write_table(pa.table(table), tmp_path / "t.parquet")
         out = tmp_path / "out"
-        size = [f"model.width={side}", f"model.height={side}"]
+        size = [f"model.width={side}", f"model.height={side}", f"resources.rows_per_block={block}"]
         running = command(*RUN, *size, f"hydra.run.dir={out}")
         peak = Peak(running)
         code, said = running.wait(1800)
