@@ -10,9 +10,9 @@ import pytest
 from commands import summary
 from memory import Peak
 
-# Rows, pixels of a picture's side, and rows a block, as a run of 10,000 or of 100,000 rows chooses
-# them. One of 1,000 would choose smaller blocks, to share them out, and hold less.
-SIZES = ((1_000, 512, 40), (10_000, 512, 40), (100_000, 16, 1000))
+# Rows, pixels of a picture's side, and rows a block: the same where stores are compared, and small,
+# or one block more at the worst moment would be a tenth of what the store holds.
+SIZES = ((1_000, 512, 8), (10_000, 512, 8), (100_000, 16, 1000))
 FLAT = 1.10
 RUN = [
     *("dataset=parquet", "dataset.path=t.parquet", "dataset.prompt='{what}'"),
