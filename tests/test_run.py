@@ -310,6 +310,16 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     assert done.stderr.startswith("imagepipe: hydra.run.dir: no folder for the run can be made")
 
 
+def test_a_ray_that_cannot_start_is_told_of_plainly(tmp_path, monkeypatch):
+    """Its sockets have paths of 107 characters at most."""
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / ("deep" * 25)))
+    done = imagepipe(tmp_path, *FAST, "scorer=none", "tracking=none", "hydra.run.dir=out")
+    assert done.returncode == 1
+    assert done.stderr.startswith("imagepipe: Ray did not start on this machine: ")
+    assert "cannot exceed 107 bytes" in done.stderr and "RAY_TMPDIR" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_folder_that_holds_a_run_is_refused(default_run):
     done = imagepipe(default_run.parent, f"hydra.run.dir={default_run}")
     assert done.returncode == 2

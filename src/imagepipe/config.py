@@ -494,6 +494,7 @@ def _minimums(config: Config) -> Iterator[tuple[str, float | None, float]]:
     yield "resources.rows_per_block", config.resources.rows_per_block, 1
     yield "ray.num_cpus", config.ray.num_cpus, 1
     yield "ray.num_gpus", config.ray.num_gpus, 0
+    yield "ray.object_store_gb", config.ray.object_store_gb, 0.08  # Ray's own least is 75 MiB
     yield "ray.start_timeout_s", config.ray.start_timeout_s, 0.01
     yield "ray.progress_timeout_s", config.ray.progress_timeout_s, 0.01
     yield "tracking.samples", config.tracking.samples, 0

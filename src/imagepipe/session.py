@@ -117,31 +117,45 @@ def _ray(options: RayOptions, machine: Machine | None, verbose: bool) -> Iterato
             "object_store_memory": int(store * 1e9) if store else None,
         }
     )
-    try:
-        with nullcontext() if verbose else _silent_stderr():
-            ray.init(log_to_driver=verbose, logging_level=level, **arguments)
-    except ConnectionError as error:
-        raise UserError(
-            field="ray.address",
-            value=options.address,
-            problem=f"no Ray cluster answers there ({error})",
-            remedy="Start one with: ray start --head. Or use ray=local.",
-        ) from error
-    except RuntimeError as error:
-        if "Version mismatch" not in str(error):
-            raise
-        raise UserError(
-            field="ray.address",
-            value=options.address,
-            problem=f"the cluster runs another Ray or Python. {' '.join(str(error).split())}",
-            remedy="Install the cluster's versions here, or submit the run as a job (ray job "
-            "submit), which runs there",
-        ) from error
+    with _plain(options, machine), nullcontext() if verbose else _silent_stderr():
+        ray.init(log_to_driver=verbose, logging_level=level, **arguments)
     try:
         with sigterm_as_interrupt():  # Ray takes the signal for itself when it starts
             yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _plain(options: RayOptions, machine: Machine | None) -> Iterator[None]:
+    """Tell plainly why Ray could not be started, or the one at the address not be joined."""
+    try:
+        yield
+    except Exception as error:
+        said = " ".join(str(error).split())
+        if machine is not None:
+            raise RunFailed(
+                f"Ray did not start on this machine: {said.rstrip('.')}. Where it timed out, the "
+                "machine is busy elsewhere: it allows itself 30 s. Its sockets and logs need a "
+                "folder with a short path: RAY_TMPDIR, or /tmp. Nothing was drawn; the same "
+                "command begins again."
+            ) from error
+        if isinstance(error, ConnectionError):
+            raise UserError(
+                field="ray.address",
+                value=options.address,
+                problem=f"no Ray cluster answers there ({said})",
+                remedy="Start one with: ray start --head. Or use ray=local.",
+            ) from error
+        if "Version mismatch" in said:
+            raise UserError(
+                field="ray.address",
+                value=options.address,
+                problem=f"the cluster runs another Ray or Python. {said}",
+                remedy="Install the cluster's versions here, or submit the run as a job (ray job "
+                "submit), which runs there",
+            ) from error
+        raise
 
 
 def travelling(options: RayOptions) -> dict[str, Any]:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from commands import summary
+from commands import Command, summary
 from memory import Peak
 
-SIZES = ((1_000, 512), (10_000, 512), (100_000, 16))  # rows, and pixels of a picture's side
+from imagepipe.resources import BLOCK_BYTES, BLOCKS_ON_THEIR_WAY
+
+# Rows, pixels of a picture's side, and rows a block: the same where stores are compared, and small,
+# or one block more at the worst moment would be a tenth of what the store holds.
+SIZES = ((1_000, 512, 8), (10_000, 512, 8), (100_000, 16, 1000))
 FLAT = 1.10
 RUN = [
     *("dataset=parquet", "dataset.path=t.parquet", "dataset.prompt='{what}'"),
@@ -18,24 +24,40 @@ RUN = [
 ]
 
 
+def peak(
+    command: Callable[..., Command], folder: Path, rows: int, side: int, *more: str
+) -> tuple[float, float]:
+    """MB that the driver and the object store take at most in a run of `rows`; it leaves none."""
+    table = {"id": [f"r{n}" for n in range(rows)], "what": [f"a cat {n}" for n in range(rows)]}
+    pq.write_table(pa.table(table), folder / "t.parquet")
+    out = folder / "out"
+    size = [f"model.width={side}", f"model.height={side}"]
+    running = command(*RUN, *size, f"hydra.run.dir={out}", *more)
+    watched = Peak(running)
+    code, said = running.wait(1800)
+    watched.end()
+    assert code == 0, said
+    assert summary(out)["written"] == rows
+    shutil.rmtree(out)
+    return watched.driver / 1e6, watched.store / 1e6
+
+
+def test_the_store_holds_less_than_is_drawn_and_the_driver_none_of_it(command, tmp_path):
+    """What a process may have on its way is less than the 500 MB of these pictures."""
+    least, _ = peak(command, tmp_path, 16, 512)
+    driver, store = peak(command, tmp_path, 640, 512, "resources.model.pool=2")
+    assert store <= 2 * BLOCKS_ON_THEIR_WAY * BLOCK_BYTES / 1e6 < 640 * 512 * 512 * 3 / 1e6
+    assert driver <= FLAT * least
+
+
 @pytest.mark.faults
 def test_memory_is_flat_in_the_number_of_rows(command, tmp_path, record):
     drivers, stores = [], []
-    for rows, side in SIZES:
-        table = {"id": [f"r{n}" for n in range(rows)], "what": [f"a cat {n}" for n in range(rows)]}
-        pq.write_table(pa.table(table), tmp_path / "t.parquet")
-        out = tmp_path / "out"
-        size = [f"model.width={side}", f"model.height={side}"]
-        running = command(*RUN, *size, f"hydra.run.dir={out}")
-        peak = Peak(running)
-        code, said = running.wait(1800)
-        peak.end()
-        assert code == 0, said
-        assert summary(out)["written"] == rows
-        shutil.rmtree(out)
-        drivers.append(peak.driver / 1e6)
-        stores.append(peak.store / 1e6)
-        figures = {"pixels": side, "driver_mb": drivers[-1], "store_mb": stores[-1]}
+    for rows, side, block in SIZES:
+        driver, store = peak(command, tmp_path, rows, side, f"resources.rows_per_block={block}")
+        drivers.append(driver)
+        stores.append(store)
+        figures = {"pixels": side, "driver_mb": driver, "store_mb": store}
         record("none, to measure", victim="memory", rows=rows, held=True, **figures)
     assert max(drivers) <= FLAT * min(drivers), drivers
     assert max(stores) <= FLAT * stores[0], stores

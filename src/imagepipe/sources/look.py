@@ -48,6 +48,7 @@ def look(dataset: config.Dataset, limit: int | None) -> Tables:
         schema = pa.unify_schemas([schema, _taken(joins[-1])])
     _check_template(dataset.prompt, schema)
     renamed = new_names(schema.names)
+    pa.default_memory_pool().release_unused()  # what the ids took; pyarrow would keep it
     return Tables(
         left=left,
         joins=tuple(joins),
