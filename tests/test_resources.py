@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from test_config import composed
 from imagepipe.__main__ import main
 from imagepipe.config import Share
 from imagepipe.errors import UserError
-from imagepipe.machine import GIB, Machine, Node, alone_on_gpus, this_machine
+from imagepipe.machine import GIB, Machine, Node, alone_on_gpus, few_at_once, this_machine
 from imagepipe.packing import pack
 from imagepipe.resources import outgrown, pools, settle
 from imagepipe.run import prepared
@@ -71,7 +72,7 @@ def test_large_runs_travel_in_larger_blocks_but_never_one_block_an_actor():
     sizes = [settle(composed(), LAPTOP, rows)[0].rows_per_block for rows in (10, 2000, 10**6)]
     assert sizes == sorted(sizes)
     assert sizes[0] == 16
-    assert sizes[-1] == (32 << 20) // (128 * 128 * 3) // 16 * 16  # raw pictures of 32 MiB
+    assert sizes[-1] == (8 << 20) // (128 * 128 * 3) // 16 * 16  # raw pictures of 8 MiB
 
 
 MANY = "resources.model.pool=99"
@@ -238,6 +239,27 @@ def test_processes_that_share_a_gpu_start_one_after_another(monkeypatch, tmp_pat
                 FileLock(tmp_path / name, timeout=0).acquire()
     with FileLock(tmp_path / names[0], timeout=0) as again:
         assert again.is_locked
+
+
+def test_of_a_stages_processes_few_load_at_once(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    with few_at_once("model"), few_at_once("scorer"):  # another stage does not wait
+        locks = sorted(tmp_path.iterdir())
+        assert [lock.name.split("-")[2:] for lock in locks] == [
+            ["model", "0.lock"],
+            ["scorer", "0.lock"],
+        ]
+        with pytest.raises(Timeout):
+            FileLock(locks[0], timeout=0).acquire()
+    with FileLock(locks[0], timeout=0) as again:
+        assert again.is_locked
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    pid = os.getpid()
+    for place in range(4):
+        monkeypatch.setattr(os, "getpid", lambda place=place: pid - pid % 4 + place)
+        with few_at_once("model"):
+            assert (tmp_path / f"imagepipe-{os.getuid()}-model-{place}.lock").exists()
 
 
 def test_a_stage_that_outgrows_its_gpu_share_is_named():

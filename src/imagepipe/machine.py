@@ -81,6 +81,21 @@ def alone_on_gpus() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def few_at_once(what: str) -> Iterator[None]:
+    """Keep more than one process for every two CPUs from doing `what` here meanwhile.
+
+    Loading takes seconds of one CPU. All processes of a stage at once would leave none for what
+    has to happen beside it, and the first would be ready as late as the last.
+    """
+    from filelock import FileLock
+
+    place = os.getpid() % max(1, (os.cpu_count() or 1) // 2)
+    name = f"imagepipe-{os.getuid()}-{what}-{place}.lock"
+    with FileLock(Path(tempfile.gettempdir()) / name):
+        yield
+
+
 def _node(resources: Mapping[str, float]) -> Node:
     custom = {
         name: amount

@@ -20,7 +20,7 @@ from imagepipe.diffusion import limits
 from imagepipe.diffusion.stage import stage as model_stage
 from imagepipe.errors import UserError
 from imagepipe.llm.stage import stage as llm_stage
-from imagepipe.machine import GIB, alone_on_gpus
+from imagepipe.machine import GIB, alone_on_gpus, few_at_once
 from imagepipe.processor import LIGHT_CPUS, RESTARTS, ProcessorStage, fold, unfold
 from imagepipe.resources import bind, bytes_on_their_way, outgrown, pools
 from imagepipe.scoring.stage import stage as scorer_stage
@@ -147,8 +147,9 @@ class _Actor:
     def __init__(self, stage: Stage, share: Share) -> None:
         bind(share)
         self.stage = stage
+        shares_a_gpu = 0 < share.num_gpus < 1
         try:
-            with alone_on_gpus() if 0 < share.num_gpus < 1 else nullcontext():
+            with few_at_once(stage.name), alone_on_gpus() if shares_a_gpu else nullcontext():
                 self.work = Fitting(stage.recipe())
         except Exception as error:
             raise outgrown(stage.name, share, error) from error

@@ -25,8 +25,11 @@ MODEL_ACTORS = ("diffusers", "noop", "custom")
 # How `auto` divides a GPU among the stages that a run has.
 GPU_PARTS = {"llm": 4, "model": 6, "scorer": 2}
 WRITE_BYTES = 128 << 20  # Ray Data's own target for a block
-BLOCK_BYTES = 32 << 20  # of raw pictures that a process hands on at a time
-BLOCKS_ON_THEIR_WAY = 4  # for each process: one worked on, one written, and two that wait
+BLOCK_BYTES = 8 << 20  # of raw pictures that a process hands on at a time
+# Ray Data starts no task whose output may not fit: of each it expects two blocks. So a process that
+# works on one block while the next waits needs four, and as many may wait behind it.
+BLOCKS_OF_A_PROCESS = 8
+BLOCKS_OF_A_WRITER = 2  # one that is written and one that waits
 
 
 def settle(
@@ -143,10 +146,11 @@ def bytes_on_their_way(config: Config, resources: Resources) -> int:
 
     Ray Data would fill half of the store with pictures that wait for their writers.
     """
-    batch = max([1, *(share.batch_size for _, share in pools(config, resources))])
-    block = max(BLOCK_BYTES, batch * _row_bytes(config))
-    processes = sum(share.pool for _, share in pools(config, resources))
-    return BLOCKS_ON_THEIR_WAY * max(2, processes) * block
+    shares = [share for _, share in pools(config, resources)]
+    processes = sum(share.pool_max or share.pool for share in shares)
+    blocks = BLOCKS_OF_A_PROCESS * max(1, processes) + BLOCKS_OF_A_WRITER * resources.sink.pool
+    rows = max([resources.rows_per_block or 1, *(share.batch_size for share in shares)])
+    return blocks * max(BLOCK_BYTES, rows * _row_bytes(config))
 
 
 def _row_bytes(config: Config) -> int:
