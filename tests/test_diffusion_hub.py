@@ -36,10 +36,14 @@ class Hub(BaseHTTPRequestHandler):
         elif self.path == "/api/models/tiny/gated/auth-check":
             self._answer(403, {}, {"X-Error-Code": "GatedRepo", "X-Error-Message": "restricted"})
         elif self.path.startswith("/api/models"):
-            files = [{"rfilename": file} for file in FILES]
+            safe = [{"rfilename": "model.safetensors"}] if name == "tiny/code" else []
+            files = [{"rfilename": file} for file in FILES] + safe
             self._answer(200, {"id": name, "sha": COMMIT, "siblings": files, "gated": "auto"})
         elif name == "tiny/gated":
             self._answer(401, {}, {"X-Error-Code": "GatedRepo", "X-Error-Message": "restricted"})
+        elif name == "tiny/code":
+            config = {"model_type": "mine", "auto_map": {"AutoModelForCausalLM": "mine.Model"}}
+            self._answer(200, config, {"ETag": '"2"', "X-Repo-Commit": COMMIT})
         else:
             index = {"_class_name": "StableDiffusionPipeline"}
             index |= {"unet": ["diffusers", "UNet2DConditionModel"]}
@@ -115,6 +119,7 @@ def test_what_the_hub_does_not_give_is_explained(hub, tmp_path):
         {"path": "tiny/gated", "kind": "scorer"},
         {"path": "tiny/pickled", "kind": "llm"},
         {"path": "tiny/pickled", "kind": "scorer"},
+        {"path": "tiny/code", "kind": "llm"},
     )
     assert gated.startswith("model.path=tiny/gated: is gated")
     assert f"{hub}/tiny/gated" in gated and "hf auth login" in gated and "HF_TOKEN" in gated
@@ -125,6 +130,7 @@ def test_what_the_hub_does_not_give_is_explained(hub, tmp_path):
     assert others[1].startswith("scorer.path=tiny/gated: is gated")
     assert others[2].startswith("llm.path=tiny/pickled: has only pickled weights (unet/diffusion")
     assert others[3].startswith("scorer.path=tiny/pickled: has only pickled weights")
+    assert others[4].startswith("llm.path=tiny/code: brings Python code of its own")
 
 
 @pytest.fixture

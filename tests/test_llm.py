@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -239,6 +240,18 @@ def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
         check(LLM("tiny", "transformers", path=str(model)))
     with pytest.raises(OSError, match="safetensors"):
         _loaded(path=str(model))
+
+
+def test_a_model_that_needs_code_of_its_own_is_refused(tmp_path: Path) -> None:
+    model = copy_of_tiny(tmp_path)
+    file = model / "config.json"
+    config = json.loads(file.read_text())
+    config["auto_map"] = {"AutoModelForCausalLM": "mine.Model"}
+    file.write_text(json.dumps(config))
+    check(LLM("tiny", "transformers", path=str(model)))  # transformers has the class itself
+    file.write_text(json.dumps(config | {"model_type": "mine"}))
+    with pytest.raises(UserError, match="brings Python code of its own"):
+        check(LLM("tiny", "transformers", path=str(model)))
 
 
 def copy_of_tiny(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +58,39 @@ def check_safe(field: str, path: str | None, revision: str | None) -> None:
             "it is read",
             remedy="Name a model that comes as .safetensors.",
         )
+
+
+def check_code(field: str, path: str | None, revision: str | None) -> None:
+    """Raises UserError where only Python code that comes with the model could load it.
+
+    Many models bring such code beside a class that transformers has too; then that one is taken.
+    """
+    path = check_path(field, path)
+    config = json.loads(_config(field, path, revision).read_text("utf-8"))
+    if "auto_map" not in config:
+        return
+    from transformers import CONFIG_MAPPING
+
+    if config.get("model_type") not in CONFIG_MAPPING:
+        raise UserError(
+            field=field,
+            value=path,
+            problem="brings Python code of its own, which would run here",
+            remedy="Name a model that transformers has a class for.",
+        )
+
+
+def _config(field: str, path: str, revision: str | None) -> Path:
+    """The file that says what the model is; fetched from the hub where it is not cached."""
+    where = locate(path)
+    if isinstance(where, Path):
+        return where / "config.json"
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(where, "config.json", revision=revision))
+    except Exception as error:  # whatever the reason, the hub does not give it
+        raise refused(field, where, revision, error) from error
 
 
 def check_path(field: str, path: str | None) -> str:

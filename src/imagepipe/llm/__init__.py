@@ -84,6 +84,7 @@ def check(config: LLM) -> None:
         from imagepipe import weights
 
         weights.check_safe("llm.path", config.path, config.revision)
+        weights.check_code("llm.path", config.path, config.revision)
     if config.engine == "custom":
         make(config)
     if config.engine == "openai":
