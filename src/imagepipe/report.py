@@ -227,10 +227,11 @@ def _llm(job: Job) -> dict[str, Any]:
     """What the LLM did for the written rows.
 
     `tokens_out_per_s` is the rate at which the run took them, from the stage's first rows to its
-    last: a slower stage behind holds it back. Null where there was only one moment.
+    last: a slower stage behind holds it back. Where all came in one moment it is the rate in the
+    time that the stage's batches took, which is less where they overlap. Null without rows.
     """
-    ledger, states = job.ledger, dict(stages(job))
-    rate = states["llm"].rows_per_s() if "llm" in states else None
+    ledger, state = job.ledger, dict(stages(job)).get("llm", StageState())
+    rate = state.rows_per_s() or (state.rows / state.busy_s if state.busy_s else None)
     each = ledger.llm_tokens_out / ledger.written if ledger.written else 0.0
     return {
         "engine": job.config.llm.engine,
