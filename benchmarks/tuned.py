@@ -11,10 +11,8 @@ was done is kept in the JSON at once: the same command goes on where an earlier 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,8 +20,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
+from common import RESULTS, machine, spread, text, versions
+from pictures import ENVIRONMENT
+
 TUNED = "tuned"
+AT_LEAST = 0.95  # of the best point
 # The rest of the machine is the same for all: no scorer, prompts as they are, one CPU for tasks.
 COMMON = ["llm=none", "scorer=none", "tracking=none"]
 
@@ -49,8 +50,8 @@ def main() -> None:
         runs.append({"repeat": repeat, "name": name, **measured(overrides, args.rows)})
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(result(runs, args), indent=2) + "\n")
-        print(f"{repeat} {name}: {runs[-1]['images_per_s']:.2f} pictures/s", flush=True)
-    print("\n".join(said(result(runs, args))))
+        print(f"{repeat} {name}: {runs[-1]['steady_per_s']:.2f} pictures/s", flush=True)
+    print(text(result(runs, args)))
 
 
 def planned(args: argparse.Namespace) -> list[tuple[int, str, list[str]]]:
@@ -79,7 +80,7 @@ def measured(overrides: list[str], rows: int) -> dict[str, Any]:
             cwd=folder,
             capture_output=True,
             text=True,
-            env=os.environ | {"HF_HUB_OFFLINE": "1"},
+            env=os.environ | ENVIRONMENT,
             check=False,
         )
         if done.returncode:
@@ -89,7 +90,7 @@ def measured(overrides: list[str], rows: int) -> dict[str, Any]:
     if rate is None:
         raise SystemExit(f"{rows} rows are too few for a steady rate: take more")
     return {
-        "images_per_s": rate,
+        "steady_per_s": rate,
         "pool": share["pool"],
         "batch_size": share["batch_size"],
         "seconds": summary["seconds"],
@@ -98,42 +99,31 @@ def measured(overrides: list[str], rows: int) -> dict[str, Any]:
 
 
 def result(runs: list[dict[str, Any]], args: argparse.Namespace) -> dict[str, Any]:
-    rates: dict[str, list[float]] = {}
+    """The runs so far in the shape of the other benchmarks' results."""
+    rates: dict[str, dict[int, float]] = {}
     for run in runs:
-        rates.setdefault(run["name"], []).append(run["images_per_s"])
-    points = {
-        name: {"median": statistics.median(v), "min": min(v), "max": max(v), "n": len(v)}
-        for name, v in sorted(rates.items())
-    }
-    grid = {name: point["median"] for name, point in points.items() if name != TUNED}
-    best, worst = (pick(grid, key=grid.__getitem__, default=None) for pick in (max, min))
+        rates.setdefault(run["name"], {})[run["repeat"]] = run["steady_per_s"]
+    points = {name: spread(list(rates[name].values())) for name in sorted(rates)}
     whole = len(runs) == len(planned(args))  # else it would be a share of half a grid
-    share = points[TUNED]["median"] / grid[best] if best and whole else None
     return {
+        "benchmark": "tuned",
         "question": "How near does resources=tuned come to the best point of a grid?",
         "command": f"python benchmarks/tuned.py --rows {args.rows} --pools {args.pools} "
         f"--batches {args.batches} --repeats {args.repeats}",
-        "cores": len(os.sched_getaffinity(0)),
-        "versions": {n: importlib.metadata.version(n) for n in ("imagepipe", "ray", "torch")},
-        "images_per_s": points,
-        "best": best,
-        "worst": worst,
-        "tuned_over_best": share,
+        "machine": machine(),
+        "versions": versions(),
+        "variants": {name: {"steady_per_s": point} for name, point in points.items()},
+        "limits": [_limit(rates, points)] if whole else [],
         "runs": runs,
     }
 
 
-def said(found: dict[str, Any]) -> list[str]:
-    lines = [
-        f"{name}: {point['median']:.2f} pictures/s ({point['min']:.2f} to {point['max']:.2f})"
-        for name, point in found["images_per_s"].items()
-    ]
-    share = found["tuned_over_best"]
-    return [
-        *lines,
-        f"best: {found['best']}",
-        f"tuned: {share:.3f} of it" if share else "unfinished",
-    ]
+def _limit(rates: dict[str, dict[int, float]], points: dict[str, dict[str, float]]) -> dict:
+    """tuned against the point with the best median, a repeat at a time."""
+    best = max(rates.keys() - {TUNED}, key=lambda name: points[name]["median"])
+    found = spread([rate / rates[best][repeat] for repeat, rate in rates[TUNED].items()])
+    name, kept = f"tuned, times the best ({best})", found["median"] >= AT_LEAST
+    return {"name": name, "wanted": f">= {AT_LEAST:g}", "kept": kept, **found}
 
 
 if __name__ == "__main__":

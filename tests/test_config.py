@@ -57,6 +57,7 @@ def test_the_defaults_are_the_embedded_models():
         ("limit=0", "limit=0: is too small. At least 1."),
         ("ray.address=ray://host:10001", "submit the run: ray job submit."),
         ("+ray.runtime_env.env_vars.MY_TOKEN=hunter2", "MY_TOKEN=...: looks like a secret"),
+        ("resources.model.num_cpus=nan", "num_cpus=nan: is no number. At least 0."),
         ("resources.model.pool_max=0", "resources.model.pool_max=0: is too small. At least 1."),
         ("ray.object_store_gb=0.01", "ray.object_store_gb=0.01: is too small. At least 0.08."),
         ("max_failures=-1", "max_failures=-1: is neither a count of rows nor a share of them."),

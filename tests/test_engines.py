@@ -24,7 +24,8 @@ class Shouting:
         self.config = config
 
     def load(self):
-        pass
+        if self.config.options.get("heavy"):
+            raise MemoryError("8 GiB are wanted")
 
     def enhance(self, prompts, seasons, seeds):
         from imagepipe.llm import Answer
@@ -67,6 +68,18 @@ def test_the_documented_scorer_and_others_of_ones_own_run(home: Path):
     assert {row["llm_tokens_out"] for row in rows} == {2}
     assert (np.asarray(Image.open(out / rows[0]["image_path"])) == 77).all()
     assert summary(out)["scores"]["colourful"]["mean"] == pytest.approx(100 / 3)
+
+
+def test_a_stage_that_does_not_load_is_named_and_no_stack_is_shown(home: Path):
+    own = ["model.engine=custom", "model._target_=my_engines.Shouting", "+model.options.heavy=true"]
+    quick = ["llm=none", "scorer=none", "limit=2", "tracking=none"]
+    done = imagepipe(home, *FAST, *own, *quick)
+    assert done.returncode == 1
+    said = (
+        "imagepipe: stage model ran out of the machine's memory while it loaded: 8 GiB are wanted."
+    )
+    assert said in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from test_run import imagepipe, summary
 from test_sweep import statuses
 
 from imagepipe import config as configuration
-from imagepipe.machine import this_machine
+from imagepipe.machine import Machine, Node, this_machine
+from imagepipe.resources import settle
 
 NAMES = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))
 SMALL = ["limit=6", "model.width=64", "model.height=64", "model=noop", "tracking=none"]
@@ -69,10 +70,14 @@ def test_it_runs(name: str, ran: Path):
 
 
 @pytest.mark.parametrize("name", SWEEPS)
-def test_every_job_of_a_sweep_composes_and_differs(name: str):
+def test_every_job_of_a_sweep_composes_differs_and_fits_the_machine_that_it_is_for(name: str):
+    """Two cores; for the shares of a GPU a server with one."""
     jobs = jobs_of(name)
     configs = [composed(f"experiment={name}", *job) for job in jobs]
     assert len({str(config) for config in configs}) == len(jobs) > 1
+    machine = Machine((Node(16, 1) if name == "gpu_fractions" else Node(2, 0),))
+    for config in configs:
+        settle(config, machine, 96)
 
 
 def test_the_last_job_of_every_sweep_runs(tmp_path):

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from test_config import composed
-from test_run import run, summary
+from test_run import imagepipe, run, summary
 
 from imagepipe.config import Share
 from imagepipe.diffusion.limits import PromptLimit
+from imagepipe.errors import RunFailed
 from imagepipe.llm import make, vllm
 from imagepipe.llm.answers import FALLBACKS
 from imagepipe.llm.stage import stage
@@ -44,7 +45,7 @@ def test_a_share_of_a_gpu_is_that_share_of_its_memory(
 
 
 def test_shares_batches_and_restarts_reach_ray_data(ray_session: None) -> None:
-    share = Share(num_cpus=0.3, num_gpus=0.4, pool=2, batch_size=24)
+    share = Share(0.3, 0.4, pool=2, batch_size=24, memory_gb=2, custom={"fast": 1, "none": 0})
     built = vllm.processor(composed("llm=tiny_vllm").llm, share)
     (engine,) = built.stages.values()
     told = engine.get_dataset_map_batches_kwargs(built.config.batch_size, built.DATA_COLUMN)
@@ -52,8 +53,49 @@ def test_shares_batches_and_restarts_reach_ray_data(ray_session: None) -> None:
     assert (told["num_cpus"], told["num_gpus"], told["batch_size"]) == (0.3, 0.4, 24)
     assert (told["compute"].min_size, told["compute"].max_size) == (2, 2)
     assert (told["max_restarts"], told["max_task_retries"]) == (2, -1)
+    assert (told["memory"], told["resources"]) == (2 << 30, {"fast": 1})
     assert told["runtime_env"]["env_vars"]["OMP_NUM_THREADS"] == "1"
+    assert told["runtime_env"]["env_vars"]["CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"] == "40"
     assert told["fn_constructor_kwargs"]["should_continue_on_error"] is True
+
+
+LOG = """(EngineCore pid=7) INFO 11-26 Available KV cache memory: {} GiB
+(EngineCore pid=7) Traceback (most recent call last):
+(EngineCore pid=7)   File "/x.py", line 1, in check
+{} {}
+(EngineCore pid=7) ERROR 11-26 [core.py:1510] Exception: WorkerProc initialization failed.
+RuntimeError: Engine core initialization failed. See root cause above.
+"""
+NO_ROOM = (
+    "ValueError: Free memory on device cuda:0 (20.1/79.1 GiB) on startup is less than desired GPU "
+    "memory utilization (0.3, 23.73 GiB)."
+)
+
+
+@pytest.mark.parametrize(
+    ("free", "cause", "said"),
+    [
+        (
+            "1.0",
+            NO_ROOM,
+            f"outgrew its share, resources.llm.num_gpus=0.3, while it loaded: {NO_ROOM}",
+        ),
+        (
+            "-2.1",
+            "ValueError: No available memory for the cache blocks. See https://docs.vllm.ai/ for",
+            "No available memory for the cache blocks. It lacks 2.1 GiB before the first block.",
+        ),
+        ("1.0", "ImportError: no kernel", "stage llm: vLLM does not start: ImportError: no kernel"),
+    ],
+)
+def test_an_engine_that_does_not_start_says_what_it_needed(free: str, cause: str, said: str):
+    for where in ("(EngineCore pid=7)", "(Worker pid=8) ERROR 11-26 [multiproc_executor.py:953]"):
+        log = LOG.format(free, where, cause)
+        told = vllm.broken(Share(num_gpus=0.3), log, RuntimeError("see above"))
+        assert isinstance(told, RunFailed)
+        assert said in str(told)
+    unknown = RuntimeError("see above")
+    assert vllm.broken(Share(num_gpus=0.3), "INFO all is well", unknown) is unknown
 
 
 def test_without_a_gpu_none_is_asked_for(ray_session: None) -> None:
@@ -162,3 +204,18 @@ class TestEngine:
         for name in ("tokens_in", "tokens_out"):
             assert said[name] == sum(row[f"llm_{name}"] for row in rows) > 0
         assert summary(out)["stages"]["llm"]["rows"] == 12
+
+    def test_an_engine_that_needs_more_than_its_share_says_how_much(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("VLLM_ALLOW_LONG_MAX_MODEL_LEN", "1")
+        done = imagepipe(
+            tmp_path,
+            *("llm=tiny_vllm", "+llm.engine_kwargs.max_model_len=2000000", "limit=3"),
+            *("model=noop", "scorer=none", "tracking=none", "ray.start_timeout_s=800"),
+            *("resources=cpu", "resources.llm.num_cpus=0.5", "resources.model.pool=1"),
+        )
+        assert done.returncode == 1
+        assert "imagepipe: stage llm outgrew its share, VLLM_CPU_KVCACHE_SPACE=1" in done.stderr
+        assert "15.26 GiB KV cache is needed" in done.stderr
+        assert "Traceback" not in done.stdout + done.stderr

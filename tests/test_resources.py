@@ -262,17 +262,39 @@ def test_of_a_stages_processes_few_load_at_once(monkeypatch, tmp_path):
             assert (tmp_path / f"imagepipe-{os.getuid()}-model-{place}.lock").exists()
 
 
-def test_a_stage_that_outgrows_its_gpu_share_is_named():
+TORCH_SAYS = (
+    "CUDA out of memory. Tried to allocate {}. GPU 0 has a total capacity of 80.00 GiB of which "
+    "30.00 GiB is free. Process 1 has 9.00 GiB memory in use. 8.00 GiB allowed; Of the allocated "
+    "memory 7.50 GiB is allocated by PyTorch, and 20.00 MiB is reserved by PyTorch but unallocated."
+    "  See documentation for Memory Management"
+)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ("512.00 MiB", "resources.model.num_gpus=0.1 or more, or the others a smaller one."),
+        ("512.10 MiB", "resources.model.num_gpus=0.11 or more"),
+        ("80.00 GiB", "That is 1.1 times the memory of a GPU here: take a smaller model."),
+        ("2 pages", "Give it a larger share, or the others a smaller one."),
+    ],
+)
+def test_a_stage_that_outgrows_its_gpu_share_is_named_with_what_it_needed(wanted: str, said: str):
     import torch
 
-    error = torch.OutOfMemoryError(
-        "CUDA out of memory. Tried to allocate 2.00 GiB. See documentation"
-    )
-    told = outgrown("model", Share(num_gpus=0.4), error)
-    assert "stage model outgrew its share, resources.model.num_gpus=0.4" in str(told)
-    assert "Tried to allocate 2.00 GiB. Give it a larger share" in str(told)
+    error = torch.OutOfMemoryError(TORCH_SAYS.format(wanted))
+    told = str(outgrown("model", Share(num_gpus=0.1), error))
+    assert "stage model outgrew its share, resources.model.num_gpus=0.1, while it loaded" in told
+    assert f"Tried to allocate {wanted}." in told and "documentation" not in told
+    assert said in told
+
+
+def test_only_memory_is_what_a_stage_outgrows():
     other = ValueError("x")
     assert outgrown("model", Share(), other) is other
+    told = str(outgrown("scorer", Share(num_cpus=1), MemoryError("8 GiB")))
+    assert "stage scorer ran out of the machine's memory while it loaded: 8 GiB" in told
+    assert "num_gpus" not in told
 
 
 def test_a_block_is_whole_batches_of_the_stages_that_the_run_has():

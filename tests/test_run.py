@@ -60,11 +60,10 @@ def default_run(tmp_path_factory) -> Path:
 
 def test_a_stage_that_never_starts_ends_the_run_and_says_why(tmp_path):
     options = ["ray.start_timeout_s=0.1", "llm=none", "scorer=none", "limit=2", "tracking=none"]
-    done = imagepipe(tmp_path, *options)
+    done = imagepipe(tmp_path, *options, "ray.num_cpus=2")
     assert done.returncode == 1
-    assert "(model): none of its processes came up within ray.start_timeout_s=0.1 s. One asks " in (
-        done.stderr
-    )
+    why = "(model): none of its processes came up within ray.start_timeout_s=0.1 s. One asks for "
+    assert f"{why}1 CPUs, 0 GPUs; free now are " in done.stderr
     assert "Traceback" not in done.stderr
 
 

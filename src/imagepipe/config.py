@@ -7,6 +7,7 @@ the only module that reads OmegaConf; everything else takes these dataclasses.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
@@ -331,10 +332,9 @@ def check(config: Config) -> None:
                 remedy=f"{did_you_mean(str(value), allowed)}Choose one of: {', '.join(allowed)}.",
             )
     for name, number, least in _minimums(config):
-        if number is not None and number < least:
-            raise UserError(
-                field=name, value=number, problem="is too small", remedy=f"At least {least}."
-            )
+        if number is not None and not number >= least:
+            problem = "is no number" if math.isnan(number) else "is too small"
+            raise UserError(field=name, value=number, problem=problem, remedy=f"At least {least}.")
     _check_failures(config.max_failures)
     _check_sink(config.sink)
     _check_ray(config.ray)
@@ -409,7 +409,7 @@ def _check_sweep(sweep: Sweep, scorer: Scorer) -> None:
             problem=f"means nothing to sweep.objective={sweep.objective}",
             remedy="Set sweep.objective=score, or leave it out.",
         )
-    if least <= 0:
+    if not least > 0:
         raise UserError(
             field="sweep.at_least_images_per_s",
             value=least,

@@ -20,9 +20,9 @@ from imagepipe.diffusion import limits
 from imagepipe.diffusion.stage import stage as model_stage
 from imagepipe.errors import UserError
 from imagepipe.llm.stage import stage as llm_stage
-from imagepipe.machine import GIB, alone_on_gpus, few_at_once
+from imagepipe.machine import alone_on_gpus, few_at_once
 from imagepipe.processor import LIGHT_CPUS, RESTARTS, ProcessorStage, fold, unfold
-from imagepipe.resources import bind, bytes_on_their_way, outgrown, pools
+from imagepipe.resources import bind, bytes_on_their_way, outgrown, pools, set_aside
 from imagepipe.scoring.stage import stage as scorer_stage
 from imagepipe.sink import Writer
 from imagepipe.stage import Fitting, Stage, apply, worker
@@ -131,9 +131,8 @@ def _as_actors(data: Dataset, stage: Stage, share: Share) -> Dataset:
             batch_size=share.batch_size,
             num_cpus=share.num_cpus,
             num_gpus=share.num_gpus,
-            memory=share.memory_gb * GIB or None,
-            resources={name: n for name, n in share.custom.items() if n} or None,
             compute=ActorPoolStrategy(min_size=share.pool, max_size=share.pool_max or share.pool),
+            **set_aside(share),
             **RESTARTS,
         )
 

@@ -63,7 +63,8 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
     or where there is none of `resources=auto`.
 
     `stages` are in order, each with `reads`, `adds`, `runs` (actors or tasks), for actors the
-    share of each and its `places` (node and GPUs), and `weights_gb` where a preset tells. Raises
+    share of each and its `places` (node and GPUs), and `weights_gb` of each process where they are
+    here or a preset tells. `waiting_gb` is what the object store holds of rows at most. Raises
     UserError as `run` would before it starts, RunFailed where the trial gives no steady rate.
     """
     from imagepipe import pipeline, resources, sources
@@ -78,7 +79,7 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
     pools = dict(resources.pools(config, shares))
     packed = pack(pools, machine)
     assert not isinstance(packed, Misfit)  # `settle` has refused it
-    weights = {"model": config.model.weights_gb}
+    weights = _weights_gb(config)
     if calibrate:
         expected: Expected | None = _trial(config, shares, tables.rows)
     else:
@@ -101,9 +102,21 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
         "joins": [join.reason for join in tables.joins],
         "stages": stages,
         "rows_per_block": shares.rows_per_block,
+        "waiting_gb": resources.bytes_on_their_way(config, shares) / 1e9,
         "machine": str(machine),
         "resources": why,
         "expected": asdict(expected) if expected else None,
+    }
+
+
+def _weights_gb(config: Config) -> dict[str, float | None]:
+    from imagepipe.weights import size_gb
+
+    llm, model, scorer = config.llm, config.model, config.scorer
+    return {
+        "llm": size_gb(llm.path, llm.revision) if llm.engine in ("transformers", "vllm") else None,
+        "model": model.weights_gb or (size_gb(model.path) if model.engine == "diffusers" else None),
+        "scorer": size_gb(scorer.path, scorer.revision) if scorer.engine != "custom" else None,
     }
 
 
@@ -179,7 +192,10 @@ def table(made: dict[str, Any]) -> Iterator[str]:
     yield f"rows       {made['rows']} of columns {', '.join(made['columns'])}"
     for join in made["joins"]:
         yield f"join       {join}"
-    yield f"blocks     of {made['rows_per_block']} rows"
+    yield (
+        f"blocks     of {made['rows_per_block']} rows; {made['waiting_gb']:.2g} GB at most wait in "
+        "the object store"
+    )
     for stage in made["stages"]:
         yield f"{stage['name']:<10} {', '.join(stage['reads'])} -> {', '.join(stage['adds'])}"
         yield f"           {_where(stage)}"
@@ -205,10 +221,11 @@ def _where(stage: dict[str, Any]) -> str:
         key = f"node {place['node']}{gpus}"
         nodes[key] = nodes.get(key, 0) + 1
     where = ", ".join(f"{count} on {place}" for place, count in nodes.items())
-    weights = f", {stage['weights_gb']:g} GB of weights" if stage["weights_gb"] else ""
+    memory = f", {share['memory_gb']:g} GiB of memory" if share["memory_gb"] else ""
+    weights = f", {stage['weights_gb']:.3g} GB of weights" if stage["weights_gb"] else ""
     return (
-        f"{share['pool']} actors of {share['num_cpus']:g} CPUs and {share['num_gpus']:g} GPUs, "
-        f"batches of {share['batch_size']}{weights}: {where}"
+        f"{share['pool']} actors of {share['num_cpus']:g} CPUs and {share['num_gpus']:g} GPUs"
+        f"{memory}, batches of {share['batch_size']}{weights}: {where}"
     )
 
 

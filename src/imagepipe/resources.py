@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -78,22 +79,58 @@ def bind(share: Share) -> None:
     os.environ["OMP_NUM_THREADS"] = str(threads)  # for what is imported from here on
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
+    os.environ.update(computing(share))
     if 0 < share.num_gpus < 1:
-        os.environ["CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"] = f"{100 * share.num_gpus:.0f}"
         import torch
 
         torch.cuda.set_per_process_memory_fraction(share.num_gpus)
 
 
+def computing(share: Share) -> dict[str, str]:
+    """What tells CUDA's Multi-Process Service a process's share of a GPU's units."""
+    if not 0 < share.num_gpus < 1:
+        return {}
+    return {"CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": f"{100 * share.num_gpus:.0f}"}
+
+
+def set_aside(share: Share) -> dict[str, Any]:
+    """Arguments of `map_batches`: what Ray counts of a process besides its CPUs and GPUs."""
+    return {
+        "memory": share.memory_gb * GIB or None,
+        "resources": {name: amount for name, amount in share.custom.items() if amount} or None,
+    }
+
+
 def outgrown(stage: str, share: Share, error: Exception) -> Exception:
-    """`error`, or where a process ran out of its share of a GPU, what to tell a person of it."""
+    """`error`, or where memory ran out while a process loaded, what to tell a person of it."""
     if not out_of_memory(error):
         return error
     said = str(error).partition(" See documentation")[0]
+    if not share.num_gpus:
+        return RunFailed(
+            f"stage {stage} ran out of the machine's memory while it loaded: {said or 'no figure'}."
+            f" Start fewer processes (resources.{stage}.pool), or take a smaller model."
+        )
+    least = _least_share(said)
+    larger = f"resources.{stage}.num_gpus={least:g} or more" if least else "a larger share"
+    remedy = f"Give it {larger}, or the others a smaller one."
+    if (least or 0) > 1:
+        remedy = f"That is {least:g} times the memory of a GPU here: take a smaller model."
     return RunFailed(
         f"stage {stage} outgrew its share, resources.{stage}.num_gpus={share.num_gpus:g}, while it "
-        f"loaded: {said} Give it a larger share, or the others a smaller one."
+        f"loaded: {said} {remedy}"
     )
+
+
+def _least_share(said: str) -> float | None:
+    """Of a GPU, what a process had and what it wanted by torch's words; null where they differ."""
+    words = ("Tried to allocate", "Of the allocated memory", "total capacity of")
+    found = [re.search(rf"{word} ([\d.]+) ([KMG])iB", said) for word in words]
+    sizes = [float(size[1]) * 1024 ** "KMG".index(size[2]) for size in found if size]
+    if len(sizes) < len(words):
+        return None
+    wanted, had, whole = sizes
+    return math.ceil(100 * (wanted + had) / whole) / 100
 
 
 def _choose(config: Config, machine: Machine, rows: int) -> Resources:

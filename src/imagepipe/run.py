@@ -295,7 +295,9 @@ def _plain(job: Job, error: Exception) -> str:
     if type(cause).__name__ == "SystemException":  # Ray's mark, not the error
         cause = error
     lines = [line for line in str(cause).strip().splitlines() if line.strip()]
-    return f"{type(cause).__name__}: {lines[-1].strip() if lines else ''}"
+    said = lines[-1].strip() if lines else ""
+    ours = said.partition(f"{RunFailed.__module__}.{RunFailed.__name__}: ")[2]
+    return ours or f"{type(cause).__name__}: {said}"
 
 
 def _stuck(job: Job) -> str:

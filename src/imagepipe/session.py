@@ -98,6 +98,8 @@ def cluster() -> Machine:
 def _ray(options: RayOptions, machine: Machine | None, verbose: bool) -> Iterator[None]:
     if not verbose:  # what Ray's C++ core writes to this process's stderr
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+        # Each try that failed is printed with its stack; the last one's error is raised.
+        os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "so the task will be retried")
     import ray
     import ray.data  # sets its log level when it is imported, so before that is set here
 

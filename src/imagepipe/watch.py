@@ -6,10 +6,12 @@ Built on Ray Data's execution callback, which is not public: the lock pins Ray.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from imagepipe.errors import RunFailed
+from imagepipe.machine import GIB
 
 if TYPE_CHECKING:
     from ray.data._internal.execution.execution_callback import ExecutionCallback
@@ -109,15 +111,27 @@ class Watch:
     def _why(self, operator: Any) -> str:
         import ray
 
-        asked = operator.incremental_resource_usage()
-        free = ray.available_resources()
+        share, free = operator.min_scheduling_resources(), ray.available_resources()
+        asked = {"CPU": share.cpu or 0, "GPU": share.gpu or 0}
+        asked |= {"memory": share.memory} if share.memory else {}
+        asked |= operator._ray_remote_args.get("resources") or {}
         return (
             f"{operator.name}: none of its processes came up within ray.start_timeout_s="
-            f"{self.start_timeout_s:g} s. One asks for {asked.cpu or 0:g} CPUs and "
-            f"{asked.gpu or 0:g} GPUs; free now are {free.get('CPU', 0):g} CPUs and "
-            f"{free.get('GPU', 0):g} GPUs. Loading large weights takes long: raise the limit; "
-            "where others hold the machine, wait or ask for less (resources=auto)."
+            f"{self.start_timeout_s:g} s. One asks for {_listed(asked)}; free now are "
+            f"{_listed({name: free.get(name, 0) for name in asked})}. Loading large weights takes "
+            "long: raise the limit; where others hold the machine, wait or ask for less "
+            "(resources=auto)."
         )
+
+
+def _listed(amounts: Mapping[str, float]) -> str:
+    """Ray's resources for a person: memory comes in bytes."""
+    names = {"CPU": "CPUs", "GPU": "GPUs", "memory": "GiB of memory"}
+    said = [
+        f"{amount / GIB if name == 'memory' else amount:.3g} {names.get(name, name)}"
+        for name, amount in amounts.items()
+    ]
+    return ", ".join(said)
 
 
 def _waits(operator: Any) -> bool:

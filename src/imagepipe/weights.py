@@ -24,6 +24,19 @@ def locate(path: str) -> Path | str:
     return where
 
 
+def size_gb(path: str | None, revision: str | None = None) -> float | None:
+    """GB (1e9 bytes) of safetensors in a local folder or in the hub's cache; null: in neither."""
+    from huggingface_hub import try_to_load_from_cache
+
+    where = locate(path) if path else None
+    if isinstance(where, str):
+        cached = try_to_load_from_cache(where, "config.json", revision=revision)
+        where = Path(cached).parent if isinstance(cached, str) else None
+    if where is None:
+        return None
+    return sum(file.stat().st_size for file in where.rglob("*.safetensors")) / 1e9 or None
+
+
 def dtype(name: str, device: str) -> Any:
     """The torch dtype that `name` says; "auto" is float16 on a GPU and float32 on a CPU, where
     half precision is slow.

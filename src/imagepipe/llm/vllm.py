@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from imagepipe.config import LLM, Share
+from imagepipe.errors import RunFailed
 from imagepipe.llm import Answer
 from imagepipe.machine import alone_on_gpus
 from imagepipe.processor import ERROR, LIGHT_CPUS, PAST, RESTARTS
+from imagepipe.resources import computing, set_aside
 from imagepipe.seasons import season_of
 from imagepipe.stage import Columns, Worker
 from imagepipe.weights import locate
@@ -98,21 +102,58 @@ def processor(config: LLM, share: Share) -> Processor:
             postprocess_map_kwargs=light,
         )
     for name, stage in built.stages.items():  # the engine's, which gets our name and limits
-        arguments = {**stage.map_batches_kwargs, **RESTARTS}
-        engine = _named(stage.fn, alone=0 < share.num_gpus < 1)
+        arguments = {**stage.map_batches_kwargs, **set_aside(share), **RESTARTS}
+        engine = _named(stage.fn, share)
         ours = {"fn": engine, "map_batches_kwargs": arguments}
         built.stages[name] = stage.model_copy(update=ours)
     return built
 
 
-def _named(engine: type, *, alone: bool) -> type:
-    """`engine` under the stage's name; with `alone` one after another starts on a GPU."""
+def _named(engine: type, share: Share) -> type:
+    """`engine` under the stage's name; those that share a GPU start one after another."""
 
     def start(self: Any, *args: Any, **kwargs: Any) -> None:
-        with alone_on_gpus():
-            engine.__init__(self, *args, **kwargs)  # type: ignore[misc]
+        before = _logged(1), _logged(2)
+        try:
+            with alone_on_gpus() if 0 < share.num_gpus < 1 else nullcontext():
+                engine.__init__(self, *args, **kwargs)  # type: ignore[misc]
+        except RuntimeError as error:
+            said = [_logged(number)[len(old) :] for number, old in zip((1, 2), before, strict=True)]
+            raise broken(share, "\n".join(said), error) from error
 
-    return type("llm", (engine,), {"__init__": start} if alone else {})
+    return type("llm", (engine,), {"__init__": start})
+
+
+def broken(share: Share, log: str, error: Exception) -> Exception:
+    """What to tell a person where the engine did not start, of what it wrote to its `log`.
+
+    vLLM works in a process of its own, and its error only says that the cause was logged there.
+    """
+    # After a process's name, or a time and a place: (EngineCore pid=7) ERROR 11-26 [core.py:1]
+    causes = re.findall(r"(?:^|[\])] )([\w.]*(?:Error|Exception): .+)$", log, re.MULTILINE)
+    causes = [cause for cause in causes if "initialization failed" not in cause]
+    if not causes:
+        return error
+    said = causes[-1].partition(" See https:")[0]
+    short = re.findall(r"Available KV cache memory: -([\d.]+ GiB)", log)
+    if short:
+        said += f" It lacks {short[-1]} before the first block."
+    if "memory" not in said.lower():
+        return RunFailed(f"stage llm: vLLM does not start: {said}")
+    key = "resources.llm.num_gpus" if share.num_gpus else "VLLM_CPU_KVCACHE_SPACE"
+    value = f"{share.num_gpus:g}" if share.num_gpus else environment(share)[key]
+    return RunFailed(
+        f"stage llm outgrew its share, {key}={value}, while it loaded: {said} "
+        "Give it a larger share, or ask for less: a lower llm.max_model_len."
+    )
+
+
+def _logged(number: int) -> str:
+    """What this process and its children wrote to a stream that Ray has put into a file."""
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        return ""
+    with open(f"/proc/self/fd/{number}", encoding="utf-8", errors="replace") as log:
+        return log.read()
 
 
 @contextmanager
@@ -158,8 +199,9 @@ def engine_kwargs(config: LLM, share: Share) -> dict[str, Any]:
 
 
 def environment(share: Share) -> dict[str, str]:
-    """Variables of the engine's process, which hold it to its CPUs."""
+    """Variables of the engine's process, which hold it to its CPUs and its part of a GPU."""
     return {
+        **computing(share),
         "OMP_NUM_THREADS": str(max(1, round(share.num_cpus))),
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # else every engine takes the same first cores
         "VLLM_CPU_KVCACHE_SPACE": os.environ.get("VLLM_CPU_KVCACHE_SPACE", "1"),  # GiB
