@@ -31,6 +31,12 @@ HEADS = {
     "ms": "ms a picture",
     "kb": "kB a picture",
     "pictures_per_s": "pictures/s",
+    "peak_gib": "GPU memory, GiB",
+    "of_matmul": "of the matrix rate",
+    "llm_gib": "LLM's process, GiB",
+    "model_gib": "model's process, GiB",
+    "llm_share_gib": "LLM's share, GiB",
+    "model_share_gib": "model's share, GiB",
 }
 
 

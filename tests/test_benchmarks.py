@@ -60,14 +60,15 @@ def test_a_benchmark_says_what_it_asks(name, tmp_path):
     assert done.stdout.startswith(f"{name}: ") and done.stdout.strip().endswith("?")
 
 
-def test_without_a_gpu_its_benchmark_says_so():
+@pytest.mark.parametrize("name", ["gpu", "gpu_shares"])
+def test_without_a_gpu_its_benchmark_says_so(name):
     import torch
 
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
-    done = benchmark("gpu")
+    done = benchmark(name)
     assert done.returncode == 1
-    assert done.stderr.strip().endswith("benchmarks/gpu.py needs an NVIDIA GPU")
+    assert done.stderr.strip().endswith(f"benchmarks/{name}.py needs an NVIDIA GPU")
 
 
 def test_repeats_alternate_add_up_and_are_held_to_their_limits(common, tmp_path, capsys):
