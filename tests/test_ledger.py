@@ -48,6 +48,17 @@ def test_the_steady_rate_leaves_out_what_was_drawn_before_the_clock_started():
     assert ledger.steady() == 2.5
 
 
+def test_the_steady_rate_is_of_what_was_written_since_it_was_restarted():
+    ledger = Ledger(rows_read=9)
+    ledger.add(counts(written=1, pictures=50, written_at=5.0))
+    ledger.restart()
+    assert ledger.steady() is None
+    for at, pictures in ((10.0, 100), (12.0, 5), (14.0, 5)):
+        ledger.add(counts(written=1, pictures=pictures, written_at=at))
+    assert ledger.steady() == 2.5
+    assert (ledger.first, ledger.pictures) == (5.0, 160)
+
+
 @pytest.mark.parametrize(
     ("most", "failed", "beyond"),
     [

@@ -77,10 +77,13 @@ class Ledger:
     unknown_words: Tally = field(default_factory=Tally)
     reasons: Tally = field(default_factory=Tally)
     scores: Scores = field(default_factory=Scores)
-    batches: int = 0
     first: float | None = None  # when the first batch of pictures was written
-    first_pictures: int = 0
     last: float | None = None
+    # What the steady rate is measured of: the batches since `restart`.
+    batches: int = 0
+    since: float | None = None
+    since_pictures: int = 0  # of the batch at `since`
+    earlier_pictures: int = 0
 
     def add(self, counts: pa.Table) -> None:
         """Take in rows of `sink.COUNTS`."""
@@ -96,9 +99,13 @@ class Ledger:
 
     def _clock(self, at: float, pictures: int) -> None:
         self.batches += 1
-        self.last = max(at, self.last or at)
-        if self.first is None or at < self.first:
-            self.first, self.first_pictures = at, pictures
+        self.first, self.last = min(at, self.first or at), max(at, self.last or at)
+        if self.since is None or at < self.since:
+            self.since, self.since_pictures = at, pictures
+
+    def restart(self) -> None:
+        """Measure the steady rate from the next batch on: what was drawn until now was not."""
+        self.since, self.batches, self.earlier_pictures = None, 0, self.pictures
 
     @property
     def rows(self) -> int:
@@ -117,17 +124,18 @@ class Ledger:
         return self.failed > (most * self.rows_read if 0 < most < 1 else most)
 
     def steady(self) -> float | None:
-        """Pictures per second from the first written batch to the last.
+        """Pictures per second from the first written batch since `restart` to the last.
 
-        The first batch only starts the clock: its pictures were drawn before. Null for less than
+        That batch only starts the clock: its pictures were drawn before. Null for less than
         three batches or LEAST_S, which say nothing of a steady state: a scorer may hold many
         batches and let them go in one burst.
         """
-        if self.first is None or self.last is None or self.batches < 3:
+        if self.since is None or self.last is None or self.batches < 3:
             return None
-        if self.last - self.first < LEAST_S:
+        if self.last - self.since < LEAST_S:
             return None
-        return (self.pictures - self.first_pictures) / (self.last - self.first)
+        drawn = self.pictures - self.earlier_pictures - self.since_pictures
+        return drawn / (self.last - self.since)
 
     def counts(self) -> dict[str, int]:
         """What the four ends add up to, as `summary.json` and MLflow name them."""

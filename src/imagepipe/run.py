@@ -242,6 +242,8 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
         plan = pipeline.build(job.config, job.tables, job.shares, writer, job.done.ids)
         for counts in plan.iter_batches(batch_size=None, batch_format="pyarrow"):
             job.ledger.add(counts)
+            if not job.watch.complete:
+                job.ledger.restart()
             _stop_where_too_many_failed(job)
             doing = {name: str(state.rows) for name, state in report.stages(job)}
             progress.update(job.ledger.rows, job.ledger.steady(), doing)

@@ -40,6 +40,12 @@ class StageState:
             state = replace(state, first_s=now, first_rows=rows, first_busy_s=busy_s)
         return replace(state, rows=rows, last_s=now)
 
+    def anew(self, now: float) -> StageState:
+        """The state with its rates measured from `now` on, if it has any."""
+        if self.first_s is None:
+            return self
+        return replace(self, first_s=now, first_rows=self.rows, first_busy_s=self.busy_s)
+
     def rows_per_s(self) -> float | None:
         """Between its first rows and its last; null where there was only one moment."""
         seconds = self._seconds()
@@ -59,16 +65,25 @@ class StageState:
 class Watch:
     """The stages by name, kept up to date while a Dataset runs with `callback` in its context.
 
-    A stage that has no process within `start_timeout_s` ends the run with RunFailed, which says
-    what it asked for and what is free: Ray would wait for ever.
+    A stage's processes come up one after another: its rates are measured once all are there, and
+    `complete` says whether those of all stages are. A stage that has no process within
+    `start_timeout_s` ends the run with RunFailed, which says what it asked for and what is free:
+    Ray would wait for ever.
     """
 
     def __init__(self, start_timeout_s: float) -> None:
         self.start_timeout_s = start_timeout_s
         self.stages: dict[str, StageState] = {}
         self.stopping = False
+        self._up: dict[str, bool] = {}  # of the pools: whether all processes have come up
         self._began: float | None = None
         self._next = 0.0
+
+    @property
+    def complete(self) -> bool:
+        """Whether there are pools, and all their processes have come up. A shuffle, which has an
+        executor of its own, has none."""
+        return bool(self._up) and all(self._up.values())
 
     def callback(self) -> type[ExecutionCallback]:
         """A class for Ray's `DataContext.custom_execution_callback_classes`."""
@@ -107,6 +122,11 @@ class Watch:
             )
             if now - self._began > self.start_timeout_s and _waits(operator):
                 raise RunFailed(self._why(operator))
+            for pool in operator.get_autoscaling_actor_pools():
+                up = bool(pool.num_running_actors() and not pool.num_pending_actors())
+                if up and not self._up.get(operator.name):
+                    self.stages[operator.name] = self.stages[operator.name].anew(now)
+                self._up[operator.name] = self._up.get(operator.name) or up
 
     def _why(self, operator: Any) -> str:
         import ray
@@ -136,10 +156,8 @@ def _listed(amounts: Mapping[str, float]) -> str:
 
 def _waits(operator: Any) -> bool:
     """Whether this is a pool of which no process has come up yet."""
-    if not hasattr(operator, "get_actor_info"):
-        return False
-    info = operator.get_actor_info()
-    return info.running == 0 and info.pending > 0
+    pools = operator.get_autoscaling_actor_pools()
+    return any(not pool.num_running_actors() and pool.num_pending_actors() for pool in pools)
 
 
 def _let_nothing_in(executor: Any) -> None:
