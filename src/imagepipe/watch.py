@@ -59,7 +59,7 @@ class StageState:
     def _seconds(self) -> float:
         if self.first_s is None or self.last_s is None:
             return 0.0
-        return self.last_s - self.first_s
+        return max(0.0, self.last_s - self.first_s)
 
 
 class Watch:
