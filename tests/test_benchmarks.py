@@ -13,7 +13,7 @@ import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 PAGE = BENCHMARKS.parent / "docs" / "performance.md"
-NAMES = "bare start seed daft overlap rows encode gpu".split()
+NAMES = "bare start seed daft overlap rows encode idle gpu".split()
 # Of the others nothing runs that these do not run too.
 PARTS = {
     "bare": "bare, 1 process",
