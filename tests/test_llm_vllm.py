@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -57,6 +58,28 @@ def test_shares_batches_and_restarts_reach_ray_data(ray_session: None) -> None:
     assert told["runtime_env"]["env_vars"]["OMP_NUM_THREADS"] == "1"
     assert told["runtime_env"]["env_vars"]["CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"] == "40"
     assert told["fn_constructor_kwargs"]["should_continue_on_error"] is True
+
+
+@pytest.mark.parametrize(
+    ("free", "told", "taken"),
+    [
+        (64000, 0.6, 0.6),
+        (48000, 0.6, 0.59),  # some is missing: the contexts of the neighbours
+        (30000, 0.6, 0.6),  # much is: vLLM will say so
+        (48000, 0.5, 0.5),  # a person's own
+    ],
+)
+def test_the_memory_of_an_engine_keeps_within_what_is_free(
+    free: int, told: float, taken: float, tmp_path, monkeypatch
+) -> None:
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text(f'#!/bin/sh\n[ "$1" = --id=GPU-7 ] && echo "{free}, 80000"\n')
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-7")
+    kwargs = {"gpu_memory_utilization": told, "dtype": "float16"}
+    found = vllm.within_headroom(kwargs, Share(num_gpus=0.6))
+    assert found == {"gpu_memory_utilization": taken, "dtype": "float16"}
 
 
 LOG = """(EngineCore pid=7) INFO 11-26 Available KV cache memory: {} GiB

@@ -7,9 +7,12 @@ begin with is computed once (prefix caching).
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
+import shutil
 import stat
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -41,6 +44,9 @@ REPLIES = pa.schema(
     ]
 )
 WHOLE_GPU = 0.9  # vLLM's own default: the rest is for CUDA and what else is there
+# All that a process of the embedded LLM takes is 0.73 GiB (benchmarks/results/gpu_shares.json).
+CONTEXT_MIB = 700
+MOST_MISSING = 0.05  # of a GPU, to be made up for by a smaller engine
 
 
 def questions(config: LLM) -> Worker:
@@ -113,15 +119,39 @@ def _named(engine: type, share: Share) -> type:
     """`engine` under the stage's name; those that share a GPU start one after another."""
 
     def start(self: Any, *args: Any, **kwargs: Any) -> None:
-        before = _logged(1), _logged(2)
+        before, shared = (_logged(1), _logged(2)), 0 < share.num_gpus < 1
         try:
-            with alone_on_gpus() if 0 < share.num_gpus < 1 else nullcontext():
+            with alone_on_gpus() if shared else nullcontext():
+                if shared:
+                    kwargs["engine_kwargs"] = within_headroom(kwargs["engine_kwargs"], share)
                 engine.__init__(self, *args, **kwargs)  # type: ignore[misc]
         except RuntimeError as error:
             said = [_logged(number)[len(old) :] for number, old in zip((1, 2), before, strict=True)]
             raise broken(share, "\n".join(said), error) from error
 
     return type("llm", (engine,), {"__init__": start})
+
+
+def within_headroom(told: dict[str, Any], share: Share) -> dict[str, Any]:
+    """The engine's arguments, its memory a little below `share` where so much is not free now.
+
+    The CUDA contexts of all processes on a GPU stand in nobody's share, and vLLM does not start
+    where less is free than it is told to take. Where much is missing somebody else holds it: then
+    vLLM should refuse. What a person chose in its place stays.
+    """
+    smi = shutil.which("nvidia-smi")
+    if smi is None or told["gpu_memory_utilization"] != share.num_gpus:
+        return told
+    gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
+    query = [smi, f"--id={gpu}", "--query-gpu=memory.free,memory.total"]
+    done = subprocess.run(
+        [*query, "--format=csv,noheader,nounits"], capture_output=True, text=True, check=True
+    )
+    free, whole = map(float, done.stdout.split(","))
+    room = math.floor(100 * (free - CONTEXT_MIB) / whole) / 100
+    if share.num_gpus - MOST_MISSING <= room < share.num_gpus:
+        return {**told, "gpu_memory_utilization": room}
+    return told
 
 
 def broken(share: Share, log: str, error: Exception) -> Exception:
