@@ -101,7 +101,8 @@ def _csv(path: Path, table: Iterable[Row]) -> None:
         writer = csv.DictWriter(file, ["id", "what", "size"])
         writer.writeheader()
         writer.writerows(
-            {key: str(row[key] or "").replace("\0", "") for key in row} for row in table
+            {key: "" if cell is None else str(cell).replace("\0", "") for key, cell in row.items()}
+            for row in table
         )
 
 
