@@ -44,7 +44,7 @@ def test_the_steady_rate_leaves_out_what_was_drawn_before_the_clock_started():
     ledger.add(counts(written=1, pictures=100, written_at=10.0))
     assert ledger.steady() is None
     ledger.add(counts(written=1, pictures=5, written_at=14.0))
-    assert (ledger.first, ledger.last) == (10.0, 14.0)
+    assert (ledger.clock.first, ledger.clock.last) == (10.0, 14.0)
     assert ledger.steady() == 2.5
 
 
@@ -56,7 +56,9 @@ def test_the_steady_rate_is_of_what_was_written_since_it_was_restarted():
     for at, pictures in ((10.0, 100), (12.0, 5), (14.0, 5)):
         ledger.add(counts(written=1, pictures=pictures, written_at=at))
     assert ledger.steady() == 2.5
-    assert (ledger.first, ledger.pictures) == (5.0, 160)
+    assert (ledger.clock.first, ledger.pictures) == (5.0, 160)
+    ledger.restart()  # and of all batches where no other follows
+    assert ledger.steady() == 110 / 9
 
 
 @pytest.mark.parametrize(

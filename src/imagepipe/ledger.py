@@ -58,6 +58,37 @@ class Scores:
 
 
 @dataclass
+class Clock:
+    """When batches were written, as `time.time()`, in whatever order they come in."""
+
+    batches: int = 0
+    pictures: int = 0
+    first: float | None = None
+    first_pictures: int = 0
+    last: float | None = None
+
+    def add(self, at: float, pictures: int) -> None:
+        """Take in one batch."""
+        self.batches, self.pictures = self.batches + 1, self.pictures + pictures
+        self.last = max(at, self.last or at)
+        if self.first is None or at < self.first:
+            self.first, self.first_pictures = at, pictures
+
+    def rate(self) -> float | None:
+        """Pictures per second from the first batch to the last.
+
+        The first one only starts the clock: its pictures were drawn before. Null for less than
+        three batches or LEAST_S, which say nothing of a steady state: a scorer may hold many
+        batches and let them go in one burst.
+        """
+        if self.first is None or self.last is None or self.batches < 3:
+            return None
+        if self.last - self.first < LEAST_S:
+            return None
+        return (self.pictures - self.first_pictures) / (self.last - self.first)
+
+
+@dataclass
 class Ledger:
     """Counts of a run, added up from what the writers return. Times as `time.time()`.
 
@@ -77,13 +108,8 @@ class Ledger:
     unknown_words: Tally = field(default_factory=Tally)
     reasons: Tally = field(default_factory=Tally)
     scores: Scores = field(default_factory=Scores)
-    first: float | None = None  # when the first batch of pictures was written
-    last: float | None = None
-    # What the steady rate is measured of: the batches since `restart`.
-    batches: int = 0
-    since: float | None = None
-    since_pictures: int = 0  # of the batch at `since`
-    earlier_pictures: int = 0
+    clock: Clock = field(default_factory=Clock)
+    recent: Clock = field(default_factory=Clock)  # of the batches since `restart`
 
     def add(self, counts: pa.Table) -> None:
         """Take in rows of `sink.COUNTS`."""
@@ -95,17 +121,12 @@ class Ledger:
             self.llm_fallbacks.add(row["llm_fallbacks"])
             self.scores.add(row["scores"])
             if row["pictures"]:
-                self._clock(row["written_at"], row["pictures"])
-
-    def _clock(self, at: float, pictures: int) -> None:
-        self.batches += 1
-        self.first, self.last = min(at, self.first or at), max(at, self.last or at)
-        if self.since is None or at < self.since:
-            self.since, self.since_pictures = at, pictures
+                for clock in (self.clock, self.recent):
+                    clock.add(row["written_at"], row["pictures"])
 
     def restart(self) -> None:
-        """Measure the steady rate from the next batch on: what was drawn until now was not."""
-        self.since, self.batches, self.earlier_pictures = None, 0, self.pictures
+        """Measure the steady rate from the next batch on: until now not all processes drew."""
+        self.recent = Clock()
 
     @property
     def rows(self) -> int:
@@ -124,18 +145,8 @@ class Ledger:
         return self.failed > (most * self.rows_read if 0 < most < 1 else most)
 
     def steady(self) -> float | None:
-        """Pictures per second from the first written batch since `restart` to the last.
-
-        That batch only starts the clock: its pictures were drawn before. Null for less than
-        three batches or LEAST_S, which say nothing of a steady state: a scorer may hold many
-        batches and let them go in one burst.
-        """
-        if self.since is None or self.last is None or self.batches < 3:
-            return None
-        if self.last - self.since < LEAST_S:
-            return None
-        drawn = self.pictures - self.earlier_pictures - self.since_pictures
-        return drawn / (self.last - self.since)
+        """Pictures per second since `restart`; of all batches where those since are too few."""
+        return self.recent.rate() or self.clock.rate()
 
     def counts(self) -> dict[str, int]:
         """What the four ends add up to, as `summary.json` and MLflow name them."""

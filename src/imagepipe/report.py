@@ -192,7 +192,7 @@ def summary(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         "pictures": ledger.pictures,  # by this command, as all rates and times
         "pictures_before": job.done.pictures,
         "images_per_s": {"end_to_end": ledger.pictures / seconds, "steady": ledger.steady()},
-        "time_to_first_image_s": ledger.first - job.began if ledger.first else None,
+        "time_to_first_image_s": ledger.clock.first - job.began if ledger.clock.first else None,
         "seconds": seconds,
         "scores": ledger.scores.figures(job.config.scorer.name),
         "weights": job.config.model.weights,
