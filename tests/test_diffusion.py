@@ -14,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from tiny_pipelines import FLUX, PIXART, PROMPTS, QWEN, SD, SIZE, drawn, painter, small
 
 from imagepipe import config as configuration
+from imagepipe import schema
 from imagepipe.__main__ import config_dir
 from imagepipe.config import Model
 from imagepipe.diffusion import checks, limits, random_weights, repository
@@ -27,7 +28,7 @@ PRESETS = sorted(
 
 
 def preset(name: str) -> Model:
-    configuration.register()
+    schema.register()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         return configuration.load(compose("config", [f"model={name}"])).model
 

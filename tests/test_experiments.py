@@ -15,7 +15,7 @@ from test_config import composed, config_dir
 from test_run import imagepipe, summary
 from test_sweep import statuses
 
-from imagepipe import config as configuration
+from imagepipe import schema
 from imagepipe.machine import Machine, Node, this_machine
 from imagepipe.resources import settle
 
@@ -25,7 +25,7 @@ SMALL = ["limit=6", "model.width=64", "model.height=64", "model=noop", "tracking
 
 def sweep_of(name: str) -> dict[str, str]:
     """What the experiment sweeps over: key to values, none for a single run."""
-    configuration.register()
+    schema.register()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         whole = compose("config", [f"experiment={name}"], return_hydra_config=True)
     if whole.hydra.mode != RunMode.MULTIRUN:

@@ -19,7 +19,7 @@ from one_session import run_jobs
 from test_config import config_dir
 from test_run import FAST, imagepipe
 
-from imagepipe import config as configuration
+from imagepipe import schema
 from imagepipe.comparison import objective
 from imagepipe.config import Sweep
 from imagepipe.sweep import swept_keys
@@ -191,7 +191,7 @@ def test_optuna_maximises_and_goes_on_after_a_failed_job(tmp_path):
 
 
 def test_optuna_looks_for_the_most_and_is_not_stopped_by_a_failure():
-    configuration.register()
+    schema.register()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         whole = compose("config", ["hydra/sweeper=optuna"], return_hydra_config=True)
     sweeper = whole.hydra.sweeper

@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from imagepipe import config as configuration
-from imagepipe import record, store, tracking, urls
+from imagepipe import record, schema, store, tracking, urls
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.llm import endpoint
 
@@ -41,7 +41,7 @@ def main() -> None:
     interrupted."""
     # Hydra then raises instead of printing, so that every message is made in one place.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    configuration.register()
+    schema.register()
     with _plain_errors():
         _refuse_typed_secret(sys.argv[1:])
         sys.argv[1:] = _to_go_on(sys.argv[1:])

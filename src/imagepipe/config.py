@@ -13,9 +13,6 @@ from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
-from hydra.core.plugins import Plugins
-from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
 from omegaconf import MISSING, DictConfig, OmegaConf, SCMode
 
 from imagepipe.errors import UserError
@@ -249,30 +246,6 @@ class Config:
     retry_failed: bool = False  # with resume: rows that failed are tried again
     outputs: str = "outputs"
     verbose: bool = False
-
-
-@dataclass
-class Optuna(OptunaSweeperConf):
-    """`hydra/sweeper=optuna`: looks for the most, and goes on after a job that failed."""
-
-    direction: Any = "maximize"
-    n_jobs: int = 1  # jobs that are chosen at once; they run one after another anyway
-    max_failure_rate: float = 1.0
-
-
-def _itself(store: ConfigStore, memo: dict[int, Any]) -> ConfigStore:
-    return store
-
-
-def register() -> None:
-    """Make the schema known to Hydra, under the name that `conf/config.yaml` asks for."""
-    # Hydra copies its store for every group that --help lists, which took 1.5 s of 2. The store is
-    # a singleton, read only from here on: a copy of it may be itself.
-    ConfigStore.__deepcopy__ = _itself  # type: ignore[attr-defined]
-    Plugins.instance()  # loads the plugins, of which Optuna's stores its own configuration
-    store = ConfigStore.instance()
-    store.store(name="schema", node=Config)
-    store.store(group="hydra/sweeper", name="optuna", node=Optuna)
 
 
 def load(cfg: DictConfig) -> Config:

@@ -16,6 +16,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from imagepipe import config as configuration
+from imagepipe import schema
 from imagepipe.__main__ import config_dir, explain
 from imagepipe.config import Config, Resources
 from imagepipe.errors import RunFailed, UserError
@@ -134,7 +135,7 @@ def _measured(config: Config, machine: Machine, *, calibrate: bool) -> Calibrati
 
 
 def _composed(overrides: Sequence[str], own: str | None) -> Config:
-    configuration.register()
+    schema.register()
     more = [f"hydra.searchpath=[file://{Path(own).absolute()}]"] if own else []
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         return configuration.load(compose("config", [*overrides, *more]))
