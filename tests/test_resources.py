@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from test_config import composed
 from imagepipe.__main__ import main
 from imagepipe.config import Share
 from imagepipe.errors import UserError
-from imagepipe.machine import GIB, Machine, Node, alone_on_gpus, few_at_once, this_machine
+from imagepipe.machine import GIB, Machine, Node, alone_on_gpus, this_machine
 from imagepipe.packing import pack
 from imagepipe.resources import outgrown, pools, settle
 from imagepipe.run import prepared
@@ -241,25 +240,22 @@ def test_processes_that_share_a_gpu_start_one_after_another(monkeypatch, tmp_pat
         assert again.is_locked
 
 
-def test_of_a_stages_processes_few_load_at_once(monkeypatch, tmp_path):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    with few_at_once("model"), few_at_once("scorer"):  # another stage does not wait
-        locks = sorted(tmp_path.iterdir())
-        assert [lock.name.split("-")[2:] for lock in locks] == [
-            ["model", "0.lock"],
-            ["scorer", "0.lock"],
-        ]
-        with pytest.raises(Timeout):
-            FileLock(locks[0], timeout=0).acquire()
-    with FileLock(locks[0], timeout=0) as again:
-        assert again.is_locked
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    pid = os.getpid()
-    for place in range(4):
-        monkeypatch.setattr(os, "getpid", lambda place=place: pid - pid % 4 + place)
-        with few_at_once("model"):
-            assert (tmp_path / f"imagepipe-{os.getuid()}-model-{place}.lock").exists()
+def test_what_a_process_loads_is_not_collected():
+    code = (
+        "import gc\n"
+        "from imagepipe.machine import kept\n"
+        "with kept():\n"
+        "    assert not gc.isenabled()\n"
+        "    import email.mime.text\n"
+        "    one = email.mime.text.MIMEText('kept')\n"
+        "assert gc.isenabled() and gc.get_freeze_count() > 1000\n"
+        "assert not any(one is other for other in gc.get_objects())\n"
+        "try:\n"
+        "    with kept(): raise RuntimeError\n"
+        "except RuntimeError:\n"
+        "    assert gc.isenabled()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 TORCH_SAYS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -82,18 +83,18 @@ def alone_on_gpus() -> Iterator[None]:
 
 
 @contextmanager
-def few_at_once(what: str) -> Iterator[None]:
-    """Keep more than one process for every two CPUs from doing `what` here meanwhile.
+def kept() -> Iterator[None]:
+    """What is loaded meanwhile stays to the process's end, so that no collection goes through it.
 
-    Loading takes seconds of one CPU. All processes of a stage at once would leave none for what
-    has to happen beside it, and the first would be ready as late as the last.
+    Of importing torch and diffusers a sixth would be Python's collector walking what is never
+    garbage, and of ending such a process most.
     """
-    from filelock import FileLock
-
-    place = os.getpid() % max(1, (os.cpu_count() or 1) // 2)
-    name = f"imagepipe-{os.getuid()}-{what}-{place}.lock"
-    with FileLock(Path(tempfile.gettempdir()) / name):
+    gc.disable()
+    try:
         yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _node(resources: Mapping[str, float]) -> Node:

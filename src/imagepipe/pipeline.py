@@ -20,7 +20,7 @@ from imagepipe.diffusion import limits
 from imagepipe.diffusion.stage import stage as model_stage
 from imagepipe.errors import UserError
 from imagepipe.llm.stage import stage as llm_stage
-from imagepipe.machine import alone_on_gpus, few_at_once
+from imagepipe.machine import alone_on_gpus, kept
 from imagepipe.processor import LIGHT_CPUS, RESTARTS, ProcessorStage, fold, unfold
 from imagepipe.resources import bind, bytes_on_their_way, outgrown, pools, set_aside
 from imagepipe.scoring.stage import stage as scorer_stage
@@ -148,7 +148,7 @@ class _Actor:
         self.stage = stage
         shares_a_gpu = 0 < share.num_gpus < 1
         try:
-            with few_at_once(stage.name), alone_on_gpus() if shares_a_gpu else nullcontext():
+            with alone_on_gpus() if shares_a_gpu else nullcontext(), kept():
                 self.work = Fitting(stage.recipe())
         except Exception as error:
             raise outgrown(stage.name, share, error) from error

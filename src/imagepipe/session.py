@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import signal
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -18,9 +19,13 @@ from typing import Any
 import imagepipe
 from imagepipe.config import RayOptions
 from imagepipe.errors import RunFailed, UserError
-from imagepipe.machine import Machine, from_ray
+from imagepipe.machine import Machine, from_ray, kept
 
 ENDING_S = 30.0  # for the processes of a job to go once nothing refers to them
+# Processes that Ray keeps for the next task, and for a sweep's next job. Its own number is one a
+# CPU, and it ends any other that was idle for a second: on a small machine, where starting one
+# takes seconds of all there is, it would end and start some in the middle of a run's start.
+IDLE_PROCESSES = 6
 
 
 @contextmanager
@@ -36,9 +41,9 @@ def session(options: RayOptions, machine: Machine | None, *, verbose: bool) -> I
 class SharedSession:
     """Ray for one job after another: starting it anew takes seconds a job.
 
-    No process, memory or setting goes from one job to the next. Where a job fails, its processes
-    do not end, or nobody can tell (a cluster may have other users), the session ends with the
-    job, and with it all that the job left.
+    No actor, model or setting goes from one job to the next; idle processes of tasks do. Where a
+    job fails, its actors do not end, or nobody can tell (a cluster may have other users), the
+    session ends with the job, and with it all that the job left.
     """
 
     def __init__(self) -> None:
@@ -100,8 +105,13 @@ def _ray(options: RayOptions, machine: Machine | None, verbose: bool) -> Iterato
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         # Each try that failed is printed with its stack; the last one's error is raised.
         os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "so the task will be retried")
-    import ray
-    import ray.data  # sets its log level when it is imported, so before that is set here
+    if machine is not None:
+        kept_idle = max(IDLE_PROCESSES, int(machine.cpus))
+        os.environ.setdefault("RAY_num_workers_soft_limit", str(kept_idle))
+    # Not for a later session: what a failed job left would be kept too.
+    with nullcontext() if "ray.data" in sys.modules else kept():
+        import ray
+        import ray.data  # sets its log level when it is imported, so before that is set here
 
     level = logging.INFO if verbose else logging.ERROR
     # Ray Data logs an error with its stack before it raises it; raised, it is told plainly.
