@@ -5,6 +5,8 @@ python -m imagepipe model=sdxl_turbo llm=qwen
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import re
 import shutil
@@ -39,6 +41,7 @@ CONFIG_DIRS = (
 def main() -> None:
     """Exit codes: 0 every row is accounted for, 1 the run failed, 2 what was typed is wrong, 130
     interrupted."""
+    atexit.register(gc.freeze)  # or the interpreter walks all of it once more: a second
     # Hydra then raises instead of printing, so that every message is made in one place.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     schema.register()

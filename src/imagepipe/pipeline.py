@@ -30,6 +30,10 @@ from imagepipe.stage import Fitting, Stage, apply, worker
 if TYPE_CHECKING:
     from ray.data import Dataset
 
+# Not LIGHT_CPUS: Ray Data makes one operator of neighbours that ask alike, and one that it made of
+# this and the next would hand on blocks of any size.
+BLOCK_CPUS = 0.2
+
 
 def stages(config: Config, tables: sources.Tables) -> list[Stage]:
     """The stages between reading and writing, in order, checked to fit each other's columns.
@@ -71,10 +75,13 @@ def build(
     from ray.data import ExecutionResources
 
     data = sources.read(tables, LIGHT_CPUS, done)
-    data = data.repartition(target_num_rows_per_block=resources.rows_per_block)
     shares = dict(pools(config, resources))
-    for stage in stages(config, tables):
+    chain = stages(config, tables)
+    first = next(stage for stage in chain if stage.name in shares)  # a model always has processes
+    for stage in chain:
         share = shares.get(stage.name)
+        if stage is first:  # before it all is one operator, which takes blocks as they were read
+            data = _in_blocks(data, resources.rows_per_block)
         if share is None:
             data = _as_tasks(data, stage)
         elif isinstance(stage, ProcessorStage):
@@ -99,6 +106,18 @@ def build(
 def write(table: pa.Table, writer: Writer) -> pa.Table:
     """The last operator, under a name of its own."""
     return writer(table)
+
+
+def _in_blocks(data: Dataset, rows: int | None) -> Dataset:
+    """The same rows, `rows` to a block.
+
+    Ray Data has these tasks ask for a whole CPU, and its `repartition` takes no other number. Where
+    one CPU is all that the processes leave, such a task would hold it while it waits for the next
+    stages to take what it made, and they would wait for the CPU. So the plan's own entry is set.
+    """
+    data = data.repartition(target_num_rows_per_block=rows)
+    data._logical_plan.dag.ray_remote_args["num_cpus"] = BLOCK_CPUS
+    return data
 
 
 def _as_tasks(data: Dataset, stage: Stage) -> Dataset:
