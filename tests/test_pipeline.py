@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from test_config import composed
 
@@ -58,3 +63,11 @@ def test_blocks_get_their_rows_right_before_the_first_process(operators, llm, fi
     place = names.index(f"MapBatches({first})")
     assert names[place - 1] == "StreamingRepartition[num_rows_per_block=8,strict=False]"
     assert names[place - 2].endswith(f"MapBatches({'prompt' if first == 'llm' else 'llm'})")
+
+
+def test_what_the_processes_leave_of_a_machine_is_all_for_tasks():
+    """Where a process asks for 0.9 of two CPUs, Ray Data counts both, not 1.8."""
+    script = Path(__file__).with_name("counted_cpus.py")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [2.0]

@@ -179,9 +179,8 @@ def _after_a_loss(machine: Machine) -> Machine:
 
 
 def bytes_on_their_way(config: Config, resources: Resources) -> int:
-    """What Ray Data lets the object store hold of a run's rows, however many there are.
+    """What the object store holds of a run's rows at most, however many there are.
 
-    A few blocks more may be there: it counts those that it has heard of.
     Ray Data would fill half of the store with pictures that wait for their writers.
     """
     shares = [share for _, share in pools(config, resources)]
