@@ -33,6 +33,7 @@ def joined(rows: Dataset, tables: Tables, number: int, num_cpus: float) -> Datas
         import ray
 
         right = ray.put(_in_memory(join, renamed))
+        pa.default_memory_pool().release_unused()  # pyarrow would keep what the driver took for it
         look_up = partial(looked_up, right=right, join=join, renamed=renamed, schema=schema)
         return rows.map_batches(look_up, **tasks(num_cpus))
     left = rows.map_batches(partial(keyed, join=join, renamed=renamed), **tasks(num_cpus))
@@ -66,7 +67,8 @@ def _in_memory(join: Join, renamed: Mapping[str, str]) -> pa.Table:
             table.filesystem, file.path, table.schema, names
         )
     ]
-    return one_row_a_key(pa.concat_tables(parts), join)
+    rows = pa.concat_tables(parts).combine_chunks()  # looked up whole, a block at a time
+    return rows if table.unique else one_row_a_key(rows, join)
 
 
 def _distributed(join: Join, renamed: Mapping[str, str], num_cpus: float) -> Dataset:
