@@ -36,7 +36,7 @@ def main() -> None:
                 return rows
 
         ray.data.DataContext.get_current().custom_execution_callback_classes = [Callback]
-        rows = ray.data.from_items(list(range(150)), override_num_blocks=150)
+        rows = ray.data.from_items(list(range(110)), override_num_blocks=110)
         rows.map_batches(Busy, num_cpus=0.9, concurrency=2).materialize()
     print(json.dumps(sorted(counted - {0})))
 

@@ -48,6 +48,24 @@ def test_the_steady_rate_leaves_out_what_was_drawn_before_the_clock_started():
     assert ledger.steady() == 2.5
 
 
+@pytest.mark.parametrize("behind", [0.0, 0.5, 1.0])
+def test_the_steady_rate_is_the_same_whether_processes_begin_together_or_not(behind):
+    """Two processes, each of which draws 16 pictures in 2 s: 16 pictures/s."""
+    ledger = Ledger(rows_read=96, at_once=2)
+    for batch in (1, 2, 3):
+        for late in (behind, 0.0):
+            ledger.add(counts(written=16, pictures=16, written_at=2.0 * batch + late))
+    assert ledger.steady() == 16.0
+    assert ledger.clock.first == 2.0
+
+
+def test_three_batches_have_a_steady_rate_however_many_processes_draw():
+    ledger = Ledger(rows_read=3, at_once=8)
+    for at in (10.0, 12.0, 14.0):
+        ledger.add(counts(written=1, pictures=5, written_at=at))
+    assert ledger.steady() == 2.5
+
+
 def test_the_steady_rate_is_of_what_was_written_since_it_was_restarted():
     ledger = Ledger(rows_read=9)
     ledger.add(counts(written=1, pictures=50, written_at=5.0))

@@ -59,43 +59,52 @@ class Scores:
 
 @dataclass
 class Clock:
-    """When batches were written, as `time.time()`, in whatever order they come in."""
+    """When batches were written, as `time.time()`, in whatever order they come in.
 
+    `at_once` of them are drawn side by side.
+    """
+
+    at_once: int = 1
     batches: int = 0
     pictures: int = 0
-    first: float | None = None
-    first_pictures: int = 0
+    early: list[tuple[float, int]] = field(default_factory=list)  # the first ones, by time
     last: float | None = None
+
+    @property
+    def first(self) -> float | None:
+        return self.early[0][0] if self.early else None
 
     def add(self, at: float, pictures: int) -> None:
         """Take in one batch."""
         self.batches, self.pictures = self.batches + 1, self.pictures + pictures
         self.last = max(at, self.last or at)
-        if self.first is None or at < self.first:
-            self.first, self.first_pictures = at, pictures
+        self.early = sorted([*self.early, (at, pictures)])[: self.at_once]
 
     def rate(self) -> float | None:
-        """Pictures per second from the first batch to the last.
+        """Pictures per second from the first batch of each process to the last of all.
 
-        The first one only starts the clock: its pictures were drawn before. Null for less than
-        three batches or LEAST_S, which say nothing of a steady state: a scorer may hold many
-        batches and let them go in one burst.
+        Those only start the clock, since their pictures were drawn before: processes that begin
+        together end their first batches together. Null for less than three batches or LEAST_S,
+        which say nothing of a steady state: a scorer may hold many batches and let them go in one
+        burst.
         """
-        if self.first is None or self.last is None or self.batches < 3:
+        before = self.early[: self.batches - 2] if self.batches > 2 else []
+        if self.last is None or not before or self.last - before[-1][0] < LEAST_S:
             return None
-        if self.last - self.first < LEAST_S:
-            return None
-        return (self.pictures - self.first_pictures) / (self.last - self.first)
+        drawn = self.pictures - sum(pictures for _, pictures in before)
+        return drawn / (self.last - before[-1][0])
 
 
 @dataclass
 class Ledger:
     """Counts of a run, added up from what the writers return. Times as `time.time()`.
 
-    The times are the writers' own: the driver may hear of several batches at once.
+    The times are the writers' own: the driver may hear of several batches at once. `at_once`
+    processes draw.
     """
 
     rows_read: int
+    at_once: int = 1
     written: int = 0
     failed: int = 0
     unmatched: int = 0
@@ -108,8 +117,11 @@ class Ledger:
     unknown_words: Tally = field(default_factory=Tally)
     reasons: Tally = field(default_factory=Tally)
     scores: Scores = field(default_factory=Scores)
-    clock: Clock = field(default_factory=Clock)
-    recent: Clock = field(default_factory=Clock)  # of the batches since `restart`
+    clock: Clock = field(init=False)
+    recent: Clock = field(init=False)  # of the batches since `restart`
+
+    def __post_init__(self) -> None:
+        self.clock, self.recent = Clock(self.at_once), Clock(self.at_once)
 
     def add(self, counts: pa.Table) -> None:
         """Take in rows of `sink.COUNTS`."""
@@ -126,7 +138,7 @@ class Ledger:
 
     def restart(self) -> None:
         """Measure the steady rate from the next batch on: until now not all processes drew."""
-        self.recent = Clock()
+        self.recent = Clock(self.at_once)
 
     @property
     def rows(self) -> int:

@@ -41,10 +41,11 @@ class Done:
     scores: Scores = field(default_factory=Scores)
     set_aside: tuple[str, ...] = ()  # parts that could not be read
 
-    def ledger(self, rows_read: int) -> Ledger:
+    def ledger(self, rows_read: int, at_once: int) -> Ledger:
         """The counts that a run begins with which goes on from here."""
         return Ledger(
             rows_read,
+            at_once,
             already_done=self.written,
             failed=self.failed,
             unmatched=self.unmatched,

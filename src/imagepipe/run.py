@@ -153,7 +153,8 @@ def perform(ready: Ready, began: float, member: Member | None = None) -> Outcome
     measured = calibration.measured(config, machine, console)
     shares, why = resources.settle(config, machine, tables.rows, measured)
     done = _done(ready)
-    ledger, watch = done.ledger(tables.rows), Watch(config.ray.start_timeout_s)
+    ledger = done.ledger(tables.rows, max(1, shares.model.pool))
+    watch = Watch(config.ray.start_timeout_s)
     job = Job(
         *(config, ready.folder, tables, shares, why, str(machine), ledger, watch, began, member),
         *(ready.claim, done),
