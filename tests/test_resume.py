@@ -67,7 +67,7 @@ def test_what_is_written_failed_or_unmatched_is_done_and_counts_as_that(out, tab
         assert sorted(done.ids.to_pylist()) == ROWS[:5]
         assert (done.written, done.pictures, done.failed, done.unmatched) == (3, 5, 1, 1)
         assert done.reasons == {"model: why model": 1}
-    ledger = done.ledger(10)
+    ledger = done.ledger(10, 1)
     assert (ledger.already_done, ledger.failed, ledger.unmatched, ledger.rows) == (3, 1, 1, 5)
 
 
