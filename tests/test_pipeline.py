@@ -66,7 +66,7 @@ def test_blocks_get_their_rows_right_before_the_first_process(operators, llm, fi
 
 
 def test_what_the_processes_leave_of_a_machine_is_all_for_tasks():
-    """Where a process asks for 0.9 of two CPUs, Ray Data counts both, not 1.8."""
+    """Where two processes ask for 0.9 CPU each of two, Ray Data counts both, not 1.8."""
     script = Path(__file__).with_name("counted_cpus.py")
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -88,7 +88,7 @@ class Clock:
         which say nothing of a steady state: a scorer may hold many batches and let them go in one
         burst.
         """
-        before = self.early[: self.batches - 2] if self.batches > 2 else []
+        before = self.early[: max(0, self.batches - 2)]
         if self.last is None or not before or self.last - before[-1][0] < LEAST_S:
             return None
         drawn = self.pictures - sum(pictures for _, pictures in before)
