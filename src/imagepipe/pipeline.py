@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from imagepipe import prompts, sources
+from imagepipe import prompts, scoring, sources
 from imagepipe.config import Config, Resources, Share
 from imagepipe.diffusion import limits
 from imagepipe.diffusion.stage import stage as model_stage
@@ -59,6 +59,17 @@ def stages(config: Config, tables: sources.Tables) -> list[Stage]:
             )
         columns |= set(stage.adds.names)
     return chain
+
+
+def libraries(config: Config) -> list[str]:
+    """What its processes load before they do anything else: `module`, or `module:name`."""
+    found = ["pandas", "pyarrow.dataset"]  # what Ray Data loads in each
+    drawn = config.model.engine == "diffusers"
+    if drawn or config.llm.engine == "transformers" or config.scorer.engine in scoring.WITH_WEIGHTS:
+        found += ["torch", "transformers:PreTrainedModel"]
+    if drawn:
+        found += ["transformers:CLIPTextModel", "diffusers:DiffusionPipeline"]
+    return found
 
 
 def build(

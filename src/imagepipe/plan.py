@@ -123,6 +123,7 @@ def _weights_gb(config: Config) -> dict[str, float | None]:
 
 def _measured(config: Config, machine: Machine, *, calibrate: bool) -> Calibration | None:
     from imagepipe import calibration
+    from imagepipe.pipeline import libraries
     from imagepipe.session import session
 
     if config.resources.calibrate_s is None:
@@ -130,7 +131,7 @@ def _measured(config: Config, machine: Machine, *, calibrate: bool) -> Calibrati
     found = calibration.known(config, machine)
     if found or not calibrate:
         return found
-    with session(config.ray, machine, verbose=config.verbose):
+    with session(config.ray, machine, libraries(config), verbose=config.verbose):
         return calibration.calibrate(config, machine)
 
 

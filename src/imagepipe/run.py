@@ -84,7 +84,7 @@ def run(config: Config, folder: Path, typed: Sequence[str] = ()) -> Outcome:
             terminal.nothing_left(Console(stderr=True), finished.folder, finished.summary)
             return finished
         tracking.warm(config.tracking, Path(config.outputs).absolute())
-        with session(config.ray, ready.machine, verbose=config.verbose):
+        with session(config.ray, ready.machine, pipeline.libraries(config), verbose=config.verbose):
             return perform(ready, began)
 
 

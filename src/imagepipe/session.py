@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import imagepipe
 from imagepipe.config import RayOptions
 from imagepipe.errors import RunFailed, UserError
+from imagepipe.forkserver import forkserver
 from imagepipe.machine import Machine, from_ray, kept
 
 ENDING_S = 30.0  # for the processes of a job to go once nothing refers to them
@@ -29,12 +30,15 @@ IDLE_PROCESSES = 6
 
 
 @contextmanager
-def session(options: RayOptions, machine: Machine | None, *, verbose: bool) -> Iterator[None]:
+def session(
+    options: RayOptions, machine: Machine | None, libraries: Sequence[str] = (), *, verbose: bool
+) -> Iterator[None]:
     """Ray for one run: `machine`'s CPUs and GPUs, or where it is None the Ray at the address.
 
+    Its processes have loaded `libraries` where they can be forked: on Linux, without a GPU.
     Raises UserError where no Ray answers at `ray.address`.
     """
-    with _ray(options, machine, verbose), _data_context(verbose):
+    with _ray(options, machine, libraries, verbose), _data_context(verbose):
         yield
 
 
@@ -52,13 +56,21 @@ class SharedSession:
 
     @contextmanager
     def session(
-        self, options: RayOptions, machine: Machine | None, *, verbose: bool
+        self,
+        options: RayOptions,
+        machine: Machine | None,
+        libraries: Sequence[str] = (),
+        *,
+        verbose: bool,
     ) -> Iterator[None]:
-        """As the function `session`, with the Ray that the job before left where it asked alike."""
+        """As the function `session`, with the Ray that the job before left where it asked alike.
+
+        The libraries are then those of the job that started it; the others are loaded as needed.
+        """
         asked = (copy.copy(options), machine, verbose)
         if asked != self._asked:
             self.close()
-            self._stack.enter_context(_ray(options, machine, verbose))
+            self._stack.enter_context(_ray(options, machine, libraries, verbose))
             self._asked = asked
         try:
             with _data_context(verbose):
@@ -100,7 +112,9 @@ def cluster() -> Machine:
 
 
 @contextmanager
-def _ray(options: RayOptions, machine: Machine | None, verbose: bool) -> Iterator[None]:
+def _ray(
+    options: RayOptions, machine: Machine | None, libraries: Sequence[str], verbose: bool
+) -> Iterator[None]:
     if not verbose:  # what Ray's C++ core writes to this process's stderr
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         # Each try that failed is printed with its stack; the last one's error is raised.
@@ -111,6 +125,20 @@ def _ray(options: RayOptions, machine: Machine | None, verbose: bool) -> Iterato
         # Ray Data's other choice rounds down the CPUs that its own requests leave: of two it kept
         # 1.45, and for seconds no task was allowed to write.
         os.environ.setdefault("RAY_DATA_CLUSTER_AUTOSCALER", "V2")
+    with ExitStack() as stack:
+        with _plain(options, machine):
+            forked = None
+            if machine is not None and machine.gpus == 0 and sys.platform == "linux":
+                forked = stack.enter_context(forkserver(libraries, verbose=verbose))
+                # Those that Ray starts before it is asked are not forked: nobody would use them.
+                os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
+            _init(options, machine, forked, verbose)
+        stack.callback(_shutdown)
+        with sigterm_as_interrupt():  # Ray takes the signal for itself when it starts
+            yield
+
+
+def _init(options: RayOptions, machine: Machine | None, forked: str | None, verbose: bool) -> None:
     # Not for a later session: what a failed job left would be kept too.
     with nullcontext() if "ray.data" in sys.modules else kept():
         import ray
@@ -130,15 +158,17 @@ def _ray(options: RayOptions, machine: Machine | None, verbose: bool) -> Iterato
             "_memory": machine.nodes[0].memory,
             "include_dashboard": False,
             "object_store_memory": int(store * 1e9) if store else None,
+            "runtime_env": {"py_executable": forked} if forked else None,
         }
     )
-    with _plain(options, machine), nullcontext() if verbose else _silent_stderr():
+    with nullcontext() if verbose else _silent_stderr():
         ray.init(log_to_driver=verbose, logging_level=level, **arguments)
-    try:
-        with sigterm_as_interrupt():  # Ray takes the signal for itself when it starts
-            yield
-    finally:
-        ray.shutdown()
+
+
+def _shutdown() -> None:
+    import ray
+
+    ray.shutdown()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 from rich.console import Console
 
-from imagepipe import comparison, report, run, store, terminal, tracking
+from imagepipe import comparison, pipeline, report, run, store, terminal, tracking
 from imagepipe import config as configuration
 from imagepipe.config import Config
 from imagepipe.config import Sweep as Aim
@@ -71,7 +71,12 @@ class Sweep:
                 overrides = [*overrides, f"sink.path='{config.sink.path}'"]
             with (
                 run.prepared(config, folder.absolute(), overrides) as ready,
-                self._sessions.session(config.ray, ready.machine, verbose=config.verbose),
+                self._sessions.session(
+                    config.ray,
+                    ready.machine,
+                    pipeline.libraries(config),
+                    verbose=config.verbose,
+                ),
             ):
                 outcome = run.perform(ready, time.time(), member)
             return objective(config.sweep, outcome)

@@ -1,0 +1,157 @@
+"""Ray's worker processes as copies of one process that has loaded the libraries.
+
+Importing torch, transformers and diffusers takes 10 s of CPU, which each process of a model would
+take anew, once Ray is up. Here one process does, while Ray starts, and the others are forked of it.
+
+Ray starts a worker as `<py_executable> default_worker.py ARGUMENTS`. Here the executable is this
+file: it hands its arguments, its environment and whatever else makes a process to the server, which
+forks one that runs default_worker.py with them. Where the server does not answer, as where a
+library cannot be loaded, the worker is started as Ray would: the stage that needs the library says
+what is wrong. Run once a worker, so it imports only the standard library, and that where needed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+STREAMS = (0, 1, 2)
+BACKLOG = 128  # workers that Ray starts while the libraries are still being loaded
+LONGEST = 107  # bytes of a socket's path: unix(7), sun_path without its end
+OOM_SCORE = "/proc/self/oom_score_adj"  # Ray has the kernel end its workers before others
+
+
+@contextmanager
+def forkserver(libraries: Sequence[str], *, verbose: bool) -> Iterator[str]:
+    """Ray's `py_executable` for workers that have loaded `libraries`: `module` or `module:name`.
+
+    For Linux, and for processes without a GPU: CUDA does not outlive a fork. Raises OSError where
+    there is no place for its socket.
+    """
+    import shlex
+    import subprocess
+    import tempfile
+
+    # Where Ray has its own sockets, whose paths are longer.
+    place = os.environ.get("RAY_TMPDIR", "/tmp")
+    os.makedirs(place, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="imagepipe-", dir=place) as folder:
+        address = os.path.join(folder, "forkserver")
+        if len(os.fsencode(address)) > LONGEST:
+            raise OSError(f"the path of a socket cannot exceed {LONGEST} bytes: {address}")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(address)
+            listener.listen(BACKLOG)
+            server = subprocess.Popen(
+                [sys.executable, "-P", __file__, "serve", str(listener.fileno()), *libraries],
+                pass_fds=[listener.fileno()],
+                stdin=subprocess.PIPE,  # its end tells the server that this process is gone
+                stderr=None if verbose else subprocess.DEVNULL,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},  # as Ray's workers begin
+                start_new_session=True,  # Ctrl-C in a terminal is for this process alone
+            )
+        try:
+            yield shlex.join([sys.executable, "-I", "-S", __file__, "worker", address])
+        finally:
+            server.kill()
+            server.communicate()
+
+
+def serve(listener: socket.socket, libraries: Sequence[str]) -> None:
+    """Load `libraries`, then fork until the standard input ends. Returns in each forked process."""
+    import gc
+    import pkgutil
+    import select
+
+    gc.disable()
+    for library in libraries:
+        pkgutil.resolve_name(library)
+    gc.freeze()  # a collection would write to pages that all processes share
+    gc.enable()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel takes away those that ended
+    while True:
+        ready, _, _ = select.select([listener, sys.stdin], [], [])
+        if sys.stdin in ready:
+            sys.exit()
+        connection, _ = listener.accept()
+        _, streams, _, _ = socket.recv_fds(connection, 1, len(STREAMS))
+        asked = json.loads(_line(connection))
+        if os.fork() == 0:
+            break
+        connection.sendall(b"\n")
+        connection.close()
+        for stream in streams:
+            os.close(stream)
+    connection.close()
+    listener.close()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for stream, here in zip(streams, STREAMS, strict=True):
+        os.dup2(stream, here)
+        os.close(stream)
+    _become(asked)
+
+
+def ask(address: str, arguments: Sequence[str]) -> bool:
+    """Have the server at `address` fork a process in place of this one; whether it did."""
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(address)
+            socket.send_fds(connection, [b" "], STREAMS)
+            connection.sendall(json.dumps(_self(arguments)).encode() + b"\n")
+            return connection.recv(1) == b"\n"
+    except OSError:
+        return False
+
+
+def _self(arguments: Sequence[str]) -> dict[str, Any]:
+    """What a process is, for another to become the same."""
+    with open(OOM_SCORE) as file:
+        oom_score = file.read()
+    return {
+        "arguments": list(arguments),
+        "environment": dict(os.environ),
+        "folder": os.getcwd(),
+        "niceness": os.getpriority(os.PRIO_PROCESS, 0),
+        "oom_score": oom_score,
+        "blocked": [int(one) for one in signal.pthread_sigmask(signal.SIG_BLOCK, [])],
+    }
+
+
+def _become(asked: dict[str, Any]) -> None:
+    os.setpgid(0, 0)
+    os.chdir(asked["folder"])
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    os.setpriority(os.PRIO_PROCESS, 0, asked["niceness"])
+    with open(OOM_SCORE, "w") as file:
+        file.write(asked["oom_score"])
+    signal.pthread_sigmask(signal.SIG_SETMASK, asked["blocked"])
+    sys.argv[:] = asked["arguments"]
+    sys.path.insert(0, os.path.dirname(sys.argv[0]))
+
+
+def _line(connection: socket.socket) -> bytes:
+    with connection.makefile("rb") as file:
+        return file.readline()
+
+
+def _main() -> None:
+    how, where, *rest = sys.argv[1:]
+    if how == "worker":
+        if not ask(where, rest):
+            os.execv(sys.executable, [sys.executable, *rest])
+        return
+    import runpy
+
+    serve(socket.socket(fileno=int(where)), rest)
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    _main()
