@@ -72,7 +72,7 @@ def serve(listener: socket.socket, libraries: Sequence[str]) -> None:
     gc.disable()
     for library in libraries:
         pkgutil.resolve_name(library)
-    gc.freeze()  # a collection would write to pages that all processes share
+    gc.freeze()  # as `machine.kept`; here a collection would also write to pages that all share
     gc.enable()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel takes away those that ended
     while True:
@@ -81,7 +81,8 @@ def serve(listener: socket.socket, libraries: Sequence[str]) -> None:
             sys.exit()
         connection, _ = listener.accept()
         _, streams, _, _ = socket.recv_fds(connection, 1, len(STREAMS))
-        asked = json.loads(_line(connection))
+        with connection.makefile("rb") as file:
+            asked = json.loads(file.readline())
         if os.fork() == 0:
             break
         connection.sendall(b"\n")
@@ -134,11 +135,6 @@ def _become(asked: dict[str, Any]) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, asked["blocked"])
     sys.argv[:] = asked["arguments"]
     sys.path.insert(0, os.path.dirname(sys.argv[0]))
-
-
-def _line(connection: socket.socket) -> bytes:
-    with connection.makefile("rb") as file:
-        return file.readline()
 
 
 def _main() -> None:

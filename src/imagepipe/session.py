@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -132,13 +132,15 @@ def _ray(
                 forked = stack.enter_context(forkserver(libraries, verbose=verbose))
                 # Those that Ray starts before it is asked are not forked: nobody would use them.
                 os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
-            _init(options, machine, forked, verbose)
-        stack.callback(_shutdown)
+            stack.callback(_init(options, machine, forked, verbose))
         with sigterm_as_interrupt():  # Ray takes the signal for itself when it starts
             yield
 
 
-def _init(options: RayOptions, machine: Machine | None, forked: str | None, verbose: bool) -> None:
+def _init(
+    options: RayOptions, machine: Machine | None, forked: str | None, verbose: bool
+) -> Callable[[], None]:
+    """Start Ray, its workers by the command `forked`, or join it; returns what ends that."""
     # Not for a later session: what a failed job left would be kept too.
     with nullcontext() if "ray.data" in sys.modules else kept():
         import ray
@@ -163,12 +165,7 @@ def _init(options: RayOptions, machine: Machine | None, forked: str | None, verb
     )
     with nullcontext() if verbose else _silent_stderr():
         ray.init(log_to_driver=verbose, logging_level=level, **arguments)
-
-
-def _shutdown() -> None:
-    import ray
-
-    ray.shutdown()
+    return ray.shutdown
 
 
 @contextmanager
