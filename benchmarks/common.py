@@ -119,7 +119,7 @@ def _result(benchmark: Benchmark, repeats: list[dict[str, Figures]]) -> dict[str
         "variants": {
             name: _spreads([repeat[name] for repeat in repeats if name in repeat]) for name in names
         },
-        "limits": [one for limit in benchmark.limits if (one := _held(limit, repeats))],
+        "limits": [_held(limit, repeats) for limit in benchmark.limits] if repeats else [],
         "repeats": repeats,
     }
 
@@ -139,19 +139,19 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     }
 
 
-def _held(limit: Limit, repeats: list[dict[str, Figures]]) -> dict[str, Any] | None:
-    """The limit over the repeats that have all its figures; None where none has."""
+def _held(limit: Limit, repeats: list[dict[str, Figures]]) -> dict[str, Any]:
+    """The limit over the repeats that have all its figures; `kept` is null where none has."""
     values = []
     for repeat in repeats:
         try:
             values.append(limit.of(repeat))
         except KeyError:
             continue
+    said = {"name": limit.name, "wanted": limit.wanted}
     if not values:
-        return None
+        return {**said, "kept": None}
     found = spread(values)
-    kept = limit.kept(found["median"])
-    return {"name": limit.name, "wanted": limit.wanted, "kept": kept, **found}
+    return {**said, "kept": limit.kept(found["median"]), **found}
 
 
 def text(result: Mapping[str, Any]) -> str:
@@ -164,6 +164,9 @@ def text(result: Mapping[str, Any]) -> str:
         )
         lines.append(f"  {name}: {said}")
     for limit in result["limits"]:
+        if limit["kept"] is None:
+            lines.append(f"  {limit['name']}: no repeat has all that it is worked out of")
+            continue
         mark = "kept" if limit["kept"] else "NOT KEPT"
         lines.append(f"  {limit['name']}: {limit['median']:.3g}, {limit['wanted']}: {mark}")
     return "\n".join(lines)

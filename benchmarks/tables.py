@@ -89,12 +89,10 @@ def _cell(figure: Mapping[str, float] | None) -> str:
 
 
 def _limit(limit: Mapping[str, Any]) -> list[str]:
-    return [
-        limit["name"],
-        limit["wanted"],
-        _cell(limit),
-        "kept" if limit["kept"] else "**not kept**",
-    ]
+    if limit["kept"] is None:
+        return [limit["name"], limit["wanted"], "", "not measured"]
+    kept = "kept" if limit["kept"] else "**not kept**"
+    return [limit["name"], limit["wanted"], _cell(limit), kept]
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -72,6 +72,8 @@ def test_without_a_gpu_its_benchmark_says_so(name):
 
 
 def test_repeats_alternate_add_up_and_are_held_to_their_limits(common, tmp_path, capsys):
+    import tables
+
     order, times = [], {"slow": iter([2.0, 9.0, 4.0]), "fast": iter([1.0, 3.0, 1.0])}
 
     def variant(name):
@@ -103,6 +105,14 @@ def test_repeats_alternate_add_up_and_are_held_to_their_limits(common, tmp_path,
     assert kept["median"] == again["median"] == 3.0
     assert not kept["kept"] and not again["kept"]
     assert "ratio: 3, <= 2.5: NOT KEPT" in capsys.readouterr().out
+    part = ["--out", out, "--repeats", "1", "--variants", "slow"]
+    times["slow"] = iter([1.0])
+    (missing, _) = common.run(bench, parser.parse_args(part))["limits"]
+    assert missing == {"name": "ratio", "wanted": "<= 2.5", "kept": None}
+    assert "ratio: no repeat has all" in capsys.readouterr().out
+    assert "| ratio | <= 2.5 |  | not measured |" in tables.section(
+        json.loads(Path(out).read_text())
+    )
     bench = common.Benchmark("mine", "", bench.variants, settings={"rows": 4})
     with pytest.raises(SystemExit, match="other settings"):
         common.run(bench, parser.parse_args(["--out", out, "--more"]))
