@@ -146,6 +146,7 @@ def rows(images: np.ndarray) -> pa.Table:
             "prompt": text,
             "seed": pa.array(range(count)),
             "image": picture,
+            "drawn_at": pa.array([0.0] * count),
             "prompt_cut": pa.array([False] * count),
             "unknown_words": nothing,
             "llm_fallback": nothing,

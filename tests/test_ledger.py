@@ -16,6 +16,7 @@ def counts(**values) -> pa.Table:
         | {"scores": [], "llm_fallbacks": []}
         | values
     )
+    row["drawn_at"] = values.get("drawn_at", row["written_at"])
     return pa.Table.from_pylist([row], schema=COUNTS)
 
 
@@ -44,7 +45,7 @@ def test_the_steady_rate_leaves_out_what_was_drawn_before_the_clock_started():
     ledger.add(counts(written=1, pictures=100, written_at=10.0))
     assert ledger.steady() is None
     ledger.add(counts(written=1, pictures=5, written_at=14.0))
-    assert (ledger.clock.first, ledger.clock.last) == (10.0, 14.0)
+    assert ledger.first_written == 10.0
     assert ledger.steady() == 2.5
 
 
@@ -56,7 +57,24 @@ def test_the_steady_rate_is_the_same_whether_processes_begin_together_or_not(beh
         for late in (behind, 0.0):
             ledger.add(counts(written=16, pictures=16, written_at=2.0 * batch + late))
     assert ledger.steady() == 16.0
-    assert ledger.clock.first == 2.0
+    assert ledger.first_written == 2.0
+
+
+@pytest.mark.parametrize(("drawn", "written"), [(2.0, 0.5), (0.5, 2.0)])
+def test_the_steady_rate_is_that_of_what_is_slower_drawing_or_writing(drawn, written):
+    """A scorer that holds batches lets them go in a burst; writers may be behind."""
+    ledger = Ledger(rows_read=48)
+    for batch in range(4):
+        at = {"drawn_at": 10 + drawn * batch, "written_at": 20 + written * batch}
+        ledger.add(counts(written=16, pictures=16, **at))
+    assert ledger.steady() == 8.0
+
+
+def test_a_stage_is_busy_for_as_long_as_its_rows_took():
+    ledger = Ledger(rows_read=32)
+    for rows in ({"written": 16, "pictures": 16}, {"failed": 16}):
+        ledger.add(counts(model_s=1.5, llm_s=0.5, **rows))
+    assert ledger.busy_s == {"model": 3.0, "llm": 1.0, "scorer": 0.0}
 
 
 def test_three_batches_have_a_steady_rate_however_many_processes_draw():
@@ -74,7 +92,7 @@ def test_the_steady_rate_is_of_what_was_written_since_it_was_restarted():
     for at, pictures in ((10.0, 100), (12.0, 5), (14.0, 5)):
         ledger.add(counts(written=1, pictures=pictures, written_at=at))
     assert ledger.steady() == 2.5
-    assert (ledger.clock.first, ledger.pictures) == (5.0, 160)
+    assert (ledger.first_written, ledger.pictures) == (5.0, 160)
     ledger.restart()  # and of all batches where no other follows
     assert ledger.steady() == 110 / 9
 

@@ -39,7 +39,9 @@ def batch(
             "llm_fallback": pa.array([None, *["refusal"] * (rows - 1)], pa.string()),
             "llm_tokens_in": pa.array(range(rows), pa.int32()),
             "llm_tokens_out": pa.array([None, *[5] * (rows - 1)], pa.int32()),
+            "drawn_at": pa.array(range(rows), pa.float64()),
             "prompt_cut": [False] * rows,
+            "llm_s": pa.array([0.5] * rows, pa.float32()),
             "unknown_words": [None, *["zyx, lighthouse"] * (rows - 1)],
             "failed_stage": pa.array(stages, pa.string()),
             "failed_reason": pa.array([s and f"why {s}" for s in stages], pa.string()),
@@ -76,6 +78,10 @@ def test_a_picture_holds_its_row(tmp_path):
         "reasons": None,
         "scores": [],
         "written_at": None,
+        "drawn_at": 1.0,
+        "llm_s": 1.0,
+        "model_s": 0.0,
+        "scorer_s": 0.0,
     }
     with Image.open(tmp_path / "images" / "b.png") as image:
         assert np.asarray(image).tolist() == np.full((8, 8, 3), 15).tolist()

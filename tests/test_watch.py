@@ -76,8 +76,19 @@ def test_rates_are_of_the_time_in_which_all_processes_of_a_stage_are_there(at):
     model.rows, model.busy_s, write.rows = 90, 18.0, 90
     at(15.0, watch, model, write)
     assert watch.stages["model"].rows_per_s() == 10.0
-    assert watch.stages["model"].utilisation(processes=2) == 1.0
     assert watch.stages["write"].rows_per_s() == 8.0  # no pool: since its first rows
+
+
+def test_processes_are_busy_in_the_time_that_they_are_up_until_their_last_rows(at):
+    """One for 20 s and one for 10, of which 15 went into rows."""
+    watch, pool = Watch(start_timeout_s=300), Pool(running=0, pending=2)
+    model = Operator("model", [pool])
+    at(0.0, watch, model)
+    assert watch.stages["model"].utilisation() is None
+    for now, running, rows in ((10.0, 1, 0), (20.0, 2, 50), (30.0, 2, 50)):
+        pool.running, pool.pending, model.rows, model.busy_s = running, 2 - running, rows, 15.0
+        at(now, watch, model)
+    assert watch.stages["model"].utilisation() == 0.5
 
 
 def test_processes_that_start_again_restart_no_clock(at):

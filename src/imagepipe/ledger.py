@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -12,6 +12,8 @@ import pyarrow as pa
 COUNTED = ("written", "failed", "unmatched", "pictures", "prompts_cut")
 LEAST_S = 1.0  # of writing, for a steady rate
 TOKENS = ("llm_tokens_in", "llm_tokens_out")
+TIMED = ("llm", "model", "scorer")  # stages whose rows say how long they took
+CLOCKED = ("drawn_at", "written_at")
 MOST_KINDS, KIND_CHARS = 1000, 300  # of a tally
 OTHERS = "others"
 
@@ -59,7 +61,7 @@ class Scores:
 
 @dataclass
 class Clock:
-    """When batches were written, as `time.time()`, in whatever order they come in.
+    """When batches were drawn, or written, as `time.time()`, in whatever order they come in.
 
     `at_once` of them are drawn side by side.
     """
@@ -85,8 +87,7 @@ class Clock:
 
         Those only start the clock, since their pictures were drawn before: processes that begin
         together end their first batches together. Null for less than three batches or LEAST_S,
-        which say nothing of a steady state: a scorer may hold many batches and let them go in one
-        burst.
+        which say nothing of a steady state.
         """
         before = self.early[: max(0, self.batches - 2)]
         if self.last is None or not before or self.last - before[-1][0] < LEAST_S:
@@ -117,11 +118,20 @@ class Ledger:
     unknown_words: Tally = field(default_factory=Tally)
     reasons: Tally = field(default_factory=Tally)
     scores: Scores = field(default_factory=Scores)
-    clock: Clock = field(init=False)
-    recent: Clock = field(init=False)  # of the batches since `restart`
+    busy_s: Counter[str] = field(default_factory=Counter)  # of each stage's processes
+    clocks: dict[str, Clock] = field(init=False)  # by what they tell
+    recent: dict[str, Clock] = field(init=False)  # of the batches since `restart`
 
     def __post_init__(self) -> None:
-        self.clock, self.recent = Clock(self.at_once), Clock(self.at_once)
+        self.clocks, self.recent = self._clocks(), self._clocks()
+
+    def _clocks(self) -> dict[str, Clock]:
+        return {what: Clock(self.at_once) for what in CLOCKED}
+
+    @property
+    def first_written(self) -> float | None:
+        """When the first pictures were on disk."""
+        return self.clocks["written_at"].first
 
     def add(self, counts: pa.Table) -> None:
         """Take in rows of `sink.COUNTS`."""
@@ -132,13 +142,15 @@ class Ledger:
             self.reasons.add(row["reasons"])
             self.llm_fallbacks.add(row["llm_fallbacks"])
             self.scores.add(row["scores"])
+            self.busy_s.update({stage: row[f"{stage}_s"] for stage in TIMED})
             if row["pictures"]:
-                for clock in (self.clock, self.recent):
-                    clock.add(row["written_at"], row["pictures"])
+                for clocks in (self.clocks, self.recent):
+                    for what, clock in clocks.items():
+                        clock.add(row[what], row["pictures"])
 
     def restart(self) -> None:
         """Measure the steady rate from the next batch on: until now not all processes drew."""
-        self.recent = Clock(self.at_once)
+        self.recent = self._clocks()
 
     @property
     def rows(self) -> int:
@@ -158,9 +170,19 @@ class Ledger:
 
     def steady(self) -> float | None:
         """Pictures per second since `restart`; of all batches where those since are too few."""
-        return self.recent.rate() or self.clock.rate()
+        return _slower(self.recent) or _slower(self.clocks)
 
     def counts(self) -> dict[str, int]:
         """What the four ends add up to, as `summary.json` and MLflow name them."""
         names = ("rows_read", "written", "failed", "unmatched", "already_done")
         return {name: getattr(self, name) for name in names}
+
+
+def _slower(clocks: Mapping[str, Clock]) -> float | None:
+    """The rate of what was slower, drawing or writing, where both have one.
+
+    A scorer that comes up late lets go what it held in one burst, so that for a while more is
+    written than drawn; and until what waits fills its room, more is drawn than written.
+    """
+    rates = [clock.rate() for clock in clocks.values()]
+    return None if None in rates else min(rate for rate in rates if rate is not None)

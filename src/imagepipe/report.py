@@ -167,11 +167,14 @@ def facts(config: Config, mlflow_run_id: str | None) -> dict[str, str]:
 
 def stages(job: Job) -> list[tuple[str, StageState]]:
     """The stages that have an operator of their own, in order; Ray may fuse the light ones."""
+    timed = _timed(job)
     found = []
     for name, state in list(job.watch.stages.items()):
         inside = [stage for stage in STAGES if f"({stage})" in name]
         if inside == ["write"]:  # what comes out of it are counts, not the rows themselves
             state = replace(state, rows=job.ledger.rows)
+        if inside and inside[-1] in timed:  # Ray's times have what waited for another batch's end
+            state = replace(state, busy_s=job.ledger.busy_s[inside[-1]])
         if inside:
             found.append((inside[-1], state))
     return found
@@ -183,16 +186,14 @@ def summary(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
     Of a resumed run `written`, rates and times are of the last command; `scores` and `reasons`
     are of the whole.
     """
-    ledger, seconds = job.ledger, time.time() - job.began
-    pools = dict(resources.pools(job.config, job.shares))
-    if job.config.llm.engine == "vllm":  # its batches overlap, so their times add up to more
-        del pools["llm"]
+    ledger, seconds, timed = job.ledger, time.time() - job.began, _timed(job)
+    first = ledger.first_written
     return {
         **ledger.counts(),
         "pictures": ledger.pictures,  # by this command, as all rates and times
         "pictures_before": job.done.pictures,
         "images_per_s": {"end_to_end": ledger.pictures / seconds, "steady": ledger.steady()},
-        "time_to_first_image_s": ledger.clock.first - job.began if ledger.clock.first else None,
+        "time_to_first_image_s": first - job.began if first else None,
         "seconds": seconds,
         "scores": ledger.scores.figures(job.config.scorer.name),
         "weights": job.config.model.weights,
@@ -206,7 +207,7 @@ def summary(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
                 "rows": state.rows,
                 "rows_per_s": state.rows_per_s(),
                 "busy_s": state.busy_s,
-                "utilisation": state.utilisation(pools[name].pool) if name in pools else None,
+                "utilisation": state.utilisation() if name in timed else None,
             }
             for name, state in stages(job)
         },
@@ -221,6 +222,14 @@ def summary(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         "store": job.store.url if job.config.sink.path else None,  # null: the run's own folder
         "sweep": place(job.member),
     }
+
+
+def _timed(job: Job) -> set[str]:
+    """The stages whose rows say how long their batch took in a process."""
+    pools = {stage for stage, _ in resources.pools(job.config, job.shares)}
+    if job.config.llm.engine == "vllm":  # its batches overlap, so their times add up to more
+        pools.remove("llm")
+    return pools
 
 
 def _llm(job: Job) -> dict[str, Any]:

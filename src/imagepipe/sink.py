@@ -27,6 +27,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from imagepipe.claim import Claim
 from imagepipe.config import Sink
+from imagepipe.ledger import TIMED
 from imagepipe.naming import file_stem
 from imagepipe.prompts import row_seed
 from imagepipe.stage import FAILED_REASON, FAILED_STAGE, LEDGER
@@ -47,6 +48,8 @@ COUNTS = pa.schema(
         ("unmatched", pa.int64()),
         ("pictures", pa.int64()),
         ("written_at", pa.float64()),  # time.time() once the batch was on disk
+        ("drawn_at", pa.float64()),  # and once the last of it was drawn; null where nothing was
+        *((f"{stage}_s", pa.float64()) for stage in TIMED),  # of its processes, for all rows
         ("prompts_cut", pa.int64()),
         ("llm_tokens_in", pa.int64()),
         ("llm_tokens_out", pa.int64()),
@@ -93,6 +96,8 @@ class Writer:
             "unmatched": unmatched.num_rows,
             "pictures": pictures,
             "written_at": time.time(),
+            "drawn_at": pc.max(good["drawn_at"]).as_py(),
+            **{f"{stage}_s": _seconds(table, f"{stage}_s") for stage in TIMED},
             "prompts_cut": pc.sum(good["prompt_cut"]).as_py() or 0,
             "llm_tokens_in": pc.sum(good["llm_tokens_in"]).as_py() or 0,
             "llm_tokens_out": pc.sum(good["llm_tokens_out"]).as_py() or 0,
@@ -107,7 +112,7 @@ class Writer:
         if rows.num_rows == 0:
             return 0
         images = _arrays(rows["image"])
-        rows = rows.drop_columns(["image", *LEDGER.names])
+        rows = rows.drop_columns(["image", "drawn_at", *LEDGER.names])
         table = self._row_a_picture(rows, images.shape[1])
         flat = images.reshape(-1, *images.shape[2:])
         described = table.to_pylist()
@@ -288,6 +293,11 @@ def _place() -> tuple[str, int]:
 @lru_cache(maxsize=1)
 def _numbers(task: str | None) -> Iterator[int]:
     return count()
+
+
+def _seconds(table: pa.Table, name: str) -> float:
+    """Of all rows, in a column that there is where the stage has processes."""
+    return pc.sum(table[name]).as_py() or 0.0 if name in table.column_names else 0.0
 
 
 def _words(column: pa.ChunkedArray) -> list[str]:

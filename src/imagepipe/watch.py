@@ -26,40 +26,35 @@ class StageState:
     rows: int = 0
     busy_s: float = 0.0  # in its processes, over all of them
     running: int = 0  # blocks being worked on
+    up_s: float = 0.0  # its processes, over all of them, until its last rows came out
     first_s: float | None = None  # when its first rows came out
     first_rows: int = 0
-    first_busy_s: float = 0.0
     last_s: float | None = None
 
-    def after(self, rows: int, busy_s: float, running: int, now: float) -> StageState:
+    def after(self, rows: int, busy_s: float, running: int, up_s: float, now: float) -> StageState:
         """The state once Ray has said how many rows are out."""
         state = replace(self, busy_s=busy_s, running=running)
         if rows == self.rows:
             return state
         if self.first_s is None:
-            state = replace(state, first_s=now, first_rows=rows, first_busy_s=busy_s)
-        return replace(state, rows=rows, last_s=now)
+            state = replace(state, first_s=now, first_rows=rows)
+        return replace(state, rows=rows, last_s=now, up_s=up_s)
 
     def anew(self, now: float) -> StageState:
         """The state with its rates measured from `now` on, if it has any."""
         if self.first_s is None:
             return self
-        return replace(self, first_s=now, first_rows=self.rows, first_busy_s=self.busy_s)
+        return replace(self, first_s=now, first_rows=self.rows)
 
     def rows_per_s(self) -> float | None:
         """Between its first rows and its last; null where there was only one moment."""
-        seconds = self._seconds()
-        return (self.rows - self.first_rows) / seconds if seconds else None
+        if self.first_s is None or self.last_s is None or self.last_s <= self.first_s:
+            return None
+        return (self.rows - self.first_rows) / (self.last_s - self.first_s)
 
-    def utilisation(self, processes: int) -> float | None:
-        """The share of its processes' time that went into rows, once the first were out."""
-        seconds = self._seconds()
-        return (self.busy_s - self.first_busy_s) / (processes * seconds) if seconds else None
-
-    def _seconds(self) -> float:
-        if self.first_s is None or self.last_s is None:
-            return 0.0
-        return max(0.0, self.last_s - self.first_s)
+    def utilisation(self) -> float | None:
+        """The share of its processes' time that went into rows; null where it has no processes."""
+        return self.busy_s / self.up_s if self.up_s else None
 
 
 class Watch:
@@ -76,8 +71,9 @@ class Watch:
         self.stages: dict[str, StageState] = {}
         self.stopping = False
         self._up: dict[str, bool] = {}  # of the pools: whether all processes have come up
+        self._up_s: dict[str, float] = {}  # of the pools: their processes' time, added up
         self._began: float | None = None
-        self._next = 0.0
+        self._last = -INTERVAL_S  # when it was read
 
     @property
     def complete(self) -> bool:
@@ -95,7 +91,7 @@ class Watch:
             def on_execution_step(self, executor: Any) -> None:
                 if watch.stopping:
                     _let_nothing_in(executor)
-                if time.monotonic() >= watch._next:
+                if time.monotonic() >= watch._last + INTERVAL_S:
                     watch._read(executor)
 
             def after_execution_succeeds(self, executor: Any) -> None:
@@ -109,20 +105,25 @@ class Watch:
 
     def _read(self, executor: Any) -> None:
         now = time.monotonic()
-        self._next = now + INTERVAL_S
-        self._began = self._began or now
+        if self._began is None:
+            self._began = self._last = now
+        since, self._last = now - self._last, now
         for operator in executor._topology or {}:
-            metrics = operator.metrics
+            metrics, pools = operator.metrics, operator.get_autoscaling_actor_pools()
+            up_s = self._up_s.get(operator.name, 0.0)
+            up_s += since * sum(pool.num_running_actors() for pool in pools)
+            self._up_s[operator.name] = up_s
             state = self.stages.get(operator.name, StageState())
             self.stages[operator.name] = state.after(
                 metrics.rows_task_outputs_generated,
                 metrics.block_generation_time,
                 operator.num_active_tasks(),
+                up_s,
                 now,
             )
             if now - self._began > self.start_timeout_s and _waits(operator):
                 raise RunFailed(self._why(operator))
-            for pool in operator.get_autoscaling_actor_pools():
+            for pool in pools:
                 up = bool(pool.num_running_actors() and not pool.num_pending_actors())
                 if up and not self._up.get(operator.name):
                     self.stages[operator.name] = self.stages[operator.name].anew(now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -26,13 +27,14 @@ BLACK = (
 def stage(model: Model, *, run_seed: int, id_column: str) -> Stage:
     """The stage that draws: adds `image`, uint8 (images_per_prompt, height, width, 3) a row.
 
-    Also `prompt_cut` (bool) and `unknown_words` (comma-separated; null: none). A black picture
-    fails its row: it is what a NaN or a safety checker leaves.
+    Also `drawn_at` (as `time.time()`), `prompt_cut` (bool) and `unknown_words` (comma-separated;
+    null: none). A black picture fails its row: it is what a NaN or a safety checker leaves.
     """
     shape = (model.images_per_prompt, model.height, model.width, 3)
     adds = pa.schema(
         [
             ("image", pa.fixed_shape_tensor(pa.uint8(), shape)),
+            ("drawn_at", pa.float64()),
             ("prompt_cut", pa.bool_()),
             ("unknown_words", pa.string()),
         ]
@@ -50,15 +52,15 @@ def _worker(model: Model, run_seed: int, id_column: str) -> Callable[[pa.Table],
         ids, prompts = map(str, rows[id_column].to_pylist()), rows["prompt"].to_pylist()
         seeds = [row_seed(run_seed, id_, k) for id_ in ids for k in range(each)]
         repeated = [prompt for prompt in prompts for _ in range(each)]
-        images = np.concatenate(  # never more pictures at once than the batch size says
-            [
-                painter.paint(repeated[i : i + len(prompts)], seeds[i : i + len(prompts)])
-                for i in range(0, len(repeated), len(prompts))
-            ]
-        ).reshape(len(prompts), each, model.height, model.width, 3)
-        black = ~images.any(axis=(2, 3, 4)).all(axis=1)
+        parts = [  # never more pictures at once than the batch size says
+            painter.paint(repeated[i : i + len(prompts)], seeds[i : i + len(prompts)])
+            for i in range(0, len(repeated), len(prompts))
+        ]
+        images = parts[0] if each == 1 else np.concatenate(parts)  # which copies
+        black = images.reshape(len(prompts), each, -1).max(axis=2).min(axis=1) == 0
         return {
-            "image": images,
+            "image": images.reshape(len(prompts), each, model.height, model.width, 3),
+            "drawn_at": [time.time()] * len(prompts),
             "prompt_cut": [painter.is_cut(prompt) for prompt in prompts],
             "unknown_words": [", ".join(painter.unknown_words(p)) or None for p in prompts],
             FAILED_REASON: [BLACK if b else None for b in black],

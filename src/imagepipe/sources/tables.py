@@ -13,6 +13,7 @@ RESERVED = frozenset(
     (
         "base_prompt",
         "prompt",
+        "drawn_at",
         "prompt_cut",
         "unknown_words",
         "season",
