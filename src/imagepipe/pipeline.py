@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 # this and the next would hand on blocks of any size.
 BLOCK_CPUS = 0.2
 
+# Blocks that a process has or is on its way to have, so that it never waits for the next.
+IN_FLIGHT = 2
+
 
 def stages(config: Config, tables: sources.Tables) -> list[Stage]:
     """The stages between reading and writing, in order, checked to fit each other's columns.
@@ -126,7 +129,7 @@ def _in_blocks(data: Dataset, rows: int | None) -> Dataset:
     one CPU is all that the processes leave, such a task would hold it while it waits for the next
     stages to take what it made, and they would wait for the CPU. So the plan's own entry is set.
     """
-    data = data.repartition(target_num_rows_per_block=rows)
+    data = data.repartition(target_num_rows_per_block=rows, strict=True)
     data._logical_plan.dag.ray_remote_args["num_cpus"] = BLOCK_CPUS
     return data
 
@@ -151,6 +154,11 @@ def _as_actors(data: Dataset, stage: Stage, share: Share) -> Dataset:
     from ray.data import ActorPoolStrategy
     from ray.util.annotations import RayDeprecationWarning
 
+    most = share.pool_max or share.pool
+    # A GPU draws on while a thread takes the last pictures to the object store: Ray Data lets one
+    # call at a time work. On a CPU nothing would be gained, and two blocks would come out late,
+    # since their batches take turns.
+    at_once = IN_FLIGHT if share.num_gpus else 1
     with warnings.catch_warnings():
         # RESTARTS are deprecated arguments, but the pinned Ray knows no other way to say them.
         warnings.simplefilter("ignore", RayDeprecationWarning)
@@ -161,7 +169,13 @@ def _as_actors(data: Dataset, stage: Stage, share: Share) -> Dataset:
             batch_size=share.batch_size,
             num_cpus=share.num_cpus,
             num_gpus=share.num_gpus,
-            compute=ActorPoolStrategy(min_size=share.pool, max_size=share.pool_max or share.pool),
+            compute=ActorPoolStrategy(
+                min_size=share.pool,
+                max_size=most,
+                max_concurrent_calls_per_actor=at_once,
+                # A pool grows by what queues at its processes, which Ray Data then numbers.
+                max_tasks_in_flight_per_actor=IN_FLIGHT if most == share.pool else None,
+            ),
             **set_aside(share),
             **RESTARTS,
         )
