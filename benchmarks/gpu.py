@@ -22,6 +22,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import torch
 from common import Benchmark, Figures, Limit, Repeat, arguments, run
 from omegaconf import OmegaConf
@@ -41,7 +42,7 @@ MLPERF = {
 }
 MODELS: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {  # preset, changes, batches
     "turbo": ("sdxl_turbo", RANDOM, (1, 4, 16, 64)),
-    "sdxl": ("sdxl", RANDOM | MLPERF, (1, 4, 16)),
+    "sdxl": ("sdxl", RANDOM | MLPERF, (1, 4, 8, 16)),
     "flux": ("flux_schnell", RANDOM, (1, 4)),
 }
 TINY = {"tiny": ("tiny", {"steps": 1, "dtype": "float32"}, (1, 2))}
@@ -50,6 +51,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
     "channels last": {"channels_last": True},
     "compiled": {"compile": "inductor"},
+    "compiled whole": {"compile": "inductor", "compile_whole": True},
     "cudnn attention": {"attention_backend": "_native_cudnn"},
     "flash attention": {"attention_backend": "_native_flash"},
     TINY_VAE: {},  # see `painter`
@@ -149,6 +151,7 @@ def painter(preset: str, changes: tuple[tuple[str, Any], ...], option: str) -> D
 def forget() -> None:
     """Free the model before the next one, or another process, needs the memory."""
     _Last.key, _Last.painter = None, None
+    torch.compiler.reset()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -203,7 +206,17 @@ def whole(
     }
     without = {"llm": "none", "scorer": "none", "tracking": "none", "model": preset}
     figures = imagepipe(folder, rows, without | overrides | {"resources.model.batch_size": size})
-    return figures | {"rows": float(rows), "batch": float(size)}
+    return figures | batches(folder / "out" / "table") | {"rows": float(rows), "batch": float(size)}
+
+
+def batches(table: Path) -> Figures:
+    """The steady rate by batches, each of which leaves a part of the table when it is written.
+
+    Few large batches are too coarse for the rate between a tenth and nine tenths of the pictures.
+    """
+    parts = sorted(table.glob("*.parquet"), key=lambda part: part.stat().st_mtime)
+    drawn = sum(pq.read_metadata(part).num_rows for part in parts[1:])
+    return {"steady_per_s": drawn / (parts[-1].stat().st_mtime - parts[0].stat().st_mtime)}
 
 
 def kept(name: str, repeat: Repeat) -> float:

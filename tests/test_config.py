@@ -54,6 +54,7 @@ def test_the_defaults_are_the_embedded_models():
         ("model.weights=none", "Choose one of: trained, random."),
         ("model.offload=modle", 'Did you mean "model"?'),
         ("model.loras=[{pth: a}]", "pth"),
+        ("model.compile_whole=true", "Set model.compile=inductor, or leave it out."),
         ("model.steps=0", "model.steps=0: is too small. At least 1."),
         ("limit=0", "limit=0: is too small. At least 1."),
         ("ray.address=ray://host:10001", "submit the run: ray job submit."),

@@ -146,19 +146,28 @@ def test_the_attention_backend_reaches_every_layer(trained):
         _AttentionBackendRegistry.set_active_backend(before)
 
 
-def test_a_compiled_model_draws_the_same_and_is_compiled_once(trained):
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_compiled_model_draws_the_same_and_is_compiled_once(trained, whole: bool):
     """A smaller last batch is padded. This backend captures graphs and builds no C++ of them."""
     plain = small(trained(FLUX))
-    one = painter(replace(plain, compile="aot_eager"))
+    one = painter(replace(plain, compile="aot_eager", compile_whole=whole))
+    compiled = {name for name, part in one.pipe.components.items() if _is_compiled(part)}
+    assert compiled == ({"transformer"} if whole else set())
+    assert _is_compiled(one.pipe.vae.decoder) == whole
+    assert any(map(_is_compiled, one.pipe.transformer.transformer_blocks)) != whole
     before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
-    whole = one.paint(PROMPTS, [1, 2])
+    both = one.paint(PROMPTS, [1, 2])
     made = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     assert made > before
-    assert np.abs(whole.astype(int) - drawn(plain)).max() <= 2
+    assert np.abs(both.astype(int) - drawn(plain)).max() <= 2
     last = one.paint(PROMPTS[:1], [1])
     assert last.shape == (1, SIZE, SIZE, 3)
-    assert np.abs(last[0].astype(int) - whole[0]).max() <= 2
+    assert np.abs(last[0].astype(int) - both[0]).max() <= 2
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == made
+
+
+def _is_compiled(part: object) -> bool:
+    return getattr(part, "_compiled_call_impl", None) is not None
 
 
 def test_quantised_weights_draw_nearly_the_same(trained):

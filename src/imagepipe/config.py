@@ -126,6 +126,7 @@ class Model:
     vae_tiling: bool = False  # decodes tile by tile: less memory for large pictures
     channels_last: bool = False
     compile: str | None = None  # a backend of torch.compile, such as inductor; null: not compiled
+    compile_whole: bool = False  # denoiser and decoder, not only the blocks that repeat: minutes
     attention_backend: str | None = None  # native, flash, sage, ...; null: diffusers' own
     offload: str = "none"  # what is not at work waits in CPU memory: model, sequential
     quantization: Quantization = field(default_factory=Quantization)
@@ -312,6 +313,7 @@ def check(config: Config) -> None:
     _check_sink(config.sink)
     _check_ray(config.ray)
     _check_llm(config)
+    _check_model(config.model)
     _check_resources(config.resources)
     _check_sweep(config.sweep, config.scorer)
     if config.retry_failed and config.resume is None:
@@ -342,6 +344,16 @@ def _check_llm(config: Config) -> None:
             value=config.resources.llm.pool,
             problem="each process would keep to llm.requests_per_minute by itself",
             remedy="Use resources.llm.pool=1; it asks resources.llm.batch_size rows at once.",
+        )
+
+
+def _check_model(model: Model) -> None:
+    if model.compile_whole and model.compile is None:
+        raise UserError(
+            field="model.compile_whole",
+            value=True,
+            problem="says what to compile, and nothing is compiled",
+            remedy="Set model.compile=inductor, or leave it out.",
         )
 
 

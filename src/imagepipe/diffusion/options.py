@@ -24,7 +24,7 @@ def configure(pipe: Any, model: Model) -> None:
     if model.attention_backend is not None:
         _attention(pipe, model)
     if model.compile is not None:
-        _check_compiler(model.compile)
+        _check_compiler(pipe, model)
     if model.weights == "trained":
         _loras(pipe, model)
 
@@ -45,7 +45,7 @@ def place(pipe: Any, model: Model, device: str) -> None:
     else:
         pipe.enable_sequential_cpu_offload()
     if model.compile is not None:
-        _compile(denoiser(pipe), model.compile)
+        _compile(pipe, model)
 
 
 def denoiser(pipe: Any) -> Any:
@@ -237,9 +237,15 @@ def _paths(model: Model) -> str:
     return ", ".join(lora.path for lora in model.loras)
 
 
-def _check_compiler(name: str) -> None:
+def _check_compiler(pipe: Any, model: Model) -> None:
     import torch
 
+    name = str(model.compile)
+    if model.compile_whole and not hasattr(pipe.vae, "decoder"):
+        kind = type(pipe.vae).__name__
+        raise refused(
+            "compile_whole", True, f"{kind} has no decoder of its own", "Set it to false."
+        )
     known = torch.compiler.list_backends(exclude_tags=())
     if name not in known:
         guess = did_you_mean(name, known)
@@ -248,9 +254,12 @@ def _check_compiler(name: str) -> None:
         )
 
 
-def _compile(part: Any, backend: str) -> None:
-    """The blocks that repeat, compiled once for all of them; else the part as a whole."""
-    if getattr(part, "_repeated_blocks", None):
-        part.compile_repeated_blocks(backend=backend)
+def _compile(pipe: Any, model: Model) -> None:
+    """The blocks that repeat, compiled once for all of them; or denoiser and decoder as wholes."""
+    part = denoiser(pipe)
+    if model.compile_whole:
+        pipe.vae.decoder.compile(backend=model.compile)
+    if not model.compile_whole and getattr(part, "_repeated_blocks", None):
+        part.compile_repeated_blocks(backend=model.compile)
     else:
-        part.compile(backend=backend)
+        part.compile(backend=model.compile)
