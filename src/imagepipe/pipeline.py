@@ -123,7 +123,7 @@ def write(table: pa.Table, writer: Writer) -> pa.Table:
 
 
 def _in_blocks(data: Dataset, rows: int | None) -> Dataset:
-    """The same rows, `rows` to a block.
+    """The same rows, `rows` to a block but for the last.
 
     Ray Data has these tasks ask for a whole CPU, and its `repartition` takes no other number. Where
     one CPU is all that the processes leave, such a task would hold it while it waits for the next

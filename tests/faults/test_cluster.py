@@ -65,7 +65,7 @@ def test_a_lost_node_costs_no_row_and_one_that_joins_is_used(
 ):
     """Onto S3, as a cluster without a shared disk would."""
     rows, marks, store = 200, tmp_path / "marks", Store(f"{s3.bucket()}/run")
-    run = command(*slow(tmp_path, cluster, rows, 0.5), f"sink.path={store.url}")
+    run = command(*slow(tmp_path, cluster, rows, 0.8), f"sink.path={store.url}")
     victim = next(iter(cluster.worker_nodes))
     run.until((marks / victim.node_id).exists, "a picture from the node to be lost")
     cluster.remove_node(victim, allow_graceful=False)
