@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,8 +26,8 @@ from tiny_pipelines import (
     small,
 )
 
-from imagepipe.config import Lora, Quantization
-from imagepipe.diffusion import limits, make, random_weights
+from imagepipe.config import Lora, Model, Quantization
+from imagepipe.diffusion import limits, make, options, random_weights
 from imagepipe.diffusion.repository import ARCHITECTURES
 from imagepipe.errors import UserError
 
@@ -225,6 +226,13 @@ def test_what_a_model_does_not_take_is_refused_before_anything_starts(
     hub_id, changes, said, trained
 ):
     assert said in complaint(small(trained(hub_id), **changes))
+
+
+def test_without_a_decoder_only_blocks_are_compiled():
+    pipe = SimpleNamespace(vae=None, unet=torch.nn.Identity(), scheduler=None)
+    model = Model("mine", compile="aot_eager", compile_whole=True)
+    with pytest.raises(UserError, match="compile_whole=True: SimpleNamespace has no decoder by"):
+        options.configure(pipe, model)
 
 
 def test_offload_needs_a_gpu(trained):

@@ -19,7 +19,7 @@ class Painter(Protocol):
         ...
 
     def paint(self, prompts: list[str], seeds: list[int]) -> np.ndarray:
-        """One picture a prompt: uint8 (n, height, width, 3).
+        """One picture a prompt: uint8 (n, height, width, 3), an array that is not changed later.
 
         Picture i depends on `prompts[i]` and `seeds[i]` alone, not on its neighbours.
         A picture that came out as NaN is returned black.

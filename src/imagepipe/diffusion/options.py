@@ -241,11 +241,9 @@ def _check_compiler(pipe: Any, model: Model) -> None:
     import torch
 
     name = str(model.compile)
-    if model.compile_whole and not hasattr(pipe.vae, "decoder"):
-        kind = type(pipe.vae).__name__
-        raise refused(
-            "compile_whole", True, f"{kind} has no decoder of its own", "Set it to false."
-        )
+    if model.compile_whole and not hasattr(getattr(pipe, "vae", None), "decoder"):
+        kind = type(pipe).__name__
+        raise refused("compile_whole", True, f"{kind} has no decoder by itself", "Set it to false.")
     known = torch.compiler.list_backends(exclude_tags=())
     if name not in known:
         guess = did_you_mean(name, known)

@@ -56,7 +56,7 @@ def _worker(model: Model, run_seed: int, id_column: str) -> Callable[[pa.Table],
             painter.paint(repeated[i : i + len(prompts)], seeds[i : i + len(prompts)])
             for i in range(0, len(repeated), len(prompts))
         ]
-        images = parts[0] if each == 1 else np.concatenate(parts)  # which copies
+        images = np.asarray(parts[0]) if each == 1 else np.concatenate(parts)  # which copies
         black = images.reshape(len(prompts), each, -1).max(axis=2).min(axis=1) == 0
         return {
             "image": images.reshape(len(prompts), each, model.height, model.width, 3),
