@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from imagepipe.forkserver import forkserver
+from imagepipe.forkserver import executable, forkserver
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: forks, /proc")
 
@@ -42,10 +41,12 @@ print("no traceback", file=sys.stderr)
 """
 
 
-def start(command: str, script: Path, **how: Any) -> tuple[dict[str, Any], str]:
-    """What a worker started by `command`, as Ray would, says on its standard streams."""
+def start(script: str | None, worker: Path, *told: str, **how: Any) -> tuple[dict[str, Any], str]:
+    """What a worker started by `script`, as Ray would, says on its standard streams."""
+    # Ray puts what Python was called with before the worker's own script.
+    command = [sys.executable, *filter(None, [script]), "-s", str(worker), "--one", "a b", *told]
     ended = subprocess.run(
-        ["bash", "-c", f"exec {command} {shlex.join([str(script), '--one', 'a b'])}"],
+        command,
         capture_output=True,
         text=True,
         input="asked",
@@ -69,13 +70,21 @@ def server_of(process: psutil.Process) -> psutil.Process:
     until = time.monotonic() + 20
     while time.monotonic() < until:  # its command is empty for a moment, while it is started
         for child in process.children():
-            if "serve" in child.cmdline():
+            if any("forkserver.py" in one for one in child.cmdline()):
                 return child
     raise AssertionError("no server")
 
 
+def told(language: str = "PYTHON", **environment: Any) -> list[str]:
+    """The arguments that Ray has for its own setup_worker.py alone."""
+    return [
+        f"--language={language}",
+        f"--serialized-runtime-env-context={json.dumps({'java_jars': [], **environment})}",
+    ]
+
+
 @pytest.fixture
-def script(tmp_path: Path) -> Path:
+def worker(tmp_path: Path) -> Path:
     (tmp_path / "worker.py").write_text(WORKER)
     return tmp_path / "worker.py"
 
@@ -87,13 +96,13 @@ def short() -> Iterator[Path]:
         yield Path(folder)
 
 
-def test_a_forked_worker_is_what_it_would_be_if_it_were_started(script: Path) -> None:
-    folder = script.parent / "elsewhere"
+def test_a_forked_worker_is_what_it_would_be_if_it_were_started(worker: Path) -> None:
+    folder = worker.parent / "elsewhere"
     folder.mkdir()
-    with forkserver([LIBRARY], verbose=False) as command:
+    with forkserver([LIBRARY], verbose=False) as script:
         server = server_of(psutil.Process())
-        said, errors = start(command, script, cwd=folder, preexec_fn=other)
-    plainly, _ = start(sys.executable, script, cwd=folder, preexec_fn=other)
+        said, errors = start(script, worker, cwd=folder, preexec_fn=other)
+    plainly, _ = start(None, worker, cwd=folder, preexec_fn=other)
     assert said.pop("loaded") and not plainly.pop("loaded")
     assert said.pop("parent") == server.pid and plainly.pop("parent") == os.getpid()
     assert said == plainly
@@ -101,35 +110,59 @@ def test_a_forked_worker_is_what_it_would_be_if_it_were_started(script: Path) ->
     assert "no traceback" in errors and "Traceback" not in errors
 
 
-def test_workers_do_not_share_what_they_change(script: Path) -> None:
-    script.write_text("import sys\nprint(hasattr(sys, 'seen'))\nsys.seen = 1\n")
-    with forkserver([], verbose=False) as command:
+def test_rays_own_first_step_is_left_out_where_it_has_nothing_to_do(worker: Path) -> None:
+    (worker.parent / "setup_worker.py").write_text(WORKER)
+    with forkserver([LIBRARY], verbose=False) as script:
+        own = told(py_executable=executable(script), env_vars={})
+        said, _ = start(script, worker, *own)
+        assert said["loaded"] and said["arguments"] == [str(worker), "--one", "a b"]
+        for other_than_that in (
+            told(py_executable=executable(script), env_vars={"A": "1"}),
+            told(py_executable="python3.99"),
+            told("JAVA", py_executable=executable(script)),
+        ):
+            said, _ = start(script, worker, *other_than_that)
+            assert not said["loaded"]
+            rays_own = worker.parent / "setup_worker.py"
+            assert said["arguments"] == [
+                *(str(rays_own), "-s"),
+                str(worker),
+                "--one",
+                "a b",
+                *other_than_that,
+            ]
+
+
+def test_workers_do_not_share_what_they_change(worker: Path) -> None:
+    worker.write_text("import sys\nprint(hasattr(sys, 'seen'))\nsys.seen = 1\n")
+    with forkserver([], verbose=False) as script:
         for _ in range(2):
             ended = subprocess.run(
-                [*shlex.split(command), script], capture_output=True, text=True, timeout=60
+                [sys.executable, script, worker], capture_output=True, text=True, timeout=60
             )
             assert ended.stdout == "False\n"
 
 
-def test_where_a_library_cannot_be_loaded_workers_start_without(script: Path) -> None:
-    with forkserver(["no_such_library"], verbose=False) as command:
-        said, errors = start(command, script)
-    assert not said["loaded"] and said["parent"] == os.getpid()
-    assert said["arguments"] == [str(script), "--one", "a b"]
-    assert "Traceback" not in errors
+def test_where_a_library_cannot_be_loaded_workers_start_without(worker: Path) -> None:
+    with forkserver(["no_such_library"], verbose=False) as script:
+        own = told(py_executable=executable(script))
+        for given in ([], own):
+            said, errors = start(script, worker, *given)
+            assert not said["loaded"] and said["parent"] == os.getpid()
+            assert said["arguments"] == [str(worker), "--one", "a b"]
+            assert "Traceback" not in errors
 
 
-def test_a_worker_that_ends_leaves_nothing_behind(script: Path) -> None:
-    with forkserver([], verbose=False) as command:
+def test_a_worker_that_ends_leaves_nothing_behind(worker: Path) -> None:
+    with forkserver([], verbose=False) as script:
         server = server_of(psutil.Process())
-        start(command, script)
+        start(script, worker)
         until = time.monotonic() + 20
         while server.children() and time.monotonic() < until:
             time.sleep(0.05)
         assert server.children() == []
-        address = Path(shlex.split(command)[-1])
-        assert address.is_socket()
-    assert not server.is_running() and not address.parent.exists()
+        assert Path(script).with_name("forkserver").is_socket()
+    assert not server.is_running() and not Path(script).parent.exists()
 
 
 def test_the_server_ends_with_a_process_that_is_killed(short: Path) -> None:
@@ -162,11 +195,16 @@ from imagepipe.config import RayOptions
 from imagepipe.machine import Machine, Node
 from imagepipe.session import session
 with session(RayOptions(), Machine((Node(1, {gpus}),)), ["{LIBRARY}"], verbose=False):
-    import ray
-    loaded = lambda: "xml.dom.minidom" in sys.modules
+    import psutil, ray
+    [raylet] = [one for one in psutil.Process().children() if one.name() == "raylet"]
+    print(any("/imagepipe-" in word and "setup_worker.py" in word for word in raylet.cmdline()))
+    loaded = lambda: ("xml.dom.minidom" in sys.modules, os.environ.get("MINE"))
     print(ray.get(ray.remote(loaded).remote()))
+    mine = {{"env_vars": {{"MINE": "1"}}}}
+    print(ray.get(ray.remote(loaded).options(runtime_env=mine).remote()))
 """
         ended = subprocess.run(
             [sys.executable, "-c", program], capture_output=True, text=True, timeout=240
         )
-        assert ended.stdout.split() == [str(forked)], ended.stderr
+        said = [str(forked), f"({forked}, None)", f"({forked}, '1')"]
+        assert ended.stdout.splitlines() == said, ended.stderr

@@ -3,11 +3,14 @@
 Importing torch, transformers and diffusers takes 10 s of CPU, which each process of a model would
 take anew, once Ray is up. Here one process does, while Ray starts, and the others are forked of it.
 
-Ray starts a worker as `<py_executable> default_worker.py ARGUMENTS`. Here the executable is this
-file: it hands its arguments, its environment and whatever else makes a process to the server, which
-forks one that runs default_worker.py with them. Where the server does not answer, as where a
-library cannot be loaded, the worker is started as Ray would: the stage that needs the library says
-what is wrong. Run once a worker, so it imports only the standard library, and that where needed.
+Ray starts a worker in two steps: its setup_worker.py imports Ray to find out what the runtime
+environment asks for, and then runs `<py_executable> default_worker.py ARGUMENTS`. Here a script
+takes the place of both: it hands the arguments, the environment and whatever else makes a process
+to the server, which forks one that runs default_worker.py with them. Where a runtime environment
+asks for more than that, the script leaves the first step to Ray. Where the server does not answer,
+as where a library cannot be loaded, it starts the worker as Ray would: the stage that needs the
+library says what is wrong. Run once a worker, so it imports only the standard library, and that
+where needed.
 """
 
 from __future__ import annotations
@@ -25,16 +28,22 @@ STREAMS = (0, 1, 2)
 BACKLOG = 128  # workers that Ray starts while the libraries are still being loaded
 LONGEST = 107  # bytes of a socket's path: unix(7), sun_path without its end
 OOM_SCORE = "/proc/self/oom_score_adj"  # Ray has the kernel end its workers before others
+SETUP_WORKER = "setup_worker.py"  # Ray's name for what takes the first step
+LANGUAGE, CONTEXT = "--language=", "--serialized-runtime-env-context="  # what only it is told
+SCRIPT = """import runpy
+
+runpy.run_path({module!r})["start"]({address!r})
+"""
 
 
 @contextmanager
 def forkserver(libraries: Sequence[str], *, verbose: bool) -> Iterator[str]:
-    """Ray's `py_executable` for workers that have loaded `libraries`: `module` or `module:name`.
+    """A script by which Ray's workers have loaded `libraries`: `module` or `module:name`.
 
-    For Linux, and for processes without a GPU: CUDA does not outlive a fork. Raises OSError where
-    there is no place for its socket.
+    It is for Ray's `setup_worker.py`, and `executable` of it for Ray's `py_executable`. For Linux,
+    and for processes without a GPU: CUDA does not outlive a fork. Raises OSError where there is no
+    place for its socket.
     """
-    import shlex
     import subprocess
     import tempfile
 
@@ -45,11 +54,14 @@ def forkserver(libraries: Sequence[str], *, verbose: bool) -> Iterator[str]:
         address = os.path.join(folder, "forkserver")
         if len(os.fsencode(address)) > LONGEST:
             raise OSError(f"the path of a socket cannot exceed {LONGEST} bytes: {address}")
+        script = os.path.join(folder, SETUP_WORKER)
+        with open(script, "w") as file:
+            file.write(SCRIPT.format(module=__file__, address=address))
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(address)
             listener.listen(BACKLOG)
             server = subprocess.Popen(
-                [sys.executable, "-P", __file__, "serve", str(listener.fileno()), *libraries],
+                [sys.executable, "-P", __file__, str(listener.fileno()), *libraries],
                 pass_fds=[listener.fileno()],
                 stdin=subprocess.PIPE,  # its end tells the server that this process is gone
                 stderr=None if verbose else subprocess.DEVNULL,
@@ -57,10 +69,17 @@ def forkserver(libraries: Sequence[str], *, verbose: bool) -> Iterator[str]:
                 start_new_session=True,  # Ctrl-C in a terminal is for this process alone
             )
         try:
-            yield shlex.join([sys.executable, "-I", "-S", __file__, "worker", address])
+            yield script
         finally:
             server.kill()
             server.communicate()
+
+
+def executable(script: str) -> str:
+    """The command that runs a worker by `script`."""
+    import shlex
+
+    return shlex.join([sys.executable, script])
 
 
 def serve(listener: socket.socket, libraries: Sequence[str]) -> None:
@@ -137,15 +156,40 @@ def _become(asked: dict[str, Any]) -> None:
     sys.path.insert(0, os.path.dirname(sys.argv[0]))
 
 
+def start(address: str) -> None:
+    """Start the worker that this process's arguments are for, and be done with it."""
+    import itertools
+
+    script, *given = sys.argv
+    flags = list(itertools.takewhile(lambda one: one.startswith("-"), given))  # Python's own
+    worker, *arguments = given[len(flags) :]
+    told = [one for one in arguments if one.startswith((LANGUAGE, CONTEXT))]
+    if told and not _is_plain(told, script):
+        rays_own = os.path.join(os.path.dirname(worker), SETUP_WORKER)
+        os.execv(sys.executable, [sys.executable, rays_own, *given])
+    started = [worker, *(one for one in arguments if one not in told)]
+    if not ask(address, started):
+        os.execv(sys.executable, [sys.executable, *flags, *started])
+
+
+def _is_plain(told: Sequence[str], script: str) -> bool:
+    """Whether Ray asks for a worker in Python by `script`, and for nothing else."""
+    asked: dict[str, Any] = {}
+    for one in told:
+        if one.startswith(CONTEXT):
+            asked = json.loads(one.removeprefix(CONTEXT))
+        elif one != f"{LANGUAGE}PYTHON":
+            return False
+    return {name: one for name, one in asked.items() if one} == {
+        "py_executable": executable(script)
+    }
+
+
 def _main() -> None:
-    how, where, *rest = sys.argv[1:]
-    if how == "worker":
-        if not ask(where, rest):
-            os.execv(sys.executable, [sys.executable, *rest])
-        return
     import runpy
 
-    serve(socket.socket(fileno=int(where)), rest)
+    listener, *libraries = sys.argv[1:]
+    serve(socket.socket(fileno=int(listener)), libraries)
     runpy.run_path(sys.argv[0], run_name="__main__")
 
 

@@ -66,7 +66,7 @@ def stages(config: Config, tables: sources.Tables) -> list[Stage]:
 
 def libraries(config: Config) -> list[str]:
     """What its processes load before they do anything else: `module`, or `module:name`."""
-    found = ["pandas", "pyarrow.dataset"]  # what Ray Data loads in each
+    found = ["pandas", "pyarrow.dataset", "jsonschema", __name__]  # what each takes from Ray and us
     drawn = config.model.engine == "diffusers"
     if drawn or config.llm.engine == "transformers" or config.scorer.engine in scoring.WITH_WEIGHTS:
         found += ["torch", "transformers:PreTrainedModel"]

@@ -19,7 +19,7 @@ from typing import Any
 import imagepipe
 from imagepipe.config import RayOptions
 from imagepipe.errors import RunFailed, UserError
-from imagepipe.forkserver import forkserver
+from imagepipe.forkserver import executable, forkserver
 from imagepipe.machine import Machine, from_ray, kept
 
 ENDING_S = 30.0  # for the processes of a job to go once nothing refers to them
@@ -127,20 +127,20 @@ def _ray(
         os.environ.setdefault("RAY_DATA_CLUSTER_AUTOSCALER", "V2")
     with ExitStack() as stack:
         with _plain(options, machine):
-            forked = None
+            script = None
             if machine is not None and machine.gpus == 0 and sys.platform == "linux":
-                forked = stack.enter_context(forkserver(libraries, verbose=verbose))
+                script = stack.enter_context(forkserver(libraries, verbose=verbose))
                 # Those that Ray starts before it is asked are not forked: nobody would use them.
                 os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
-            stack.callback(_init(options, machine, forked, verbose))
+            stack.callback(_init(options, machine, script, verbose))
         with sigterm_as_interrupt():  # Ray takes the signal for itself when it starts
             yield
 
 
 def _init(
-    options: RayOptions, machine: Machine | None, forked: str | None, verbose: bool
+    options: RayOptions, machine: Machine | None, script: str | None, verbose: bool
 ) -> Callable[[], None]:
-    """Start Ray, its workers by the command `forked`, or join it; returns what ends that."""
+    """Start Ray, its workers by `script`, or join it; returns what ends that."""
     # Not for a later session: what a failed job left would be kept too.
     with nullcontext() if "ray.data" in sys.modules else kept():
         import ray
@@ -160,12 +160,29 @@ def _init(
             "_memory": machine.nodes[0].memory,
             "include_dashboard": False,
             "object_store_memory": int(store * 1e9) if store else None,
-            "runtime_env": {"py_executable": forked} if forked else None,
+            "runtime_env": {"py_executable": executable(script)} if script else None,
         }
     )
-    with nullcontext() if verbose else _silent_stderr():
+    with _workers_by(script), nullcontext() if verbose else _silent_stderr():
         ray.init(log_to_driver=verbose, logging_level=level, **arguments)
     return ray.shutdown
+
+
+@contextmanager
+def _workers_by(script: str | None) -> Iterator[None]:
+    """The Ray that is started meanwhile starts its workers by `script`, or in its own way.
+
+    Ray has no setting for that, but joins the name of its own script to a folder, so that a whole
+    path replaces both.
+    """
+    from ray._private import ray_constants
+
+    before = ray_constants.SETUP_WORKER_FILENAME
+    ray_constants.SETUP_WORKER_FILENAME = script or before
+    try:
+        yield
+    finally:
+        ray_constants.SETUP_WORKER_FILENAME = before
 
 
 @contextmanager
