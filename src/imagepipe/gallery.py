@@ -8,15 +8,17 @@ import io
 import math
 import textwrap
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFont import FreeTypeFont
 
+T = TypeVar("T")
 TEMPLATE = Path(__file__).with_name("gallery.html.j2")
 PAGE_SIDE = 512  # longest side of a picture in the page, px: 200 of them stay below some 10 MB
 GAP = 16  # px around the pictures of a sheet
@@ -49,10 +51,9 @@ def contact_sheet(
     columns = columns or min(10, max(1, math.ceil(math.sqrt(len(pictures)))))
     side = (width - GAP) // columns - GAP
     font = font_for(side)
-    rows = [
-        [(fitted(picture.png, side), wrapped(picture.prompt, font, side)) for picture in row]
-        for row in _chunks(pictures, columns)
-    ]
+    fit = _at_once(lambda picture: fitted(picture.png, side), pictures)
+    texts = [wrapped(picture.prompt, font, side) for picture in pictures]
+    rows = _chunks(list(zip(fit, texts, strict=True)), columns)
     heights = [_row_height(row, font) for row in rows]
     sheet = Image.new("RGB", (width, sum(heights) + GAP), PAPER)
     top = GAP
@@ -68,7 +69,7 @@ def html(pictures: Sequence[Picture], summary: Mapping[str, Any], title: str) ->
     All text is escaped, and a content security policy lets only the page's own script run. Of
     `summary` it shows what `summary.json` has of counts, rates and time to the first picture.
     """
-    cards = [_card(picture) for picture in pictures]
+    cards = _at_once(_card, pictures)
     return rendered(TEMPLATE, title=encodable(title), facts=_facts(summary), cards=cards)
 
 
@@ -203,7 +204,13 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\0", "�")
 
 
-def _chunks(items: Sequence[Picture], size: int) -> list[Sequence[Picture]]:
+def _at_once(work: Callable[[Picture], T], pictures: Sequence[Picture]) -> list[T]:
+    """`work` of each, on all cores: Pillow's encoders and decoders let other threads run."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(work, pictures))
+
+
+def _chunks(items: list[T], size: int) -> list[list[T]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
