@@ -36,16 +36,17 @@ def main() -> None:
     import ray
     from test_config import composed
 
-    from imagepipe import run
+    from imagepipe import pipeline, run
     from imagepipe.session import SharedSession
 
     shared, seen = SharedSession(), []
-    for number, overrides in enumerate(json.loads(sys.argv[1])):
-        config = composed("tracking=none", *overrides)
+    configs = [composed("tracking=none", *overrides) for overrides in json.loads(sys.argv[1])]
+    libraries = dict.fromkeys(name for config in configs for name in pipeline.libraries(config))
+    for number, config in enumerate(configs):
         folder = Path(f"job{number}").absolute()
         with (
             run.prepared(config, folder, []) as ready,
-            shared.session(config.ray, ready.machine, verbose=False),
+            shared.session(config.ray, ready.machine, [*libraries], verbose=False),
         ):
             context = ray.data.DataContext.get_current()
             before = getattr(context, "custom_execution_callback_classes", [])

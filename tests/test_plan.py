@@ -61,7 +61,8 @@ def test_what_is_expected_comes_from_an_earlier_run(tmp_path: Path):
 
 def test_a_calibration_chooses_and_a_trial_tells_the_rate(tmp_path: Path):
     """It leaves what was measured, and nothing that was drawn: the run need not measure again."""
-    options = ["resources=tuned", "llm=none", "scorer=none", "model.steps=4", "ray.num_cpus=2"]
+    options = ["resources=tuned", "llm=none", "scorer=none", "model.steps=1", "ray.num_cpus=2"]
+    options += ["model.width=64", "model.height=64"]  # the largest batches take a second
     options.append("resources.calibrate_s=240")  # of a machine that does other things too
     done = planned(tmp_path, "--json", "--calibrate", *options)
     assert done.returncode == 0, done.stderr
