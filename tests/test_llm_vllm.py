@@ -21,10 +21,9 @@ from imagepipe.llm.answers import FALLBACKS
 from imagepipe.llm.stage import stage
 from imagepipe.processor import ERROR, fold
 
-needs_vllm = [
-    pytest.mark.vllm,
-    pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed: make test-vllm"),
-]
+needs_vllm = pytest.mark.skipif(
+    find_spec("vllm") is None, reason="vLLM is not installed: make test-vllm"
+)
 # More tokens than the engine is given a context for, so that vLLM itself refuses the question.
 TOO_LONG = "a cat wearing a red scarf, " * 20
 GREEDY = ["llm=tiny_vllm", "llm.temperature=0", "llm.max_tokens=40"]
@@ -172,10 +171,10 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
+@pytest.mark.vllm
+@needs_vllm
 class TestEngine:
     """With vLLM: one run through the command, and what it left."""
-
-    pytestmark = needs_vllm
 
     def test_vllm_takes_what_it_is_told(self) -> None:
         from vllm import AsyncEngineArgs, SamplingParams
@@ -228,17 +227,20 @@ class TestEngine:
             assert said[name] == sum(row[f"llm_{name}"] for row in rows) > 0
         assert summary(out)["stages"]["llm"]["rows"] == 12
 
-    def test_an_engine_that_needs_more_than_its_share_says_how_much(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("VLLM_ALLOW_LONG_MAX_MODEL_LEN", "1")
-        done = imagepipe(
-            tmp_path,
-            *("llm=tiny_vllm", "+llm.engine_kwargs.max_model_len=2000000", "limit=3"),
-            *("model=noop", "scorer=none", "tracking=none", "ray.start_timeout_s=800"),
-            *("resources=cpu", "resources.llm.num_cpus=0.5", "resources.model.pool=1"),
-        )
-        assert done.returncode == 1
-        assert "imagepipe: stage llm outgrew its share, VLLM_CPU_KVCACHE_SPACE=1" in done.stderr
-        assert "15.26 GiB KV cache is needed" in done.stderr
-        assert "Traceback" not in done.stdout + done.stderr
+
+@pytest.mark.vllm
+@needs_vllm
+def test_an_engine_that_needs_more_than_its_share_says_how_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLLM_ALLOW_LONG_MAX_MODEL_LEN", "1")
+    done = imagepipe(
+        tmp_path,
+        *("llm=tiny_vllm", "+llm.engine_kwargs.max_model_len=2000000", "limit=3"),
+        *("model=noop", "scorer=none", "tracking=none", "ray.start_timeout_s=800"),
+        *("resources=cpu", "resources.llm.num_cpus=0.5", "resources.model.pool=1"),
+    )
+    assert done.returncode == 1
+    assert "imagepipe: stage llm outgrew its share, VLLM_CPU_KVCACHE_SPACE=1" in done.stderr
+    assert "15.26 GiB KV cache is needed" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr

@@ -17,7 +17,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from one_session import run_jobs
 from test_config import config_dir
-from test_run import FAST, imagepipe
+from test_run import FAST, imagepipe, table
 
 from imagepipe import schema
 from imagepipe.comparison import objective
@@ -59,9 +59,11 @@ def test_a_failed_job_does_not_keep_the_others_from_running(swept):
     expected = {"0": "FINISHED", "1": "FAILED", "2": "FINISHED", "3": "FINISHED"}
     assert statuses(swept.folder) == expected
     assert "3 of 4 jobs finished, 1 did not. Best is model.steps=" in swept.said
-    for number, steps in enumerate((1, 2, 4)):
-        config = OmegaConf.load(swept.folder / "023"[number] / ".hydra" / "config.yaml")
+    for job, steps in (("0", 1), ("2", 2), ("3", 4)):
+        config = OmegaConf.load(swept.folder / job / ".hydra" / "config.yaml")
         assert config.model.steps == steps
+        assert len(table(swept.folder / job)) == 6
+    assert not (swept.folder / "1" / "table").exists()
 
 
 def test_mlflow_has_one_parent_and_a_child_a_job(swept):

@@ -66,9 +66,11 @@ def stages(config: Config, tables: sources.Tables) -> list[Stage]:
 
 def libraries(config: Config) -> list[str]:
     """What its processes load before they do anything else: `module`, or `module:name`."""
-    found = ["pandas", "pyarrow.dataset", "jsonschema", __name__]  # what each takes from Ray and us
+    found = [__name__, "pandas", "pyarrow.dataset"]
+    found += ["jsonschema", "requests", "google.protobuf.text_format"]  # what Ray loads in each
     drawn = config.model.engine == "diffusers"
-    if drawn or config.llm.engine == "transformers" or config.scorer.engine in scoring.WITH_WEIGHTS:
+    asked = config.llm.engine in ("transformers", "vllm")
+    if drawn or asked or config.scorer.engine in scoring.WITH_WEIGHTS:
         found += ["torch", "transformers:PreTrainedModel"]
     if drawn:
         found += ["transformers:CLIPTextModel", "diffusers:DiffusionPipeline"]

@@ -20,6 +20,8 @@ from imagepipe.errors import RunFailed
 from imagepipe.run import perform, prepared
 from imagepipe.session import SharedSession
 
+# What an engine that runs out of memory needs, loaded once for the processes of all runs.
+LIBRARIES = ["torch", "accelerate.utils.memory", "imagepipe.pipeline"]
 BAD = ("cursed", "black", "huge", "mute", "loud")
 ENGINES = [
     *("llm.engine=custom", "llm._target_=failing_engines.Enhancer"),
@@ -51,7 +53,7 @@ def run(session: SharedSession, tmp_path: Path) -> Callable[..., Path]:
         config = composed(*asked, *ENGINES, f"outputs={tmp_path / 'outputs'}", *overrides)
         with (
             prepared(config, out, []) as ready,
-            session.session(config.ray, ready.machine, verbose=False),
+            session.session(config.ray, ready.machine, LIBRARIES, verbose=False),
         ):
             perform(ready, time.time())
         return out
