@@ -30,7 +30,12 @@ BLOCK_BYTES = 8 << 20  # of raw pictures that a process hands on at a time
 # Ray Data starts no task whose output may not fit: of each it expects two blocks. So a process that
 # works on one block while the next waits needs four, and as many may wait behind it.
 BLOCKS_OF_A_PROCESS = 8
-BLOCKS_OF_A_WRITER = 2  # one that is written and one that waits
+BLOCKS_OF_A_WRITER = 1
+# Ray Data looks ten times a second what is done. A writer that is through waits for that, and
+# another of the same CPU has something to write meanwhile.
+WRITERS_A_CPU = 2
+WRITER_CPUS = 0.12
+MOST_ROWS = 4096  # in a block, however small the pictures
 
 
 def settle(
@@ -166,7 +171,8 @@ def _choose(config: Config, machine: Machine, rows: int) -> Resources:
         )
     if waits:
         shares["llm"] = replace(asked.llm, pool=asked.llm.pool or 1, num_cpus=0.0, num_gpus=0.0)
-    sink = replace(asked.sink, num_cpus=0.25, pool=max(1, int(machine.cpus)))
+    writers = WRITERS_A_CPU * max(1, int(machine.cpus))
+    sink = replace(asked.sink, num_cpus=WRITER_CPUS, pool=writers)
     return replace(asked, sink=sink, **shares)
 
 
@@ -203,7 +209,7 @@ def _rows_per_block(config: Config, resources: Resources, rows: int) -> int:
     """
     drawing = [share.batch_size for stage, share in pools(config, resources) if stage != "scorer"]
     batch = max(drawing, default=1)
-    return batch * max(1, min(rows // 100, 1024, BLOCK_BYTES // _row_bytes(config)) // batch)
+    return batch * max(1, min(rows // 100, MOST_ROWS, BLOCK_BYTES // _row_bytes(config)) // batch)
 
 
 def _rows_per_write(config: Config, resources: Resources) -> int:

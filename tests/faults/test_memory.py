@@ -12,7 +12,12 @@ import pytest
 from commands import Command, summary
 from memory import Peak
 
-from imagepipe.resources import BLOCK_BYTES, BLOCKS_OF_A_PROCESS, BLOCKS_OF_A_WRITER
+from imagepipe.resources import (
+    BLOCK_BYTES,
+    BLOCKS_OF_A_PROCESS,
+    BLOCKS_OF_A_WRITER,
+    WRITERS_A_CPU,
+)
 
 SIZES = ((1_000, 512), (10_000, 512), (100_000, 16))  # rows, pixels of a picture's side
 FLAT = 1.10
@@ -44,7 +49,8 @@ def test_the_store_holds_less_than_is_drawn_and_the_driver_none_of_it(command, t
     """What a process may have on its way is less than the 310 MB of these pictures."""
     least, _ = peak(command, tmp_path, 16, 512)
     driver, store = peak(command, tmp_path, 400, 512, "resources.model.pool=2", "ray.num_cpus=2")
-    on_their_way = 2 * (BLOCKS_OF_A_PROCESS + BLOCKS_OF_A_WRITER) * BLOCK_BYTES
+    blocks = 2 * (BLOCKS_OF_A_PROCESS + WRITERS_A_CPU * BLOCKS_OF_A_WRITER)
+    on_their_way = blocks * BLOCK_BYTES
     assert store <= on_their_way / 1e6 < 400 * 512 * 512 * 3 / 1e6
     assert driver <= FLAT * least
 
