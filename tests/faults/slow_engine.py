@@ -12,7 +12,10 @@ import numpy as np
 
 
 class Slow:
-    """Flat pictures; `options`: `seconds` a picture, `marks` a folder for a file a node."""
+    """Flat pictures, each in `options.seconds` as long as the file `options.slow` is there.
+
+    `options.marks` is a folder for a file a node.
+    """
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -24,7 +27,8 @@ class Slow:
         self.mark = Path(self.model.options["marks"], node)
 
     def paint(self, prompts: list[str], seeds: list[int]) -> np.ndarray:
-        time.sleep(self.model.options["seconds"] * len(seeds))
+        if Path(self.model.options["slow"]).exists():
+            time.sleep(self.model.options["seconds"] * len(seeds))
         self.mark.touch()
         colours = np.array([1 + seed % 255 for seed in seeds], np.uint8)
         shape = (len(seeds), self.model.height, self.model.width, 3)

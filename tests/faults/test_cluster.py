@@ -39,8 +39,11 @@ def cluster(s3: S3) -> Iterator[Any]:
 
 
 def slow(folder: Path, cluster: Any, rows: int, seconds: float) -> list[str]:
-    """A run whose model takes `seconds` a picture; a file in marks/ for each node that drew."""
+    """A run whose model takes `seconds` a picture while there is the file `slow`; a file in marks/
+    for each node that drew.
+    """
     (folder / "marks").mkdir()
+    (folder / "slow").touch()
     shutil.copy(HERE / "slow_engine.py", folder)  # where the command is typed, so it is found
     (folder / "t.csv").write_text("id,what\n" + "".join(f"{n},a cat\n" for n in range(rows)))
     return [
@@ -50,6 +53,7 @@ def slow(folder: Path, cluster: Any, rows: int, seconds: float) -> list[str]:
         *("llm=none", "scorer=none", "tracking=none", "model.width=64", "model.height=64"),
         *("model.engine=custom", "model._target_=slow_engine.Slow"),
         f"+model.options={{seconds: {seconds}, marks: {folder / 'marks'}}}",
+        f"+model.options.slow={folder / 'slow'}",
         *("resources=cpu", "resources.model.num_cpus=1", "resources.model.pool=3"),
         *("resources.model.pool_max=6", "resources.model.batch_size=2"),
         "resources.rows_per_block=4",
@@ -63,13 +67,17 @@ def test_a_lost_node_costs_no_row_and_one_that_joins_is_used(
     command: Callable[..., Command],
     record: Callable[..., None],
 ):
-    """Onto S3, as a cluster without a shared disk would."""
+    """Onto S3, as a cluster without a shared disk would. It is slow until the new node has drawn:
+    a node needs half a minute and more to join.
+    """
     rows, marks, store = 200, tmp_path / "marks", Store(f"{s3.bucket()}/run")
-    run = command(*slow(tmp_path, cluster, rows, 0.8), f"sink.path={store.url}")
+    run = command(*slow(tmp_path, cluster, rows, 3), f"sink.path={store.url}")
     victim = next(iter(cluster.worker_nodes))
     run.until((marks / victim.node_id).exists, "a picture from the node to be lost")
     cluster.remove_node(victim, allow_graceful=False)
     new = cluster.add_node(num_cpus=4, object_store_memory=STORE_BYTES)
+    run.until((marks / new.node_id).exists, "a picture from the node that joined")
+    (tmp_path / "slow").unlink()
     code, said = run.wait()
     assert code == 0, said
     parts = (pq.read_table(store.open(part)) for part in store.parts("table"))
@@ -78,7 +86,6 @@ def test_a_lost_node_costs_no_row_and_one_that_joins_is_used(
     record("node lost, another joins, onto S3", victim="node", rows=rows, held=held)
     assert held
     assert len(store.parts("images")) == rows
-    assert (marks / new.node_id).exists(), said
 
 
 SEEN = """
