@@ -213,20 +213,24 @@ def test_a_strangers_tables_with_every_kind_of_row(tmp_path):
 
 
 def test_several_pictures_a_row_in_the_table_alone(tmp_path):
-    out = run(
-        tmp_path,
-        "out",
-        *FAST,
-        "sink=parquet",
-        "model.images_per_prompt=3",
-        "limit=5",
-        "tracking=none",
-    )
+    out = run(tmp_path, "out", *FAST, "sink=parquet", "model.images_per_prompt=3", "limit=5")
     rows = pq.read_table(out / "table").to_pylist()
     assert len(rows) == 15
     assert all(row["image"]["bytes"].startswith(b"\x89PNG") for row in rows)
     assert not (out / "images").exists()
     assert summary(out)["pictures"] == 15
+
+
+def test_a_sweep_runs_every_job_in_a_folder_of_its_own(tmp_path):
+    """Also after a job that cannot work, which ends the command with an error."""
+    sweep = [f"hydra.sweep.dir={tmp_path / 'sweep'}", "tracking=none", "limit=3", *FAST]
+    done = imagepipe(tmp_path, "-m", *sweep, "dataset.id=nothing,id", "seed=1,2")
+    assert done.returncode == 2
+    assert "dataset.id=nothing: is no column" in done.stderr
+    assert "Traceback" not in done.stderr
+    found = {path.parent.name for path in (tmp_path / "sweep").glob("*/table")}
+    assert found == {"2", "3"}
+    assert len({table(tmp_path / "sweep" / job)[0]["seed"] for job in found}) == 2
 
 
 def test_sigterm_ends_the_run_and_its_mlflow_run(tmp_path):
