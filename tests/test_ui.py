@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from test_sweep import marked, recorded
+from test_sweep import finished, marked, recorded
 
 WAIT_MS = 60_000  # a busy machine is slow to build MLflow's pages
 
@@ -80,12 +80,8 @@ def links(swept, served) -> dict[str, str]:
 
 
 def rates(home: Path, link: str) -> list[float]:
-    """Pictures per second of the finished jobs, end to end, the best first by the rate that `link`
-    orders by: the steady one where all of them have it.
-    """
-    found = [run.data.metrics for run in recorded(home)[2] if run.info.status == "FINISHED"]
-    steady = all("images_per_s/steady" in metrics for metrics in found)
-    by = f"images_per_s/{'steady' if steady else 'end_to_end'}"
+    """Pictures per second of the finished jobs, end to end, in the order that `link` asks for."""
+    by, found = finished(recorded(home)[2])
     assert f"orderByKey=metrics.`{by}`" in unquote(link)
     found.sort(key=lambda metrics: metrics[by], reverse=True)
     return [metrics["images_per_s/end_to_end"] for metrics in found]

@@ -40,9 +40,11 @@ runpy.run_path({module!r})["start"]({address!r})
 def forkserver(libraries: Sequence[str], *, verbose: bool) -> Iterator[str]:
     """A script by which Ray's workers have loaded `libraries`: `module` or `module:name`.
 
-    It is for Ray's `setup_worker.py`, and `executable` of it for Ray's `py_executable`. For Linux,
-    and for processes without a GPU: CUDA does not outlive a fork. Raises OSError where there is no
-    place for its socket.
+    It is for Ray's `setup_worker.py`, and `executable` of it for Ray's `py_executable`: without a
+    runtime environment Ray would leave out the first step, and this script with it.
+
+    For Linux, and for processes without a GPU: CUDA does not outlive a fork. Raises OSError where
+    there is no place for its socket.
     """
     import subprocess
     import tempfile
@@ -174,15 +176,9 @@ def start(address: str) -> None:
 
 def _is_plain(told: Sequence[str], script: str) -> bool:
     """Whether Ray asks for a worker in Python by `script`, and for nothing else."""
-    asked: dict[str, Any] = {}
-    for one in told:
-        if one.startswith(CONTEXT):
-            asked = json.loads(one.removeprefix(CONTEXT))
-        elif one != f"{LANGUAGE}PYTHON":
-            return False
-    return {name: one for name, one in asked.items() if one} == {
-        "py_executable": executable(script)
-    }
+    contexts = [json.loads(one.removeprefix(CONTEXT)) for one in told if one.startswith(CONTEXT)]
+    asked = {name: value for context in contexts for name, value in context.items() if value}
+    return f"{LANGUAGE}PYTHON" in told and asked == {"py_executable": executable(script)}
 
 
 def _main() -> None:

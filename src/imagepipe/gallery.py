@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFont import FreeTypeFont
 
+S = TypeVar("S")
 T = TypeVar("T")
 TEMPLATE = Path(__file__).with_name("gallery.html.j2")
 PAGE_SIDE = 512  # longest side of a picture in the page, px: 200 of them stay below some 10 MB
@@ -51,7 +52,7 @@ def contact_sheet(
     columns = columns or min(10, max(1, math.ceil(math.sqrt(len(pictures)))))
     side = (width - GAP) // columns - GAP
     font = font_for(side)
-    fit = _at_once(lambda picture: fitted(picture.png, side), pictures)
+    fit = at_once(lambda picture: fitted(picture.png, side), pictures)
     texts = [wrapped(picture.prompt, font, side) for picture in pictures]
     rows = _chunks(list(zip(fit, texts, strict=True)), columns)
     heights = [_row_height(row, font) for row in rows]
@@ -69,7 +70,7 @@ def html(pictures: Sequence[Picture], summary: Mapping[str, Any], title: str) ->
     All text is escaped, and a content security policy lets only the page's own script run. Of
     `summary` it shows what `summary.json` has of counts, rates and time to the first picture.
     """
-    cards = _at_once(_card, pictures)
+    cards = at_once(_card, pictures)
     return rendered(TEMPLATE, title=encodable(title), facts=_facts(summary), cards=cards)
 
 
@@ -204,10 +205,10 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\0", "�")
 
 
-def _at_once(work: Callable[[Picture], T], pictures: Sequence[Picture]) -> list[T]:
+def at_once(work: Callable[[S], T], items: Sequence[S]) -> list[T]:
     """`work` of each, on all cores: Pillow's encoders and decoders let other threads run."""
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(work, pictures))
+        return list(pool.map(work, items))
 
 
 def _chunks(items: list[T], size: int) -> list[list[T]]:

@@ -30,7 +30,7 @@ BLOCK_BYTES = 8 << 20  # of raw pictures that a process hands on at a time
 # Ray Data starts no task whose output may not fit: of each it expects two blocks. So a process that
 # works on one block while the next waits needs four, and as many may wait behind it.
 BLOCKS_OF_A_PROCESS = 8
-BLOCKS_OF_A_WRITER = 1
+BLOCKS_OF_A_WRITER = 1  # written, or waiting for the other writer of that CPU
 # Ray Data looks ten times a second what is done. A writer that is through waits for that, and
 # another of the same CPU has something to write meanwhile.
 WRITERS_A_CPU = 2

@@ -8,7 +8,7 @@ from typing import Any
 
 from imagepipe.comparison.grid import Grid, Row
 from imagepipe.comparison.jobs import Comparison, Job, front
-from imagepipe.gallery import data_uri, encodable, rendered
+from imagepipe.gallery import at_once, data_uri, encodable, rendered
 
 TEMPLATE = Path(__file__).with_name("comparison.html.j2")
 PIXELS = 15e6  # of all pictures together: about 3 MB as WebP
@@ -32,7 +32,7 @@ def html(comparison: Comparison, grid: Grid, title: str) -> str:
         columns=_columns(comparison),
         jobs=[_job(comparison, job) for job in comparison.jobs],
         stages=list(dict.fromkeys(name for job in comparison.jobs for name in job.utilisation)),
-        rows=[_row(row, side) for row in grid.rows],
+        rows=at_once(lambda row: _row(row, side), grid.rows),
         data=_data(comparison),
     )
 
