@@ -181,6 +181,13 @@ def test_quantised_weights_draw_nearly_the_same(trained):
     assert 0 < np.abs(difference).mean() < 10
 
 
+def test_a_quantisation_that_cannot_be_used_here_is_refused_by_name(trained):
+    kind = "Float8StaticActivationFloat8WeightConfig"  # needs a scale, which has no name
+    quantization = Quantization("torchao", {"quant_type": kind})
+    with pytest.raises(UserError, match=rf"quant_type=\"?{kind}\"?: cannot be used here .*scale"):
+        painter(small(trained(SD), quantization=quantization))
+
+
 def test_sdxl_in_float16_decodes_in_float32(trained):
     """SDXL's own decoder leaves float16's range: here one that does by its size."""
     one = painter(small(trained(SDXL), dtype="float16"))
@@ -219,6 +226,11 @@ def test_sdxl_in_float16_decodes_in_float32(trained):
             "the pipeline has no such part",
         ),
         (SD, {"quantization": Quantization("torchao", {"bits": 8})}, "does not take that"),
+        (
+            SD,
+            {"quantization": Quantization("torchao", {"quant_type": "Int8WeightOnly"})},
+            'Did you mean "Int8WeightOnlyConfig"?',
+        ),
         (SD, {"vae": "./nowhere"}, "model.vae"),
     ],
 )

@@ -14,6 +14,7 @@ from test_run import FAST, imagepipe, run, summary
 
 from imagepipe import diffusion, llm, scoring
 from imagepipe.errors import UserError
+from imagepipe.run import _plain
 
 DOCS = Path(__file__).parents[1] / "docs" / "plugins.md"
 BOTH = '''
@@ -80,6 +81,15 @@ def test_a_stage_that_does_not_load_is_named_and_no_stack_is_shown(home: Path):
     )
     assert said in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_what_a_process_refuses_is_said_as_on_the_driver():
+    from ray.exceptions import ActorDiedError, RayTaskError
+
+    refused = UserError(field="model.x", value=1, problem="cannot be used here", remedy="Choose 2.")
+    stack = f'Traceback (most recent call last):\n  File "a.py", line 1\n{UserError.__module__}.'
+    died = ActorDiedError(RayTaskError("_Actor", f"{stack}UserError: {refused}", refused))
+    assert _plain(None, died) == str(refused)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from rich.console import Console
 from imagepipe import (
     calibration,
     diffusion,
+    errors,
     llm,
     nodes,
     pipeline,
@@ -299,7 +300,7 @@ def _plain(job: Job, error: Exception) -> str:
         cause = error
     lines = [line for line in str(cause).strip().splitlines() if line.strip()]
     said = lines[-1].strip() if lines else ""
-    ours = said.partition(f"{RunFailed.__module__}.{RunFailed.__name__}: ")[2]
+    ours = said.partition(f"{errors.__name__}.")[2].partition(": ")[2]
     return ours or f"{type(cause).__name__}: {said}"
 
 

@@ -130,7 +130,7 @@ def _trained(model: Model, device: str, dtype: Any) -> Any:
         dtype=dtype,
         use_safetensors=repository.safetensors_only(model),
         trust_remote_code=model.trust_remote_code,
-        quantization_config=quantization.config(model, described),
+        quantization_config=quantization.config(model, described, device),
         **options.replaced(model, described, device, dtype),
     )
 

@@ -19,11 +19,12 @@ PACKAGES = {
 }
 
 
-def config(model: Model, described: repository.Description) -> Any:
+def config(model: Model, described: repository.Description, device: str | None = None) -> Any:
     """diffusers' `PipelineQuantizationConfig`, or null where nothing is quantised.
 
     A config for each part, since those of diffusers and of transformers may take different
     arguments. By default the denoiser and the text encoders, which hold most of the weights.
+    On the `device` that will draw, torchao's kinds are tried: some need what not all have.
     """
     asked = model.quantization
     if asked.quant_backend is None:
@@ -52,6 +53,8 @@ def config(model: Model, described: repository.Description) -> Any:
             )
         kinds = of_diffusers if parts[name][0] == "diffusers" else of_transformers
         mapping[name] = _quantizer(kinds[asked.quant_backend], asked.quant_kwargs)
+    if device is not None and asked.quant_backend == "torchao":
+        _try(asked.quant_kwargs, device)
     return PipelineQuantizationConfig(quant_mapping=mapping)
 
 
@@ -76,9 +79,7 @@ def _check_backend(backend: str, known: list[str]) -> None:
 def _quantizer(kind: Any, arguments: dict[str, Any]) -> Any:
     """`kind(**arguments)`; torchao's own configurations are given by their name."""
     if isinstance(arguments.get("quant_type"), str):
-        from torchao import quantization
-
-        arguments = {**arguments, "quant_type": getattr(quantization, arguments["quant_type"])()}
+        arguments = {**arguments, "quant_type": _of_torchao(arguments["quant_type"])}
     try:
         return kind(**arguments)
     except (TypeError, ValueError) as error:
@@ -87,4 +88,35 @@ def _quantizer(kind: Any, arguments: dict[str, Any]) -> Any:
             arguments,
             f"{kind.__name__} does not take that ({error})",
             f"It takes: {', '.join(list(inspect.signature(kind.__init__).parameters)[1:])}.",
+        ) from error
+
+
+def _of_torchao(name: str) -> Any:
+    from torchao import quantization
+
+    known = [one for one in quantization.__all__ if one.endswith("Config")]
+    if name not in known:
+        raise refused(
+            "quantization.quant_kwargs.quant_type",
+            name,
+            "torchao has no such configuration",
+            f"{did_you_mean(name, known)}It has: {', '.join(known)}.",
+        )
+    return getattr(quantization, name)()
+
+
+def _try(arguments: dict[str, Any], device: str) -> None:
+    """Quantise one layer. A pipeline would say what this cannot do in a report, if at all."""
+    import torch
+    from torchao.quantization import quantize_
+
+    layer = torch.nn.Linear(256, 256, device=device, dtype=torch.bfloat16)
+    try:
+        quantize_(layer, _of_torchao(arguments["quant_type"]))
+    except Exception as error:
+        raise refused(
+            "quantization.quant_kwargs.quant_type",
+            arguments["quant_type"],
+            f"cannot be used here ({error})",
+            "Choose another.",
         ) from error
