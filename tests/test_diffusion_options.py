@@ -314,3 +314,12 @@ def test_a_picture_of_nan_fails_its_row_and_is_not_kept(trained, tmp_path):
     done = apply(drawing, drawing.recipe(), rows)
     assert done["failed_stage"].to_pylist() == ["model"] * 2
     assert done["failed_reason"].to_pylist() == [BLACK] * 2
+
+
+def test_a_picture_is_black_where_all_of_it_is():
+    from imagepipe.diffusion.stage import _are_black
+
+    pictures = np.zeros((4, 3, 2, 3), np.uint8)
+    pictures[1, 0, 1, 2] = 1  # on its first line
+    pictures[2, 2, 1, 2] = 1  # on its last
+    assert _are_black(pictures).tolist() == [True, False, False, True]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from imagepipe.config import Model
 from imagepipe.diffusion import limits, options, quantization, random_weights, repository
 
 WORD = re.compile(r"[^\W\d_]+")
+PROMPTS = 4096  # more than a batch has: of which it is remembered whether they are cut
 
 
 class DiffusersPainter:
@@ -28,7 +30,8 @@ class DiffusersPainter:
 
         self.pipe = load(self.model, "cuda" if torch.cuda.is_available() else "cpu")
         self.takes = inspect.signature(self.pipe.__call__).parameters
-        self.limit = limits.of(self.model, type(self.pipe), self.pipe.components)
+        limit = limits.of(self.model, type(self.pipe), self.pipe.components)
+        self.cuts = lru_cache(PROMPTS)(limit.cuts)
         self.vocabulary = _vocabulary(self.model)
         self.most = 0
 
@@ -51,6 +54,8 @@ class DiffusersPainter:
         ).images
         if len(images) != len(rows):
             raise RuntimeError(f"the model drew {len(images)} pictures for {len(rows)} prompts")
+        for prompt in prompts:  # the caller will ask, and now a GPU is still drawing
+            self.is_cut(prompt)
         return _as_bytes(images[: len(prompts)])
 
     def _arguments(self, rows: int) -> dict[str, Any]:
@@ -80,7 +85,7 @@ class DiffusersPainter:
 
     def is_cut(self, prompt: str) -> bool:
         """Whether the model never sees the end of `prompt`."""
-        return self.limit.cuts(prompt)
+        return self.cuts(prompt)
 
     def unknown_words(self, prompt: str) -> list[str]:
         """Words of `prompt` that are not in the model's `words.txt`, where it has one."""
