@@ -13,7 +13,7 @@ import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 PAGE = BENCHMARKS.parent / "docs" / "performance.md"
-NAMES = "bare start seed daft overlap rows encode idle gpu".split()
+NAMES = "bare start seed daft overlap rows encode cores gpu".split()
 # Of the others nothing runs that these do not run too.
 PARTS = {
     "bare": "bare, 1 process",
@@ -58,6 +58,33 @@ def test_a_benchmark_says_what_it_asks(name, tmp_path):
     done = benchmark(name, "--tiny", "--repeats", 0, "--out", tmp_path / "result.json")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{name}: ") and done.stdout.strip().endswith("?")
+
+
+def test_cores_are_shared_out_by_kinds_of_processes(common, monkeypatch):
+    import cores
+
+    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda _: {0, 1})
+    names = map(
+        cores.kind,
+        [
+            "ray::MapWorker(MapBatches(model)).submit",
+            "ray::_StatsActor",
+            "ray::MapBatches(write)",
+            "/a/python -m imagepipe model=noop",
+            "/a/site-packages/ray/core/src/ray/gcs/gcs_server",
+            "/a/python -P /a/forkserver.py",
+        ],
+    )
+    kinds = ["models", "ray_datas_actors", "tasks", "driver", "ray", "others"]
+    assert list(names) == kinds
+    samples = [
+        (0.0, {1: ("models", 5.0)}),
+        (1.0, {1: ("models", 6.0), 2: ("driver", 3.0)}),
+        (9.0, {1: ("models", 14.0), 2: ("driver", 4.0), 3: ("tasks", 2.0)}),
+        (11.0, {1: ("models", 15.0), 2: ("driver", 4.0), 3: ("tasks", 3.0)}),
+        (12.0, {}),
+    ]
+    assert cores.shares(samples, 1.5, 9.5) == {"models": 0.45, "driver": 0.05, "tasks": 0.15}
 
 
 @pytest.mark.parametrize("name", ["gpu", "gpu_shares"])
