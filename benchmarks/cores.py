@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -22,9 +21,8 @@ from pathlib import Path
 import psutil
 from bare import WITHOUT, loop
 from common import Benchmark, Figures, arguments, run
-from pictures import imagepipe
+from pictures import imagepipe, watched
 
-SAMPLE_S = 0.5
 KINDS = {  # by what their command line has, the first that fits
     "models": r"^ray::.*\(model\)|multiprocessing\.spawn",
     "ray_datas_actors": r"^ray::(_StatsActor|_AutoscalingCoordinatorActor|ActorLocationTracker)",
@@ -47,39 +45,30 @@ def main() -> None:
     benchmark = Benchmark(
         name="cores",
         question="Where do the cores go while pictures are drawn?",
-        variants={name: partial(watched, draw) for name, draw in drawn.items()},
+        variants={name: partial(measured, draw) for name, draw in drawn.items()},
         settings={"rows": rows, "steps": steps},
     )
     run(benchmark, args)
 
 
-def watched(draw: Callable[..., Figures], folder: Path) -> Figures:
+def measured(draw: Callable[..., Figures], folder: Path) -> Figures:
     samples: list[Sample] = []
-    over = threading.Event()
-    watch = threading.Thread(target=sample, args=(samples, over))
-    watch.start()
-    try:
+    with watched(lambda: samples.append(sample())):
         draw(folder=folder)
-    finally:
-        over.set()
-        watch.join()
     written = sorted(file.stat().st_mtime for file in folder.rglob("*.png"))
     tenth = len(written) // 10
     return shares(samples, written[tenth], written[-1 - tenth])
 
 
-def sample(samples: list[Sample], over: threading.Event) -> None:
-    """Add what there is, twice a second, until it is `over`."""
-    me = psutil.Process()
-    while not over.wait(SAMPLE_S):
-        seen = {}
-        for process in me.children(recursive=True):
-            try:
-                used = process.cpu_times()
-                seen[process.pid] = (kind(" ".join(process.cmdline())), used.user + used.system)
-            except psutil.Error:
-                continue  # it has ended
-        samples.append((time.time(), seen))
+def sample() -> Sample:
+    seen = {}
+    for process in psutil.Process().children(recursive=True):
+        try:
+            used = process.cpu_times()
+            seen[process.pid] = (kind(" ".join(process.cmdline())), used.user + used.system)
+        except psutil.Error:
+            continue  # it has ended
+    return time.time(), seen
 
 
 def kind(title: str) -> str:

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from functools import partial
 from pathlib import Path
 
 import psutil
 import torch
 from common import Benchmark, Figures, Limit, Repeat, arguments, run
-from pictures import imagepipe
+from pictures import imagepipe, watched
 
 GRID = ((0.6, 0.4), (0.4, 0.6), (0.2, 0.8))  # of the LLM and the model
 ALL = {
@@ -29,7 +28,6 @@ ALL = {
     "tracking": "none",
 }
 TUNED = "tuned"
-SAMPLE_S = 0.5
 
 
 def main() -> None:
@@ -42,7 +40,7 @@ def main() -> None:
         f"llm {llm:g}, model {model:g}": partial(shared, args.rows, llm, model)
         for llm, model in GRID
     }
-    variants[TUNED] = partial(watched, args.rows, {"resources": "tuned"})
+    variants[TUNED] = partial(measured, args.rows, {"resources": "tuned"})
     benchmark = Benchmark(
         name="gpu_shares",
         question="What do shares of one GPU cost, and are they kept?",
@@ -57,34 +55,27 @@ def shared(rows: int, llm: float, model: float, folder: Path) -> Figures:
     shares = {"resources.llm.num_gpus": llm, "resources.model.num_gpus": model}
     batches = {"resources.llm.batch_size": 32, "resources.model.batch_size": 16}
     whole = torch.cuda.get_device_properties(0).total_memory / (1 << 30)
-    figures = watched(rows, {"resources": "gpu_shared", **shares, **batches}, folder)
+    figures = measured(rows, {"resources": "gpu_shared", **shares, **batches}, folder)
     return figures | {"llm_share_gib": llm * whole, "model_share_gib": model * whole}
 
 
-def watched(rows: int, overrides: dict[str, object], folder: Path) -> Figures:
+def measured(rows: int, overrides: dict[str, object], folder: Path) -> Figures:
     """A run, and the most GPU memory of its processes."""
     most: dict[str, float] = {}
-    over = threading.Event()
-    watch = threading.Thread(target=sample, args=(most, over))
-    watch.start()
-    try:
+    with watched(partial(sample, most)):
         figures = imagepipe(folder, rows, ALL | overrides)
-    finally:
-        over.set()
-        watch.join()
     return figures | {f"{stage}_gib": gib for stage, gib in most.items()}
 
 
-def sample(most: dict[str, float], over: threading.Event) -> None:
-    """Keep in `most` the largest GPU memory of a stage's process, in GiB, until it is `over`."""
+def sample(most: dict[str, float]) -> None:
+    """Keep in `most` the largest GPU memory of a stage's process, in GiB."""
     query = ["nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"]
-    while not over.wait(SAMPLE_S):
-        said = subprocess.run(query, capture_output=True, text=True, check=True).stdout
-        for line in said.splitlines():
-            pid, mib = (part.strip() for part in line.split(","))
-            stage = next((s for s in ("llm", "model") if f"({s})" in title(int(pid))), None)
-            if stage and mib.isdecimal():
-                most[stage] = max(most.get(stage, 0.0), int(mib) / 1024)
+    said = subprocess.run(query, capture_output=True, text=True, check=True).stdout
+    for line in said.splitlines():
+        pid, mib = (part.strip() for part in line.split(","))
+        stage = next((s for s in ("llm", "model") if f"({s})" in title(int(pid))), None)
+        if stage and mib.isdecimal():
+            most[stage] = max(most.get(stage, 0.0), int(mib) / 1024)
 
 
 def title(pid: int) -> str:

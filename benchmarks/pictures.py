@@ -12,8 +12,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,6 +99,24 @@ def timed(command: Sequence[str], folder: Path, images: Path, rows: int) -> Figu
     if written[late] > written[early]:
         figures["steady_per_s"] = (late - early) / (written[late] - written[early])
     return figures
+
+
+@contextmanager
+def watched(look: Callable[[], None], every_s: float = 0.5) -> Iterator[None]:
+    """`look` is called again and again meanwhile, in a thread."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(every_s):
+            look()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def done(command: Sequence[str], folder: Path) -> None:

@@ -13,17 +13,15 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import psutil
 import pyarrow.parquet as pq
 from common import Benchmark, Figures, Limit, Repeat, arguments, run
-from pictures import AGAINST, Rows, done
+from pictures import AGAINST, Rows, done, watched
 
 GIB = 1 << 30
 EVERY_S = 1.0
@@ -101,29 +99,11 @@ WHO: dict[str, Callable[[int, Path], Figures]] = {
 
 def measured(command: Sequence[str], folder: Path, rows: int) -> Figures:
     began = time.time()
-    with watched() as memory:
+    memory = {"driver_gib": 0.0, "whole_gib": 0.0}  # the most of the processes started here
+    with watched(lambda: _sample(memory), EVERY_S):
         done(command, folder)
     seconds = time.time() - began
     return {"seconds": seconds, "rows_per_s": rows / seconds, **memory}
-
-
-@contextmanager
-def watched() -> Iterator[Figures]:
-    """The most memory of the processes that this one starts, filled in while they run."""
-    memory = {"driver_gib": 0.0, "whole_gib": 0.0}
-    ended = threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(EVERY_S):
-            _sample(memory)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield memory
-    finally:
-        ended.set()
-        thread.join()
 
 
 def _sample(memory: Figures) -> None:
