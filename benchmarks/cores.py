@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 from bare import WITHOUT, loop
 from common import Benchmark, Figures, arguments, run
-from pictures import imagepipe, watched
+from pictures import imagepipe, watched, when_written, without_ends
 
 KINDS = {  # by what their command line has, the first that fits
     "models": r"^ray::.*\(model\)|multiprocessing\.spawn",
@@ -55,9 +55,8 @@ def measured(draw: Callable[..., Figures], folder: Path) -> Figures:
     samples: list[Sample] = []
     with watched(lambda: samples.append(sample())):
         draw(folder=folder)
-    written = sorted(file.stat().st_mtime for file in folder.rglob("*.png"))
-    tenth = len(written) // 10
-    return shares(samples, written[tenth], written[-1 - tenth])
+    steady = without_ends(when_written(folder))
+    return shares(samples, steady[0], steady[-1])
 
 
 def sample() -> Sample:

@@ -60,9 +60,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     EIGHT_BITS: WHOLE,  # see `in_8_bits`
 }
 OTHER_PICTURES = (TINY_VAE, EIGHT_BITS)  # than the model's own: no loop for imagepipe to keep
-DENOISER_IN_8_BITS = Quantization(
-    "torchao", {"quant_type": "Float8DynamicActivationFloat8WeightConfig"}, ["unet"]
-)
+KIND_OF_8_BITS = "Float8DynamicActivationFloat8WeightConfig"  # torchao's
 MLPERF_PER_H200 = 18.989 / 8
 
 
@@ -162,11 +160,13 @@ def loaded(model: Model) -> DiffusersPainter:
 
 
 def in_8_bits(model: Model) -> DiffusersPainter:
-    """By way of a folder, since diffusers makes weights smaller while it reads them."""
+    """The denoiser; by way of a folder, since diffusers makes weights smaller as it reads them."""
     with tempfile.TemporaryDirectory() as folder:
         loaded(replace(model, compile=None)).pipe.save_pretrained(folder)
+        part = "unet" if Path(folder, "unet").is_dir() else "transformer"
+        smaller = Quantization("torchao", {"quant_type": KIND_OF_8_BITS}, [part])
         saved = {"weights": "trained", "path": folder, "variant": None}
-        return loaded(replace(model, quantization=DENOISER_IN_8_BITS, **saved))
+        return loaded(replace(model, quantization=smaller, **saved))
 
 
 def forget() -> None:

@@ -87,7 +87,7 @@ def timed(command: Sequence[str], folder: Path, images: Path, rows: int) -> Figu
     began = time.time()
     done(command, folder)
     seconds = time.time() - began
-    written = sorted(file.stat().st_mtime for file in images.rglob("*.png"))
+    written = when_written(images)
     if len(written) != rows:
         raise SystemExit(f"{' '.join(command)} drew {len(written)} pictures of {rows}")
     figures = {
@@ -95,10 +95,21 @@ def timed(command: Sequence[str], folder: Path, images: Path, rows: int) -> Figu
         "first_picture_s": written[0] - began,
         "end_to_end_per_s": rows / seconds,
     }
-    early, late = rows // 10, rows - 1 - rows // 10
-    if written[late] > written[early]:
-        figures["steady_per_s"] = (late - early) / (written[late] - written[early])
+    steady = without_ends(written)
+    if steady[-1] > steady[0]:
+        figures["steady_per_s"] = (len(steady) - 1) / (steady[-1] - steady[0])
     return figures
+
+
+def when_written(images: Path) -> list[float]:
+    """As `time.time()`, of each picture in a folder, the first one first."""
+    return sorted(file.stat().st_mtime for file in images.rglob("*.png"))
+
+
+def without_ends(written: Sequence[float]) -> Sequence[float]:
+    """Without the first and the last tenth, in which not all processes draw."""
+    tenth = len(written) // 10
+    return written[tenth : len(written) - tenth]
 
 
 @contextmanager
