@@ -1,9 +1,10 @@
-"""How much memory a command takes: its driver's own, and the object store's."""
+"""How much memory a command takes: its driver's own, and what its object store holds."""
 
 from __future__ import annotations
 
 import contextlib
-import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import psutil
 from commands import Command
 
 EVERY_S = 0.1
+HELD = Path(__file__).with_name("held.py")
+ADDRESS = "--gcs-address="  # what a raylet is told of its GCS
 
 
 class Peak:
@@ -18,6 +21,7 @@ class Peak:
 
     def __init__(self, command: Command) -> None:
         self.command, self.driver, self.store = command, 0, 0
+        self._watcher: subprocess.Popen[str] | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -25,24 +29,26 @@ class Peak:
     def end(self) -> None:
         self._ended.set()
         self._thread.join()
+        assert self._watcher is not None, "no object store was seen"
+        self._watcher.terminate()
+        said, _ = self._watcher.communicate()
+        self.store = int(said.split()[-1])
 
     def _watch(self) -> None:
-        driver, raylets = psutil.Process(self.command.process.pid), []
+        driver = psutil.Process(self.command.process.pid)
         while not self._ended.wait(EVERY_S):
-            with contextlib.suppress(psutil.Error, OSError):
+            with contextlib.suppress(psutil.Error):
                 own = driver.memory_info()
                 self.driver = max(self.driver, own.rss - own.shared)
-                raylets = raylets or self.command.processes("/raylet/raylet")
-                self.store = max(self.store, sum(_plasma(raylet.pid) for raylet in raylets))
+                self._watcher = self._watcher or self._of_store()
 
-
-def _plasma(raylet: int) -> int:
-    """Bytes of shared memory that the object store of `raylet` has ever used."""
-    files = {os.readlink(f): f for f in Path(f"/proc/{raylet}/fd").iterdir() if _is_store(f)}
-    return sum(file.stat().st_blocks * 512 for file in files.values())
-
-
-def _is_store(file: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return "plasma" in os.readlink(file)
-    return False
+    def _of_store(self) -> subprocess.Popen[str] | None:
+        for raylet in self.command.processes("/raylet/raylet"):
+            (address,) = [word for word in raylet.cmdline() if word.startswith(ADDRESS)]
+            return subprocess.Popen(
+                [sys.executable, HELD, address.removeprefix(ADDRESS)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+        return None
