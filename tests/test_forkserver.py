@@ -187,7 +187,7 @@ def test_the_server_ends_with_a_process_that_is_killed(short: Path) -> None:
     assert list((short / "ray").iterdir())  # it lay where Ray's own sockets would
 
 
-def test_the_processes_of_a_session_are_forked_unless_there_is_a_gpu() -> None:
+def test_a_session_has_no_idle_process_and_forks_its_own_unless_there_is_a_gpu() -> None:
     for gpus, forked in ((0, True), (1, False)):
         program = f"""
 import os, sys
@@ -196,7 +196,10 @@ from imagepipe.machine import Machine, Node
 from imagepipe.session import session
 with session(RayOptions(), Machine((Node(1, {gpus}),)), ["{LIBRARY}"], verbose=False):
     import psutil, ray
-    [raylet] = [one for one in psutil.Process().children() if one.name() == "raylet"]
+    started = psutil.Process().children()
+    idle = ("monitor.py", "dashboard.py")  # log_monitor.py too
+    print([word for one in started for word in one.cmdline() if word.endswith(idle)])
+    [raylet] = [one for one in started if one.name() == "raylet"]
     print(any("/imagepipe-" in word and "setup_worker.py" in word for word in raylet.cmdline()))
     loaded = lambda: ("xml.dom.minidom" in sys.modules, os.environ.get("MINE"))
     print(ray.get(ray.remote(loaded).remote()))
@@ -206,5 +209,5 @@ with session(RayOptions(), Machine((Node(1, {gpus}),)), ["{LIBRARY}"], verbose=F
         ended = subprocess.run(
             [sys.executable, "-c", program], capture_output=True, text=True, timeout=240
         )
-        said = [str(forked), f"({forked}, None)", f"({forked}, '1')"]
+        said = ["[]", str(forked), f"({forked}, None)", f"({forked}, '1')"]
         assert ended.stdout.splitlines() == said, ended.stderr

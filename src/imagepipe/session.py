@@ -163,26 +163,41 @@ def _init(
             "runtime_env": {"py_executable": executable(script)} if script else None,
         }
     )
-    with _workers_by(script), nullcontext() if verbose else _silent_stderr():
+    with _lean(script, verbose), nullcontext() if verbose else _silent_stderr():
         ray.init(log_to_driver=verbose, logging_level=level, **arguments)
     return ray.shutdown
 
 
 @contextmanager
-def _workers_by(script: str | None) -> Iterator[None]:
+def _lean(script: str | None, verbose: bool) -> Iterator[None]:
     """The Ray that is started meanwhile starts its workers by `script`, or in its own way.
 
-    Ray has no setting for that, but joins the name of its own script to a folder, so that a whole
-    path replaces both.
+    And it is without processes that do nothing here, which take a second of CPU to start and are
+    given another to end: an autoscaler that could add no machine, a dashboard's server without the
+    dashboard, and, unless `verbose`, what reads the logs for this process to print. Ray has no
+    setting for any of it. It joins the name of its own script to a folder, so that a whole path
+    replaces both.
     """
     from ray._private import ray_constants
+    from ray._private.node import Node
 
-    before = ray_constants.SETUP_WORKER_FILENAME
-    ray_constants.SETUP_WORKER_FILENAME = script or before
+    idle = ["start_monitor", "start_api_server", *([] if verbose else ["start_log_monitor"])]
+    with ExitStack() as stack:
+        if script is not None:
+            stack.enter_context(_replaced(ray_constants, "SETUP_WORKER_FILENAME", script))
+        for name in idle:
+            stack.enter_context(_replaced(Node, name, lambda *_, **__: None))
+        yield
+
+
+@contextmanager
+def _replaced(owner: Any, name: str, value: object) -> Iterator[None]:
+    before = getattr(owner, name)
+    setattr(owner, name, value)
     try:
         yield
     finally:
-        ray_constants.SETUP_WORKER_FILENAME = before
+        setattr(owner, name, before)
 
 
 @contextmanager
