@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +46,17 @@ def test_a_tiny_decoder_takes_the_place_of_the_own_one(trained, tmp_path):
     assert one.paint(PROMPTS, [1, 2]).std() > 0
     refused = small(trained(SD), vae=str(ARCHITECTURES.parent / "tiny" / "vae"))
     assert "decodes 8 channels, and this model draws 4" in complaint(refused)
+
+
+def test_checking_the_embedded_model_loads_no_library_of_models():
+    code = (
+        "import sys; from imagepipe.config import Model; from imagepipe.diffusion import checks\n"
+        "tiny = Model('tiny', 'diffusers', 'asset:tiny', width=128, height=128)\n"
+        "tiny.channels_last = True\n"
+        "checks.check(tiny)\n"
+        "assert not {'torch', 'diffusers', 'transformers'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_slices_and_tiles_and_memory_formats_leave_the_picture(trained):

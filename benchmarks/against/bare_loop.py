@@ -52,6 +52,8 @@ def draw(args: argparse.Namespace, number: int, taken) -> None:
 
     pipe = DiffusionPipeline.from_pretrained(args.model, dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
+    for part in (pipe.unet, pipe.vae):  # as imagepipe draws this model
+        part.to(memory_format=torch.channels_last)
     rows = joined(args.folder)
     table = []
     while True:

@@ -35,6 +35,8 @@ def main() -> None:
 
             self.pipe = DiffusionPipeline.from_pretrained(model, dtype=torch.float32)
             self.pipe.set_progress_bar_config(disable=True)
+            for part in (self.pipe.unet, self.pipe.vae):  # as imagepipe draws this model
+                part.to(memory_format=torch.channels_last)
             self.folder, self.steps = Path(folder), steps
 
         @daft.method.batch(return_dtype=daft.DataType.string(), batch_size=args.batch)

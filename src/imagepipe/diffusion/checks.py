@@ -26,7 +26,7 @@ def check(model: Model) -> None:
     else:
         described = repository.describe(model)
     _check_size(model, described.configs)
-    if _has_options(model):
+    if _has_options(model, described.configs):
         _check_options(model, described)
 
 
@@ -57,8 +57,9 @@ def _check_size(model: Model, configs: dict[str, Any]) -> None:
             )
 
 
-def _has_options(model: Model) -> bool:
+def _has_options(model: Model, configs: dict[str, Any]) -> bool:
     """Whether anything is asked that not every pipeline takes."""
+    for_video = "temperal_downsample" in configs.get("vae", {})
     return bool(
         model.negative_prompt is not None
         or model.max_sequence_length is not None
@@ -67,7 +68,7 @@ def _has_options(model: Model) -> bool:
         or model.vae
         or model.vae_slicing
         or model.vae_tiling
-        or model.channels_last
+        or (model.channels_last and for_video)
         or model.attention_backend
         or model.compile
         or model.quantization.quant_backend

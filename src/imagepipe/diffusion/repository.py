@@ -40,11 +40,14 @@ def quiet() -> None:
     """Without the libraries' own progress bars and notes: what matters is raised or counted."""
     import logging
 
+    for name in ("torchao", "torch.utils._pytree"):  # diffusers imports torchao where it is
+        logging.getLogger(name).setLevel(logging.ERROR)
     import diffusers
+    import transformers
 
     diffusers.utils.logging.set_verbosity_error()
     diffusers.utils.logging.disable_progress_bar()
-    logging.getLogger("transformers").setLevel(logging.ERROR)
+    transformers.utils.logging.set_verbosity_error()
 
 
 def describe(model: Model) -> Description:
