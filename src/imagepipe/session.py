@@ -158,7 +158,6 @@ def _init(
             "num_cpus": machine.cpus,
             "num_gpus": machine.gpus,
             "_memory": machine.nodes[0].memory,
-            "include_dashboard": False,
             "object_store_memory": int(store * 1e9) if store else None,
             "runtime_env": {"py_executable": executable(script)} if script else None,
         }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
 import psutil
-from commands import Command
+from commands import MARK, Command
 
 EVERY_S = 0.1
 HELD = Path(__file__).with_name("held.py")
@@ -50,5 +51,6 @@ class Peak:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 text=True,
+                env=os.environ | {MARK: self.command.mark},  # ended with the command at the latest
             )
         return None
