@@ -29,8 +29,9 @@ def main(address: str) -> None:
     most = 0.0
     while True:
         whole, free = state.cluster_resources(), state.available_resources()
-        if NAME in whole and (held := whole[NAME] - free.get(NAME, 0.0)) > most:
-            most = held
+        # While a node comes or goes, Ray knows its whole store but not what of it is free.
+        if NAME in whole and NAME in free and whole[NAME] - free[NAME] > most:
+            most = whole[NAME] - free[NAME]
             print(int(most), flush=True)
         time.sleep(EVERY_S)
 
