@@ -297,23 +297,12 @@ def digest_source(config: Config) -> dict[str, Any]:
 
 def check(config: Config) -> None:
     """Raise UserError for the first value that cannot be right whatever the files hold."""
-    for name, value, allowed in _choices(config):
-        if value not in allowed:
-            raise UserError(
-                field=name,
-                value=value,
-                problem="is not one of the choices",
-                remedy=f"{did_you_mean(str(value), allowed)}Choose one of: {', '.join(allowed)}.",
-            )
-    for name, number, least in _minimums(config):
-        if number is not None and not number >= least:
-            problem = "is no number" if math.isnan(number) else "is too small"
-            raise UserError(field=name, value=number, problem=problem, remedy=f"At least {least}.")
+    _check_values(_choices(config), _minimums(config))
+    check_model(config.model)
     _check_failures(config.max_failures)
     _check_sink(config.sink)
     _check_ray(config.ray)
     _check_llm(config)
-    _check_model(config.model)
     _check_resources(config.resources)
     _check_sweep(config.sweep, config.scorer)
     if config.retry_failed and config.resume is None:
@@ -323,6 +312,24 @@ def check(config: Config) -> None:
             problem="a new run has no failed rows",
             remedy="Name the run whose failed rows to try again: resume=FOLDER.",
         )
+
+
+def _check_values(
+    choices: Iterable[tuple[str, Any, tuple[str, ...]]],
+    minimums: Iterable[tuple[str, float | None, float]],
+) -> None:
+    for name, value, allowed in choices:
+        if value not in allowed:
+            raise UserError(
+                field=name,
+                value=value,
+                problem="is not one of the choices",
+                remedy=f"{did_you_mean(str(value), allowed)}Choose one of: {', '.join(allowed)}.",
+            )
+    for name, number, least in minimums:
+        if number is not None and not number >= least:
+            problem = "is no number" if math.isnan(number) else "is too small"
+            raise UserError(field=name, value=number, problem=problem, remedy=f"At least {least}.")
 
 
 def _check_failures(most: int | float | None) -> None:
@@ -347,7 +354,23 @@ def _check_llm(config: Config) -> None:
         )
 
 
-def _check_model(model: Model) -> None:
+def check_model(model: Model) -> None:
+    """As `check`, of the model alone."""
+    choices = (
+        ("model.engine", model.engine, ("diffusers", "noop", "custom")),
+        ("model.dtype", model.dtype, DTYPES),
+        ("model.weights", model.weights, ("trained", "random")),
+        ("model.offload", model.offload, ("none", "model", "sequential")),
+    )
+    minimums = (
+        ("model.steps", model.steps, 1 if model.engine == "diffusers" else 0),
+        ("model.guidance", model.guidance, 0),
+        ("model.width", model.width, 8),
+        ("model.height", model.height, 8),
+        ("model.max_sequence_length", model.max_sequence_length, 1),
+        ("model.images_per_prompt", model.images_per_prompt, 1),
+    )
+    _check_values(choices, minimums)
     if model.compile_whole and model.compile is None:
         raise UserError(
             field="model.compile_whole",
@@ -446,13 +469,9 @@ def _check_sink(sink: Sink) -> None:
 def _choices(config: Config) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
     joins = (config.dataset.join, *config.dataset.more_joins)
     yield "llm.engine", config.llm.engine, LLM_ENGINES
-    yield "model.engine", config.model.engine, ("diffusers", "noop", "custom")
     yield "scorer.engine", config.scorer.engine, ("none", "clip", "aesthetic", "custom")
     yield "llm.dtype", config.llm.dtype, DTYPES
     yield "scorer.dtype", config.scorer.dtype, DTYPES
-    yield "model.dtype", config.model.dtype, DTYPES
-    yield "model.weights", config.model.weights, ("trained", "random")
-    yield "model.offload", config.model.offload, ("none", "model", "sequential")
     yield "dataset.format", config.dataset.format, ("csv", "parquet", "jsonl")
     yield "tracking.backend", config.tracking.backend, ("mlflow", "none")
     yield "sweep.objective", config.sweep.objective, ("images_per_s", "score")
@@ -463,12 +482,6 @@ def _choices(config: Config) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
 
 def _minimums(config: Config) -> Iterator[tuple[str, float | None, float]]:
     yield "limit", config.limit, 1
-    yield "model.steps", config.model.steps, 1 if config.model.engine == "diffusers" else 0
-    yield "model.guidance", config.model.guidance, 0
-    yield "model.width", config.model.width, 8
-    yield "model.height", config.model.height, 8
-    yield "model.max_sequence_length", config.model.max_sequence_length, 1
-    yield "model.images_per_prompt", config.model.images_per_prompt, 1
     yield "llm.temperature", config.llm.temperature, 0
     yield "llm.max_tokens", config.llm.max_tokens, 1
     yield "llm.max_model_len", config.llm.max_model_len, config.llm.max_tokens + 1

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from imagepipe import __version__, gallery, resources, sources, tracking
+from imagepipe import __version__, gallery, reproduce, resources, sources, tracking
 from imagepipe.claim import Claim
 from imagepipe.config import Config, Resources, digest_source, to_yaml
 from imagepipe.gallery import Picture
@@ -158,6 +158,7 @@ def facts(config: Config, mlflow_run_id: str | None) -> dict[str, str]:
         "loras": ", ".join(f"{lora.path} x {lora.weight:g}" for lora in model.loras) or None,
         "vae": model.vae,
         "llm": config.llm.path or config.llm.name,
+        reproduce.SETTINGS: reproduce.settings(model),
         "config_digest": config_digest(config),
         "imagepipe_version": __version__,
         "mlflow_run_id": mlflow_run_id,

@@ -1,0 +1,208 @@
+"""`python -m imagepipe.reproduce IMAGE.png`: draws one picture again, and says if it is the same.
+
+All that it needs stands in the picture: the prompt, the seed and the settings of the model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imagepipe import __version__
+from imagepipe import config as configuration
+from imagepipe.config import Lora, Model, Quantization
+from imagepipe.errors import UserError
+
+SETTINGS = "model_settings"  # the text in a picture that says all of its model's
+SAME = 2  # grey levels of 255 that another batch may change on a CPU: tests/test_run.py
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture, uint8 (height, width, 3), and what it says of how it was drawn."""
+
+    image: np.ndarray
+    prompt: str
+    seed: int
+    model: Model
+    version: str  # of imagepipe
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 it is the same, 1 it differs, 2 it cannot be drawn again."""
+    parser = argparse.ArgumentParser(prog="python -m imagepipe.reproduce", description=__doc__)
+    parser.add_argument("image", type=Path, help="a PNG file that imagepipe wrote")
+    parser.add_argument("--out", type=Path, help="where to write what is drawn now")
+    parser.add_argument(
+        "--levels", type=int, default=SAME, help=f"what passes for the same, of 255; default {SAME}"
+    )
+    parser.add_argument(
+        "--trust", action="store_true", help="allow the picture to name code and pickled weights"
+    )
+    asked = parser.parse_args(arguments)
+    try:
+        drawn = read(asked.image, trust=asked.trust)
+        now = again(drawn)
+        if asked.out:
+            _write(now, asked.out)
+    except UserError as error:
+        print(f"imagepipe.reproduce: {error}", file=sys.stderr)
+        return 2
+    most, values = difference(drawn.image, now)
+    print(f"{asked.image}: {_verdict(most, values, asked.levels, drawn)}")
+    return 0 if most <= asked.levels else 1
+
+
+def settings(model: Model) -> str | None:
+    """As JSON what of `model` differs from the defaults; null for a class of a person's own.
+
+    Its options may hold anything, and no picture should decide which code is run.
+    """
+    if model.engine == "custom":
+        return None
+    whole, usual = asdict(model), asdict(Model())
+    return json.dumps({key: value for key, value in whole.items() if value != usual[key]})
+
+
+def read(path: Path, *, trust: bool = False) -> Drawn:
+    """The picture in `path` and what it says of itself.
+
+    Raises UserError where there is none, where it does not say enough, and unless `trust` where
+    its settings would run code that comes with the model. Whoever made the file wrote them.
+    """
+    image, texts = _open(path)
+    lacking = [name for name in ("prompt", "seed", SETTINGS) if name not in texts]
+    if lacking:
+        raise _refused(
+            path,
+            f"does not say how it was drawn: it has no {', '.join(lacking)}",
+            "Take a picture as imagepipe wrote it. Those of older versions, and of engines of your "
+            "own, do not have all.",
+        )
+    try:
+        seed, model = _seed(texts["seed"]), _model(json.loads(texts[SETTINGS]))
+        configuration.check_model(model)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise _refused(
+            path,
+            f"has settings that cannot be read ({error})",
+            "Take a picture as imagepipe wrote it, and the same version: it says "
+            f"{texts.get('imagepipe_version', 'none')}, and this is {__version__}.",
+        ) from error
+    if not trust:
+        _check_harmless(path, model)
+    if image.shape != (model.height, model.width, 3):
+        raise _refused(
+            path,
+            f"is of {image.shape[1]}x{image.shape[0]} pixels, and was drawn as "
+            f"{model.width}x{model.height}",
+            "Take the picture as it was drawn.",
+        )
+    version = texts.get("imagepipe_version", "?")
+    return Drawn(image, texts["prompt"], seed, model, version)
+
+
+def again(drawn: Drawn) -> np.ndarray:
+    """The picture that the same prompt, seed and settings give here: uint8 (height, width, 3).
+
+    Raises UserError where the model is not to be had, or does not take its settings any more.
+    """
+    from imagepipe import diffusion
+    from imagepipe.diffusion import checks
+
+    if drawn.model.engine == "diffusers":
+        checks.check(drawn.model)
+    painter = diffusion.make(drawn.model)
+    painter.load()
+    return painter.paint([drawn.prompt], [drawn.seed])[0]
+
+
+def difference(one: np.ndarray, other: np.ndarray) -> tuple[int, int]:
+    """Of two pictures of one shape: by how many levels they differ at most, in how many values."""
+    apart = np.abs(one.astype(np.int16) - other.astype(np.int16))
+    return int(apart.max()), int(np.count_nonzero(apart))
+
+
+def _open(path: Path) -> tuple[np.ndarray, dict[str, str]]:
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            pixels = np.asarray(picture.convert("RGB"))
+            return pixels, dict(getattr(picture, "text", {}))
+    except FileNotFoundError:
+        raise _refused(path, "is not there", "Name a PNG file that imagepipe wrote.") from None
+    except Exception as error:  # whatever Pillow raises for a file that is broken
+        raise _refused(
+            path, f"is no PNG that can be read ({error})", "Name a PNG file that imagepipe wrote."
+        ) from error
+
+
+def _seed(said: str) -> int:
+    seed = int(said)
+    if not 0 <= seed < 1 << 63:  # prompts.row_seed
+        raise ValueError(f"a seed has 63 bits, not {seed}")
+    return seed
+
+
+def _model(said: dict[str, Any]) -> Model:
+    loras = [Lora(**lora) for lora in said.pop("loras", [])]
+    quantization = Quantization(**said.pop("quantization", {}))
+    return Model(**said, loras=loras, quantization=quantization)
+
+
+def _check_harmless(path: Path, model: Model) -> None:
+    asked = {
+        "engine=custom": model.engine == "custom",
+        "trust_remote_code=true": model.trust_remote_code,
+        "use_safetensors=false": not model.use_safetensors,
+    }
+    for setting, is_asked in asked.items():
+        if is_asked:
+            raise _refused(
+                path,
+                f"was drawn with model.{setting}, which can run any code",
+                "Say --trust if the picture is your own.",
+            )
+
+
+def _write(image: np.ndarray, out: Path) -> None:
+    from PIL import Image
+
+    try:
+        Image.fromarray(image).save(out, "PNG")
+    except OSError as error:
+        raise UserError(
+            field="--out",
+            value=out,
+            problem=f"cannot be written ({error})",
+            remedy="Name a file in a folder that is there.",
+        ) from error
+
+
+def _verdict(most: int, values: int, levels: int, drawn: Drawn) -> str:
+    if most == 0:
+        return "drawn again, the same to the last bit"
+    told = f"{values:,} of {drawn.image.size:,} values by up to {most} of 255 levels"
+    if most <= levels:
+        return f"drawn again, the same but for {told}"
+    return (
+        f"drawn again, and it differs: {told}. It was drawn by imagepipe {drawn.version}, and this "
+        f"is {__version__}. Other weights, libraries or devices draw other pictures; --out=FILE "
+        "keeps what was drawn now, --levels allows more"
+    )
+
+
+def _refused(path: Path, problem: str, remedy: str) -> UserError:
+    return UserError(field="IMAGE", value=path, problem=problem, remedy=remedy)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,199 @@
+"""`python -m imagepipe.reproduce`: a picture drawn again from what it says of itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_run import run
+
+from imagepipe import reproduce
+from imagepipe.config import Lora, Model, Quantization
+from imagepipe.diffusion.noop import NoopPainter
+from imagepipe.sink import encode
+
+NOOP = Model(name="noop", engine="noop", width=16, height=24)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory) -> Path:
+    """Two rows of two pictures each in one batch, with settings that are not the preset's."""
+    options = ["model.images_per_prompt=2", "model.steps=2", "model.guidance=2.5"]
+    options += ['model.negative_prompt="pale, grey"', "model.scheduler=DDIMScheduler"]
+    options += ["llm=template", "scorer=none", "tracking=none", "limit=2"]
+    return run(tmp_path_factory.mktemp("drawn"), "out", *options)
+
+
+def picture(folder: Path, model: Model = NOOP, **texts: str | None) -> Path:
+    """A picture of `model=noop` that carries the settings of `model`; null leaves a text out."""
+    whole = {
+        "prompt": "a cat",
+        "seed": "7",
+        reproduce.SETTINGS: reproduce.settings(model),
+        "imagepipe_version": "0.0.9",
+        **texts,
+    }
+    said = {name: text for name, text in whole.items() if text is not None}
+    path = folder / "one.png"
+    path.write_bytes(encode(NoopPainter(NOOP).paint(["a cat"], [7])[0], said))
+    return path
+
+
+def changed(path: Path, pixels: np.ndarray) -> Path:
+    """Its texts with other pixels."""
+    with Image.open(path) as image:
+        path.write_bytes(encode(pixels, dict(image.text)))
+    return path
+
+
+def refusal(capsys, path: Path, *options: str) -> str:
+    assert reproduce.main([str(path), *options]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    (line,) = said.err.splitlines()
+    return line
+
+
+def test_a_picture_is_drawn_again_in_another_folder_and_is_the_same(drawn, tmp_path):
+    path = drawn / "images" / "101-1.png"
+    done = subprocess.run(
+        [sys.executable, "-m", "imagepipe.reproduce", path, "--out", "again.png"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith(f"{path}: drawn again, the same ")
+    assert done.stderr == ""
+    with Image.open(path) as before, Image.open(tmp_path / "again.png") as now:
+        assert before.text["image_index"] == "1"
+        most, _ = reproduce.difference(np.asarray(before), np.asarray(now))
+    assert most <= reproduce.SAME
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"steps": 3}, {"negative_prompt": None}, {"scheduler": None}, {"guidance": 2.0}],
+    ids=lambda one: next(iter(one)),
+)
+def test_every_setting_is_in_the_picture_and_counts(drawn, other):
+    one = reproduce.read(drawn / "images" / "100-0.png")
+    for name, value in other.items():
+        assert getattr(one.model, name) != value
+        setattr(one.model, name, value)
+    most, _ = reproduce.difference(one.image, reproduce.again(one))
+    assert most > reproduce.SAME
+
+
+def test_a_picture_that_is_the_same_almost_or_not_at_all(tmp_path, capsys):
+    path = picture(tmp_path)
+    pixels = reproduce.read(path).image.copy()
+    assert reproduce.main([str(path)]) == 0
+    assert capsys.readouterr().out == f"{path}: drawn again, the same to the last bit\n"
+    pixels[3, 4] += np.array([1, 0, 2], np.uint8)
+    assert reproduce.main([str(changed(path, pixels))]) == 0
+    told = "drawn again, the same but for 2 of 1,152 values by up to 2 of 255 levels"
+    assert capsys.readouterr().out == f"{path}: {told}\n"
+    pixels[0, 0, 0] -= 5
+    again = tmp_path / "again.png"
+    assert reproduce.main([str(changed(path, pixels)), "--out", str(again)]) == 1
+    said = capsys.readouterr().out
+    assert "it differs: 3 of 1,152 values by up to 5 of 255 levels. It was drawn by" in said
+    assert "imagepipe 0.0.9" in said
+    with Image.open(again) as now:
+        assert np.array_equal(np.asarray(now), NoopPainter(NOOP).paint(["a cat"], [7])[0])
+    assert reproduce.main([str(path), "--levels", "5"]) == 0
+
+
+def test_all_settings_of_a_model_come_back(tmp_path):
+    model = Model(
+        name="mine",
+        engine="noop",
+        width=16,
+        height=24,
+        negative_prompt='${oc.env:HOME} "ü"\n',
+        loras=[Lora(path="./mine.safetensors", weight=0.8)],
+        quantization=Quantization("torchao", {"quant_type": "int8wo"}, ["unet"]),
+        scheduler_config={"timestep_spacing": "trailing"},
+    )
+    assert reproduce.read(picture(tmp_path, model)).model == model
+    own = Model(name="own", engine="custom", _target_="mine.Painter", options={"key": "secret"})
+    assert reproduce.settings(own) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"trust_remote_code": True}, "trust_remote_code=true"),
+        ({"use_safetensors": False}, "use_safetensors=false"),
+        ({"engine": "custom", "_target_": "os.system"}, "engine=custom"),
+    ],
+)
+def test_a_picture_may_not_name_code(tmp_path, capsys, settings, what):
+    said = json.loads(reproduce.settings(NOOP) or "") | settings
+    path = picture(tmp_path, **{reproduce.SETTINGS: json.dumps(said)})
+    line = refusal(capsys, path)
+    assert f"IMAGE={path}: was drawn with model.{what}, which can run any code" in line
+    assert line.endswith("Say --trust if the picture is your own.")
+    if settings.get("engine") != "custom":
+        assert reproduce.main([str(path), "--trust"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("texts", "why"),
+    [
+        ({"prompt": None, "seed": None}, "it has no prompt, seed"),
+        ({reproduce.SETTINGS: None}, "it has no model_settings"),
+        ({"seed": "seven"}, "settings that cannot be read"),
+        ({"seed": str(1 << 63)}, "a seed has 63 bits"),
+        ({"seed": "-1"}, "a seed has 63 bits"),
+        ({reproduce.SETTINGS: "{"}, "settings that cannot be read"),
+        ({reproduce.SETTINGS: "[1]"}, "settings that cannot be read"),
+        ({reproduce.SETTINGS: '{"stepz": 4}'}, "settings that cannot be read"),
+        (
+            {reproduce.SETTINGS: '{"engine": "noop", "steps": "six"}'},
+            "settings that cannot be read",
+        ),
+        ({reproduce.SETTINGS: '{"loras": [3]}'}, "settings that cannot be read"),
+        ({reproduce.SETTINGS: '{"engine": "noop", "width": 32}'}, "was drawn as 32x512"),
+        ({reproduce.SETTINGS: '{"engine": "nope"}'}, "model.engine=nope: is not one of the"),
+        ({reproduce.SETTINGS: '{"engine": "noop", "width": 1}'}, "model.width=1: is too small"),
+    ],
+)
+def test_what_a_picture_says_may_be_wrong(tmp_path, capsys, texts, why):
+    assert why in refusal(capsys, picture(tmp_path, **texts))
+
+
+def test_a_model_that_is_gone_and_a_scheduler_that_never_was(drawn, tmp_path, capsys):
+    with Image.open(drawn / "images" / "100-0.png") as image:
+        pixels, texts = np.asarray(image), dict(image.text)
+    said = json.loads(texts[reproduce.SETTINGS])
+    path = tmp_path / "other.png"
+    for key, value, why in (
+        ("path", "./gone", "model.path=./gone: no model is there"),
+        ("scheduler", "Nope", "model.scheduler=Nope: is not a scheduler of diffusers"),
+    ):
+        texts[reproduce.SETTINGS] = json.dumps(said | {key: value})
+        path.write_bytes(encode(pixels, texts))
+        assert why in refusal(capsys, path)
+
+
+def test_files_that_are_no_picture_and_places_that_take_none(tmp_path, capsys):
+    gone, text, jpeg = tmp_path / "gone.png", tmp_path / "text.png", tmp_path / "one.jpg"
+    text.write_text("no picture")
+    Image.new("RGB", (8, 8)).save(jpeg)
+    torn = picture(tmp_path).rename(tmp_path / "torn.png")
+    torn.write_bytes(torn.read_bytes()[:-30])
+    assert f"IMAGE={gone}: is not there" in refusal(capsys, gone)
+    for path in (text, jpeg, torn, tmp_path):
+        assert f"IMAGE={path}: is no PNG that can be read" in refusal(capsys, path)
+    out = tmp_path / "nowhere" / "again.png"
+    line = refusal(capsys, picture(tmp_path), "--out", str(out))
+    assert f"--out={out}: cannot be written" in line
