@@ -57,6 +57,11 @@ def test_the_defaults_are_the_embedded_models():
         ("model.compile_whole=true", "Set model.compile=inductor, or leave it out."),
         ("model.steps=0", "model.steps=0: is too small. At least 1."),
         ("limit=0", "limit=0: is too small. At least 1."),
+        ("llm.top_p=7", "llm.top_p=7.0: is too large. At most 1."),
+        ("llm.top_p=0", "llm.top_p=0.0: is too small."),
+        ("tracking.samples=20", "tracking.samples=20: is too large. At most 8."),
+        ("sink.gallery_images=-1", "sink.gallery_images=-1: is too small. At least 0."),
+        ("tracking.system_metrics_interval_s=0", "interval_s=0.0: is too small. At least 0.1."),
         ("ray.address=ray://host:10001", "submit the run: ray job submit."),
         ("+ray.runtime_env.env_vars.MY_TOKEN=hunter2", "MY_TOKEN=...: looks like a secret"),
         ("resources.model.num_cpus=nan", "num_cpus=nan: is no number. At least 0."),
@@ -144,6 +149,21 @@ def test_the_yaml_of_a_run_composes_to_the_same_run():
         OmegaConf.structured(configuration.Config), OmegaConf.create(configuration.to_yaml(config))
     )
     assert OmegaConf.to_object(again) == config
+
+
+def test_a_score_that_no_scorer_gives_is_refused():
+    said = complaint("sweep.objective=score", "sweep.score=clip", "scorer=tiny_clip")
+    assert said.startswith("sweep.score=clip: is no score of this run. scorer=tiny_clip gives")
+    assert composed("sweep.objective=score", "sweep.score=tiny_clip").sweep.score == "tiny_clip"
+
+
+def test_a_configuration_that_is_not_whole_can_be_told_of():
+    cfg = OmegaConf.structured(configuration.Config)
+    cfg.model.loras = [configuration.Lora()]
+    config = configuration.unchecked(cfg)
+    missing = configuration.NOT_GIVEN
+    assert (config.dataset.path, config.llm.name, config.model.loras[0].path) == (missing,) * 3
+    assert OmegaConf.is_missing(cfg.dataset, "path")
 
 
 def test_errors_survive_the_way_between_processes():

@@ -15,9 +15,9 @@ from test_sink import FACTS, batch
 
 from imagepipe import record, resume, sources
 from imagepipe.claim import claim
-from imagepipe.config import Config, Sink
+from imagepipe.config import Config, Join, Sink
 from imagepipe.errors import RunFailed, UserError
-from imagepipe.sink import Writer, collect_rejected
+from imagepipe.sink import Writer, collect_rejected, why_columns
 from imagepipe.store import Store
 
 ROWS = [f"r{n}" for n in range(10)]
@@ -85,6 +85,23 @@ def test_rows_that_failed_while_read_are_read_again(out, tables):
     assert rejected(out, "failed") == ["r2"]
 
 
+def test_rejected_rows_of_a_table_with_a_column_called_stage(tmp_path, out):
+    path = tmp_path / "plants.csv"
+    path.write_text("stage,what\nx1,oak\nx2,elm\nx3,ash\n")
+    dataset = ["dataset=csv", f"dataset.path={path}", "dataset.id=stage", 'dataset.prompt="{what}"']
+    plants = sources.look(composed(*dataset, "model=noop", "llm=none").dataset, None)
+    assert plants.id == "input_stage"
+    rows = batch(["x1", "x2", "x3"], stages=[None, "model", "llm"])
+    store, columns = Store(str(out)), {plants.id: "stage", "what": "what"}
+    with claim(out, store) as mine:
+        why = why_columns({"stage", "what"})
+        writer = Writer(store, Sink(name="test"), 7, plants.id, columns, FACTS, mine, why)
+        writer(rows.rename_columns({"id": plants.id}))
+    done = resume.take_in(store, plants, "stage", why, retry_failed=False)
+    assert sorted(done.ids.to_pylist()) == ["x1", "x2", "x3"]
+    assert done.reasons == {"model: why model": 1, "llm: why llm": 1}
+
+
 def test_what_a_kill_left_twice_is_there_once(out, tables):
     """A file of failed rows was made, and its parts not yet removed; one was drawn since."""
     write(out, batch(ROWS[:3], stages=["llm", "llm", None]))
@@ -126,6 +143,25 @@ def test_two_commands_cannot_write_one_run(out):
     write(out, batch(["r0"]))
 
 
+def test_a_new_run_leaves_the_one_alone_that_writes_to_the_same_store(tmp_path):
+    store = Store(str(tmp_path / "shared"))
+    first, second = tmp_path / "first", tmp_path / "second"
+    with claim(first, store, anew=True) as mine:
+        with pytest.raises(UserError) as refusal, claim(second, store, anew=True):
+            pass
+        assert f"sink.path={store.url}: is written by the run in {first} on " in str(refusal.value)
+        mine.check()
+        ended = pytest.raises(RunFailed, match="has ended")
+        with claim(second, store), ended:  # a run that goes on takes it over
+            mine.check()
+    with claim(second, store, anew=True):
+        pass
+    left = Store(str(tmp_path / "own"))
+    left.write(".claims/killed", b"")  # in a run's own folder its lock tells that nobody writes
+    with claim(tmp_path / "own", left, anew=True):
+        assert len(left.parts(".claims")) == 1
+
+
 def test_a_process_that_outlived_its_command_writes_nothing(out):
     store, options = Store(str(out)), Sink(name="test")
     with claim(out, store) as old:
@@ -160,6 +196,23 @@ def test_resources_may_change_and_pictures_may_not(tmp_path):
     for change in ("model.width=64", "seed=1", "limit=3", "llm=template", "sink=parquet"):
         with pytest.raises(UserError, match="began with"):
             record.check(was, begun(tmp_path, change), tmp_path)
+
+
+def test_where_further_tables_lie_may_change_and_how_they_are_joined_not(tmp_path):
+    def joined(**change: str) -> record.Record:
+        join = {"path": "a.csv", "on": "id", "how": "left", "method": "auto"} | change
+        made = config(tmp_path)
+        made.dataset.more_joins = [Join(**join)]
+        return record.of(made, [], [])
+
+    was = joined()
+    record.check(was, joined(path="b.csv", method="shuffle"), tmp_path)
+    with pytest.raises(UserError, match="more_joins.how=left"):
+        record.check(was, joined(how="inner"), tmp_path)
+    other = joined()
+    other.config["dataset"]["more_joins"] = []
+    with pytest.raises(UserError, match="began with dataset.more_joins="):
+        record.check(was, other, tmp_path)
 
 
 def test_another_table_is_told_and_a_moved_one_is_the_same(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from PIL import Image
 from imagepipe.claim import Claim
 from imagepipe.config import Sink
 from imagepipe.prompts import row_seed
-from imagepipe.sink import COUNTS, Writer, collect_rejected, encode
+from imagepipe.sink import COUNTS, Writer, collect_rejected, encode, why_columns
 from imagepipe.store import Store
 
 FACTS = {"steps": "4", "guidance": "2", "size": "8x8", "model": "m", "negative_prompt": "blur"}
@@ -162,6 +163,35 @@ def test_rejected_rows_keep_their_own_columns_with_stage_and_reason(tmp_path):
         "table",
         "unmatched.parquet",
     ]
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_a_column_called_stage_stays_where_it_decides_what_is_drawn(tmp_path, used: bool):
+    rows = batch(["a", "b"], stages=["llm", "model"])
+    rows = rows.append_column("input_stage", pa.array(["adult", "young"]))
+    write = writer(tmp_path)
+    write.input_columns["input_stage"] = "stage"
+    replace(write, why=why_columns({"id", "stage"} if used else {"id"}))(rows)
+    collect_rejected(Store(str(tmp_path)))
+    failed = pq.read_table(tmp_path / "failed.parquet").sort_by("id")
+    why = ["failed_stage", "failed_reason"] if used else ["stage", "reason"]
+    assert failed.column_names == ["id", "what", *(["stage"] if used else []), *why]
+    assert failed["stage"].to_pylist() == (["adult", "young"] if used else ["llm", "model"])
+    assert failed[why[1]].to_pylist() == ["why llm", "why model"]
+
+
+@pytest.mark.parametrize("webdataset", [False, True])
+def test_a_cell_that_python_has_no_value_for_is_kept(tmp_path, webdataset: bool):
+    rows = batch(["a", "b"]).append_column("day", pa.array([2932900, 1], pa.date32()))
+    latin = pa.array([b"caf\xe9", b"tea"]).view(pa.string())  # broken, as UTF-8
+    texts = pa.ListArray.from_arrays(pa.array([0, 1, 2], pa.int32()), latin)
+    writer(tmp_path, webdataset=webdataset)(rows.append_column("texts", texts))
+    assert table_of(tmp_path)["day"].cast(pa.int32()).to_pylist() == [2932900, 1]
+    if webdataset:
+        with tarfile.open(next((tmp_path / "shards").iterdir())) as tar:
+            said = [json.loads(tar.extractfile(f"{name}.json").read()) for name in "ab"]
+        assert [row["day"] for row in said] == ["10000-01-04", "1970-01-02"]
+        assert [row["texts"] for row in said] == [None, ["tea"]]
 
 
 def test_rows_without_an_id_are_all_kept(tmp_path):

@@ -7,6 +7,7 @@ they still wrote after a resumed run has looked which rows are done would be the
 from __future__ import annotations
 
 import fcntl
+import socket
 import time
 import uuid
 from collections.abc import Iterator
@@ -66,10 +67,11 @@ class Claim:
 
 
 @contextmanager
-def claim(folder: Path, store: Store) -> Iterator[Claim]:
+def claim(folder: Path, store: Store, *, anew: bool = False) -> Iterator[Claim]:
     """Claim a run's `folder` and its `store`; what was claimed there before has ended.
 
-    Raises UserError where another command holds the folder.
+    Raises UserError where another command holds the folder, and for a run that begins `anew` where
+    another run has claimed a store beside it: that one may be drawing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock, mine = FileLock(folder / ".lock"), Claim(store, f".claims/{uuid.uuid4().hex}")
@@ -83,15 +85,32 @@ def claim(folder: Path, store: Store) -> Iterator[Claim]:
             remedy="Wait for it, end it, or name another folder.",
         ) from None
     try:
-        for name in store.parts(".claims"):
+        store.write(mine.name, f"{folder} on {socket.gethostname()}".encode())
+        others = [name for name in store.parts(".claims") if name != mine.name]
+        if anew and others and store != Store.of(None, folder):
+            raise _taken(store, others[0])
+        for name in others:
             Claim(store, name).end()
-        store.write(mine.name, b"")
         yield mine
     finally:
         try:
             mine.end()
         finally:
             lock.release()
+
+
+def _taken(store: Store, name: str) -> UserError:
+    try:
+        who = f"the run in {store.read(name).decode()}"
+    except FileNotFoundError:
+        who = "a run that has just ended"
+    return UserError(
+        field="sink.path",
+        value=store.url,
+        problem=f"is written by {who}",
+        remedy="Name another place. Where that run was killed, go on with it: resume=ITS FOLDER; "
+        f"or where it has written nothing, remove {store.place(name)}",
+    )
 
 
 def _lock(file: int, where: str) -> None:

@@ -6,6 +6,7 @@ the only module that reads OmegaConf; everything else takes these dataclasses.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import math
 from collections.abc import Iterable, Iterator
@@ -13,11 +14,13 @@ from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
-from omegaconf import MISSING, DictConfig, OmegaConf, SCMode
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from imagepipe.errors import UserError
 
 EMBEDDED = "asset:"  # how the path of a model that ships with imagepipe begins
+MOST_SAMPLES = 8  # rows whose pictures MLflow shows of every run, the same in each
+NOT_GIVEN = "(not given)"
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 SECRET_SIGNS = ("KEY", "TOKEN", "SECRET", "PASSWORD")  # in the name of a variable
 NODE_VARIABLES = "ray.runtime_env.env_vars."
@@ -276,10 +279,11 @@ def load(cfg: DictConfig) -> Config:
 
 
 def unchecked(cfg: DictConfig) -> Config:
-    """As `load`, of a configuration that may be wrong; a missing value is the text "???"."""
-    config = OmegaConf.to_container(
-        cfg, resolve=True, structured_config_mode=SCMode.INSTANTIATE, throw_on_missing=False
-    )
+    """As `load`, of a configuration that may be wrong; a missing value is the text `NOT_GIVEN`."""
+    cfg = copy.deepcopy(cfg)
+    for key in OmegaConf.missing_keys(cfg):
+        OmegaConf.update(cfg, key, NOT_GIVEN)
+    config = OmegaConf.to_object(cfg)
     assert isinstance(config, Config)
     return config
 
@@ -297,7 +301,7 @@ def digest_source(config: Config) -> dict[str, Any]:
 
 def check(config: Config) -> None:
     """Raise UserError for the first value that cannot be right whatever the files hold."""
-    _check_values(_choices(config), _minimums(config))
+    _check_values(_choices(config), _minimums(config), _maximums(config))
     check_model(config.model)
     _check_failures(config.max_failures)
     _check_sink(config.sink)
@@ -317,6 +321,7 @@ def check(config: Config) -> None:
 def _check_values(
     choices: Iterable[tuple[str, Any, tuple[str, ...]]],
     minimums: Iterable[tuple[str, float | None, float]],
+    maximums: Iterable[tuple[str, float, float]] = (),
 ) -> None:
     for name, value, allowed in choices:
         if value not in allowed:
@@ -330,6 +335,11 @@ def _check_values(
         if number is not None and not number >= least:
             problem = "is no number" if math.isnan(number) else "is too small"
             raise UserError(field=name, value=number, problem=problem, remedy=f"At least {least}.")
+    for name, number, most in maximums:
+        if not number <= most:
+            raise UserError(
+                field=name, value=number, problem="is too large", remedy=f"At most {most}."
+            )
 
 
 def _check_failures(most: int | float | None) -> None:
@@ -407,6 +417,13 @@ def _check_sweep(sweep: Sweep, scorer: Scorer) -> None:
             problem=f"scorer={scorer.name} gives no score here",
             remedy="Choose another scorer, or sweep.objective=images_per_s.",
         )
+    if sweep.objective == "score" and sweep.score not in (None, scorer.name):
+        raise UserError(
+            field="sweep.score",
+            value=sweep.score,
+            problem="is no score of this run",
+            remedy=f"scorer={scorer.name} gives the score {scorer.name}; leave it out.",
+        )
     least = sweep.at_least_images_per_s
     if least is None:
         return
@@ -467,15 +484,17 @@ def _check_sink(sink: Sink) -> None:
 
 
 def _choices(config: Config) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
-    joins = (config.dataset.join, *config.dataset.more_joins)
+    data, formats = config.dataset, ("csv", "parquet", "jsonl")
+    joins = (data.join, *data.more_joins)
     yield "llm.engine", config.llm.engine, LLM_ENGINES
     yield "scorer.engine", config.scorer.engine, ("none", "clip", "aesthetic", "custom")
     yield "llm.dtype", config.llm.dtype, DTYPES
     yield "scorer.dtype", config.scorer.dtype, DTYPES
-    yield "dataset.format", config.dataset.format, ("csv", "parquet", "jsonl")
+    yield "dataset.format", data.format, formats
     yield "tracking.backend", config.tracking.backend, ("mlflow", "none")
     yield "sweep.objective", config.sweep.objective, ("images_per_s", "score")
     for join in joins:
+        yield "dataset.join.format", join.format or data.format, formats
         yield "dataset.join.how", join.how, ("inner", "left", "anti")
         yield "dataset.join.method", join.method, ("auto", "broadcast", "shuffle")
 
@@ -495,7 +514,10 @@ def _minimums(config: Config) -> Iterator[tuple[str, float | None, float]]:
     yield "ray.object_store_gb", config.ray.object_store_gb, 0.08  # Ray's own least is 75 MiB
     yield "ray.start_timeout_s", config.ray.start_timeout_s, 0.01
     yield "ray.progress_timeout_s", config.ray.progress_timeout_s, 0.01
+    yield "llm.top_p", config.llm.top_p, 0.001
+    yield "sink.gallery_images", config.sink.gallery_images, 0
     yield "tracking.samples", config.tracking.samples, 0
+    yield "tracking.system_metrics_interval_s", config.tracking.system_metrics_interval_s, 0.1
     for stage in STAGES:
         share: Share = getattr(config.resources, stage)
         yield f"resources.{stage}.pool", share.pool, 0 if config.resources.auto else 1
@@ -504,6 +526,11 @@ def _minimums(config: Config) -> Iterator[tuple[str, float | None, float]]:
         yield f"resources.{stage}.num_cpus", share.num_cpus, 0
         yield f"resources.{stage}.num_gpus", share.num_gpus, 0
         yield f"resources.{stage}.memory_gb", share.memory_gb, 0
+
+
+def _maximums(config: Config) -> Iterator[tuple[str, float, float]]:
+    yield "llm.top_p", config.llm.top_p, 1
+    yield "tracking.samples", config.tracking.samples, MOST_SAMPLES
 
 
 def _refuse_unknown(cfg: DictConfig) -> None:
@@ -525,6 +552,7 @@ def _refuse_unknown(cfg: DictConfig) -> None:
 MAY_CHANGE = (
     *("resources", "ray", "tracking", "sweep", "resume", "retry_failed", "outputs", "verbose"),
     *("sink.gallery_images", "dataset.path", "dataset.join.path", "dataset.join.method"),
+    *("dataset.more_joins.path", "dataset.more_joins.method"),
     *(
         "dataset.look_through_rows",
         "max_failures",

@@ -124,6 +124,9 @@ def _differences(was: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any, 
         for name in sorted(was | now):
             inner = f"{key}.{name}" if key else name
             yield from _differences(was.get(name), now.get(name), inner)
+    elif isinstance(was, list) and isinstance(now, list) and len(was) == len(now):
+        for one, other in zip(was, now, strict=True):
+            yield from _differences(one, other, key)
     elif was != now:
         yield key, was, now
 

@@ -15,16 +15,17 @@ from imagepipe.gallery import Picture
 from imagepipe.sink import shard_key, written_parts
 from imagepipe.store import Store
 
+# The columns that a picture to look at needs, beside its id. Others may hold what Python cannot.
+SHOWN = ("base_prompt", "prompt", "seed", "score", "image_path", "image")
+
 
 def pictures(store: Store, id_column: str, most: int) -> list[Picture]:
     """Up to `most` pictures of the run, in the order of their ids (numbers as numbers)."""
     found: list[Picture] = []
     for part in written_parts(store):
-        found += (
-            _picture(store, part, row, id_column) for row in _rows(store, part, most - len(found))
-        )
         if len(found) >= most:
             break
+        found += _pictures(store, part, id_column, range(most - len(found)))
     return sorted(found, key=_order)
 
 
@@ -44,8 +45,7 @@ def best_and_worst(store: Store, id_column: str, each: int) -> list[Picture]:
     chosen = heapq.nlargest(each, _scores(store)) + heapq.nsmallest(each, _scores(store))
     found: list[Picture] = []
     for part, places in sorted(_by_part(chosen).items()):
-        rows = pq.read_table(store.open(part)).take(places).to_pylist()
-        found += [_picture(store, part, row, id_column) for row in rows]
+        found += _pictures(store, part, id_column, places)
     return found
 
 
@@ -65,49 +65,56 @@ def _by_part(chosen: list[tuple[float, str, int]]) -> dict[str, list[int]]:
 
 
 def of_rows(store: Store, id_column: str, ids: Sequence[str]) -> list[Picture]:
-    """The first picture of each of `ids` that has one, in the order of `ids`."""
+    """The first picture of each of `ids` that has one, in the order of `ids`.
+
+    Reads the ids of all parts until each is found, and pictures only of the parts that hold one.
+    """
     found: dict[str, Picture] = {}
     for part in written_parts(store):
-        for row in _rows(store, part, None):
-            name = str(row[id_column])
-            if name in ids and name not in found:
-                found[name] = _picture(store, part, row, id_column)
+        names = _names(store, part, id_column)
+        places = [names.index(name) for name in ids if name in names and name not in found]
+        found |= {one.id: one for one in _pictures(store, part, id_column, places)}
         if len(found) == len(ids):
             break
     return [found[name] for name in ids if name in found]
 
 
-def _rows(store: Store, part: str, most: int | None) -> Iterator[dict[str, Any]]:
+def _names(store: Store, part: str, id_column: str) -> list[str]:
     file = pq.ParquetFile(store.open(part))
-    for batch in file.iter_batches(batch_size=64):
-        rows = batch.to_pylist()
-        yield from rows if most is None else rows[:most]
-        if most is not None:
-            most -= len(rows)
-            if most <= 0:
-                return
+    return [str(value) for value in file.read(columns=[id_column])[id_column].to_pylist()]
 
 
-def _picture(store: Store, part: str, row: dict[str, Any], id_column: str) -> Picture:
-    return Picture(
-        id=str(row[id_column]),
-        base_prompt=row["base_prompt"],
-        prompt=row["prompt"],
-        seed=row["seed"],
-        png=_png(store, part, row),
-        score=row.get("score"),
-    )
+def _pictures(store: Store, part: str, id_column: str, places: Sequence[int]) -> Iterator[Picture]:
+    """Those at `places` of a part, as far as it has so many; not those that somebody removed."""
+    if len(places) == 0:
+        return
+    file = pq.ParquetFile(store.open(part))
+    shown = [id_column, *(name for name in SHOWN if name in file.schema_arrow.names)]
+    rows = file.read(columns=shown)
+    for row in rows.take([place for place in places if place < len(rows)]).to_pylist():
+        if (png := _png(store, part, row)) is not None:
+            yield Picture(
+                id=str(row[id_column]),
+                base_prompt=row["base_prompt"],
+                prompt=row["prompt"],
+                seed=row["seed"],
+                png=png,
+                score=row.get("score"),
+            )
 
 
-def _png(store: Store, part: str, row: dict[str, Any]) -> bytes:
+def _png(store: Store, part: str, row: dict[str, Any]) -> bytes | None:
     if "image" in row:
         return row["image"]["bytes"]
     with suppress(FileNotFoundError):
         return store.read(row["image_path"])
-    with tarfile.open(fileobj=store.open(f"shards/{PurePosixPath(part).stem}.tar")) as shard:
+    with (
+        suppress(FileNotFoundError, KeyError),
+        tarfile.open(fileobj=store.open(f"shards/{PurePosixPath(part).stem}.tar")) as shard,
+    ):
         member = shard.extractfile(f"{shard_key(row['image_path'])}.png")
-        assert member is not None
-        return member.read()
+        return member.read() if member else None
+    return None
 
 
 def _order(picture: Picture) -> tuple[bool, int, str]:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from imagepipe.ledger import Ledger, Scores, Tally
-from imagepipe.sink import merge, written_parts
+from imagepipe.sink import WHY, merge, written_parts
 from imagepipe.sources import Tables, keys_of
 from imagepipe.store import Store
 
@@ -54,10 +54,17 @@ class Done:
         )
 
 
-def take_in(store: Store, tables: Tables, id_column: str, *, retry_failed: bool) -> Done:
+def take_in(
+    store: Store,
+    tables: Tables,
+    id_column: str,
+    why: tuple[str, str] = WHY,
+    *,
+    retry_failed: bool,
+) -> Done:
     """Look what is done in `store`, and clear away what killed writers left.
 
-    `id_column` is the id's name in the dataset. Nobody else may write there meanwhile. Can itself
+    `id_column` is the id's name in the dataset, `why` as in `sink.Writer`. Nobody else may write there meanwhile. Can itself
     be killed at any moment, and done again.
     """
     for name in FOLDERS:
@@ -71,8 +78,8 @@ def take_in(store: Store, tables: Tables, id_column: str, *, retry_failed: bool)
             scores.add(rows["score"].drop_null().to_pylist())
     _drop_shards_without_a_part(store)
     written = pa.concat_arrays(keys).unique()
-    failed = _rejected(store, "failed", id_column, written, aside, again=retry_failed)
-    unmatched = _rejected(store, "unmatched", id_column, written, aside)
+    failed = _rejected(store, "failed", id_column, why, written, aside, again=retry_failed)
+    unmatched = _rejected(store, "unmatched", id_column, why, written, aside)
     stages, texts = failed["stage"].to_pylist(), failed["reason"].to_pylist()
     reasons = Tally()
     reasons.add(f"{s}: {r}" for s, r in zip(stages, texts, strict=True))
@@ -92,6 +99,7 @@ def _rejected(
     store: Store,
     name: str,
     id_column: str,
+    why: Sequence[str],
     written: pa.Array,
     aside: list[str],
     *,
@@ -99,14 +107,15 @@ def _rejected(
 ) -> pa.Table:
     """Put the rejected rows that stay so into one part: their `id` as text, `stage`, `reason`.
 
+    `why` are the names that the last two have there.
     A command that was killed between two steps may have left some twice, in its parts and in the
     file that it made of them. With `again` none stays.
     """
     whole, kept = f"{name}.parquet", f".{name}/part-earlier.parquet"
     every = [*([whole] if store.exists(whole) else []), *store.parts(f".{name}")]
     found: dict[str, pa.Table] = {}
-    for part, rows in _tables(store, every, [id_column, "stage", "reason"], [], aside):
-        columns = [keys_of(rows, [id_column]), rows["stage"], rows["reason"]]
+    for part, rows in _tables(store, every, [id_column, *why], [], aside):
+        columns = [keys_of(rows, [id_column]), *(rows[name] for name in why)]
         found[part] = pa.table(columns, names=["id", "stage", "reason"])
     none = pa.table([_no_ids()] * 3, names=["id", "stage", "reason"])
     rows = pa.concat_tables([none, *found.values()])

@@ -19,6 +19,7 @@ from imagepipe import (
     llm,
     nodes,
     pipeline,
+    prompts,
     record,
     report,
     resources,
@@ -37,7 +38,7 @@ from imagepipe.machine import Machine, this_machine
 from imagepipe.report import Job, Member
 from imagepipe.resume import Done
 from imagepipe.session import cluster, session
-from imagepipe.sink import Writer, collect_rejected, written_parts
+from imagepipe.sink import Writer, collect_rejected, why_columns, written_parts
 from imagepipe.stopping import gently, held
 from imagepipe.store import Store, write_whole
 from imagepipe.watch import Watch
@@ -97,7 +98,7 @@ def prepared(config: Config, folder: Path, typed: Sequence[str]) -> Iterator[Rea
     """
     store = Store.of(config.sink.path, folder)
     store.check("hydra.run.dir" if config.sink.path is None else "sink.path")
-    with claim(folder, store) as mine:
+    with claim(folder, store, anew=config.resume is None) as mine:
         earlier = _earlier(config, folder, store)
         tables = sources.look(config.dataset, config.limit)
         now = record.of(config, typed, sources.fingerprint(tables))
@@ -126,11 +127,13 @@ def _earlier(config: Config, folder: Path, store: Store) -> record.Record | None
     rejected = ("failed.parquet", "unmatched.parquet")
     parts = [*written_parts(store), *store.parts(".failed"), *store.parts(".unmatched")]
     if parts or any(store.exists(name) for name in rejected):
+        here = config.sink.path is None or (folder / record.RECORD).exists()
+        wrote = record.command(folder) if here else "resume=ITS FOLDER"
         raise UserError(
             field="hydra.run.dir" if config.sink.path is None else "sink.path",
             value=store.url,
             problem="already holds a run",
-            remedy=f"Go on with it ({record.command(folder)}), or name another place.",
+            remedy=f"Go on with it ({wrote}), or name another place.",
         )
     return None
 
@@ -179,9 +182,19 @@ def _done(ready: Ready) -> Done:
     if config.resume is None:
         return Done()
     store = Store.of(config.sink.path, folder)
-    done = resume.take_in(store, ready.tables, config.dataset.id, retry_failed=config.retry_failed)
-    (folder / "summary.json").unlink(missing_ok=True)  # it would be that of the command before
-    return done
+    # That of the command before would say that nothing is left, once its failed rows are taken in.
+    (folder / "summary.json").unlink(missing_ok=True)
+    why = _why(config, ready.tables)
+    return resume.take_in(
+        store, ready.tables, config.dataset.id, why, retry_failed=config.retry_failed
+    )
+
+
+def _why(config: Config, tables: sources.Tables) -> tuple[str, str]:
+    """The columns in which rejected rows say why: others than those that decide what is drawn."""
+    keys = (key for join in tables.joins for key in join.on)
+    template = prompts.template_columns(config.dataset.prompt)
+    return why_columns({config.dataset.id, *template, *keys})
 
 
 def _tracked(job: Job, tracker: tracking.Tracker, console: Console) -> Outcome:
@@ -237,6 +250,7 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
         input_columns={renamed.get(name, name): name for name in job.tables.input_columns},
         facts=report.facts(job.config, tracker.run_id),
         claim=job.claim,
+        why=_why(job.config, job.tables),
     )
     next_metrics = time.monotonic()
     progress = terminal.Progress(job.tables.rows, console)

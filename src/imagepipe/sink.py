@@ -10,7 +10,8 @@ import io
 import json
 import tarfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -33,6 +34,8 @@ from imagepipe.prompts import row_seed
 from imagepipe.stage import FAILED_REASON, FAILED_STAGE, LEDGER
 from imagepipe.store import Store
 
+WHY = ("stage", "reason")  # the columns of rejected rows
+TOLD_INSIDE = ("prompt", "base_prompt", "seed", "image_index")  # a picture, with its id
 TOLD = 500  # characters of a row's reason, or of its unknown words, that the driver is told
 # zlib's run-length strategy (zlib.Z_RLE): half the time of the default at the same size.
 RLE = 3
@@ -66,8 +69,8 @@ class Writer:
     """Writes one batch, as a Ray Data task; returns one row of COUNTS.
 
     `facts` are the texts that go into every picture; `input_columns` maps the names of the
-    dataset's own columns, as they are in the batch, to the names that they came with. Raises
-    RunFailed where the command's claim to the folder has ended.
+    dataset's own columns, as they are in the batch, to the names that they came with; `why` are
+    the columns that say of a rejected row in which stage it was, and the reason. Raises RunFailed where the command's claim to the folder has ended.
     """
 
     store: Store
@@ -77,6 +80,7 @@ class Writer:
     input_columns: dict[str, str]
     facts: dict[str, str]
     claim: Claim
+    why: tuple[str, str] = WHY
 
     def __call__(self, table: pa.Table) -> pa.Table:
         with self.claim.writing():
@@ -115,16 +119,17 @@ class Writer:
         rows = rows.drop_columns(["image", "drawn_at", *LEDGER.names])
         table = self._row_a_picture(rows, images.shape[1])
         flat = images.reshape(-1, *images.shape[2:])
-        described = table.to_pylist()
+        told = table.select([self.id_column, *(n for n in TOLD_INSIDE if n in table.column_names)])
         pngs = [
-            encode(image, self._chunks(row)) for image, row in zip(flat, described, strict=True)
+            encode(image, self._chunks(row))
+            for image, row in zip(flat, told.to_pylist(), strict=True)
         ]
         paths = table["image_path"].to_pylist()
         if self.sink.png:
             for path, png in zip(paths, pngs, strict=True):
                 self.store.write(path, png)
         if self.sink.webdataset:
-            self.store.write(f"shards/{self._key(rows)}.tar", _webdataset(described, pngs))
+            self.store.write(f"shards/{self._key(rows)}.tar", _webdataset(_described(table), pngs))
         if self.sink.image_bytes:
             cells = [{"bytes": b, "path": p} for b, p in zip(pngs, paths, strict=True)]
             table = table.append_column("image", pa.array(cells, IMAGE))
@@ -165,13 +170,15 @@ class Writer:
         }
 
     def _write_rejected(self, rows: pa.Table, name: str) -> None:
-        """The dataset's own columns under their own names, so that they can be fed in again."""
+        """The dataset's own columns under their own names, so that they can be fed in again.
+
+        Behind them stand those of `why`.
+        """
         if rows.num_rows == 0:
             return
-        stages, reasons = _ledger(rows)
         table = rows.select(list(self.input_columns))
         table = table.rename_columns(list(self.input_columns.values()))
-        for column, values in (("stage", stages), ("reason", reasons)):
+        for column, values in zip(self.why, _ledger(rows), strict=True):
             if column in table.column_names:  # a table of failed rows, fed in again
                 table = table.drop_columns([column])
             table = table.append_column(column, pa.array(values, pa.string()))
@@ -216,6 +223,24 @@ def parameters(prompt: str, seed: int, facts: dict[str, str]) -> str:
     negative = facts.get("negative_prompt")
     lines = [prompt, *([f"Negative prompt: {negative}"] if negative else [])]
     return "\n".join([*lines, ", ".join([*parts, f"Seed: {seed}"])])
+
+
+def _described(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows as Python's values, as text what Python has no value for (a far date), null what is no text."""
+    try:
+        return table.to_pylist()
+    except (OverflowError, ValueError):
+        columns = {name: [_value(cell) for cell in table[name]] for name in table.column_names}
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _value(cell: pa.Scalar) -> Any:
+    try:
+        return cell.as_py()
+    except (OverflowError, ValueError):
+        with suppress(pa.ArrowException, ValueError):
+            return cell.cast(pa.string()).as_py()
+        return None
 
 
 def _webdataset(rows: list[dict[str, Any]], pngs: list[bytes]) -> bytes:
@@ -265,6 +290,14 @@ def merge(
 def written_parts(store: Store) -> list[str]:
     """The finished parts of the table."""
     return store.parts("table")
+
+
+def why_columns(used: Collection[str]) -> tuple[str, str]:
+    """What rejected rows say in, of a table whose columns `used` decide what is drawn of it.
+
+    A column `stage` or `reason` that is not used gives way: rows that are fed in again have both.
+    """
+    return (FAILED_STAGE, FAILED_REASON) if set(WHY) & set(used) else WHY
 
 
 def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
