@@ -293,6 +293,7 @@ def test_bad_input_ends_before_anything_starts(tmp_path, overrides: list[str], s
         ("tracking.uri=http://me:hunter2@host:5000", "MLFLOW_TRACKING_PASSWORD"),
         ("dataset.path=[a.csv,s3://me:hunter2@shop/a.csv]", "AWS_SECRET_ACCESS_KEY"),
         ("dataset.join.path='https://host/b.csv?X-Amz-Signature=hunter2'", "fetch the file first"),
+        ("llm.base_url=choice(http://a:8000/v1,http://me:hunter2@b)", "name the key's variable"),
     ],
 )
 def test_a_secret_in_an_address_reaches_no_file(tmp_path, override: str, remedy: str):
@@ -301,6 +302,22 @@ def test_a_secret_in_an_address_reaches_no_file(tmp_path, override: str, remedy:
     assert remedy in done.stderr
     assert "hunter2" not in done.stderr + done.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_a_secret_that_is_typed_as_part_of_a_value_is_not_kept(tmp_path):
+    typed = "+ray.runtime_env={env_vars: {MY_TOKEN: hunter2}}"
+    done = imagepipe(tmp_path, typed, "hydra.run.dir=out")
+    assert done.returncode == 2
+    assert "ray.runtime_env.env_vars.MY_TOKEN=...: looks like a secret" in done.stderr
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in left if b"hunter2" in path.read_bytes()]
+
+
+def test_an_address_may_come_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("OUR_STORE", "ftp://x")
+    done = imagepipe(tmp_path, "tracking.uri=${oc.env:OUR_STORE}", "hydra.run.dir=out")
+    assert done.returncode == 2
+    assert "tracking.uri=ftp://x: " in done.stderr
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):

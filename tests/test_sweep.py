@@ -213,6 +213,8 @@ def rate_of(run) -> float:
         (["seed=1,2", "sweep.at_least_images_per_s=3"], "Set sweep.objective=score"),
         (["seed=1,2", "tracking.uri=ftp://x"], "tracking.uri=ftp://x"),
         (["seed=1,x"], "seed: Value 'x'"),
+        (["dataset=csv", "seed=1,2"], "dataset.path=???: is required and has no value"),
+        (["hydra/sweeper=optuna", "model.steps=interval(4,0)"], "hydra.sweeper: no sweep can be"),
         (["llm=none,tinny"], 'Did you mean "tiny"?'),
         (["resources=gpu_shared", "resources.model.num_gpus=0.5,1", "ray.num_gpus=0"], "num_gpus"),
     ],
@@ -226,6 +228,42 @@ def test_a_sweep_that_cannot_work_says_why(tmp_path, overrides: list[str], said:
     assert done.returncode == 2, done.stderr
     assert said in done.stderr.rpartition("imagepipe: ")[2]
     assert "Traceback" not in done.stderr
+
+
+def test_what_a_preset_may_not_hold_is_copied_by_no_sweep(tmp_path):
+    preset = tmp_path / "mine" / "dataset" / "shop.yaml"
+    preset.parent.mkdir(parents=True)
+    preset.write_text(
+        "name: shop\nformat: csv\npath: https://me:hunter2@shop/a.csv\nid: id\nprompt: '{what}'\n"
+    )
+    asked = ["-m", "--config-dir", "mine", "tracking=none", "hydra.sweep.dir=sweep"]
+    done = imagepipe(tmp_path, *asked, "dataset=shop", "seed=1,2")
+    assert done.returncode == 2
+    assert "dataset.path=...: carries a password" in done.stderr
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and path != preset]
+    assert not [path for path in left if b"hunter2" in path.read_bytes()]
+    assert "hunter2" not in done.stderr + done.stdout
+
+
+def test_a_job_that_lacks_a_value_is_a_failed_child(tmp_path):
+    asked = ["-m", "dataset=csv,animals_outfits", "model.steps=0", "hydra.sweep.dir=sweep"]
+    assert imagepipe(tmp_path, *asked).returncode == 2
+    _, parent, children = recorded(tmp_path)
+    assert {run.info.status for run in (parent, *children)} == {"FAILED"}
+    assert [run.data.tags["trouble"] for run in children] == [
+        "dataset.path=???: is required and has no value. Give one: dataset.path=...",
+        "model.steps=0: is too small. At least 1.",
+    ]
+
+
+def test_a_folder_that_holds_a_sweep_is_refused_and_stays(swept):
+    before = {path: path.read_bytes() for path in swept.folder.glob("*/summary.json")}
+    asked = ["-m", "model.steps=6,8", "tracking=none", f"hydra.sweep.dir={swept.folder}"]
+    done = imagepipe(swept.home, *asked, "limit=2")
+    assert done.returncode == 2
+    assert f"hydra.sweep.dir={swept.folder}: already holds a sweep" in done.stderr
+    assert "Best is" not in done.stderr
+    assert before == {path: path.read_bytes() for path in swept.folder.glob("*/summary.json")}
 
 
 def test_what_is_swept_is_told_from_what_is_only_typed():

@@ -57,6 +57,8 @@ def main() -> None:
         started.append(HydraConfig.get().runtime.output_dir)
         folder, overrides = Path(started[-1]), _typed()
         if HydraConfig.get().mode == RunMode.MULTIRUN:  # errors travel on: the others still run
+            whole = Path(HydraConfig.get().sweep.dir, "multirun.yaml")
+            _check_secrets(configuration.unchecked(cfg), [folder / ".hydra", whole])
             if not sweeps:
                 sweeps.append(stack.enter_context(open_sweep(cfg)))
             return sweeps[0].job(cfg, folder, overrides)
@@ -71,16 +73,16 @@ def main() -> None:
             if started or isinstance(error, HydraException):  # a missing choice is both
                 raise
             _fail(f"hydra.run.dir: no folder for the run can be made there: {error}", 2)
+        except ValueError as error:
+            if started or isinstance(error, HydraException | OmegaConfBaseException):
+                raise
+            _fail(f"hydra.sweeper: no sweep can be made of that: {error}", 2)
 
 
 def run_job(cfg: DictConfig, folder: Path, overrides: Sequence[str]) -> float | None:
     """One run in `folder`; returns its pictures per second, which sweepers can maximise."""
+    _check_secrets(configuration.unchecked(cfg), [folder / ".hydra"])
     config = configuration.load(cfg)
-    try:
-        _check_secrets(config)
-    except UserError:
-        shutil.rmtree(folder / ".hydra", ignore_errors=True)  # Hydra has copied it there
-        raise
     from imagepipe.run import run  # heavy: not before the configuration is known to be right
 
     return run(config, folder, overrides).images_per_s
@@ -138,18 +140,33 @@ def _refuse_typed_secret(arguments: Sequence[str]) -> None:
         if key.startswith(configuration.NODE_VARIABLES):
             configuration.check_variable(key.removeprefix(configuration.NODE_VARIABLES))
         check = MAY_HOLD_SECRETS.get(key)
-        for one in value.split(",") if check else ():  # a sweep types several
-            text = one.strip("'\"[] ")
-            if check and text not in ("", "null"):
-                check(text)
+        for one in _values(value) if check else ():
+            if check and one not in ("", "null") and "${" not in one:  # else composed, then checked
+                check(one)
 
 
-def _check_secrets(config: configuration.Config) -> None:
-    endpoint.check(config.llm)
-    store.check_url("sink.path", config.sink.path or "")
+def _values(typed: str) -> Iterator[str]:
+    """Those of a list or a sweep, such as `a,b` or Optuna's `choice(a,b)`, without their quotes."""
+    found = re.fullmatch(r"choice\((.*)\)", typed)
+    for one in (found.group(1) if found else typed).split(","):
+        yield one.strip("'\"[] ")
+
+
+def _check_secrets(config: configuration.Config, copies: Sequence[Path]) -> None:
+    """Raise UserError where presets hold what may not be written down; Hydra's `copies` go."""
     joins = (config.dataset.join, *config.dataset.more_joins)
-    for path in (config.dataset.path, *(join.path for join in joins)):
-        urls.check_table("dataset.path", path)
+    try:
+        endpoint.check_secrets(config.llm)
+        for name in config.ray.runtime_env.get("env_vars") or {}:
+            configuration.check_variable(name)
+        tracking.check(config.tracking)
+        store.check_url("sink.path", config.sink.path or "")
+        for path in (config.dataset.path, *(join.path for join in joins)):
+            urls.check_table("dataset.path", path)
+    except UserError:
+        for copy in copies:
+            shutil.rmtree(copy) if copy.is_dir() else copy.unlink(missing_ok=True)
+        raise
 
 
 def _check_tracking(uri: str) -> None:

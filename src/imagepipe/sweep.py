@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 from rich.console import Console
 
-from imagepipe import comparison, pipeline, report, run, store, terminal, tracking
+from imagepipe import comparison, pipeline, record, report, run, store, terminal, tracking
 from imagepipe import config as configuration
 from imagepipe.config import Config
 from imagepipe.config import Sweep as Aim
@@ -43,9 +43,17 @@ class Sweep:
         self._stack = ExitStack()
 
     def __enter__(self) -> Sweep:
-        """Raises UserError where nothing can be recorded at `tracking.uri`."""
+        """Raises UserError where nothing can be recorded at `tracking.uri`, or a sweep is there."""
         folder = self.folder
         folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.glob("*/summary.json")):
+            raise UserError(
+                field="hydra.sweep.dir",
+                value=folder,
+                problem="already holds a sweep",
+                remedy="Name another place, or leave it out. A job is gone on with by itself: "
+                f"{record.python()} -m imagepipe resume=ITS FOLDER",
+            )
         self.tracker = tracking.start(
             replace(self.config.tracking, system_metrics=False, run_name=f"sweep {folder.name}"),
             outputs=Path(self.config.outputs).absolute(),

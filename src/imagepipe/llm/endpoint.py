@@ -16,9 +16,16 @@ def check(config: LLM) -> None:
 
     The error never shows a text that may be a secret.
     """
+    check_secrets(config)
+    if config.api_key_env is not None:
+        check_name(config.api_key_env)
+
+
+def check_secrets(config: LLM) -> None:
+    """Raise `UserError` for an address that carries a key, and a key in place of its name."""
     if config.base_url is not None:
         check_url(config.base_url)
-    if config.api_key_env is not None:
+    if config.api_key_env is not None and not _is_name(config.api_key_env):
         check_name(config.api_key_env)
 
 
@@ -59,7 +66,7 @@ def check_name(name: str) -> None:
 
     A key is not told from a name by its looks alone: what no variable is called is refused too.
     """
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or re.match(r"sk[-_]", name):
+    if not _is_name(name):
         problem = "is no name of a variable; if it is the key itself, it was not written down"
     elif not os.environ.get(name):
         problem = "names no variable that is set here"
@@ -72,3 +79,8 @@ def check_name(name: str) -> None:
         remedy="Put the key into the environment and its variable's name here: "
         "export OPENAI_API_KEY=..., llm.api_key_env=OPENAI_API_KEY.",
     )
+
+
+def _is_name(text: str) -> bool:
+    """Whether a variable may be called so, and no key looks so."""
+    return bool(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text)) and not re.match(r"sk[-_]", text)
