@@ -78,6 +78,16 @@ def test_a_contact_sheet_writes_the_prompt_below_each_picture():
     assert short.height < long.height <= endless.height < 2 * short.height
 
 
+def test_no_line_of_a_prompt_is_on_the_sheet_twice():
+    text = "A cat that is " + "very " * 200
+    font = gallery.font_for(1568)
+    lines = gallery.wrapped(text, font, 1568).split("\n")
+    assert len(lines) < gallery.TEXT_LINES
+    said = " ".join(lines)
+    assert said.endswith("…")
+    assert text.startswith(said[:-1])
+
+
 @pytest.mark.parametrize(
     "prompt",
     [

@@ -293,6 +293,7 @@ def test_bad_input_ends_before_anything_starts(tmp_path, overrides: list[str], s
         ("tracking.uri=http://me:hunter2@host:5000", "MLFLOW_TRACKING_PASSWORD"),
         ("dataset.path=[a.csv,s3://me:hunter2@shop/a.csv]", "AWS_SECRET_ACCESS_KEY"),
         ("dataset.join.path='https://host/b.csv?X-Amz-Signature=hunter2'", "fetch the file first"),
+        ("dataset.path=https://hunter2@raw.host/a.csv", "fetch the file first"),
         ("llm.base_url=choice(http://a:8000/v1,http://me:hunter2@b)", "name the key's variable"),
     ],
 )

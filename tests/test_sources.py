@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import zipfile
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from imagepipe.sources import Tables, look, read
 from imagepipe.sources.blocks import raw_blocks
 from imagepipe.sources.formats import FORMATS
 from imagepipe.sources.keys import keys_of
-from imagepipe.sources.tables import new_names
+from imagepipe.sources.read import _fail_second_rows
+from imagepipe.sources.tables import KEY, new_names
+from imagepipe.stage import FAILED_REASON, FAILED_STAGE
 
 GOOD = b"id,what\n1,a cat\n2,a dog\n"
 
@@ -93,6 +96,11 @@ def by_id(tables: Tables) -> dict[Any, dict[str, Any]]:
         (b'id,what\n1,"a\nb"\n2,b,c\n', "line 4 has 3 cells"),
         (b"id,what\n1,a\n2,b\x00\n3\n", "a NUL character in line 3"),
         (b'id,what\n1,"a\n2,b\n', "a quote that is never closed, before 'a'"),
+        (b'id,what\n1,a\n2,"b\n', "line 3 has a quote that is never closed, before 'b'"),
+        (b'id,what\n1,"a cat\n2,"a dog"\n', "line 2 has text after the closing quote of the cell"),
+        (b'\xef\xbb\xbf"id",what\n1,"a\n2,"b"', "the cell that begins with 'a'. Close the quote"),
+        (b'id,what\n1,"a\nb" c\n2,d\n', "line 2 has text after the closing quote"),
+        (b"id,what\n1," + b"x" * 200_000 + b"\n2,b,c\n", "line 3 has 3 cells"),
         (b"id,what,what\n1,a,b\n", "several columns of the name 'what'"),
         (b"id,wh\xe4t\n1,a\n", "column names that are not UTF-8"),
         ("id,what\n1,a\n".encode("utf-16"), "is UTF-16 text"),
@@ -119,8 +127,13 @@ def test_unusable_csv(tmp_path: Path, content: bytes, words: str) -> None:
         (b'{"id": 1}\n\n{"id": 2,}\n', "line 3 is not JSON"),
         (b'{"id": 1}\n[2]\n', "line 2 is not an object but: [2]"),
         (b'[{"id": 1}]', "is one JSON array, not jsonl"),
+        (b'[\n  {"id": 1}]', "is one JSON array, not jsonl"),
         (b"\n \n", "has no rows"),
         (b'{"id": 123456789012345678901234567890}\n', "in column 'id'"),
+        (
+            b'{"id": 9223372036854775808}\n',
+            "outside of -2**63 to 2**63 - 1 in column 'id' (lines",
+        ),
         (b'{"no": 1}\n', "is no column of t.jsonl"),
         (b'{"id": {"a": 1}, "what": "a"}\n', "which is no key"),
         (b'{"id": 1.5, "what": "a"}\n', "Use a column of text or whole numbers"),
@@ -143,6 +156,9 @@ def test_unusable_parquet(tmp_path: Path) -> None:
     bytes_ = pa.table({"id": [1], "what": [b"a"]})
     error = refused(dataset(written(tmp_path / "bytes.parquet", bytes_), "parquet"))
     assert "names 'what', which holds binary" in str(error)
+    ids = pa.table({"id": pa.array([bytes(16)], pa.uuid()), "what": ["a"]})
+    error = refused(dataset(written(tmp_path / "uuid.parquet", ids), "parquet"))
+    assert "holds extension<arrow.uuid> in uuid.parquet, which is no key" in str(error)
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
@@ -157,6 +173,8 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
     assert "is not there" in str(refused(dataset("memory://nothing/here.csv")))
     assert "cannot be opened" in str(refused(dataset("gopher://nothing/here.csv")))
     assert "names no file" in str(refused(dataset([])))
+    assert "cannot be looked up: Invalid IPv6 URL" in str(refused(dataset("https://[x/y.csv")))
+    assert str(refused(dataset(2024))).startswith("dataset.path=2024: is not there")
     assert "different places" in str(
         refused(dataset([str(tmp_path / "subjects.csv"), "memory://nothing/*.csv"]))
     ) or "is not there" in str(refused(dataset(["memory://nothing/*.csv"])))
@@ -188,6 +206,30 @@ def test_files_of_one_table_must_agree(tmp_path: Path) -> None:
     assert "different kinds" in str(refused(dataset(str(tmp_path), "parquet")))
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (pa.array([2**53 + 1]), pa.array([1.5])),
+        (pa.array([1]), pa.array([Decimal("1.25")], pa.decimal128(10, 2))),
+        (pa.array([32503680000 * 10**6], pa.timestamp("us")), pa.array([0], pa.timestamp("ns"))),
+        (pa.array([2**63], pa.uint64()), pa.array([1])),
+        (pa.array([[2**53 + 1]]), pa.array([[1.5]])),
+    ],
+)
+def test_values_that_do_not_fit_the_type_of_all_files(
+    tmp_path: Path, first: pa.Array, second: pa.Array
+) -> None:
+    for number, cells in enumerate((first, second)):
+        table = pa.table({"id": [number], "what": ["a"], "n": cells})
+        written(tmp_path / f"{number}.parquet", table)
+    error = refused(dataset(str(tmp_path), "parquet"))
+    assert "holds values in column 'n' that do not fit" in error.problem
+    assert str(error.value).endswith("0.parquet")
+    left = written(tmp_path / "left.csv", GOOD)
+    join = Join(path=str(tmp_path), format="parquet", on="id")
+    assert refused(dataset(left, prompt="{n}", join=join)).field == "dataset.join.path"
+
+
 def test_the_template_is_checked(tmp_path: Path) -> None:
     path = written(tmp_path / "t.csv", GOOD)
     error = refused(dataset(path, prompt="{waht} in {place}"))
@@ -205,6 +247,7 @@ def test_the_template_is_checked(tmp_path: Path) -> None:
         (b"id,wears\n1,hat\n", {"on": "key"}, "dataset.join.on", "column of the table to the left"),
         (b"key,wears\n1,hat\n", {"on": "id"}, "dataset.join.on", "is no column of right.csv"),
         (b"id,wears\n1,hat\n", {"on": None}, "dataset.join.on", "names no key column"),
+        (b"id,wears\n1,hat\n", {"on": 0}, "dataset.join.on", "column of the table to the left"),
         (b"id,wears\n1,a\n1,b\n", {"on": "id"}, "dataset.join.on", "'1' 2 times"),
         (b"id,what\n1,hat\n", {"on": "id"}, "dataset.join.path", "left table has too: what"),
         (b"id,wears\n", {"on": "id"}, "dataset.join.path", "has no rows"),
@@ -315,6 +358,43 @@ def test_places_of_all_kinds(tmp_path: Path) -> None:
         assert look(dataset(place), None).rows == 2, place
 
 
+def test_suffixes_in_capitals_are_found_in_a_folder(tmp_path: Path) -> None:
+    written(tmp_path / "a.csv", GOOD)
+    written(tmp_path / "B.CSV", b"id,what\n3,c\n")
+    assert look(dataset(str(tmp_path)), None).rows == 3
+
+
+def test_numbers_are_names_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path / "2023", b"1,what\n1,a\n")
+    written(tmp_path / "2024", b"1,what\n2,a\n")
+    written(tmp_path / "7", b"1,wears\n1,hat\n")
+    tables = look(dataset([2023, 2024], id="1", join=Join(path=7, on=1)), None)
+    assert (tables.rows, tables.joins[0].on) == (2, ("1",))
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (b'id,what\n1,"a\nb" \n', 1),
+        (b'id,what\n1,"a\nb"\t\r\n2,"c ""d"" e"\n', 2),
+        (b'\xef\xbb\xbf"id","what, or\nwho",what\n1,a,"b\n""c"""\n', 1),
+        (b'id,what\n1,5" disk\n2,"a" b\n3,"c\nd"\n4, "e\n', 4),
+        (b"id,what\n\n1,a\n\n2,b", 2),
+        (b'id,what\n1,"a"', 1),
+        (b"id,what\n" + b"".join(b'%d,"a ""b""\n\nc"\n' % n for n in range(500_000)), 500_000),
+    ],
+)
+def test_sound_quotes_are_not_refused(tmp_path: Path, content: bytes, rows: int) -> None:
+    assert look(dataset(written(tmp_path / "t.csv", content)), None).rows == rows
+
+
+@pytest.mark.parametrize("name", ["[id]", "{id}"])
+def test_a_header_is_not_taken_for_json(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path / "t.csv", f"{name},what\n1,a\n".encode())
+    assert look(dataset(path, id=name), None).rows == 1
+
+
 def test_columns_of_the_pipelines_names_are_renamed(tmp_path: Path) -> None:
     path = written(tmp_path / "t.csv", b"prompt,seed,input_seed,llm_x\n1,2,3,4\n")
     tables = look(dataset(path, id="prompt", prompt="{prompt} {seed}"), None)
@@ -375,6 +455,23 @@ def test_csv_rows(tmp_path: Path, ray_session: None) -> None:
     }
 
 
+def test_files_without_rows_are_left_out(tmp_path: Path, ray_session: None) -> None:
+    written(tmp_path / "a.csv", b"what,id")
+    written(tmp_path / "b.csv", GOOD)
+    written(tmp_path / "c.csv", b"id,what")
+    written(tmp_path / "d.csv", b"id,what\n3,c\n")
+    tables = look(dataset(str(tmp_path)), None)
+    assert [os.path.basename(file.path) for file in tables.left.files] == ["b.csv", "d.csv"]
+    assert set(by_id(tables)) == {"1", "2", "3"}
+    (tmp_path / "right").mkdir()
+    written(tmp_path / "right" / "a.csv", b"id,wears\n1,hat\n")
+    written(tmp_path / "right" / "b.csv", b"id,wears")
+    for method in ("broadcast", "shuffle"):
+        join = Join(path=str(tmp_path / "right"), on="id", method=method)
+        rows = by_id(look(dataset(str(tmp_path / "b.csv"), join=join), None))
+        assert [rows[id]["wears"] for id in "12"] == ["hat", None]
+
+
 def test_parquet_rows(tmp_path: Path, ray_session: None) -> None:
     one = pa.table(
         {
@@ -408,6 +505,43 @@ def test_parquet_rows(tmp_path: Path, ray_session: None) -> None:
         lambda block: block.select(["n"]), batch_format="pyarrow", batch_size=None
     )
     assert sum(row["n"] for row in numbers.take_all()) == 1000 + 4 + 3e10
+
+
+def test_what_python_cannot_read_out_of_parquet(tmp_path: Path, ray_session: None) -> None:
+    bad = pa.ListArray.from_arrays([0, 1, 2, 3], pa.array([b"x", b"\xff", b"y"]).view(pa.string()))
+    days = pa.array([0, 1, 2932900], pa.int32()).cast(pa.date32())
+    table = pa.table(
+        {
+            "id": [1, 2, 3],
+            "what": ["a", "b", "c"],
+            "list": bad,
+            "deep": pa.StructArray.from_arrays([bad], ["list"]),
+            "day": days,
+        }
+    )
+    path = written(tmp_path / "t.parquet", table)
+    right = pa.table({"day": days.slice(0, 2), "wears": ["hat", "cap"]})
+    join = Join(path=written(tmp_path / "right.parquet", right), on="day")
+    tables = look(dataset(path, "parquet", join=join), None)
+    data = read(tables).map_batches(
+        lambda block: block.drop_columns("day"), batch_format="pyarrow", batch_size=None
+    )
+    rows = {row["id"]: row for row in collected(data)}
+    assert (rows[1]["list"], rows[1]["deep"], rows[1]["wears"]) == (["x"], {"list": ["x"]}, "hat")
+    assert (rows[2]["list"], rows[2]["deep"], rows[2]["failed_stage"]) == (None, None, "read")
+    assert "column 'list' is not valid: " in rows[2]["failed_reason"]
+    assert "Invalid UTF8" in rows[2]["failed_reason"]
+    assert rows[3]["failed_reason"] == "right.parquet has no day '10000-01-04'"
+
+
+def test_the_first_of_several_rows_by_what_python_cannot_read() -> None:
+    days = pa.array([2932901, 2932900, 0], pa.int32()).cast(pa.date32())
+    nulls = pa.nulls(3, pa.string())
+    table = pa.table({KEY: ["1", "1", "2"], "day": days, FAILED_STAGE: nulls, FAILED_REASON: nulls})
+    for order in ([0, 1, 2], [2, 1, 0]):
+        rows = _fail_second_rows(table.take(order))
+        good = rows.filter(rows[FAILED_STAGE].is_null())
+        assert sorted(good["day"].cast(pa.int32()).to_pylist()) == [0, 2932900]
 
 
 def test_json_rows_out_of_an_archive(tmp_path: Path, ray_session: None) -> None:
@@ -460,6 +594,21 @@ def test_json_cells_of_another_kind_than_most_fail_their_rows(tmp_path: Path) ->
         None,
         None,
     ]
+
+
+def test_json_numbers_that_do_not_fit_beside_those_of_other_files_fail_their_rows(
+    tmp_path: Path,
+) -> None:
+    whole = [{"id": 1, "what": "a", "n": 2**53 + 1, "list": [2**53 + 1]}, {"id": 2, "n": 3}]
+    written(tmp_path / "1.jsonl", whole)
+    written(tmp_path / "2.jsonl", [{"id": 3, "what": "a", "n": 1.5, "list": [1.5]}])
+    left = look(dataset(str(tmp_path), "jsonl"), None).left
+    raw = pa.table({"line": [json.dumps(row).encode() for row in whole]})
+    rows, reasons = FORMATS["jsonl"].decode(raw, left.schema)
+    assert rows["n"].to_pylist() == [None, 3.0]
+    assert rows["list"].to_pylist() == [None, None]
+    assert reasons[1] is None
+    assert str(reasons[0]).startswith("column 'n' holds what is no double: Integer value 900719925")
 
 
 def test_both_ways_to_join_give_the_same_rows(tmp_path: Path, ray_session: None) -> None:

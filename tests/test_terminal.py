@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import io
+import time
+from pathlib import Path
 
 from rich.console import Console
 
-from imagepipe.config import Config, Model
-from imagepipe.report import facts
+from imagepipe.claim import Claim
+from imagepipe.config import Config, Dataset, Model, Resources
+from imagepipe.ledger import Ledger
+from imagepipe.report import Job, facts, summary
+from imagepipe.resume import Done
 from imagepipe.sink import parameters
-from imagepipe.terminal import Progress, licence
+from imagepipe.sources import look
+from imagepipe.store import Store
+from imagepipe.terminal import Progress, goodbye, licence
+from imagepipe.tracking.tracker import NoTracking
+from imagepipe.watch import Watch
 
 
 def console(terminal: bool) -> Console:
@@ -46,6 +55,27 @@ def test_a_licence_that_forbids_commercial_use_is_shown():
     assert out.file.getvalue() == ""
     licence(out, Model(path="a/b", licence="Research only", non_commercial=True))
     assert "a/b is for non-commercial use only: Research only" in out.file.getvalue()
+
+
+def test_a_run_without_pictures_names_no_page_and_no_first_picture(tmp_path: Path):
+    (tmp_path / "t.csv").write_text("id,what\n1,a\n2,b\n")
+    path = str(tmp_path / "t.csv")
+    data = Dataset(name="t", path=path, format="csv", id="id", prompt="{what}")
+    config = Config(dataset=data, model=Model(name="noop", engine="noop"))
+    config.llm.engine = config.scorer.engine = "none"
+    claim = Claim(Store(str(tmp_path)), "claim")
+    job = Job(
+        *(config, tmp_path, look(data, None), Resources(name="cpu"), "", "", Ledger(2, failed=2)),
+        *(Watch(1.0), time.time(), None, claim, Done()),
+    )
+    out = console(terminal=False)
+    goodbye(out, job, NoTracking(), summary(job, NoTracking()))
+    said = out.file.getvalue()
+    assert "0 in 0.0 s (0.0 pictures/s)\n" in said
+    assert "gallery.html" not in said
+    (tmp_path / "gallery.html").write_text("<p>pictures")
+    goodbye(out, job, NoTracking(), summary(job, NoTracking()))
+    assert f"look at    {tmp_path / 'gallery.html'}\n" in out.file.getvalue()
 
 
 def test_pictures_of_random_weights_say_so():

@@ -145,7 +145,8 @@ def wrapped(text: str, font: FreeTypeFont, side: int) -> str:
         characters -= 1
         lines = textwrap.wrap(words, characters)
     if len(lines) > TEXT_LINES or len(text) > TEXT_CHARACTERS:
-        lines = [*lines[: TEXT_LINES - 1], lines[min(TEXT_LINES, len(lines)) - 1][:-1] + "…"]
+        *before, last = lines[:TEXT_LINES]
+        lines = [*before, last[:-1] + "…"]
     return "\n".join(lines)
 
 

@@ -166,13 +166,21 @@ def below(url: str, name: str) -> str:
 
 
 def check_url(field: str, url: str) -> None:
-    """Raise UserError where `url` carries what may be a key, which is not shown.
+    """Raise UserError where `url` is none, or carries what may be a key; neither is shown.
 
     Azure's way of writing `abfs://container@account...` is no key.
     """
     if "://" not in url:
         return
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise UserError(
+            field=field,
+            value="...",
+            problem=f"is no address ({error})",
+            remedy="Give a folder, or an address such as s3://bucket/prefix.",
+        ) from error
     more = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)} - NO_KEYS
     user = parts.username is not None and not parts.scheme.startswith("abfs")
     if not (more or user or parts.password is not None):

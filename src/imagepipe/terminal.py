@@ -133,12 +133,13 @@ def goodbye(console: Console, job: Job, tracker: tracking.Tracker, summary: dict
     ledger, rates = job.ledger, summary["images_per_s"]
     steady = f", {rates['steady']:.1f} in steady state" if rates["steady"] else ""
     _line(console, "rows", _counts(ledger))
+    first = summary["time_to_first_image_s"]
+    began = "" if first is None else f"; first after {first:.1f} s"
     _line(
         console,
         "pictures",
         f"{ledger.pictures} in {summary['seconds']:.1f} s "
-        f"({rates['end_to_end']:.1f} pictures/s{steady}; first after "
-        f"{summary['time_to_first_image_s'] or 0:.1f} s)",
+        f"({rates['end_to_end']:.1f} pictures/s{steady}{began})",
     )
     for name, score in summary["scores"].items():
         _line(console, "score", f"{score['mean']:.2f} ± {score['std']:.2f} by {name}")
@@ -151,7 +152,8 @@ def goodbye(console: Console, job: Job, tracker: tracking.Tracker, summary: dict
         _line(console, "written to", job.store.url)
     if job.member:
         return
-    _line(console, "look at", str(job.folder / "gallery.html"))
+    if (job.folder / "gallery.html").exists():  # there is none without pictures
+        _line(console, "look at", str(job.folder / "gallery.html"))
     if tracker.url:
         _line(console, "mlflow", tracker.url)
     _line(console, "try next", NEXT)

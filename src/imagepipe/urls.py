@@ -15,9 +15,13 @@ SECRET = re.compile(r"passw|pwd|token|secret|key|credential|(^|-)sig", re.IGNORE
 
 
 def has_secret(parts: SplitResult) -> bool:
-    """Whether an address carries a password, or something in its query that is called like one."""
+    """Whether an address carries a password, or something in its query that is called like one.
+
+    A web server's user without a password is a token, as GitHub's are.
+    """
     named = any(SECRET.search(name) for name, _ in parse_qsl(parts.query))
-    return parts.password is not None or named
+    token = parts.username is not None and parts.scheme in ("http", "https")
+    return parts.password is not None or token or named
 
 
 def without_secrets(url: str) -> str:

@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from ray.data import Dataset
 
 BLOCK_BYTES = 4 << 20  # a cell or line must fit into it
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+QUOTED = rb'"(?:[^"]++|"")*+"'
+# All of a CSV file up to a quoted cell that is not whole or not sound.
+SOUND = re.compile(
+    rb'(?:[^"]++'
+    rb'|(?<![,\r\n])"'  # a quote in a cell that does not begin with one is a sign like others
+    rb'|"(?:[^"\n]++|"")*+"(?=[^"])'  # a quoted cell of one line
+    rb"|" + QUOTED + rb"(?=[ \t]*+[,\r\n]))*+"  # one of several, only blanks behind its end
+)
 
 
 class Csv:
@@ -33,21 +43,16 @@ class Csv:
         self, filesystem: FileSystem, path: str, schema: pa.Schema, wanted: Sequence[str]
     ) -> Iterator[tuple[pa.Table, Reasons]]:
         part = pa.schema([schema.field(name) for name in wanted])
-        end = _header(filesystem, path)[-1]
-        some = list(dict.fromkeys([*wanted, end]))
-        last = b""
+        options, seen, rows = _csv_options(schema.names, wanted), _Seen(), 0
         try:
-            for raw in stream(filesystem, path, _csv_options(schema.names, some)):
-                last = raw[end][-1].as_py() if raw.num_rows else last
-                yield self.decode(raw, part)
+            with filesystem.open_input_stream(path) as file:
+                for raw in stream(pa.TransformInputStream(file, seen), options):
+                    rows += raw.num_rows
+                    yield self.decode(raw, part)
         except pa.ArrowInvalid as error:
             raise _explained(filesystem, path, str(error)) from error
-        if b"\n" in last and not _ends_with_quote(filesystem, path):
-            line = last.split(b"\n")[0].decode("utf-8", "replace")
-            raise Unreadable(
-                f"has a quote that is never closed, before {line[:40]!r}",
-                "Close the quote; inside a quoted cell write a quote twice.",
-            )
+        if seen.lines > rows + 1 or seen.quotes % 2:  # else no cell has several lines
+            _check_quotes(filesystem, path)
 
     def decode(self, raw: pa.Table, schema: pa.Schema) -> tuple[pa.Table, Reasons]:
         reasons: Reasons = [None] * raw.num_rows
@@ -71,17 +76,34 @@ class Csv:
         return filesystem.get_file_info(path).size
 
 
-def stream(filesystem: FileSystem, path: str, options: dict[str, Any]) -> Iterator[pa.Table]:
+def stream(file: pa.NativeFile, options: dict[str, Any]) -> Iterator[pa.Table]:
     """The blocks of one file as pyarrow's CSV reader gives them with `options`."""
-    with filesystem.open_input_stream(path) as file:
-        try:
-            reader = pc_csv.open_csv(file, **options)
-        except pa.ArrowInvalid as error:
-            if "Empty CSV file" in str(error):  # a header without even a line end
-                return
-            raise
-        for batch in reader:
-            yield pa.Table.from_batches([batch])
+    try:
+        reader = pc_csv.open_csv(file, **options)
+    except pa.ArrowInvalid as error:
+        if "Empty CSV file" in str(error):  # a header without even a line end
+            return
+        raise
+    for batch in reader:
+        yield pa.Table.from_batches([batch])
+
+
+class _Seen:
+    """Counts the lines and quotes of a file while it passes through."""
+
+    def __init__(self) -> None:
+        self.ends, self.quotes, self.last = 0, 0, b"\n"
+
+    def __call__(self, block: pa.Buffer) -> pa.Buffer:
+        content = block.to_pybytes()
+        self.ends += content.count(b"\n")
+        self.quotes += content.count(b'"')
+        self.last = content[-1:] or self.last
+        return block
+
+    @property
+    def lines(self) -> int:
+        return self.ends + (self.last != b"\n")
 
 
 def _csv_options(columns: Sequence[str], wanted: Sequence[str] = ()) -> dict[str, Any]:
@@ -128,6 +150,7 @@ def _explained(filesystem: FileSystem, path: str, error: str) -> Unreadable:
     ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", error)
     if ragged:
         row, expected, got = map(int, ragged.groups())
+        csv.field_size_limit(2 * BLOCK_BYTES)  # what pyarrow took before that row must pass here
         line, _ = next(islice(_csv_rows(filesystem, path), row - 1, None))
         return Unreadable(
             f"line {line} has {got} cells where the header names {expected} columns",
@@ -151,9 +174,34 @@ def _line_of_nul(filesystem: FileSystem, path: str) -> int | None:
     return None
 
 
-def _ends_with_quote(filesystem: FileSystem, path: str) -> bool:
-    tail = b""
+def _check_quotes(filesystem: FileSystem, path: str) -> None:
+    """Refuse a quoted cell of several lines that does not end with its closing quote.
+
+    Where one quote is missing, the next one, which should open a cell, closes this one instead.
+    """
+    line, rest = _unsound(filesystem, path)
+    if not rest:
+        return
+    what = "a quote that is never closed, before"
+    if re.match(QUOTED, rest):
+        what = "text after the closing quote of the cell that begins with"
+    begin = rest[1:41].partition(b"\n")[0].decode("utf-8", "replace")
+    raise Unreadable(
+        f"line {line} has {what} {begin!r}",
+        "Close the quote; inside a quoted cell write a quote twice.",
+    )
+
+
+def _unsound(filesystem: FileSystem, path: str) -> tuple[int, bytes]:
+    """The line of the first cell that is not sound, and what follows from its quote on, or b""."""
+    line, left, block = 1, b"\n", b" "
     with filesystem.open_input_stream(path) as file:
-        while block := file.read(BLOCK_BYTES):
-            tail = (tail + block)[-BLOCK_BYTES:]
-    return tail.rstrip(b"\r\n").endswith(b'"')
+        left += file.read(len(BYTE_ORDER_MARK)).removeprefix(BYTE_ORDER_MARK)
+        while block and len(left) <= 2 * BLOCK_BYTES:
+            block = file.read(BLOCK_BYTES)
+            text = left + (block or b"\n")
+            sound = SOUND.match(text, 1)
+            assert sound is not None  # it matches an empty text too
+            line += text.count(b"\n", 1, sound.end())
+            left = text[sound.end() - 1 :]  # with the sign before, which tells what a quote is
+    return line, left[1:]

@@ -16,13 +16,13 @@ from imagepipe.store import open_url
 
 
 def find(field: str, path: Any, suffixes: tuple[str, ...]) -> tuple[fs.FileSystem, list[str]]:
-    """The file system and the files that `path` (a text or a list of them) names.
+    """The file system and the files that `path` (a text or number, or a list of them) names.
 
     Files of a folder (those that end in one of `suffixes`, hidden ones left out) and of a glob
     come sorted by name. Raises UserError where nothing is found.
     """
-    entries = [path] if isinstance(path, str | os.PathLike) else list(path or [])
-    if not entries or not all(isinstance(e, str | os.PathLike) and str(e) for e in entries):
+    entries = path if isinstance(path, list | tuple) else [path]
+    if not entries or any(entry in (None, "") for entry in entries):
         raise UserError(
             field=field,
             value=path,
@@ -35,7 +35,7 @@ def find(field: str, path: Any, suffixes: tuple[str, ...]) -> tuple[fs.FileSyste
         filesystems.append(filesystem)
         try:
             files += _expand(field, entry, filesystem, place, suffixes)
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:
             raise UserError(
                 field=field,
                 value=entry,
@@ -94,7 +94,7 @@ def _inside(filesystem: fs.FileSystem, place: str, suffixes: tuple[str, ...]) ->
     for info in filesystem.get_file_info(fs.FileSelector(place, recursive=True)):
         below = info.path.removeprefix(place).strip("/").split("/")
         hidden = any(part.startswith((".", "_")) for part in below)
-        if info.type == fs.FileType.File and not hidden and info.path.endswith(suffixes):
+        if info.type == fs.FileType.File and not hidden and info.path.lower().endswith(suffixes):
             yield info.path
 
 

@@ -52,7 +52,10 @@ class Format(Protocol):
 
 
 def unify(schemas: Sequence[pa.Schema], place: str) -> pa.Schema:
-    """One schema that all of `schemas` can be cast to (whole numbers become floats, and so on)."""
+    """One schema for all of `schemas` (of whole numbers and floats: floats, and so on).
+
+    That single values can be cast to it is not said: a whole number beyond 2**53 is no float.
+    """
     try:
         return pa.unify_schemas(schemas, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:

@@ -141,7 +141,7 @@ def looked_up(
 def settled(rows: pa.Table, join: Join, renamed: Mapping[str, str], schema: pa.Schema) -> pa.Table:
     """The outcome for each row, from the note of the right row that it met (null: none)."""
     stages, reasons = rows[FAILED_STAGE].to_pylist(), rows[FAILED_REASON].to_pylist()
-    keys = rows.select([renamed.get(name, name) for name in join.on])
+    keys = [rows[renamed.get(name, name)].cast(pa.string()) for name in join.on]
     for row, note in enumerate(rows[NOTE].to_pylist()):
         if stages[row] is None and (note != "" or join.how == "anti"):
             key = ", ".join(f"{name} {keys[i][row].as_py()!r}" for i, name in enumerate(join.on))

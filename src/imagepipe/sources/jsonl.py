@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -28,6 +29,7 @@ KINDS = {
     list: "a list",
     dict: "an object",
 }
+NO_VALUE = (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError)  # of a type
 NO_DELIMITER = "\x01"  # stands in no JSON text, which escapes control characters
 
 
@@ -101,7 +103,8 @@ def _line_options() -> dict[str, Any]:
 
 def _lines(filesystem: FileSystem, path: str) -> Iterator[pa.Table]:
     try:
-        yield from stream(filesystem, path, _line_options())
+        with filesystem.open_input_stream(path) as file:
+            yield from stream(file, _line_options())
     except pa.ArrowInvalid as error:
         raise Unreadable(
             f"cannot be read as lines of at most {BLOCK_BYTES >> 20} MiB: {error}",
@@ -157,7 +160,12 @@ def _type(name: str, values: list[Any], before: pa.DataType | None, place: str) 
     """The type of cells of one kind, and of those `before`."""
     try:
         kind = pa.array(values).type
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+    except OverflowError as error:
+        raise Unreadable(
+            f"holds a whole number outside of -2**63 to 2**63 - 1 in column {name!r} ({place})",
+            "Write it as text.",
+        ) from error
+    except NO_VALUE as error:
         raise Unreadable(
             f"holds different kinds of values in column {name!r} ({place}): {error}",
             "Give the column one type, for example text everywhere.",
@@ -167,17 +175,26 @@ def _type(name: str, values: list[Any], before: pa.DataType | None, place: str) 
 
 
 def _column(values: list[Any], field: pa.Field, reasons: Reasons) -> pa.Array:
-    """`values` as a column; null, with a reason, for what is not of the column's kind."""
-    try:
+    """`values` as a column; null, with a reason, for what is not of the column's type."""
+    with suppress(*NO_VALUE):
         return pa.array(values, field.type)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        wanted = _kind(field.type)
     for row, value in enumerate(values):
-        kind = KINDS[type(value)]
-        if kind not in (wanted, NOTHING):
+        if problem := _problem(value, field.type):
             values[row] = None
-            reasons[row] = reasons[row] or f"column {field.name!r} holds {kind}, not {wanted}"
+            reasons[row] = reasons[row] or f"column {field.name!r} holds {problem}"
     return pa.array(values, field.type)
+
+
+def _problem(value: Any, wanted: pa.DataType) -> str | None:
+    """What `value` is, where it is not of the type `wanted`."""
+    kind, usual = KINDS[type(value)], _kind(wanted)
+    if kind not in (usual, NOTHING):
+        return f"{kind}, not {usual}"
+    try:
+        pa.array([value], wanted)
+    except NO_VALUE as error:
+        return f"what is no {wanted}: {error}"
+    return None
 
 
 def _kind(of: pa.DataType) -> str:

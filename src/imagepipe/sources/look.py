@@ -7,8 +7,9 @@ Runs on the driver, without Ray, in streams: a table is never in memory as a who
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -18,7 +19,7 @@ from pyarrow.fs import FileSystem
 from imagepipe import config, prompts
 from imagepipe.config import did_you_mean
 from imagepipe.errors import UserError
-from imagepipe.sources import files
+from imagepipe.sources import contents, files
 from imagepipe.sources.format import Unreadable, unify, with_types
 from imagepipe.sources.formats import FORMATS
 from imagepipe.sources.keys import keys_of
@@ -27,7 +28,6 @@ from imagepipe.sources.tables import File, Join, Table, Tables, new_names
 # Up to here the right table is copied into the memory of each process that looks rows up.
 BROADCAST_ROWS = 1_000_000
 BROADCAST_BYTES = 256 << 20
-FIRST_IDS = 8
 
 
 def look(dataset: config.Dataset, limit: int | None) -> Tables:
@@ -86,7 +86,8 @@ def _joins(dataset: config.Dataset) -> Iterator[tuple[str, config.Join]]:
 
 
 def _join(prefix: str, join: config.Join, dataset: config.Dataset, left: pa.Schema) -> Join:
-    on = (join.on,) if isinstance(join.on, str) else tuple(join.on or ())
+    names = join.on if isinstance(join.on, list | tuple) else [join.on]
+    on = tuple(str(name) for name in names if name is not None)
     if not on:
         raise UserError(
             field=f"{prefix}.on",
@@ -132,6 +133,7 @@ def _table(asked: _Asked, limit: int | None, most: int) -> tuple[Table, tuple[st
     for path in paths:
         if limit is None or scan.rows < limit:
             _read_through(scan, path)
+    _check_types(scan)
     if scan.rows == 0:
         raise UserError(
             field=asked.field,
@@ -146,13 +148,13 @@ def _table(asked: _Asked, limit: int | None, most: int) -> tuple[Table, tuple[st
         name=os.path.basename(paths[0]) if len(paths) == 1 else str(asked.path),
         format=asked.format,
         filesystem=filesystem,
-        files=tuple(scan.files),
+        files=tuple(file for file in scan.files if file.rows),
         schema=with_types(scan.schema),
         rows=rows,
         size=scan.size,
         unique=scan.keys is not None and not asked.may_repeat,
     )
-    return table, tuple(scan.first[:FIRST_IDS])
+    return table, tuple(scan.first[:config.MOST_SAMPLES])
 
 
 @dataclass
@@ -163,6 +165,7 @@ class _Scan:
     filesystem: FileSystem
     most: int
     schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
+    schemas: dict[str, pa.Schema] = field(default_factory=dict)
     files: list[File] = field(default_factory=list)
     rows: int = 0
     size: int = 0
@@ -173,20 +176,41 @@ class _Scan:
 def _read_through(scan: _Scan, path: str) -> None:
     """Scan one file to its end; anything that is wrong with it becomes a UserError."""
     asked = scan.asked
-    try:
-        _check_content(asked, scan.filesystem, path)
+    with _plain_errors(asked.field, path):
+        contents.check(scan.filesystem, path, asked.format, asked.prefix)
         schema = FORMATS[asked.format].schema(scan.filesystem, path)
         _check_header(scan, path, schema)
-        scan.schema = unify([scan.schema, schema], path)
+        scan.schema, scan.schemas[path] = unify([scan.schema, schema], path), schema
         _count(scan, path, schema)
         scan.size += FORMATS[asked.format].size(scan.filesystem, path)
+
+
+def _check_types(scan: _Scan) -> None:
+    """Refuse a Parquet file with values that do not fit the types of all files together.
+
+    Only columns that have another type in it are read. Of other formats no value fails the table:
+    CSV is text, and a JSON cell fails its row.
+    """
+    if scan.asked.format != "parquet":
+        return
+    for path, schema in scan.schemas.items():
+        other = [one.name for one in schema if one.type != scan.schema.field(one.name).type]
+        if other:
+            with _plain_errors(scan.asked.field, path):
+                deque(FORMATS["parquet"].scan(scan.filesystem, path, scan.schema, other), maxlen=0)
+
+
+@contextmanager
+def _plain_errors(field: str, path: str) -> Iterator[None]:
+    try:
+        yield
     except Unreadable as error:
         raise UserError(
-            field=asked.field, value=path, problem=error.problem, remedy=error.remedy
+            field=field, value=path, problem=error.problem, remedy=error.remedy
         ) from error
     except (OSError, pa.ArrowException) as error:
         raise UserError(
-            field=asked.field,
+            field=field,
             value=path,
             problem=f"cannot be read: {getattr(error, 'strerror', None) or error}",
             remedy="Check that the file is whole and that you may read it.",
@@ -199,44 +223,14 @@ def _count(scan: _Scan, path: str, schema: pa.Schema) -> None:
     for part, _ in form.scan(scan.filesystem, path, schema, scan.asked.keys):
         rows += part.num_rows
         keys = keys_of(part, scan.asked.keys)
-        if len(scan.first) < FIRST_IDS:
-            scan.first += keys.drop_null().slice(0, FIRST_IDS).to_pylist()
+        if len(scan.first) < config.MOST_SAMPLES:
+            scan.first += keys.drop_null().slice(0, config.MOST_SAMPLES).to_pylist()
         if scan.keys is not None:
             scan.keys.append(keys)
             if scan.rows + rows > scan.most:
                 scan.keys = None
     scan.rows += rows
     scan.files.append(File(path, rows))
-
-
-_CONTENTS = (
-    (b"PAR1", "parquet", "a Parquet file"),
-    (b"PK\x03\x04", None, "a zip archive or an Excel workbook"),
-    (b"\xff\xfe", None, "UTF-16 text"),
-    (b"\xfe\xff", None, "UTF-16 text"),
-    (b"\x1f\x8b", None, "a gzip archive whose name does not end in .gz"),
-    (b"[", None, "one JSON array"),
-    (b"{", "jsonl", "JSON"),
-)
-
-
-def _check_content(asked: _Asked, filesystem: FileSystem, path: str) -> None:
-    """Refuse a file that is plainly of another format, and an empty one."""
-    with filesystem.open_input_stream(path) as stream:
-        head = stream.read(64)
-    if not head:
-        raise Unreadable("is empty (0 bytes)", "Give a table with at least one row.")
-    begin = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    for sign, name, what in _CONTENTS:
-        if begin.startswith(sign):
-            if name == asked.format:
-                return
-            other = f"Set {asked.prefix}.format={name}, or" if name else "Save it as"
-            raise Unreadable(f"is {what}, not {asked.format}", f"{other} {asked.format} instead.")
-    if asked.format == "parquet":
-        raise Unreadable(
-            "is not a Parquet file", f"Set {asked.prefix}.format=csv if it is a CSV file."
-        )
 
 
 def _check_header(scan: _Scan, path: str, schema: pa.Schema) -> None:
@@ -271,7 +265,7 @@ def _check_key(key: str, name: str, schema: pa.Schema, where: str) -> None:
             remedy=f"{hint}{did_you_mean(name, names)}Columns: {', '.join(names)}.",
         )
     kind = schema.field(name).type
-    if pa.types.is_nested(kind) or _is_binary(kind):
+    if pa.types.is_nested(kind) or _is_binary(kind) or isinstance(kind, pa.BaseExtensionType):
         raise UserError(
             field=key,
             value=name,

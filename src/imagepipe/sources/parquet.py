@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSystem
 
@@ -47,7 +48,9 @@ class Parquet:
             column = raw[field.name]
             if pa.types.is_string(field.type):  # Parquet's readers do not check text
                 column = as_text(as_bytes(column), field.name, reasons)
-            columns.append(column if column.type == field.type else column.cast(field.type))
+            elif pa.types.is_nested(field.type):
+                column = _sound(column, field.name, reasons)
+            columns.append(_cast(column, field))
         return pa.table(columns, schema=schema), reasons
 
     def dataset(
@@ -74,3 +77,39 @@ class Parquet:
         with filesystem.open_input_file(path) as file:
             metadata = pq.read_metadata(file)
         return sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+
+
+def _sound(column: pa.ChunkedArray, name: str, reasons: Reasons) -> pa.ChunkedArray:
+    """`column` of lists and the like; null, with a reason, where text in one is not UTF-8."""
+    try:
+        column.validate(full=True)
+        return column
+    except pa.ArrowInvalid:
+        problems = [_problem(cell) for cell in column]
+    for row, problem in enumerate(problems):
+        if problem:
+            reasons[row] = reasons[row] or f"column {name!r} is not valid: {problem}"
+    good = pa.array([problem is None for problem in problems])
+    return pc.if_else(good, column, pa.scalar(None, column.type))
+
+
+def _problem(cell: pa.Scalar) -> str | None:
+    try:
+        cell.validate(full=True)
+    except pa.ArrowInvalid as error:
+        return str(error)
+    return None
+
+
+def _cast(column: pa.ChunkedArray | pa.Array, field: pa.Field) -> pa.ChunkedArray | pa.Array:
+    """`column` in the type that it has in all files together. Ray's reader casts the same way."""
+    if column.type == field.type:
+        return column
+    try:
+        return column.cast(field.type)
+    except pa.ArrowException as error:
+        raise Unreadable(
+            f"holds values in column {field.name!r} that do not fit {field.type}, which is its "
+            f"type in all files together: {error}",
+            "Give the column one type in all files.",
+        ) from error

@@ -98,11 +98,19 @@ def _fail_second_rows(rows: pa.Table) -> pa.Table:
     counts = rows[KEY].drop_null().value_counts()
     repeated = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
     places = pc.indices_nonzero(pc.is_in(rows[KEY], repeated))
+    repeats = rows.take(places).to_struct_array()
     first: dict[str, tuple[str, int]] = {}
-    for place, row in zip(places.to_pylist(), rows.take(places).to_pylist(), strict=True):
-        first[row[KEY]] = min(first.get(row[KEY], (repr(row), place)), (repr(row), place))
+    for number, place in enumerate(places.to_pylist()):
+        key, content = rows[KEY][place].as_py(), _content(repeats.slice(number, 1))
+        first[key] = min(first.get(key, (content, place)), (content, place))
     stages, reasons = rows[FAILED_STAGE].to_pylist(), rows[FAILED_REASON].to_pylist()
     for place in set(places.to_pylist()) - {place for _, place in first.values()}:
         stages[place] = "read"
         reasons[place] = f"another row has the id {rows[KEY][place].as_py()!r}"
     return with_ledger(rows.drop_columns(KEY), stages, reasons)
+
+
+def _content(row: pa.ChunkedArray) -> str:
+    """All of a row as text, by Arrow: Python has not every value, such as the year 10000."""
+    most = 2**31 - 1
+    return row.to_string(window=most, container_window=most, element_size_limit=most)
