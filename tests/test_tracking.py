@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
+import shlex
 import subprocess
 import sys
 import time
@@ -18,6 +20,7 @@ from imagepipe.config import Tracking
 from imagepipe.errors import UserError
 from imagepipe.gallery import Picture
 from imagepipe.tracking.__main__ import main as send_later
+from imagepipe.tracking.address import resolve
 from imagepipe.tracking.journal import Journal
 
 SUMMARY = {
@@ -142,6 +145,35 @@ def test_the_store_lies_under_outputs_whatever_the_current_folder(outputs, monke
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["c#1", "q?1", "a b", "p%20q", "50%"])
+def test_the_store_lies_there_whatever_the_folders_name(tmp_path, name):
+    outputs = tmp_path / name
+    outputs.mkdir()
+    run = begin(outputs, "run", config())
+    assert run.run_id
+    finish(run, outputs / "run")
+    assert (outputs / "mlflow.db").is_file()
+    assert (outputs / "mlruns" / run.run_id / "artifacts" / "summary.json").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    asked = shlex.split(run.url.partition("   then ")[0])
+    again = begin(outputs, "again", config(uri=asked[asked.index("--uri") + 1]))
+    assert again.experiment_id == run.experiment_id
+    finish(again, outputs / "again")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_database_is_named_as_sqlalchemy_has_it(tmp_path):
+    for typed, name in (("a b#1", "a b#1"), ("p%20q", "p q"), ("q%3F", "q?")):
+        address = resolve(config(uri=f"sqlite:///{tmp_path}/{typed}/x.db"), tmp_path)
+        assert address.sqlite_file == tmp_path / name / "x.db"
+        assert address.sqlite_file.is_file()
+
+
+def test_an_empty_uri_is_none(tmp_path):
+    tracking.check(config(uri=""))
+    assert resolve(config(uri=""), tmp_path) == resolve(config(), tmp_path)
+
+
 def test_dataset_inputs_are_shown_without_their_passwords(outputs):
     run = begin(outputs, "datasets", config())
     finish(run, outputs / "datasets")
@@ -207,15 +239,31 @@ def test_what_mlflow_refuses_is_said_and_the_rest_is_sent(outputs, caplog):
 
 
 def test_long_and_odd_values_are_made_to_fit(outputs, caplog):
-    run = begin(outputs, "odd", config(), params={"long": "x" * 10_000}, tags={"t": "y" * 10_000})
+    values = {"params": {"long": "x" * 10_000}, "tags": {"t": "y" * 10_000}}
+    run = begin(outputs, "odd", config(run_name="z" * 300), **values)
     run.metrics({"a$b" + "c" * 300: 1.0, "nan": float("nan")}, 0)
     run.finish("FINISHED", SUMMARY, [], outputs / "odd", "<" * 10_000)
     record = client(outputs).get_run(run.run_id)
+    assert record.info.run_name == "z" * 249 + "…"
     assert record.data.params["long"].endswith("x…")
     assert record.data.tags["t"].endswith("y…")
     assert record.data.tags["mlflow.note.content"].endswith("&lt;…")
     assert record.data.metrics["a_b" + "c" * 247] == 1
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_a_run_in_a_deleted_experiment_says_how_it_is_brought_back(tmp_path, caplog):
+    first = begin(tmp_path, "first", config())
+    finish(first, tmp_path / "first")
+    client(tmp_path).delete_experiment(first.experiment_id)
+    run = begin(tmp_path, "run", config())
+    finish(run, tmp_path / "run")
+    assert run.run_id is None
+    command = f"mlflow experiments restore -x {first.experiment_id}`, or begin with another"
+    assert command in caplog.text
+    client(tmp_path).restore_experiment(first.experiment_id)
+    assert send_later([str(tmp_path / "run")]) == 0
+    assert len(client(tmp_path).search_runs([first.experiment_id])) == 2
 
 
 def test_odd_prompts_and_broken_pictures_do_not_stop_the_rest(outputs, caplog):
@@ -276,7 +324,16 @@ def test_no_tracking_leaves_nothing(tmp_path):
         ("http://a b", "blanks"),
         ("sqlite://", "no file"),
         ("sqlite:////proc/no/mlflow.db", "cannot be written"),
-        ("", "does not say"),
+        ("http://[::1:5000", "brackets"),
+        ("http://[ a b", "brackets"),
+        (
+            "http://host:5000/#/experiments/1",
+            r"of a page\. Give the server's own: http://host:5000/$",
+        ),
+        ("http://host:5000#", "of a page"),
+        ("sqlite:////no/q?1/mlflow.db", "write %3F"),
+        ("sqlite:/mlflow.db", "no file"),
+        (" sqlite:////no/mlflow.db", "blanks"),
     ],
 )
 def test_a_uri_that_cannot_be_right_ends_the_run_before_it_starts(tmp_path, uri, problem):
@@ -303,6 +360,9 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
         "postgresql://user:hunter2@host/db",
         "postgresql://host/db?password=hunter2",
         "ftp://user:hunter2@host",
+        "http://user:[hunter2]@host",
+        "http://host/#/x?token=hunter2",
+        "sqlite:////no/mlflow.db?token=hunter2",
     ],
 )
 def test_a_password_is_refused_and_never_shown(tmp_path, uri, caplog):
@@ -311,8 +371,15 @@ def test_a_password_is_refused_and_never_shown(tmp_path, uri, caplog):
     shown = f"{caught.value!r}{caught.value.value}{caplog.text}"
     assert "hunter2" not in shown
     assert not list((tmp_path / "secret").iterdir())
-    if not uri.startswith("ftp"):
+    if not uri.startswith("ftp") and not re.search("[][#]|sqlite", uri):
         assert "MLFLOW_TRACKING_PASSWORD" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_an_experiment_without_a_name_is_refused(name):
+    with pytest.raises(UserError, match=r"tracking\.experiment='.*is no name"):
+        tracking.check(config(experiment=name))
+    tracking.check(config(experiment=name, backend="none"))
 
 
 def test_an_unknown_backend_is_refused():

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -16,9 +17,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from urllib.request import ProxyHandler, build_opener
 
 import pytest
+from mlflow import MlflowClient
 from test_sweep import finished, marked, recorded
+
+from imagepipe.config import Tracking
+from imagepipe.tracking.address import resolve
 
 WAIT_MS = 60_000  # a busy machine is slow to build MLflow's pages
 
@@ -184,6 +190,29 @@ def test_sigterm_ends_it_and_its_port_is_the_one_asked_for(swept):
         server.process.wait(60)
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_it_serves_a_folder_of_any_name_and_past_a_proxy(tmp_path, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    home = tmp_path / "a b#1?%20"
+    outputs = home / "outputs"
+    outputs.mkdir(parents=True)
+    store = resolve(Tracking(name="typed", backend="mlflow"), outputs)
+    kept = MlflowClient(store.uri)
+    experiment = kept.create_experiment("imagepipe", store.artifacts)
+    run = kept.create_run(experiment).info.run_id
+    kept.log_text(run, "seed: 0", "config.yaml")
+    said = store.link(experiment, run)
+    asked = shlex.split(said.partition("   then ")[0])
+    for arguments in ([], asked[asked.index("--uri") :]):
+        with ui(home, *arguments) as server:
+            assert f"/#/experiments/{experiment}/runs" in server.link
+            file = f"{server.base}/get-artifact?path=config.yaml&run_uuid={run}"
+            with build_opener(ProxyHandler({})).open(file, timeout=60) as answer:
+                assert answer.read() == b"seed: 0"
+    assert list(tmp_path.iterdir()) == [home]
+    assert {path.name for path in outputs.iterdir()} == {"mlflow.db", "mlruns"}
 
 
 def refused(folder: Path, *arguments: str) -> str:

@@ -22,13 +22,15 @@ from imagepipe.config import Tracking
 from imagepipe.errors import UserError
 from imagepipe.session import sigterm_as_interrupt
 from imagepipe.tracking import check
-from imagepipe.tracking.address import SERVERS, Address, page, resolve
+from imagepipe.tracking.address import SERVERS, Address, default_uri, page, resolve
 
 HOST = "127.0.0.1"
 START_S = 120.0  # for the server's first answer; 5 s on an idle machine
 END_S = 10.0  # for the server to end by itself before it is killed
 # Its job runner would start a dozen processes and leave some behind.
 QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+# A proxy for the network does not reach this machine.
+DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _store(outputs: Path, uri: str | None) -> str:
     """The database to show; raises UserError where there is none."""
-    uri = uri or f"sqlite:///{outputs.absolute() / 'mlflow.db'}"
+    uri = uri or default_uri(outputs)
     config = Tracking(name="typed", backend="mlflow", uri=uri)
     check(config)
     asked = Address(uri, None)
@@ -99,7 +101,7 @@ def _server(uri: str, outputs: Path, port: int) -> Iterator[subprocess.Popen[byt
     """MLflow's server, once it answers; it and its workers end with the block."""
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", HOST]
     command += ["--port", str(port), "--backend-store-uri", uri, "--no-serve-artifacts"]
-    command += ["--default-artifact-root", str(outputs.absolute() / "mlruns")]
+    command += ["--default-artifact-root", (outputs.absolute() / "mlruns").as_uri()]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command, stdout=log, stderr=log, start_new_session=True, env=os.environ | QUIET
@@ -120,7 +122,7 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
             errors = [line for line in said if "error" in line.lower()] or said
             raise _broken(errors[-1] if errors else f"exit code {process.returncode}")
         try:
-            with urllib.request.urlopen(f"http://{HOST}:{port}/health", timeout=2):
+            with DIRECTLY.open(f"http://{HOST}:{port}/health", timeout=2):
                 return
         except OSError:
             time.sleep(0.1)
@@ -156,7 +158,7 @@ def _runs(port: int) -> str:
         json.dumps(body).encode(),
         {"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with DIRECTLY.open(request, timeout=60) as answer:
         found: list[dict[str, Any]] = json.load(answer)["experiments"]
     # MLflow makes "Default" itself, and nothing of ours is in it.
     own = [one["experiment_id"] for one in found if one["name"] != "Default"]

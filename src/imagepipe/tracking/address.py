@@ -7,12 +7,12 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import SplitResult, quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 
 from imagepipe.config import Tracking
 from imagepipe.errors import UserError
 from imagepipe.record import python
-from imagepipe.urls import has_secret, without_secrets
+from imagepipe.urls import HIDDEN, has_secret, without_secrets
 
 SERVERS = ("http", "https")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -82,7 +82,10 @@ def page(place: str, query: dict[str, str]) -> str:
 
 
 def check(config: Tracking) -> None:
-    """Raise UserError where `tracking.backend` or `tracking.uri` cannot be used; opens nothing."""
+    """Raise UserError where `tracking` cannot be used; opens nothing.
+
+    An empty `tracking.uri` is none: MLFLOW_TRACKING_URI may be set and empty.
+    """
     if config.backend not in ("mlflow", "none"):
         raise UserError(
             field="tracking.backend",
@@ -90,19 +93,33 @@ def check(config: Tracking) -> None:
             problem="is no way of tracking",
             remedy="Use mlflow or none",
         )
-    if config.backend == "mlflow" and config.uri is not None:
+    if config.backend == "none":
+        return
+    if not config.experiment.strip():
+        raise UserError(
+            field="tracking.experiment",
+            value=repr(config.experiment),
+            problem="is no name",
+            remedy="Name one, or leave it out for imagepipe",
+        )
+    if config.uri:
         _check_uri(config.uri)
 
 
 def resolve(config: Tracking, outputs: Path) -> Address:
     """The store of a checked `config`; relative sqlite files count from the current folder."""
-    uri = config.uri or f"sqlite:///{outputs.absolute() / 'mlflow.db'}"
+    uri = config.uri or default_uri(outputs)
     if urlsplit(uri).scheme in SERVERS:
         return Address(uri, None)
     artifacts = (outputs / "mlruns").absolute()
     if uri.startswith("sqlite"):
-        uri = f"sqlite:///{_writable_sqlite(uri)}"
+        uri = _sqlite_uri(_writable_sqlite(uri))
     return Address(uri, artifacts.as_uri())
+
+
+def default_uri(outputs: Path) -> str:
+    """The database of the runs in `outputs`."""
+    return _sqlite_uri(outputs.absolute() / "mlflow.db")
 
 
 def _check_uri(uri: str) -> None:
@@ -110,6 +127,9 @@ def _check_uri(uri: str) -> None:
     kind = parts.scheme.partition("+")[0]
     if kind not in SERVERS + DATABASES:
         _refuse(uri, f"'{parts.scheme}:' is no store that MLflow can open")
+    if kind == "sqlite" and "?" in uri:
+        path = uri.partition("?")[0]
+        _refuse(f"{path}?{HIDDEN}", "takes no options (write %3F for a ? in a file's name)")
     if _has_secret(parts, kind):
         raise UserError(
             field="tracking.uri",
@@ -119,6 +139,14 @@ def _check_uri(uri: str) -> None:
             "(or MLFLOW_TRACKING_TOKEN) in the environment; for a database, run an MLflow server "
             "before it",
         )
+    if kind in SERVERS and "#" in uri:
+        server = uri.partition("#")[0]
+        raise UserError(
+            field="tracking.uri",
+            value=f"{server}#{HIDDEN}",
+            problem="is the address of a page",
+            remedy=f"Give the server's own: {server}",
+        )
     if kind == "sqlite" and not _sqlite_path(uri).name:
         _refuse(uri, "names no file")
     if kind != "sqlite" and not parts.hostname:
@@ -126,10 +154,13 @@ def _check_uri(uri: str) -> None:
 
 
 def _split(uri: str) -> SplitResult:
-    if uri != uri.strip() or re.search(r"\s", uri):
-        _refuse(uri, "has blanks in it")
     try:
         parts = urlsplit(uri)
+    except ValueError:  # what it says may hold a password, as the address may
+        _refuse(HIDDEN, "is no address (see whether its brackets are right)")
+    if uri != uri.strip() or (re.search(r"\s", uri) and not uri.startswith("sqlite")):
+        _refuse(uri, "has blanks in it")
+    try:
         _ = parts.port  # out of range or no number: ValueError
     except ValueError as error:
         _refuse(uri, f"is no address ({error})")
@@ -151,8 +182,17 @@ def _refuse(uri: str, problem: str) -> NoReturn:
 
 
 def _sqlite_path(uri: str) -> Path:
-    """SQLAlchemy's form: sqlite:///relative.db and sqlite:////absolute.db."""
-    return Path(urlsplit(uri).path.removeprefix("/"))
+    """SQLAlchemy's form: sqlite:///relative.db and sqlite:////absolute.db, in which %20 is a blank.
+
+    A # begins nothing in it.
+    """
+    return Path(unquote(uri.partition("///")[2]))
+
+
+def _sqlite_uri(path: Path) -> str:
+    """Where a name has to be quoted, with the driver's: else MLflow makes the folder as quoted."""
+    quoted = quote(str(path))
+    return f"sqlite{'' if quoted == str(path) else '+pysqlite'}:///{quoted}"
 
 
 def _writable_sqlite(uri: str) -> Path:

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 RUN_TAG = "imagepipe.run"  # our id of the run, by which a replay finds it again
 TABLE = "pictures.json"
 PARAM_LIMIT, TAG_LIMIT = 6000, 8000  # characters; mlflow.utils.validation
+RUN_NAME_LIMIT = 250  # characters; SqlRun in mlflow.store.tracking.dbmodels.models
 EVENTS_PER_BATCH = 60  # an event has about 12 values, and a request takes 1000
 LOCK_TIMEOUT_S = 60.0  # another process making the database's schema takes 1 to 4 s
 
@@ -108,9 +109,16 @@ class Sender:
             client.update_run(self.run_id, status="RUNNING")
 
     def _experiment(self, client: MlflowClient, name: str) -> str:
+        """The id of the experiment, made where there is none; LookupError where it was deleted."""
         from mlflow.exceptions import MlflowException
 
         if found := client.get_experiment_by_name(name):
+            if found.lifecycle_stage == "deleted":  # restoring it brings its deleted runs back
+                raise LookupError(
+                    f"experiment {found.experiment_id} was deleted there; bring it back with "
+                    "`MLFLOW_TRACKING_URI=ADDRESS mlflow experiments restore "
+                    f"-x {found.experiment_id}`, or begin with another tracking.experiment"
+                )
             return found.experiment_id
         try:
             return client.create_experiment(name, artifact_location=self.address.artifacts)
@@ -126,7 +134,7 @@ class Sender:
         return client.create_run(
             experiment_id,
             start_time=event["time"],
-            run_name=event["run_name"],
+            run_name=event["run_name"] and _cut(event["run_name"], RUN_NAME_LIMIT),
             tags={"mlflow.source.name": "imagepipe", **tags, RUN_TAG: event["run"]},
         )
 
