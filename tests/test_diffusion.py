@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from bisect import bisect
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from imagepipe import schema
 from imagepipe.__main__ import config_dir
 from imagepipe.config import Model
 from imagepipe.diffusion import checks, limits, random_weights, repository
-from imagepipe.diffusion.diffusers import DiffusersPainter
+from imagepipe.diffusion.diffusers import DiffusersPainter, arguments
 
 PRESETS = sorted(
     file.stem
@@ -27,10 +28,10 @@ PRESETS = sorted(
 )
 
 
-def preset(name: str) -> Model:
+def preset(name: str, *changes: str) -> Model:
     schema.register()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return configuration.load(compose("config", [f"model={name}"])).model
+        return configuration.load(compose("config", [f"model={name}", *changes])).model
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -74,6 +75,16 @@ def test_every_preset_says_what_it_is(name):
     assert described.folder is None
     factor = checks.size_factor(described.configs)
     assert asked.width % factor == asked.height % factor == 0
+
+
+def test_qwen_image_without_its_lora_has_its_own_schedule():
+    """As the preset's file says how; Hydra merges settings, and {} would clear none."""
+    text = (config_dir() / "model" / "qwen_image.yaml").read_text()
+    changes = re.findall(r"'(model\.[^']+)'|(model\.\S+)", text.partition("\nname:")[0])
+    changed = preset("qwen_image", *("".join(change) for change in changes))
+    assert (changed.loras, changed.steps, changed.guidance) == ([], 50, 4)
+    own = repository.describe(replace(changed, weights="random")).configs["scheduler"]
+    assert changed.scheduler_config == {name: own[name] for name in changed.scheduler_config}
 
 
 @pytest.mark.parametrize("name", ["sdxl_turbo", "flux2_klein", "z_image_turbo", "pixart_sigma"])
@@ -131,5 +142,5 @@ def test_a_prompt_is_cut_exactly_where_the_pipeline_no_longer_reads_it(hub_id, r
 def _latents(one: DiffusersPainter, prompt: str) -> np.ndarray:
     """What is drawn from the same noise, as it is before the decoder and before rounding."""
     rng = torch.Generator().manual_seed(0)
-    arguments = {"output_type": "latent", **one._arguments(1)}
-    return np.asarray(one.pipe(prompt=[prompt], generator=rng, **arguments).images)
+    told = {"output_type": "latent", **arguments(one.model, one.takes, 1)}
+    return np.asarray(one.pipe(prompt=[prompt], generator=rng, **told).images)

@@ -133,6 +133,30 @@ def test_what_the_hub_does_not_give_is_explained(hub, tmp_path):
     assert others[4].startswith("llm.path=tiny/code: brings Python code of its own")
 
 
+def test_a_cache_that_holds_no_weights_is_not_believed(hub, tmp_path):
+    """As the first check of a model leaves it, which reads its configuration."""
+    for name in ("pickled", "code"):
+        snapshot = tmp_path / "hub" / f"models--tiny--{name}" / "snapshots" / COMMIT
+        snapshot.mkdir(parents=True)
+        (snapshot / "config.json").write_text('{"model_type": "llama"}')
+    models = [
+        {"path": f"tiny/{name}", "revision": COMMIT, "kind": kind}
+        for name in ("pickled", "code")
+        for kind in ("llm", "scorer")
+    ]
+    pickled, also, *good = complaints(tmp_path, hub, *models)
+    assert pickled.startswith("llm.path=tiny/pickled: has only pickled weights")
+    assert also.startswith("scorer.path=tiny/pickled: has only pickled weights")
+    assert good == ["nothing wrong"] * 2
+    offline = complaints(tmp_path, "http://127.0.0.1:9", *models)
+    assert all("not whole in the hub's cache" in said for said in offline)
+    processor = {"path": "asset:tiny_clip", "processor": "tiny/code", "kind": "scorer"}
+    snapshot = tmp_path / "hub" / "models--tiny--code"
+    (snapshot / "refs").mkdir()
+    (snapshot / "refs" / "main").write_text(COMMIT)
+    assert complaints(tmp_path, "http://127.0.0.1:9", processor) == ["nothing wrong"]
+
+
 @pytest.fixture
 def cached(trained, tmp_path) -> Path:
     """A cache as the hub's client lays it out, with one model at one revision."""
@@ -172,15 +196,18 @@ def test_a_cached_model_is_drawn_with_at_its_pinned_revision(cached, tmp_path):
 
 
 def test_a_hub_out_of_reach_and_a_cache_that_is_not_whole_name_the_command(cached):
-    next(cached.rglob("unet/*.safetensors")).unlink()
+    unet = next(cached.rglob("unet/*.safetensors"))
+    unet.rename(unet.with_suffix(".fp16.safetensors"))
     whole = {"path": "tiny/sd", "revision": COMMIT, "width": 32, "height": 32}
-    nothing, other, partly, measured = complaints(
+    nothing, other, partly, measured, variant, none = complaints(
         cached,
         "http://127.0.0.1:9",
         {"path": "tiny/none", "revision": COMMIT, "variant": "fp16"},
         {**whole, "revision": COMMIT[::-1]},
         whole,
         {**whole, "weights": "random"},
+        {**whole, "variant": "fp16"},
+        {**whole, "variant": "bf16"},
     )
     trouble = "is no folder here, not whole in the hub's cache"
     assert nothing.startswith(f"model.path=tiny/none: {trouble}")
@@ -188,4 +215,5 @@ def test_a_hub_out_of_reach_and_a_cache_that_is_not_whole_name_the_command(cache
     assert '"*.fp16*.safetensors"' in nothing
     assert f"hf download tiny/sd --revision {COMMIT[::-1]}" in other
     assert f'hf download tiny/sd --revision {COMMIT} --include model_index.json "*/*"' in partly
-    assert measured == "nothing wrong"
+    assert measured == variant == "nothing wrong"
+    assert '"*.bf16*.safetensors"' in none

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shutil
 import subprocess
@@ -11,9 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import diffusers
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
+from diffusers.models.autoencoders.vae import Decoder
 from tiny_pipelines import (
     FLUX,
     PIXART,
@@ -27,11 +31,26 @@ from tiny_pipelines import (
     painter,
     small,
 )
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from imagepipe.config import Lora, Model, Quantization
-from imagepipe.diffusion import limits, make, options, random_weights
+from imagepipe.diffusion import (
+    checks,
+    limits,
+    make,
+    options,
+    quantization,
+    random_weights,
+    repository,
+)
+from imagepipe.diffusion.diffusers import arguments, load
 from imagepipe.diffusion.repository import ARCHITECTURES
+from imagepipe.diffusion.stage import BLACK, stage
 from imagepipe.errors import UserError
+from imagepipe.stage import LEDGER, Fitting, apply
+
+KLEIN = "black-forest-labs/FLUX.2-klein-4B"
+SANA = "Efficient-Large-Model/Sana_Sprint_1.6B_1024px_diffusers"
 
 
 def test_a_tiny_decoder_takes_the_place_of_the_own_one(trained, tmp_path):
@@ -116,7 +135,7 @@ def test_loras_add_up_with_their_weights(trained, loras):
     assert torch.allclose(both, 0.5 * of_one + 2 * of_two, atol=1e-5)
 
 
-def test_a_lora_of_another_architecture_is_refused(trained, loras, tmp_path):
+def test_a_lora_of_another_architecture_is_refused(trained, loras, tmp_path, monkeypatch):
     def said(hub_id: str, path: object) -> str:
         return complaint(small(trained(hub_id), loras=[Lora(str(path))]))
 
@@ -128,6 +147,8 @@ def test_a_lora_of_another_architecture_is_refused(trained, loras, tmp_path):
     pickled = tmp_path / "lora.bin"
     torch.save({"unet.lora": torch.zeros(1)}, pickled)
     assert "is a pickle" in said(SDXL, pickled)
+    monkeypatch.setattr("diffusers.loaders.lora_base.HF_HUB_OFFLINE", True)
+    assert "you must specify a `weight_name`" in said(SDXL, "tiny/lora")
     assert "PixArtSigmaPipeline takes no LoRA" in said(PIXART, loras(SDXL))
 
 
@@ -140,6 +161,48 @@ def test_another_scheduler_and_its_settings(trained):
     assert scheduler.config.beta_end == 0.012  # the model's own
     wrong = replace(model, scheduler_config={"timestep_spacin": "trailing"})
     assert 'Did you mean "timestep_spacing"?' in complaint(wrong)
+
+
+@pytest.mark.parametrize(
+    ("hub_id", "name", "settings"),
+    [
+        (FLUX, "FlowMatchLCMScheduler", {}),
+        (FLUX, "UniPCMultistepScheduler", {"use_flow_sigmas": True}),
+        (PIXART, "LCMScheduler", {}),
+    ],
+)
+def test_another_scheduler_that_adds_noise_as_the_models_own_draws(hub_id, name, settings, trained):
+    pictures = drawn(small(trained(hub_id), steps=2, scheduler=name, scheduler_config=settings))
+    assert all(picture.std() > 5 for picture in pictures)
+
+
+def test_a_pipeline_that_cannot_be_called_as_others_is_refused(trained, tmp_path):
+    other = shutil.copytree(trained(KLEIN), tmp_path / "other")
+    index = json.loads((other / "model_index.json").read_text())
+    (other / "model_index.json").write_text(
+        json.dumps(index | {"_class_name": "Flux2KleinKVPipeline"})
+    )
+    assert "Flux2KleinKVPipeline takes no guidance_scale" in complaint(small(other))
+
+
+def test_the_pipelines_that_are_not_imported_to_tell_are_those_of_the_presets():
+    kinds = {
+        json.loads(file.read_text())["model_index"]["_class_name"]
+        for file in ARCHITECTURES.glob("*.json")
+    }
+    assert kinds == set(checks.KNOWN)
+    for kind in kinds:
+        model = Model(name="any", engine="diffusers")
+        checks._check_call(model, getattr(diffusers, kind))
+
+
+def test_the_newest_qwen_image_is_guided_too():
+    from diffusers import QwenImage21Pipeline
+
+    takes = inspect.signature(QwenImage21Pipeline.__call__).parameters
+    told = arguments(Model("mine", guidance=4.0), takes, 2)
+    assert told.keys() <= takes.keys()
+    assert (told["true_cfg_scale"], told["negative_prompt"]) == (4.0, [" "] * 2)
 
 
 def test_the_attention_backend_reaches_every_layer(trained):
@@ -180,14 +243,21 @@ def test_a_compiled_model_draws_the_same_and_is_compiled_once(trained, whole: bo
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == made
 
 
+def test_a_compiled_model_that_does_not_fit_is_not_padded_to_that_again(trained):
+    model = small(trained(SD), compile="aot_eager")
+    reasons, given = _drawn_with_room_for_two(model, batches=[2, 8])
+    assert reasons == [None] * 10
+    assert given == [2, 8, 4, 2, 2, 2, 2]
+
+
 def _is_compiled(part: object) -> bool:
     return getattr(part, "_compiled_call_impl", None) is not None
 
 
 def test_quantised_weights_draw_nearly_the_same(trained):
-    quantization = Quantization("torchao", {"quant_type": "Int8WeightOnlyConfig"})
+    in_8_bits = Quantization("torchao", {"quant_type": "Int8WeightOnlyConfig"})
     plain = small(trained(FLUX), dtype="bfloat16")
-    one = painter(replace(plain, quantization=quantization))
+    one = painter(replace(plain, quantization=in_8_bits))
     kinds = {type(weight).__name__ for weight in one.pipe.transformer.parameters()}
     assert "Int8Tensor" in kinds
     difference = one.paint(PROMPTS, [1, 2]).astype(int) - drawn(plain)
@@ -196,9 +266,24 @@ def test_quantised_weights_draw_nearly_the_same(trained):
 
 def test_a_quantisation_that_cannot_be_used_here_is_refused_by_name(trained):
     kind = "Float8StaticActivationFloat8WeightConfig"  # needs a scale, which has no name
-    quantization = Quantization("torchao", {"quant_type": kind})
+    unusable = Quantization("torchao", {"quant_type": kind})
     with pytest.raises(UserError, match=rf"quant_type=\"?{kind}\"?: cannot be used here .*scale"):
-        painter(small(trained(SD), quantization=quantization))
+        painter(small(trained(SD), quantization=unusable))
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_bitsandbytes_takes_as_many_bits_as_its_name_says(bits, trained, tmp_path, monkeypatch):
+    """An empty package in its place: it needs a GPU, and the configuration reads its version."""
+    (tmp_path / "bitsandbytes.py").touch()
+    (tmp_path / "bitsandbytes-0.49.0.dist-info").mkdir()
+    about = "Metadata-Version: 2.1\nName: bitsandbytes\nVersion: 0.49.0\n"
+    (tmp_path / "bitsandbytes-0.49.0.dist-info" / "METADATA").write_text(about)
+    monkeypatch.syspath_prepend(tmp_path)
+    model = small(trained(SD), quantization=Quantization(f"bitsandbytes_{bits}bit"))
+    made = quantization.config(model, repository.describe(model)).quant_mapping
+    assert sorted(made) == ["text_encoder", "unet"]  # one of transformers, one of diffusers
+    for one in made.values():
+        assert (one.load_in_4bit, one.load_in_8bit) == (bits == 4, bits == 8)
 
 
 def test_sdxl_in_float16_decodes_in_float32(trained):
@@ -211,6 +296,57 @@ def test_sdxl_in_float16_decodes_in_float32(trained):
     assert all(picture.any() for picture in pictures)
     one.pipe.vae.register_to_config(force_upcast=False)
     assert not one.paint(PROMPTS, [1, 2]).any()  # NaN, returned black: the row fails
+
+
+def _drawn_with_room_for_two(
+    model: Model, batches: list[int]
+) -> tuple[list[str | None], list[int]]:
+    """Why rows failed, where no more than two pictures can be decoded at once, and what was."""
+    given = []
+
+    def decode(module: torch.nn.Module, arguments: tuple) -> None:
+        if isinstance(module, Decoder):
+            given.append(len(arguments[0]))
+            if given[-1] > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    drawing = stage(model, run_seed=0, id_column="id")
+    work, reasons = Fitting(drawing.recipe()), []
+    with register_module_forward_pre_hook(decode):
+        for rows in batches:
+            done = apply(drawing, work, _table(PROMPTS[:1] * rows))
+            reasons += done["failed_reason"].to_pylist()
+    return reasons, given
+
+
+def test_a_decoder_that_ran_out_of_memory_decodes_in_float16_again(trained):
+    """diffusers leaves SDXL's in float32 then, which no later picture fits."""
+    model = small(trained(SDXL), dtype="float16")
+    reasons, given = _drawn_with_room_for_two(model, batches=[4, 4])
+    assert reasons == [None] * 8
+    assert given == [4, 2, 2, 2, 2]
+
+
+@pytest.mark.gpu
+def test_offloaded_parts_wait_in_the_machines_memory_again_after_a_failure(trained):
+    if not torch.cuda.is_available():
+        pytest.skip("needs an NVIDIA GPU")
+    one = painter(small(trained(SDXL), offload="model"))
+
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    with (
+        one.pipe.vae.decoder.register_forward_pre_hook(fail),
+        pytest.raises(torch.OutOfMemoryError),
+    ):
+        one.paint(PROMPTS, [1, 2])
+    where = []
+    one.pipe.text_encoder.register_forward_pre_hook(
+        lambda *_: where.extend(one.pipe.components[name].device.type for name in ("unet", "vae"))
+    )
+    one.paint(PROMPTS, [1, 2])
+    assert set(where) == {"cpu"}
 
 
 @pytest.mark.parametrize(
@@ -226,6 +362,13 @@ def test_sdxl_in_float16_decodes_in_float32(trained):
         (FLUX, {"attention_backend": "sage"}, "cannot be used here"),
         (QWEN, {"channels_last": True}, "AutoencoderKLQwenImage works on frames of a video"),
         (FLUX, {"negative_prompt": "blurred"}, "FluxPipeline takes no negative prompt"),
+        (FLUX, {"scheduler": "DDIMScheduler"}, "with a model made for FlowMatchEulerDiscreteSched"),
+        (SD, {"scheduler": "FlowMatchLCMScheduler"}, "with a model made for EulerDiscreteSched"),
+        (
+            SANA,
+            {"scheduler": "FlowMatchLCMScheduler"},
+            "does not go with a model made for SCMSched",
+        ),
         (SD, {"max_sequence_length": 60}, "StableDiffusionPipeline reads as many tokens as"),
         (SD, {"quantization": Quantization("torchoa")}, 'Did you mean "torchao"?'),
         (SD, {"quantization": Quantization("quanto")}, "pip install optimum-quanto"),
@@ -267,6 +410,15 @@ def test_offload_needs_a_gpu(trained):
         make(small(trained(SD), offload="model")).load()
 
 
+def test_random_weights_that_are_offloaded_are_not_made_on_the_gpu(untrained):
+    """So without one, what fails is only what comes after."""
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    model = small(untrained(SD), weights="random", offload="model")
+    with pytest.raises(RuntimeError, match="`enable_model_cpu_offload` requires accelerator"):
+        load(model, "cuda")
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("offload", ["model", "sequential"])
 def test_offloaded_parts_draw_the_same(offload, trained):
@@ -290,6 +442,29 @@ def test_missing_and_pickled_weights_are_refused(trained, untrained, tmp_path):
     assert np.array_equal(drawn(allowed), drawn(small(trained(SD))))
 
 
+def test_weights_of_a_variant_are_told_from_plain_ones(trained, tmp_path):
+    from diffusers import DiffusionPipeline
+
+    plain, half = small(trained(SD)), tmp_path / "half"
+    assert "has no weights of that variant. Set it to null." in complaint(
+        replace(plain, variant="fp16")
+    )
+    pipe = DiffusionPipeline.from_pretrained(plain.path)
+    pipe.save_pretrained(half, variant="fp16", max_shard_size="40KB")
+    shards = sorted((half / "unet").glob("*.fp16-*-of-*.safetensors"))
+    assert len(shards) > 1
+    of_half = small(half, variant="fp16")
+    assert np.array_equal(drawn(of_half), drawn(plain))
+    said = complaint(replace(of_half, variant=None))
+    assert "model.variant=None" in said and "Try model.variant=fp16." in said
+    shutil.copytree(Path(plain.path) / "vae", half / "vae", dirs_exist_ok=True)
+    for file in (half / "vae").glob("*.fp16*"):
+        file.unlink()  # where a part has no variant, diffusers takes its plain weights
+    assert np.array_equal(drawn(of_half), drawn(plain))
+    shards[0].unlink()
+    assert "its part 'unet' has no weights" in complaint(of_half)
+
+
 def test_code_that_comes_with_a_model_runs_only_if_asked(trained, tmp_path):
     own = shutil.copytree(trained(SD), tmp_path / "own")
     index = json.loads((own / "model_index.json").read_text())
@@ -310,23 +485,21 @@ def test_code_that_comes_with_a_model_runs_only_if_asked(trained, tmp_path):
 
 
 def test_a_picture_of_nan_fails_its_row_and_is_not_kept(trained, tmp_path):
-    import pyarrow as pa
     from safetensors.torch import load_file, save_file
-
-    from imagepipe.diffusion.stage import BLACK, stage
-    from imagepipe.stage import LEDGER, apply
 
     broken = shutil.copytree(trained(SD), tmp_path / "broken")
     file = broken / "vae" / "diffusion_pytorch_model.safetensors"
     save_file({k: v * float("nan") for k, v in load_file(file).items()}, file)
-    rows = pa.table({"id": ["a", "b"], "prompt": PROMPTS}).append_column(
-        "failed_stage", pa.nulls(2, pa.string())
-    )
-    rows = rows.append_column(LEDGER.field(1), pa.nulls(2, pa.string()))
     drawing = stage(small(broken), run_seed=0, id_column="id")
-    done = apply(drawing, drawing.recipe(), rows)
+    done = apply(drawing, drawing.recipe(), _table(PROMPTS))
     assert done["failed_stage"].to_pylist() == ["model"] * 2
     assert done["failed_reason"].to_pylist() == [BLACK] * 2
+
+
+def _table(prompts: list[str]) -> pa.Table:
+    ids = [str(row) for row in range(len(prompts))]
+    none = pa.nulls(len(prompts), pa.string())
+    return pa.table([ids, prompts, none, none], names=["id", "prompt", *LEDGER.names])
 
 
 def test_a_picture_is_black_where_all_of_it_is():

@@ -227,6 +227,17 @@ def test_the_chat_template_gets_its_own_arguments(tmp_path: Path) -> None:
     assert changed == f"{plain} at once"
 
 
+def test_settings_that_come_with_a_model_change_no_answer(tiny: Enhancer, tmp_path: Path) -> None:
+    """Such as a repetition penalty, which would also count a neighbour's padding."""
+    model = copy_of_tiny(tmp_path)
+    file = model / "generation_config.json"
+    own = {"repetition_penalty": 5.0, "no_repeat_ngram_size": 2, "min_new_tokens": 60}
+    file.write_text(json.dumps(json.loads(file.read_text()) | own))
+    seeds = [1, 2, 3, 4]
+    other = _loaded(path=str(model))
+    assert other.enhance(PROMPTS, SEASONS, seeds) == tiny.enhance(PROMPTS, SEASONS, seeds)
+
+
 def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
     import torch
     from safetensors.torch import load_file

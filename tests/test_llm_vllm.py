@@ -56,6 +56,7 @@ def test_shares_batches_and_restarts_reach_ray_data(ray_session: None) -> None:
     assert (told["memory"], told["resources"]) == (2 << 30, {"fast": 1})
     assert told["runtime_env"]["env_vars"]["OMP_NUM_THREADS"] == "1"
     assert told["runtime_env"]["env_vars"]["CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"] == "40"
+    assert "CUDA_VISIBLE_DEVICES" not in told["runtime_env"]["env_vars"]  # Ray's to set
     assert told["fn_constructor_kwargs"]["should_continue_on_error"] is True
 
 
@@ -125,6 +126,7 @@ def test_without_a_gpu_none_is_asked_for(ray_session: None) -> None:
     (engine,) = built.stages.values()
     assert engine.map_batches_kwargs["num_cpus"] == 0.6
     assert not engine.map_batches_kwargs.get("num_gpus")
+    assert engine.map_batches_kwargs["runtime_env"]["env_vars"]["CUDA_VISIBLE_DEVICES"] == ""
 
 
 def test_a_seed_is_not_rounded_beside_a_failed_row(ray_session: None) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -98,6 +101,8 @@ FULL = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
     RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
     MemoryError(),
+    torch.AcceleratorError("CUDA error: out of memory\nCUDA kernel errors might be reported later"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
 ]
 
 
@@ -120,6 +125,30 @@ def test_a_row_that_memory_does_not_hold_alone_fails_with_what_to_do_and_others_
     assert reason.startswith("out of memory with this row alone: take two (OutOfMemoryError: CUDA")
     fitting.work.room = 1
     assert apply(stage, fitting, table(1, 2))[FAILED_STAGE].null_count == 2
+
+
+LOSES_ITS_GPU = """
+import sys, torch, pyarrow as pa
+from imagepipe.stage import Fitting
+
+def work(rows):
+    error = torch.AcceleratorError("CUDA error")
+    error.error_code = int(sys.argv[1])  # as torch sets it, where CUDA is at work
+    raise error
+
+try:
+    Fitting(work)(pa.table({"n": [1]}))
+except torch.AcceleratorError:
+    sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize(("code", "ends"), [(700, 1), (719, 1), (209, 3)])
+def test_a_process_that_lost_its_gpu_ends_instead_of_failing_whatever_comes(code, ends):
+    """After an illegal address (700), not where a kernel is missing (209), nothing works there."""
+    done = subprocess.run([sys.executable, "-c", LOSES_ITS_GPU, str(code)], capture_output=True)
+    assert done.returncode == ends
+    assert (b"this process has to end" in done.stderr) == (ends == 1)
 
 
 def test_a_bad_row_makes_no_later_batch_smaller():

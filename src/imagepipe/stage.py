@@ -7,6 +7,7 @@ passes through every later stage untouched until the sink writes it out.
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 import sys
 from collections.abc import Callable, Mapping
@@ -24,6 +25,11 @@ FAILED_STAGE = "failed_stage"
 FAILED_REASON = "failed_reason"
 LEDGER = pa.schema([(FAILED_STAGE, pa.string()), (FAILED_REASON, pa.string())])
 REASON_CHARS = 500  # of an error, which may repeat a prompt of any length
+# How torch says that a GPU is full where its allocator is not asked: accelerate knows neither.
+FULL = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+# "To continue using CUDA, the process must be terminated and relaunched": cudaError's in CUDA's
+# runtime API, such as an illegal address (700), an assertion (710) and a failed launch (719).
+LOST = (700, 702, 710, *range(714, 720))
 
 Columns = Mapping[str, Any]
 Worker = Callable[[pa.Table], Columns]
@@ -56,6 +62,8 @@ class Fitting:
 
     What did not fit once is not tried again, but raises TooMany at once, so that `apply` halves
     it. A single row is always tried: what else was in memory may be gone.
+
+    Where the GPU can no longer be used from this process, the process ends.
     """
 
     def __init__(self, work: Worker) -> None:
@@ -68,9 +76,20 @@ class Fitting:
         try:
             return self.work(rows)
         except Exception as error:
+            if lost_gpu(error):  # what is dead is started again, and its batch done again
+                log.critical("this process has to end", exc_info=True)
+                os._exit(1)
             if rows.num_rows > 1 and out_of_memory(error):
                 self.too_many = rows.num_rows
             raise
+
+
+def lost_gpu(error: Exception) -> bool:
+    """Whether `error` leaves a process in which whatever asks its GPU for anything fails."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(error, torch.AcceleratorError):
+        return False
+    return getattr(error, "error_code", None) in LOST
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -80,8 +99,11 @@ def out_of_memory(error: BaseException) -> bool:
         return isinstance(error, MemoryError)
     from accelerate.utils.memory import should_reduce_batch_size
 
-    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return known or (isinstance(error, Exception) and should_reduce_batch_size(error))
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    if not isinstance(error, RuntimeError):
+        return False
+    return should_reduce_batch_size(error) or any(text in str(error) for text in FULL)
 
 
 def worker(recipe: Callable[[], Worker]) -> Worker:

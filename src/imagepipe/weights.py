@@ -61,7 +61,7 @@ def check(field: str, path: str | None, revision: str | None, index: str) -> Pat
 def check_safe(field: str, path: str | None, revision: str | None) -> None:
     """As `check`, for a transformers model; raises UserError too where all weights are pickled."""
     path = check_path(field, path)
-    files = _files(field, path, revision, "config.json")
+    files = _files(field, path, revision, "config.json", weights=True)
     pickles = sorted(file for file in files if file.endswith(PICKLED))
     if pickles and not any(file.endswith(".safetensors") for file in files):
         raise UserError(
@@ -118,11 +118,17 @@ def check_path(field: str, path: str | None) -> str:
     return path
 
 
-def _files(field: str, path: str, revision: str | None, index: str) -> list[str]:
-    """The names of a model's files, of which `index` has to be one."""
+def _files(
+    field: str, path: str, revision: str | None, index: str, weights: bool = False
+) -> list[str]:
+    """The names of a model's files, of which `index` has to be one.
+
+    The hub's cache, which may hold but some of them, is believed where it has what is needed:
+    `index`, and weights where those are.
+    """
     where = locate(path)
     if isinstance(where, str):
-        return _hub_files(field, where, revision, index)
+        return _hub_files(field, where, revision, index, weights)
     if not (where / index).is_file():
         raise UserError(
             field=field,
@@ -133,12 +139,14 @@ def _files(field: str, path: str, revision: str | None, index: str) -> list[str]
     return [file.name for file in where.iterdir()]
 
 
-def _hub_files(field: str, name: str, revision: str | None, index: str) -> list[str]:
+def _hub_files(field: str, name: str, revision: str | None, index: str, weights: bool) -> list[str]:
     from huggingface_hub import HfApi, try_to_load_from_cache
 
     cached = try_to_load_from_cache(name, index, revision=revision)
     if isinstance(cached, str):
-        return [file.name for file in Path(cached).parent.iterdir()]
+        files = [file.name for file in Path(cached).parent.iterdir()]
+        if not weights or any(file.endswith((".safetensors", *PICKLED)) for file in files):
+            return files
     try:
         info = HfApi().model_info(name, revision=revision, timeout=5)
         if info.gated:  # what it holds is told to all, its files are not given to all

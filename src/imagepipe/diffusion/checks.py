@@ -9,7 +9,25 @@ from typing import Any
 from imagepipe import weights
 from imagepipe.config import Model, did_you_mean
 from imagepipe.diffusion import options, quantization, random_weights, repository
+from imagepipe.diffusion.diffusers import arguments, guides_truly
 from imagepipe.diffusion.options import refused
+
+# Known to take what every pipeline is called with, so that a run of a preset need not import
+# diffusers to tell, which takes seconds.
+KNOWN = frozenset(
+    (
+        "Flux2KleinPipeline",
+        "FluxPipeline",
+        "PixArtSigmaPipeline",
+        "QwenImagePipeline",
+        "SanaSprintPipeline",
+        "StableDiffusion3Pipeline",
+        "StableDiffusionPipeline",
+        "StableDiffusionXLPipeline",
+        "ZImagePipeline",
+    )
+)
+FLOWS = ("FlowMatch", "FlowMap", "LTXEulerAncestralRF")  # schedulers, by how their names begin
 
 
 def check(model: Model) -> None:
@@ -26,7 +44,13 @@ def check(model: Model) -> None:
     else:
         described = repository.describe(model)
     _check_size(model, described.configs)
-    if _has_options(model, described.configs):
+    if model.scheduler is not None and "scheduler" in described.configs:
+        _check_noise(model, described.parts["scheduler"][1], described.configs["scheduler"])
+    asked = _has_options(model, described.configs)
+    if asked or _may_lack_arguments(described.index):
+        repository.quiet()
+        _check_call(model, random_weights.pipeline_class(described.index, model))
+    if asked:
         _check_options(model, described)
 
 
@@ -79,18 +103,20 @@ def _check_options(model: Model, described: repository.Description) -> None:
     """Tries them on the pipeline without weights, which costs seconds and no memory."""
     import torch
 
-    repository.quiet()
-    kind = random_weights.pipeline_class(described.index, model)
-    takes = inspect.signature(kind.__call__).parameters
-    _check_call(model, kind.__name__, takes)
     quantization.config(model, described)
     given = options.replaced(model, described, "meta", torch.float32)
     options.configure(random_weights.pipeline(model, "meta", torch.float32, **given), model)
 
 
-def _check_call(model: Model, kind: str, takes: Any) -> None:
+def _may_lack_arguments(index: dict[str, Any]) -> bool:
+    """Whether its pipeline has to be imported to tell; one that brings its own code is not."""
+    return isinstance(index["_class_name"], str) and index["_class_name"] not in KNOWN
+
+
+def _check_call(model: Model, pipeline: Any) -> None:
+    kind, takes = pipeline.__name__, inspect.signature(pipeline.__call__).parameters
     negative = model.negative_prompt
-    guided_by_both = "true_cfg_scale" in takes and takes["guidance_scale"].default is not None
+    guided_by_both = "true_cfg_scale" in takes and not guides_truly(takes)
     if negative is not None and ("negative_prompt" not in takes or guided_by_both):
         raise refused(
             "negative_prompt", negative, f"{kind} takes no negative prompt", "Set it to null."
@@ -102,6 +128,10 @@ def _check_call(model: Model, kind: str, takes: Any) -> None:
             f"{kind} reads as many tokens as its text encoder has places",
             "Set it to null.",
         )
+    always = {"generator": None, "output_type": "pt", **arguments(model, takes, 1)}
+    lacking = [name for name in always if name not in takes]
+    if lacking:
+        raise refused("path", model.path, f"{kind} takes no {lacking[0]}", "Name another model.")
 
 
 def _check_scheduler(name: str) -> None:
@@ -116,3 +146,26 @@ def _check_scheduler(name: str) -> None:
             did_you_mean(name, known)
             or "For example EulerDiscreteScheduler or DPMSolverMultistepScheduler.",
         )
+
+
+def _check_noise(model: Model, own: str, config: dict[str, Any]) -> None:
+    """Another scheduler must add noise as the model's `own` does: else rows fail, or draw noise.
+
+    SCM is SANA-Sprint's alone. `use_flow_sigmas` makes a scheduler of diffusion one of flows.
+    """
+    chosen = str(model.scheduler)
+    apart = "SCMScheduler" in (own, chosen)
+    told = bool(model.scheduler_config.get("use_flow_sigmas"))
+    if own != chosen and (apart or (not told and _flows(own, config) != _flows(chosen, config))):
+        raise refused(
+            "scheduler", chosen, f"does not go with a model made for {own}", "Set it to null."
+        )
+
+
+def _flows(name: str, config: dict[str, Any]) -> bool:
+    """Whether a scheduler with the settings `config` is one of flow matching."""
+    import diffusers
+
+    takes = inspect.signature(getattr(diffusers, name, object).__init__).parameters
+    by_setting = "use_flow_sigmas" in takes and config.get("use_flow_sigmas")
+    return name.startswith(FLOWS) or bool(by_setting)

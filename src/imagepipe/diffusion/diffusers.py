@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ class DiffusersPainter:
         limit = limits.of(self.model, type(self.pipe), self.pipe.components)
         self.cuts = lru_cache(PROMPTS)(limit.cuts)
         self.vocabulary = _vocabulary(self.model)
+        self.decodes_in = _decoder_dtype(self.pipe)
         self.most = 0
 
     def paint(self, prompts: list[str], seeds: list[int]) -> np.ndarray:
@@ -42,46 +44,33 @@ class DiffusersPainter:
         """
         import torch
 
+        self._mend()
         # A compiled model would be compiled again for the smaller last batch.
-        self.most = max(self.most if self.model.compile else 0, len(prompts))
-        padding = [-1] * (self.most - len(prompts))
-        rows = [*range(len(prompts)), *padding]
+        most = max(self.most if self.model.compile else 0, len(prompts))
+        rows = [*range(len(prompts)), *[-1] * (most - len(prompts))]
+        self.most = 0  # so that the halves of what does not fit are not padded to it again
         images = self.pipe(
             prompt=[prompts[row] for row in rows],  # a list of its own: some pipelines change it
             generator=[torch.Generator("cpu").manual_seed(seeds[row]) for row in rows],
             output_type="pt",
-            **self._arguments(len(rows)),
+            **arguments(self.model, self.takes, len(rows)),
         ).images
+        self.most = most
         if len(images) != len(rows):
             raise RuntimeError(f"the model drew {len(images)} pictures for {len(rows)} prompts")
         for prompt in prompts:  # the caller will ask, and now a GPU is still drawing
             self.is_cut(prompt)
         return _as_bytes(images[: len(prompts)])
 
-    def _arguments(self, rows: int) -> dict[str, Any]:
-        model, takes = self.model, self.takes
-        negative = model.negative_prompt
-        arguments: dict[str, Any] = {
-            "num_inference_steps": model.steps,
-            "guidance_scale": model.guidance,
-            "width": model.width,
-            "height": model.height,
-        }
-        if "true_cfg_scale" in takes and takes["guidance_scale"].default is None:  # Qwen-Image
-            arguments["true_cfg_scale"] = arguments.pop("guidance_scale")
-            if model.guidance > 1:
-                negative = negative or " "  # without one it would not guide at all
-        if "use_resolution_binning" in takes:
-            arguments["use_resolution_binning"] = False  # drawn at the size asked for, not near it
-        if "clean_caption" in takes:
-            arguments["clean_caption"] = False  # else it depends on what else is installed
-        if "intermediate_timesteps" in takes and model.steps != 2:
-            arguments["intermediate_timesteps"] = None  # Sana-Sprint's own is for two steps
-        if model.max_sequence_length is not None:
-            arguments["max_sequence_length"] = model.max_sequence_length
-        if negative is not None:
-            arguments["negative_prompt"] = [negative] * rows
-        return arguments
+    def _mend(self) -> None:
+        """Undo what a call that failed half-way leaves, such as one that ran out of memory.
+
+        SDXL's decoder is then in float32 for good, and with model.offload=model on the GPU. Not at
+        once: the error's stack holds the memory that this may take.
+        """
+        if _decoder_dtype(self.pipe) != self.decodes_in:
+            self.pipe.vae.to(self.decodes_in)
+        self.pipe.maybe_free_model_hooks()
 
     def is_cut(self, prompt: str) -> bool:
         """Whether the model never sees the end of `prompt`."""
@@ -93,6 +82,50 @@ class DiffusersPainter:
             return []
         words = dict.fromkeys(WORD.findall(prompt.lower()))
         return [word for word in words if word not in self.vocabulary]
+
+
+def arguments(model: Model, takes: Mapping[str, Any], rows: int) -> dict[str, Any]:
+    """What a pipeline is called with for `rows` prompts, besides the prompts and their noise.
+
+    `takes` are the parameters of its call.
+    """
+    negative = model.negative_prompt
+    told: dict[str, Any] = {
+        "num_inference_steps": model.steps,
+        "guidance_scale": model.guidance,
+        "width": model.width,
+        "height": model.height,
+    }
+    if guides_truly(takes):
+        told["true_cfg_scale"] = told.pop("guidance_scale")
+        if model.guidance > 1:
+            negative = negative or " "  # without one it would not guide at all
+    if "use_resolution_binning" in takes:
+        told["use_resolution_binning"] = False  # drawn at the size asked for, not near it
+    if "clean_caption" in takes:
+        told["clean_caption"] = False  # else it depends on what else is installed
+    if "intermediate_timesteps" in takes and model.steps != 2:
+        told["intermediate_timesteps"] = None  # Sana-Sprint's own is for two steps
+    if model.max_sequence_length is not None:
+        told["max_sequence_length"] = model.max_sequence_length
+    if negative is not None:
+        told["negative_prompt"] = [negative] * rows
+    return told
+
+
+def guides_truly(takes: Mapping[str, Any]) -> bool:
+    """Whether `model.guidance` is its `true_cfg_scale`.
+
+    So in Qwen-Image's pipelines: others have a `guidance_scale` that is not for distilled models
+    alone.
+    """
+    distilled = takes.get("guidance_scale")
+    return "true_cfg_scale" in takes and (distilled is None or distilled.default is None)
+
+
+def _decoder_dtype(pipe: Any) -> Any:
+    """torch's dtype, or null where the pipeline has no `vae`."""
+    return getattr(getattr(pipe, "vae", None), "dtype", None)
 
 
 def _as_bytes(images: Any) -> np.ndarray:
@@ -114,8 +147,9 @@ def load(model: Model, device: str) -> Any:
     repository.quiet()
     dtype = weights.dtype(model.dtype, device)
     if model.weights == "random":
-        given = options.replaced(model, repository.describe(model), device, dtype)
-        pipe = random_weights.pipeline(model, device, dtype, **given)
+        first = device if model.offload == "none" else "cpu"  # which may hold what a GPU cannot
+        given = options.replaced(model, repository.describe(model), first, dtype)
+        pipe = random_weights.pipeline(model, first, dtype, **given)
     else:
         pipe = _trained(model, device, dtype)
     options.configure(pipe, model)

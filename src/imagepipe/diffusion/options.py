@@ -14,6 +14,8 @@ from imagepipe.config import Lora, Model, did_you_mean
 from imagepipe.diffusion import repository
 from imagepipe.errors import UserError
 
+CAUSE_CHARS = 200  # of an error, which may list every weight
+
 
 def configure(pipe: Any, model: Model) -> None:
     """Everything that needs no values of weights: also a pipeline on "meta" can be configured."""
@@ -219,16 +221,17 @@ def _add_lora(pipe: Any, model: Model, name: str, lora: Lora) -> None:
     except OSError as error:
         raise weights.refused("model.loras", lora.path, lora.revision, error) from error
     except (KeyError, RuntimeError, ValueError) as error:
-        raise _other_architecture(pipe, lora) from error
+        said = str(error).strip().partition("\n")[0][:CAUSE_CHARS]
+        raise _other_architecture(pipe, lora, f", or cannot be read ({said})") from error
     if not any(name in added for added in pipe.get_list_adapters().values()):
         raise _other_architecture(pipe, lora)
 
 
-def _other_architecture(pipe: Any, lora: Lora) -> UserError:
+def _other_architecture(pipe: Any, lora: Lora, cause: str = "") -> UserError:
     return refused(
         "loras",
         lora.path,
-        f"was trained for another architecture than {type(pipe).__name__}",
+        f"was trained for another architecture than {type(pipe).__name__}{cause}",
         "Name one that was trained for this model.",
     )
 

@@ -17,6 +17,8 @@ PACKAGES = {
     "quanto": "optimum.quanto",
     "auto-round": "auto_round",
 }
+# What both have one class of configuration for, which without it is 4 bits.
+BITS = {"bitsandbytes_4bit": {"load_in_4bit": True}, "bitsandbytes_8bit": {"load_in_8bit": True}}
 
 
 def config(model: Model, described: repository.Description, device: str | None = None) -> Any:
@@ -42,6 +44,7 @@ def config(model: Model, described: repository.Description, device: str | None =
     chosen = asked.components_to_quantize or [
         name for name in parts if name.startswith(("transformer", "unet", "text_encoder"))
     ]
+    arguments = BITS.get(asked.quant_backend, {}) | asked.quant_kwargs
     mapping = {}
     for name in chosen:
         if name not in parts:
@@ -52,7 +55,7 @@ def config(model: Model, described: repository.Description, device: str | None =
                 f"Its parts: {', '.join(parts)}.",
             )
         kinds = of_diffusers if parts[name][0] == "diffusers" else of_transformers
-        mapping[name] = _quantizer(kinds[asked.quant_backend], asked.quant_kwargs)
+        mapping[name] = _quantizer(kinds[asked.quant_backend], arguments)
     if device is not None and asked.quant_backend == "torchao":
         _try(asked.quant_kwargs, device)
     return PipelineQuantizationConfig(quant_mapping=mapping)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,8 +100,13 @@ def fetch(model: Model) -> Path:
             **options,
         )
 
-    found = _find(model, get, lambda found: not _without_weights(found, model))
+    def whole(found: Path) -> bool:
+        return _has_variant(found, model) and not _without_weights(found, model)
+
+    found = _find(model, get, whole)
     _refuse_code(model, found)
+    if not _has_variant(found, model):
+        raise _variant_refused(model, str(found))
     _refuse_missing(model, _without_weights(found, model), found)
     return found
 
@@ -147,6 +153,8 @@ def _explained(model: Model, name: str, error: Exception) -> UserError:
         return _code_refused(model)
     if "necessary `safetensors`" in said:
         return _pickles_refused(model, name)
+    if "no such modeling files" in said:
+        return _variant_refused(model, name)
     files = f'--include {INDEX} "*/*"'
     if model.variant:
         small = " ".join(f'"{pattern}"' for pattern in SMALL)
@@ -155,31 +163,54 @@ def _explained(model: Model, name: str, error: Exception) -> UserError:
 
 
 def _without_weights(found: Path, model: Model) -> dict[str, list[str]]:
-    """The models among the parts whose weights are not all there, with the pickles they have."""
+    """The models among the parts whose weights are not all there, with those that they have."""
     index = _json(found / INDEX)
+    allowed = (".safetensors",) if model.use_safetensors else (".safetensors", *weights.PICKLED)
     missing = {}
     for name, (library, _) in parts(index).items():
         inside = sorted(file.name for file in (found / name).glob("*"))
-        pickles = [file for file in inside if file.endswith(weights.PICKLED)]
-        usable = [file for file in inside if file.endswith(".safetensors")]
-        if not model.use_safetensors:
-            usable += pickles
+        usable = _chosen([file for file in inside if file.endswith(allowed)], model.variant)
         is_model = "config.json" in inside or not inside
-        if is_model and library and not (usable and _shards_are_there(found / name)):
-            missing[name] = pickles
+        if is_model and library and not (usable and _shards_are_there(found / name, usable)):
+            missing[name] = [f for f in inside if f.endswith((".safetensors", *weights.PICKLED))]
     return missing
 
 
-def _shards_are_there(part: Path) -> bool:
-    """Whether one list of shards, where there are such, names only files that are there."""
-    lists = [_json(f)["weight_map"] for f in part.glob("*.index.json")]
-    return not lists or any(
-        all((part / shard).is_file() for shard in set(names.values())) for names in lists
-    )
+def _chosen(files: list[str], variant: str | None) -> list[str]:
+    """Of a part's weights those that diffusers loads: where none is of the variant, the plain."""
+    of_variant = [file for file in files if _is_of(file, variant)]
+    return of_variant or [file for file in files if file.count(".") == 1]
+
+
+def _is_of(file: str, variant: str | None) -> bool:
+    """Whether its name says so: model.fp16.safetensors, model.fp16-00001-of-00002.safetensors."""
+    return variant is not None and bool(re.search(rf"\.{re.escape(variant)}[.-]", file))
+
+
+def _has_variant(found: Path, model: Model) -> bool:
+    """Whether any part has the variant asked for; without one diffusers gives up."""
+    files = [file.name for name in parts(_json(found / INDEX)) for file in (found / name).glob("*")]
+    return model.variant is None or any(_is_of(file, model.variant) for file in files)
+
+
+def _shards_are_there(part: Path, usable: list[str]) -> bool:
+    """Whether one list of shards, where there are such of these, names only files among them."""
+    named = [set(_json(f)["weight_map"].values()) for f in part.glob("*.index*.json")]
+    lists = [shards for shards in named if not shards.isdisjoint(usable)]
+    return not lists or any(shards.issubset(usable) for shards in lists)
 
 
 def _refuse_missing(model: Model, missing: dict[str, list[str]], found: Path) -> None:
-    for name, pickles in missing.items():
+    for name, files in missing.items():
+        variants = [file for file in files if file.count(".") > 1]
+        if variants and model.variant is None:
+            raise UserError(
+                field="model.variant",
+                value=None,
+                problem=f"the weights in {found} are of a variant ({name}/{variants[0]})",
+                remedy=f"Try model.variant={variants[0].split('.')[1].partition('-')[0]}.",
+            )
+        pickles = [file for file in files if file.endswith(weights.PICKLED)]
         if pickles and model.use_safetensors:
             raise _pickles_refused(model, f"{name}/{pickles[0]}")
         raise UserError(
@@ -188,6 +219,15 @@ def _refuse_missing(model: Model, missing: dict[str, list[str]], found: Path) ->
             problem=f"its part {name!r} has no weights in {found / name}",
             remedy="Name a whole model, or set model.weights=random to measure without weights.",
         )
+
+
+def _variant_refused(model: Model, what: str) -> UserError:
+    return UserError(
+        field="model.variant",
+        value=model.variant,
+        problem=f"{what} has no weights of that variant",
+        remedy="Set it to null.",
+    )
 
 
 def _pickles_refused(model: Model, what: str) -> UserError:

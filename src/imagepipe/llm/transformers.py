@@ -63,6 +63,7 @@ class TransformersEnhancer:
             use_safetensors=True,  # a pickle would run whatever code it holds
         )
         self.model = model.to(device).eval()
+        self.model.generation_config = self._generation()
 
     def enhance(self, prompts: list[str], seasons: list[str], seeds: list[int]) -> list[Answer]:
         import torch
@@ -73,13 +74,17 @@ class TransformersEnhancer:
         with torch.inference_mode():
             out = self.model.generate(
                 **batch,
-                generation_config=self._generation(),
+                generation_config=self.model.generation_config,
                 logits_processor=self._processors(seeds),
             )
         answers = out[:, batch["input_ids"].shape[1] :].tolist()
         return [self._answer(q, a) for q, a in zip(questions, answers, strict=True)]
 
     def _generation(self) -> Any:
+        """Of the model's own settings only where an answer ends, as in vLLM.
+
+        transformers fills in what is not set from the model's, such as a repetition penalty.
+        """
         from transformers import GenerationConfig
 
         return GenerationConfig(
