@@ -82,12 +82,13 @@ def test_it_runs(name: str, ran: dict[str, Path]):
     assert (row["prompt"] == row["base_prompt"]) == (config.llm.engine == "none")
 
 
-@pytest.mark.parametrize("name", SWEEPS)
-def test_every_job_of_a_sweep_composes_differs_and_fits_the_machine_that_it_is_for(name: str):
-    """Two cores; for the shares of a GPU a server with one."""
-    jobs = jobs_of(name)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_job_composes_differs_and_fits_the_machine_that_it_is_for(name: str):
+    """Two cores; for the shares of a GPU a server with one. With the models that it names."""
+    jobs = jobs_of(name) if name in SWEEPS else [[]]
     configs = [composed(f"experiment={name}", *job) for job in jobs]
-    assert len({str(config) for config in configs}) == len(jobs) > 1
+    assert len({str(config) for config in configs}) == len(jobs)
+    assert (len(jobs) > 1) == (name in SWEEPS)
     machine = Machine((Node(16, 1) if name == "gpu_fractions" else Node(2, 0),))
     for config in configs:
         settle(config, machine, 96)

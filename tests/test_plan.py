@@ -59,6 +59,40 @@ def test_what_is_expected_comes_from_an_earlier_run(tmp_path: Path):
     assert other["expected"] is None  # another size is another speed
 
 
+def test_a_trial_leaves_the_store_of_the_run_alone(tmp_path: Path):
+    """Also where the run is for a cluster, which is not asked: here there is none."""
+    options = ["llm=none", "scorer=none", "model.steps=8", "ray.num_cpus=2"]
+    elsewhere = ["sink.path=store", "ray.address=127.0.0.1:1"]
+    done = planned(tmp_path, "--calibrate", *options, *elsewhere)
+    assert done.returncode == 0, done.stderr
+    assert "pictures/s" in done.stdout and "by a trial on" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_trial_of_a_table_that_is_too_short_for_a_steady_rate_is_the_whole_run(tmp_path: Path):
+    made = json.loads(planned(tmp_path, "--json", "--calibrate", *FAST, *SMALL, "limit=4").stdout)
+    expected = made["expected"]
+    assert expected["source"] == "a trial on 4 rows"
+    assert expected["images_per_s"] == pytest.approx(4 / expected["seconds"])
+
+
+def test_a_plan_for_a_cluster_says_that_it_is_of_this_machine(tmp_path: Path):
+    options = ["ray=cluster", "ray.address=10.0.0.5:6379", "ray.num_cpus=2"]
+    said = "ray.address=10.0.0.5:6379 is not asked; this is the plan for this machine alone"
+    assert f"cluster    {said}\n" in planned(tmp_path, *options).stdout
+    assert json.loads(planned(tmp_path, "--json", *options).stdout)["cluster"] == said
+    assert json.loads(planned(tmp_path, "--json", "ray.num_cpus=2").stdout)["cluster"] is None
+
+
+@pytest.mark.parametrize("name", ["mine", "pre (a), b=c", "it's mine"])
+def test_presets_of_a_persons_own_are_found_wherever_they_are(tmp_path: Path, name: str):
+    (tmp_path / name / "model").mkdir(parents=True)
+    noop = "name: mine\nengine: noop\nwidth: 64\nheight: 64\n"
+    (tmp_path / name / "model" / "mine.yaml").write_text(noop)
+    done = planned(tmp_path, "--config-dir", name, "model=mine", "ray.num_cpus=2")
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_calibration_chooses_and_a_trial_tells_the_rate(tmp_path: Path):
     """It leaves what was measured, and nothing that was drawn: the run need not measure again."""
     options = ["resources=tuned", "llm=none", "scorer=none", "model.steps=1", "ray.num_cpus=2"]
@@ -88,6 +122,9 @@ def test_a_calibration_chooses_and_a_trial_tells_the_rate(tmp_path: Path):
         (["resources=cpu", "resources.model.pool=99"], "Try resources."),
         (["model.stepz=4"], 'Did you mean "model.steps"?'),
         (["dataset.path=nowhere.csv"], "dataset.path=nowhere.csv"),
+        (["tracking.uri=ftp://x"], "tracking.uri=ftp://x"),
+        (["sink.path=s3://me:key@bucket"], "sink.path=...: carries more than a place"),
+        (["--config-dir", "nowhere"], "--config-dir=nowhere: is no folder"),
     ],
 )
 def test_what_would_be_refused_is_refused_here(tmp_path: Path, arguments: list[str], said: str):

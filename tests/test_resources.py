@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 
 import pytest
 from filelock import FileLock, Timeout
@@ -15,13 +17,14 @@ from test_config import composed
 from imagepipe.__main__ import main
 from imagepipe.config import Share
 from imagepipe.errors import UserError
-from imagepipe.machine import GIB, Machine, Node, alone_on_gpus, this_machine
+from imagepipe.machine import GIB, Machine, Node, _cpus, alone_on_gpus, this_machine
 from imagepipe.packing import pack
 from imagepipe.resources import outgrown, pools, settle
 from imagepipe.run import prepared
 
 LAPTOP = Machine((Node(2, 0, 12 * GIB),))
 WAITING = ("openai", "llm")  # waits for a server, and needs no share
+OPENAI = ["llm=openai", "llm.base_url=http://127.0.0.1:1/v1", "llm.path=m"]
 
 
 def refusal(*overrides: str, machine: Machine = LAPTOP) -> str:
@@ -55,7 +58,63 @@ def test_auto_keeps_to_what_is_given_by_hand():
     typed = ["resources.model.pool=1", "resources.model.num_gpus=0.25", "resources.llm.num_cpus=2"]
     shares, _ = settle(composed("llm=qwen", *typed), Machine((Node(16, 2),)), 1000)
     assert (shares.model.pool, shares.model.num_gpus, shares.llm.num_cpus) == (1, 0.25, 2)
-    assert (shares.llm.pool, shares.llm.num_gpus) == (1, 0.33)
+    assert (shares.llm.pool, shares.llm.num_gpus) == (1, 0.30)
+
+
+@pytest.mark.parametrize("gpus", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("llm", ["none", "tiny"])
+@pytest.mark.parametrize("scorer", ["none", "auto"])
+def test_auto_draws_on_every_gpu(gpus: int, llm: str, scorer: str):
+    machine, config = Machine((Node(16, gpus),)), composed(f"llm={llm}", f"scorer={scorer}")
+    shares, _ = settle(config, machine, 1000)
+    placed = pack(dict(pools(config, shares)), machine)
+    drawing = [place.gpus for place in placed if place.stage == "model"]
+    assert sorted(drawing) == [(gpu,) for gpu in range(gpus)]
+    assert shares.model.num_gpus > 0.5  # or Ray, which fills a GPU up first, puts two on one
+
+
+@pytest.mark.parametrize(
+    ("machine", "typed"),
+    [
+        (LAPTOP, ["resources.model.pool=1", "resources.model.num_cpus=0.5"]),
+        (LAPTOP, ["resources.scorer.num_cpus=0.4", "resources.llm.num_cpus=0.4"]),
+        (LAPTOP, [*OPENAI, "resources.llm.num_cpus=0.5"]),
+        (Machine((Node(16, 1),)), ["resources.model.num_gpus=0.9"]),
+        (Machine((Node(16, 2),)), ["resources.model.num_gpus=0.9"]),
+        (Machine((Node(16, 2),)), ["resources.llm.num_gpus=0.5"]),
+        (Machine((Node(16, 4),)), ["resources.model.num_gpus=1", "resources.model.pool=2"]),
+    ],
+)
+def test_auto_fits_the_rest_around_what_is_given_by_hand(machine: Machine, typed: list[str]):
+    config = composed(*typed)
+    shares, _ = settle(config, machine, 1000)
+    for stage, share in pools(config, shares):
+        given = getattr(config.resources, stage)
+        for key in ("pool", "num_cpus", "num_gpus"):
+            assert getattr(share, key) == getattr(given, key) or not getattr(given, key)
+        waits = (config.llm.engine, stage) == WAITING
+        assert waits or (share.num_cpus >= 0.05 and (share.num_gpus > 0) == (machine.gpus > 0))
+
+
+def test_auto_starts_no_more_processes_than_a_stage_may_have():
+    typed = ["resources.model.pool_max=1", "resources.llm.pool_max=1"]
+    assert settle(composed(*typed), LAPTOP, 100)[0].model.pool == 1
+    many = settle(composed(*typed[1:]), Machine((Node(64, 0),)), 1000)[0]
+    assert (many.llm.pool, many.scorer.pool) == (1, 16)
+
+
+def test_auto_keeps_to_what_is_given_for_the_sink():
+    chosen = settle(composed(), LAPTOP, 100)[0].sink
+    assert (chosen.pool, chosen.num_cpus, chosen.batch_size) == (4, 0.12, 16)
+    for key, value in {"pool": 1, "num_cpus": 0.5, "batch_size": 2}.items():
+        shares, _ = settle(composed(f"resources.sink.{key}={value}"), LAPTOP, 100)
+        assert shares.sink == replace(chosen, **{key: value})
+
+
+def test_auto_finds_room_on_the_node_that_has_the_gpu():
+    scattered = Machine((Node(4, 0), Node(2, 1), Node(8, 0)))
+    shares, _ = settle(composed(), scattered, 100)
+    assert shares.model.num_cpus == pytest.approx(2 / 3, abs=0.01)
 
 
 def test_auto_leaves_room_for_what_starts_again_when_a_node_is_lost():
@@ -97,6 +156,8 @@ CLUSTER = Machine((Node(4, 1, 16 * GIB, {"fast": 1}), Node(4, 1, 16 * GIB)))
         (LAPTOP, [*ON_CPU, "resources.model.memory_gb=8"], "only 1 of its 2 processes find"),
         (LAPTOP, [*ON_CPU, "+resources.model.custom={fast: 1}"], "1 of the resource 'fast'; at"),
         (LAPTOP, [*ON_CPU, "resources.sink.num_cpus=4"], "has 1 CPU at most beside the other"),
+        (LAPTOP, ["resources=cpu", "resources.model.pool=500"], "only 5 of its 500 processes find"),
+        (TWO_GPUS, [*ON_GPU, "resources.model.num_gpus=inf"], "no machine here has inf GPUs; at"),
         (
             TWO_GPUS,
             [*ON_GPU, "llm=none", "resources.model.num_gpus=0.4", "resources.model.pool=5"],
@@ -126,7 +187,18 @@ def test_what_cannot_start_is_refused_and_the_setting_named_works(
     assert said in refused
     named = refused.split("Try ")[1].split(", or resources=auto")[0]
     assert named
-    settle(composed(*overrides, *shlex.split(named)), machine, 100)
+    config = composed(*overrides, *shlex.split(named))
+    settle(config, machine, 100)
+    assert all(share.num_cpus >= 0.1 for _, share in pools(config, config.resources))
+
+
+@pytest.mark.parametrize(
+    "typed", ["resources.model.num_cpus=inf", "resources.sink.num_cpus=4", MANY]
+)
+def test_auto_is_no_way_out_of_itself(typed: str):
+    refused = refusal("resources=auto", typed)
+    assert "Try resources." in refused
+    assert "resources=auto" not in refused
 
 
 TWO_CPUS = ["ray.num_cpus=2", "ray.num_gpus=0"]
@@ -205,6 +277,25 @@ def test_this_machine_counts_what_the_process_may_use(monkeypatch):
     assert this_machine(composed("ray.num_cpus=7").ray).cpus == 7
 
 
+def test_cpus_are_counted_where_no_process_is_tied_to_some(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
+    assert this_machine(composed().ray).cpus >= 1
+
+
+@pytest.mark.parametrize(
+    ("said", "cpus"),
+    [("max 100000\n", 8), ("200000 100000\n", 2), ("50000 100000\n", 1), ("9900000 100000\n", 8)],
+)
+def test_a_container_has_the_cpus_that_its_limit_leaves(
+    said: str, cpus: int, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    limit = tmp_path / "cpu.max"
+    assert _cpus(limit) == 8
+    limit.write_text(said)
+    assert _cpus(limit) == cpus
+
+
 def test_a_process_is_held_to_its_threads():
     code = (
         "from imagepipe.resources import bind; from imagepipe.config import Share\n"
@@ -225,6 +316,21 @@ def test_a_share_of_a_gpu_is_told_to_cudas_multi_process_service():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["35"]
+
+
+def test_a_process_without_a_gpu_sees_none():
+    code = (
+        "import os; from imagepipe.resources import bind, bind_threads\n"
+        "from imagepipe.config import Share\n"
+        "bind_threads(2); bind(Share(num_cpus=1, num_gpus=2))\n"
+        "before = os.environ['CUDA_VISIBLE_DEVICES']; bind(Share(num_cpus=1))\n"
+        "print(before, repr(os.environ['CUDA_VISIBLE_DEVICES']))"
+    )
+    there = os.environ | {"CUDA_VISIBLE_DEVICES": "0,1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=there
+    )
+    assert done.stdout.split() == ["0,1", "''"]
 
 
 def test_processes_that_share_a_gpu_start_one_after_another(monkeypatch, tmp_path):

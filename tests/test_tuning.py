@@ -80,6 +80,15 @@ def test_a_short_run_gets_batches_for_all_processes():
     assert sizes[4].pool == 1
 
 
+def test_a_stage_gets_no_more_processes_than_it_may_have():
+    bound = measured("model", 16, 1, {4: 20.0}, {8: 24.0, 4: 30.0, 2: 22.0, 1: 15.0})
+    for most, servers, pool in ((3, 1, 2), (3, 2, 2), (1, 2, 1)):
+        machine = Machine(SERVER.nodes * servers)
+        asked = base(f"resources.model.pool_max={most}", machine=machine)
+        choice = choose(asked, machine, ROWS, Calibration(tuple(bound)))
+        assert choice.pools["model"].pool == pool
+
+
 def test_every_node_of_a_cluster_gets_the_same():
     twice = Machine((*LAPTOP.nodes, *LAPTOP.nodes))
     one = choose(base(), LAPTOP, ROWS, Calibration((*MODEL,)))

@@ -27,7 +27,7 @@ from imagepipe.config import Config, Share
 from imagepipe.machine import Machine, Node
 from imagepipe.packing import free_cpus
 from imagepipe.processor import LIGHT_CPUS
-from imagepipe.resources import bind, pools
+from imagepipe.resources import bind_threads, pools
 from imagepipe.stage import FAILED_STAGE, Stage, Worker, apply
 from imagepipe.store import write_whole
 from imagepipe.tuning import WORTH, Calibration, Point, halves
@@ -122,14 +122,14 @@ class _Probe:
         self.work = None
         self._forget()
         before = psutil.Process().memory_info().rss
-        bind(Share(num_cpus=threads))
+        bind_threads(threads)
         self.work = stage.recipe()
         return psutil.Process().memory_info().rss - before
 
     def measure(self, table: pa.Table, size: int, threads: int) -> tuple[float, float] | None:
         """(Rows per second, most GPU memory as a share); None where the memory is too small."""
         assert self.work is not None
-        bind(Share(num_cpus=threads))
+        bind_threads(threads)
         batches = _repeated(table, size)
         try:
             self.work(next(batches))

@@ -19,6 +19,7 @@ _RAYS_OWN = ("CPU", "GPU", "memory", "object_store_memory")
 # Share of the memory that Ray may give to processes; the rest is for its object store (Ray's own
 # share of 0.3) and the driver. Of all memory, not of what is free: a sweep's jobs find it the same.
 MEMORY_SHARE = 0.65
+CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # cgroup v2: microseconds of CPU time, and in how many
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def this_machine(options: RayOptions) -> Machine:
     """What this computer has, or what `ray.num_cpus` and `ray.num_gpus` say, without asking Ray."""
     import psutil
 
-    cpus = options.num_cpus or len(os.sched_getaffinity(0))
+    cpus = options.num_cpus or _cpus()
     gpus = _gpus() if options.num_gpus is None else options.num_gpus
     memory = int(MEMORY_SHARE * psutil.virtual_memory().total)
     return Machine((Node(cpus, gpus, memory),))
@@ -109,6 +110,14 @@ def _node(resources: Mapping[str, float]) -> Node:
         memory=int(resources.get("memory", 0)),
         custom=custom,
     )
+
+
+def _cpus(limit: Path = CPU_LIMIT) -> int:
+    """Those that this process may use; in a container no more than its part of their time."""
+    tied = hasattr(os, "sched_getaffinity")  # not on macOS
+    cpus = len(os.sched_getaffinity(0)) if tied else os.cpu_count() or 1
+    quota, period = limit.read_text().split() if limit.is_file() else ("max", "")
+    return cpus if quota == "max" else min(cpus, max(1, int(quota) // int(period)))
 
 
 def _gpus() -> int:

@@ -15,6 +15,7 @@ from imagepipe.machine import GIB, Machine, Node
 
 # What the tasks that read, join and write need: nothing moves while actors hold every CPU.
 CPUS_FOR_TASKS = 1.0
+LEAST_CPUS = 0.1  # sooner than to cut a process's share below it, there are fewer processes
 _ROUNDING = 1e-9
 
 Pools = dict[str, Share]
@@ -136,26 +137,33 @@ def _candidates(pools: Pools, machine: Machine) -> Iterator[Pools]:
 
 
 def _clipped(share: Share, machine: Machine) -> Share:
-    gpus = float(max(node.gpus for node in machine.nodes))
-    asked = share.num_gpus if share.num_gpus <= 1 else float(int(share.num_gpus))
+    gpus = min(share.num_gpus, max(node.gpus for node in machine.nodes))
     memory = max(node.memory for node in machine.nodes) / max(1, share.pool) / GIB
     return replace(
         share,
         num_cpus=min(share.num_cpus, max(node.cpus for node in machine.nodes)),
-        num_gpus=min(asked, gpus),
+        num_gpus=gpus if gpus <= 1 else float(int(gpus)),
         memory_gb=min(share.memory_gb, math.floor(10 * memory / 2) / 10),
         custom={name: min(a, _most(machine, name)) for name, a in share.custom.items()},
     )
 
 
 def scaled_cpus(pools: Pools, machine: Machine) -> Pools:
-    """`pools` with all CPU shares cut alike, where together they are more than is free."""
-    held = sum(share.num_cpus * share.pool for share in pools.values())
-    factor = min(1.0, free_cpus(machine) / held) if held else 1.0
+    """`pools` with what their CPU shares have above LEAST_CPUS cut alike, where together they are
+    more than is free."""
+    least = {stage: min(LEAST_CPUS, share.num_cpus) for stage, share in pools.items()}
+    kept = sum(least[stage] * share.pool for stage, share in pools.items())
+    more = sum(share.num_cpus * share.pool for share in pools.values()) - kept
+    factor = min(1.0, max(0.0, free_cpus(machine) - kept) / more) if more > 0 else 1.0
     return {
-        stage: replace(share, num_cpus=math.floor(100 * share.num_cpus * factor + _ROUNDING) / 100)
+        stage: replace(share, num_cpus=_cut(share.num_cpus, least[stage], factor))
         for stage, share in pools.items()
     }
+
+
+def _cut(share: float, least: float, factor: float) -> float:
+    """In hundredths and rounded down, so that the sum never exceeds what is free."""
+    return max(least, math.floor(100 * (least + factor * (share - least)) + _ROUNDING) / 100)
 
 
 def _gpu_at_most(share: Share, limit: float) -> Share:

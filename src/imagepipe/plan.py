@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from imagepipe import config as configuration
 from imagepipe import schema
 from imagepipe.__main__ import config_dir, explain
-from imagepipe.config import Config, Resources
+from imagepipe.config import Config, RayOptions, Resources
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.machine import Machine, this_machine
 from imagepipe.tuning import Calibration
@@ -65,15 +66,18 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
 
     `stages` are in order, each with `reads`, `adds`, `runs` (actors or tasks), for actors the
     share of each and its `places` (node and GPUs), and `weights_gb` of each process where they are
-    here or a preset tells. `waiting_gb` is what the object store holds of rows at most. Raises
-    UserError as `run` would before it starts, RunFailed where the trial gives no steady rate.
+    here or a preset tells. `waiting_gb` is what the object store holds of rows at most. `cluster`
+    says that one was named and not asked, or is null. Raises UserError as `run` would before it
+    starts, RunFailed where a trial of a part of the rows gives no steady rate.
     """
-    from imagepipe import pipeline, resources, sources
+    from imagepipe import pipeline, resources, sources, store, tracking
     from imagepipe.packing import Misfit, pack
     from imagepipe.run import check_models
 
+    store.check_url("sink.path", config.sink.path or "")
     tables = sources.look(config.dataset, config.limit)
     check_models(config)
+    tracking.check(config.tracking)
     machine = this_machine(config.ray)
     measured = _measured(config, machine, calibrate=calibrate)
     shares, why = resources.settle(config, machine, tables.rows, measured)
@@ -105,9 +109,16 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
         "rows_per_block": shares.rows_per_block,
         "waiting_gb": resources.bytes_on_their_way(config, shares) / 1e9,
         "machine": str(machine),
+        "cluster": _not_asked(config.ray),
         "resources": why,
         "expected": asdict(expected) if expected else None,
     }
+
+
+def _not_asked(options: RayOptions) -> str | None:
+    if options.address is None:
+        return None
+    return f"ray.address={options.address} is not asked; this is the plan for this machine alone"
 
 
 def _weights_gb(config: Config) -> dict[str, float | None]:
@@ -137,9 +148,21 @@ def _measured(config: Config, machine: Machine, *, calibrate: bool) -> Calibrati
 
 def _composed(overrides: Sequence[str], own: str | None) -> Config:
     schema.register()
-    more = [f"hydra.searchpath=[file://{Path(own).absolute()}]"] if own else []
+    more = [f"hydra.searchpath=[{_place(own)}]"] if own else []
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         return configuration.load(compose("config", [*overrides, *more]))
+
+
+def _place(own: str) -> str:
+    """The folder `own` as a value in Hydra's grammar. Raises UserError where there is none."""
+    if not Path(own).is_dir():
+        raise UserError(
+            field="--config-dir",
+            value=own,
+            problem="is no folder",
+            remedy="Name the one that holds your presets.",
+        )
+    return QuotedString(f"file://{Path(own).absolute()}", Quote.single).with_quotes()
 
 
 def _from_earlier(
@@ -170,7 +193,10 @@ def _expected(
 
 
 def _trial(config: Config, shares: Resources, rows: int) -> Expected:
-    """A run of a few rows that leaves nothing. Raises RunFailed where it gives no steady rate."""
+    """A run of a few rows on this machine, which leaves nothing.
+
+    Raises RunFailed where a part of the rows gives no steady rate. The whole table needs none.
+    """
     from imagepipe.run import run
 
     few = min(rows, TRIAL_BATCHES * max(1, shares.model.pool) * shares.model.batch_size)
@@ -179,14 +205,18 @@ def _trial(config: Config, shares: Resources, rows: int) -> Expected:
             config,
             limit=few,
             outputs=folder,
+            sink=replace(config.sink, path=None),
+            ray=replace(config.ray, address=None),
             tracking=replace(config.tracking, backend="none"),
             resources=replace(shares, auto=False, calibrate_s=None),
         )
         summary = run(trial, Path(folder, "trial")).summary
-    steady = summary["images_per_s"]["steady"]
-    if steady is None:
-        raise RunFailed(f"{few} rows are too few for a steady rate: take more, or smaller batches")
-    return _expected(summary, steady, config, rows, f"a trial on {few} rows")
+    rates, source = summary["images_per_s"], f"a trial on {few} rows"
+    if rates["steady"]:
+        return _expected(summary, rates["steady"], config, rows, source)
+    if few < rows:
+        raise RunFailed(f"{few} rows gave no steady rate: take smaller batches")
+    return Expected(rates["end_to_end"], summary["seconds"], source)  # it was the whole table
 
 
 def table(made: dict[str, Any]) -> Iterator[str]:
@@ -194,6 +224,8 @@ def table(made: dict[str, Any]) -> Iterator[str]:
     yield f"rows       {made['rows']} of columns {', '.join(made['columns'])}"
     for join in made["joins"]:
         yield f"join       {join}"
+    if made["cluster"]:
+        yield f"cluster    {made['cluster']}"
     yield (
         f"blocks     of {made['rows_per_block']} rows; {made['waiting_gb']:.2g} GB at most wait in "
         "the object store"

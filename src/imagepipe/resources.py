@@ -23,8 +23,9 @@ from imagepipe.tuning import Calibration, choose
 # Engines that load weights run as actors, which keep them; the others run as stateless tasks.
 LLM_ACTORS = ("transformers", "vllm", "openai", "custom")
 MODEL_ACTORS = ("diffusers", "noop", "custom")
-# How `auto` divides a GPU among the stages that a run has.
-GPU_PARTS = {"llm": 4, "model": 6, "scorer": 2}
+# How `auto` divides a GPU among the stages that a run has. More than half of it for the model: Ray
+# fills a GPU up before it begins another, and would put two halves on one.
+GPU_PARTS = {"llm": 4, "model": 7, "scorer": 2}
 WRITE_BYTES = 128 << 20  # Ray Data's own target for a block
 BLOCK_BYTES = 8 << 20  # of raw pictures that a process hands on at a time
 # Ray Data starts no task whose output may not fit: of each it expects two blocks. So a process that
@@ -54,7 +55,7 @@ def settle(
         chosen, reasons = replace(chosen, **shares), choice.reasons
     if chosen.rows_per_block is None:
         chosen = replace(chosen, rows_per_block=_rows_per_block(config, chosen, rows))
-    if config.resources.auto:
+    if config.resources.auto and chosen.sink.batch_size >= MOST_ROWS:  # not given by hand
         sink = replace(chosen.sink, batch_size=_rows_per_write(config, chosen))
         chosen = replace(chosen, sink=sink)
     _check_fits(config, chosen, machine)
@@ -76,14 +77,11 @@ def pools(config: Config, resources: Resources) -> Iterator[tuple[str, Share]]:
 def bind(share: Share) -> None:
     """Hold this process to its share: threads on the CPU, memory and computing on the GPU.
 
-    torch takes a share of one GPU's memory; a process with whole GPUs keeps all of them. Where
-    CUDA's Multi-Process Service runs, the process also gets only that share of the GPU's units;
-    without it the variable means nothing. To be called before CUDA is used.
+    torch takes a share of one GPU's memory; a process with whole GPUs keeps all of them, one with
+    none sees none. Where CUDA's Multi-Process Service runs, the process also gets only that share
+    of the GPU's units; without it the variable means nothing. To be called before CUDA is used.
     """
-    threads = max(1, round(share.num_cpus))
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # for what is imported from here on
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(threads)
+    bind_threads(share.num_cpus)
     os.environ.update(computing(share))
     if 0 < share.num_gpus < 1:
         import torch
@@ -91,9 +89,23 @@ def bind(share: Share) -> None:
         torch.cuda.set_per_process_memory_fraction(share.num_gpus)
 
 
+def bind_threads(num_cpus: float) -> None:
+    """Hold this process to so many threads on the CPU, and to one at least."""
+    threads = max(1, round(num_cpus))
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # for what is imported from here on
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+
+
 def computing(share: Share) -> dict[str, str]:
-    """What tells CUDA's Multi-Process Service a process's share of a GPU's units."""
-    if not 0 < share.num_gpus < 1:
+    """What tells CUDA which GPUs a process has, and its Multi-Process Service which share.
+
+    Ray hides no GPU from a process that asked for none (`override_on_zero` in its
+    `set_visible_accelerator_ids`), which would then draw on the first beside all shares.
+    """
+    if share.num_gpus == 0:
+        return {"CUDA_VISIBLE_DEVICES": ""}
+    if share.num_gpus >= 1:
         return {}
     return {"CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": f"{100 * share.num_gpus:.0f}"}
 
@@ -142,38 +154,71 @@ def _choose(config: Config, machine: Machine, rows: int) -> Resources:
     """One model process a core (a GPU where there are some), the LLM and the scorer beside them.
 
     Two one-thread processes draw faster than one with two threads, and a process for which there
-    is not a batch of rows would only cost its start. What is given by hand (not 0) stays.
+    is not a batch of rows would only cost its start. What is given by hand (not 0) stays, and the
+    others share what it leaves.
     """
     asked = config.resources
     batches = math.ceil(rows / asked.model.batch_size)
     waits = config.llm.engine == "openai"  # its process only waits for a server's answers
-    used = [stage for stage, _ in pools(config, asked) if not (waits and stage == "llm")]
-    pool = dict.fromkeys(used, 1)
-    if "model" in pool:
-        most = min(machine.gpus or max(1, int(machine.cpus)), batches)
-        pool["model"] = asked.model.pool or most
-    for stage in ("llm", "scorer"):
-        if stage in pool:
-            pool[stage] = getattr(asked, stage).pool or max(1, pool.get("model", 1) // 4)
-    # In hundredths and rounded down, so that the sum never exceeds what is free.
-    free = free_cpus(_after_a_loss(machine))
-    cpus = max(0.01, math.floor(100 * min(1.0, free / max(1, sum(pool.values())))) / 100)
-    parts = sum(GPU_PARTS[stage] for stage in used)
-    shares: dict[str, Any] = {}
-    for stage in used:
-        share = getattr(asked, stage)
-        part = math.floor(100 * GPU_PARTS[stage] / parts) / 100 if machine.gpus else 0.0
-        shares[stage] = replace(
-            share,
-            pool=pool[stage],
-            num_cpus=share.num_cpus or cpus,
-            num_gpus=share.num_gpus or part,
-        )
-    if waits:
-        shares["llm"] = replace(asked.llm, pool=asked.llm.pool or 1, num_cpus=0.0, num_gpus=0.0)
-    writers = WRITERS_A_CPU * max(1, int(machine.cpus))
-    sink = replace(asked.sink, num_cpus=WRITER_CPUS, pool=writers)
-    return replace(asked, sink=sink, **shares)
+    model = _pool(asked.model, min(machine.gpus or max(1, int(machine.cpus)), batches))
+    beside = max(1, model // 4)
+    best = {"llm": 1 if waits else beside, "model": model, "scorer": beside}
+    shares = {
+        stage: replace(share, pool=_pool(share, best[stage]))
+        for stage, share in pools(config, asked)
+    }
+    held = sum(share.num_cpus * share.pool for share in shares.values())
+    needy = {stage: share for stage, share in shares.items() if not (waits and stage == "llm")}
+    cpus = _cpus_each(needy, held, machine)
+    gpus = _gpus_each(needy, machine)
+    chosen: dict[str, Any] = shares | {
+        stage: replace(share, num_cpus=share.num_cpus or cpus, num_gpus=gpus.get(stage, 0.0))
+        for stage, share in needy.items()
+    }
+    sink = replace(
+        asked.sink,
+        num_cpus=asked.sink.num_cpus or WRITER_CPUS,
+        pool=_pool(asked.sink, WRITERS_A_CPU * max(1, int(machine.cpus))),
+    )
+    return replace(asked, sink=sink, **chosen)
+
+
+def _pool(share: Share, best: int) -> int:
+    """What is given by hand, or `best`, but never more than there may be."""
+    return share.pool or min(best, share.pool_max or best)
+
+
+def _cpus_each(shares: Pools, held: float, machine: Machine) -> float:
+    """CPUs for each process that is given none, where those that are given some hold `held`.
+
+    In hundredths and rounded down, so that the sum never exceeds what is free.
+    """
+    processes = sum(share.pool for share in shares.values() if not share.num_cpus)
+    free = (free_cpus(_after_a_loss(machine)) - held) / max(1, processes)
+    # All of them may sit on one node with GPUs, but on each of its GPUs one of a stage.
+    everyone = sum(share.pool for share in shares.values())
+    there = [n.cpus / min(everyone, n.gpus * len(shares)) for n in machine.nodes if n.gpus]
+    return math.floor(100 * max(0.01, min(1.0, free, *there))) / 100
+
+
+def _gpus_each(shares: Pools, machine: Machine) -> dict[str, float]:
+    """The part of a GPU for each stage: what is given by hand, or of the rest by GPU_PARTS.
+
+    What is given is counted on every GPU, unless no stage has a process for each of them: then
+    there is one without it.
+    """
+    by_hand = {stage: share.num_gpus for stage, share in shares.items() if share.num_gpus}
+    if not machine.gpus:
+        return by_hand
+    everywhere = max(share.pool for share in shares.values()) >= machine.gpus
+    counted = by_hand if everywhere else {}
+    left = 1 - sum(counted.values())
+    parts = sum(GPU_PARTS[stage] for stage in shares if stage not in counted)
+    return by_hand | {
+        stage: math.floor(100 * max(0.01, left * GPU_PARTS[stage] / parts)) / 100
+        for stage in shares
+        if stage not in by_hand
+    }
 
 
 def _after_a_loss(machine: Machine) -> Machine:
@@ -224,7 +269,8 @@ def _describe(stage: str, share: Share) -> str:
 
 def _check_fits(config: Config, resources: Resources, machine: Machine) -> None:
     asked = dict(pools(config, resources))
-    _check_sink(resources.sink, machine)
+    otherwise = "" if resources.auto else ", or resources=auto"
+    _check_sink(resources.sink, machine, otherwise)
     misfit = pack(asked, machine)
     if not isinstance(misfit, Misfit):
         return
@@ -234,12 +280,12 @@ def _check_fits(config: Config, resources: Resources, machine: Machine) -> None:
         field=f"resources.{misfit.stage}.{misfit.key}",
         value=getattr(asked[misfit.stage], misfit.key),
         problem=misfit.problem,
-        remedy=f"{f'Try {changes}' if changes else 'Use a larger machine'}, or resources=auto.\n"
+        remedy=f"{f'Try {changes}' if changes else 'Use a larger machine'}{otherwise}.\n"
         f"{_table(asked, machine)}",
     )
 
 
-def _check_sink(share: Share, machine: Machine) -> None:
+def _check_sink(share: Share, machine: Machine, otherwise: str) -> None:
     """Writing is done by tasks, in what the other stages leave them."""
     room = machine.cpus - free_cpus(machine)
     if share.num_cpus > room:
@@ -247,7 +293,7 @@ def _check_sink(share: Share, machine: Machine) -> None:
             field="resources.sink.num_cpus",
             value=share.num_cpus,
             problem=f"a task that writes has {room:g} CPU at most beside the other stages",
-            remedy=f"Try resources.sink.num_cpus={room:g}, or resources=auto.",
+            remedy=f"Try resources.sink.num_cpus={room:g}{otherwise}.",
         )
 
 

@@ -64,8 +64,8 @@ def take_in(
 ) -> Done:
     """Look what is done in `store`, and clear away what killed writers left.
 
-    `id_column` is the id's name in the dataset, `why` as in `sink.Writer`. Nobody else may write there meanwhile. Can itself
-    be killed at any moment, and done again.
+    `id_column` is the id's name in the dataset, `why` as in `sink.Writer`. Nobody else may write
+    there meanwhile. Can itself be killed at any moment, and done again.
     """
     for name in FOLDERS:
         store.clear(name)

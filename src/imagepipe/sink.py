@@ -70,7 +70,8 @@ class Writer:
 
     `facts` are the texts that go into every picture; `input_columns` maps the names of the
     dataset's own columns, as they are in the batch, to the names that they came with; `why` are
-    the columns that say of a rejected row in which stage it was, and the reason. Raises RunFailed where the command's claim to the folder has ended.
+    the columns that say of a rejected row in which stage it was, and the reason. Raises RunFailed
+    where the command's claim to the folder has ended.
     """
 
     store: Store
@@ -226,7 +227,10 @@ def parameters(prompt: str, seed: int, facts: dict[str, str]) -> str:
 
 
 def _described(table: pa.Table) -> list[dict[str, Any]]:
-    """The rows as Python's values, as text what Python has no value for (a far date), null what is no text."""
+    """The rows as Python's values; as text what Python has none for, such as a far date.
+
+    What cannot be told as text either is null.
+    """
     try:
         return table.to_pylist()
     except (OverflowError, ValueError):

@@ -83,7 +83,10 @@ def choose(base: Pools, machine: Machine, rows: int, measured: Calibration) -> C
     nodes = len(machine.nodes)
     said = [f"{stage}: not measured ({why})" for stage, why in measured.missing.items()]
     batches = _batches(base, rows // nodes, measured)
-    options = [_options(measured, stage, size, rows // nodes) for stage, size in batches.items()]
+    options = [
+        _options(measured, stage, size, _limit(base[stage], size, rows, nodes))
+        for stage, size in batches.items()
+    ]
     for points in _by_preference([list(points) for points in product(*options)], machine):
         pools = _shares(base, points, machine)
         if points and not isinstance(pack(pools, machine), Misfit):
@@ -147,8 +150,15 @@ def _best(curve: Sequence[Point]) -> int:
     return next(at for at, point in enumerate(curve) if point.rows_per_s * WORTH >= top)
 
 
-def _options(measured: Calibration, stage: str, size: int, rows: int) -> list[Point]:
-    """A point for each pool at batches of `size`: as measured, or what follows from others."""
+def _limit(share: Share, size: int, rows: int, nodes: int) -> int:
+    """Processes of a node for which there are batches of `size`, and which there may be."""
+    batches = math.ceil(rows // nodes / size)
+    return min(batches, share.pool_max // nodes) if share.pool_max else batches
+
+
+def _options(measured: Calibration, stage: str, size: int, limit: int) -> list[Point]:
+    """A point for each pool up to `limit`, and for a pool of one, at batches of `size`: as
+    measured, or what follows from others."""
     by_batch = {point.batch_size: point for point in measured.by_batch(stage)}
     most = by_batch[size]
     rates = {(most.pool, most.threads): most.rows_per_s}
@@ -162,7 +172,7 @@ def _options(measured: Calibration, stage: str, size: int, rows: int) -> list[Po
         replace(most, pool=pool, threads=threads, rows_per_s=rate)
         for (pool, threads), rate in rates.items()
     ]
-    return [p for p in made if p.pool == 1 or p.pool <= math.ceil(rows / size)]
+    return [p for p in made if p.pool == 1 or p.pool <= limit]
 
 
 def halves(pool: int) -> list[int]:
@@ -173,11 +183,9 @@ def halves(pool: int) -> list[int]:
 def _shares(base: Pools, points: Sequence[Point], machine: Machine) -> Pools:
     changed = {}
     for point in points:
-        share = replace(
-            base[point.stage],
-            pool=point.pool * len(machine.nodes),
-            batch_size=point.batch_size,
-        )
+        share, pool = base[point.stage], point.pool * len(machine.nodes)
+        pool = min(pool, share.pool_max or pool)
+        share = replace(share, pool=pool, batch_size=point.batch_size)
         if point.gpu_memory:
             share = replace(share, num_gpus=_gpu_share(point, points, base))
         else:

@@ -229,14 +229,9 @@ def engine_kwargs(config: LLM, share: Share) -> dict[str, Any]:
 
 
 def environment(share: Share) -> dict[str, str]:
-    """Variables of the engine's process, which hold it to its CPUs and its part of a GPU.
-
-    Ray hides no GPU from a process that asked for none (`override_on_zero` in its
-    `set_visible_accelerator_ids`), and vLLM would take most of the first.
-    """
+    """Variables of the engine's process, which hold it to its CPUs and its part of a GPU."""
     return {
         **computing(share),
-        **({} if share.num_gpus else {"CUDA_VISIBLE_DEVICES": ""}),
         "OMP_NUM_THREADS": str(max(1, round(share.num_cpus))),
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # else every engine takes the same first cores
         "VLLM_CPU_KVCACHE_SPACE": os.environ.get("VLLM_CPU_KVCACHE_SPACE", "1"),  # GiB

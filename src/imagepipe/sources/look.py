@@ -154,7 +154,7 @@ def _table(asked: _Asked, limit: int | None, most: int) -> tuple[Table, tuple[st
         size=scan.size,
         unique=scan.keys is not None and not asked.may_repeat,
     )
-    return table, tuple(scan.first[:config.MOST_SAMPLES])
+    return table, tuple(scan.first[: config.MOST_SAMPLES])
 
 
 @dataclass
