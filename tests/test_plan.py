@@ -76,6 +76,15 @@ def test_a_trial_of_a_table_that_is_too_short_for_a_steady_rate_is_the_whole_run
     assert expected["images_per_s"] == pytest.approx(4 / expected["seconds"])
 
 
+def test_a_trial_that_is_over_too_soon_is_followed_by_a_longer_one(tmp_path: Path):
+    """A batch of 2 that costs nothing: 12 rows, then 48, then all."""
+    done = planned(tmp_path, "--json", "--calibrate", *FAST, *SMALL, "limit=60")
+    assert done.returncode == 0, done.stderr
+    expected = json.loads(done.stdout)["expected"]
+    assert expected["source"] in ("a trial on 48 rows", "a trial on 60 rows")
+    assert expected["images_per_s"] > 0
+
+
 def test_a_plan_for_a_cluster_says_that_it_is_of_this_machine(tmp_path: Path):
     options = ["ray=cluster", "ray.address=10.0.0.5:6379", "ray.num_cpus=2"]
     said = "ray.address=10.0.0.5:6379 is not asked; this is the plan for this machine alone"
@@ -95,8 +104,9 @@ def test_presets_of_a_persons_own_are_found_wherever_they_are(tmp_path: Path, na
 
 def test_a_calibration_chooses_and_a_trial_tells_the_rate(tmp_path: Path):
     """It leaves what was measured, and nothing that was drawn: the run need not measure again."""
-    options = ["resources=tuned", "llm=none", "scorer=none", "model.steps=1", "ray.num_cpus=2"]
-    options += ["model.width=64", "model.height=64"]  # the largest batches take a second
+    options = ["resources=tuned", "llm=none", "scorer=none", "model.steps=12", "ray.num_cpus=2"]
+    # Small pictures, or the largest batches take long; steps, or a trial is over within a second.
+    options += ["model.width=64", "model.height=64"]
     options.append("resources.calibrate_s=240")  # of a machine that does other things too
     done = planned(tmp_path, "--json", "--calibrate", *options)
     assert done.returncode == 0, done.stderr

@@ -24,7 +24,8 @@ from imagepipe.errors import RunFailed, UserError
 from imagepipe.machine import Machine, this_machine
 from imagepipe.tuning import Calibration
 
-TRIAL_BATCHES = 6  # of each model process: enough for a steady rate
+TRIAL_BATCHES = 6  # of each model process: enough for a steady rate, where each takes a while
+MORE = 4  # times the rows for the next trial, where they were not enough
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
     share of each and its `places` (node and GPUs), and `weights_gb` of each process where they are
     here or a preset tells. `waiting_gb` is what the object store holds of rows at most. `cluster`
     says that one was named and not asked, or is null. Raises UserError as `run` would before it
-    starts, RunFailed where a trial of a part of the rows gives no steady rate.
+    starts, RunFailed where a trial breaks.
     """
     from imagepipe import pipeline, resources, sources, store, tracking
     from imagepipe.packing import Misfit, pack
@@ -86,7 +87,8 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
     assert not isinstance(packed, Misfit)  # `settle` has refused it
     weights = _weights_gb(config)
     if calibrate:
-        expected: Expected | None = _trial(config, shares, tables.rows)
+        few = TRIAL_BATCHES * max(1, shares.model.pool) * shares.model.batch_size
+        expected: Expected | None = _trial(config, shares, tables.rows, few)
     else:
         expected = _from_earlier(config, shares, machine, tables.rows)
     stages = [
@@ -192,14 +194,15 @@ def _expected(
     return Expected(steady, summary["time_to_first_image_s"] + pictures / steady, source)
 
 
-def _trial(config: Config, shares: Resources, rows: int) -> Expected:
+def _trial(config: Config, shares: Resources, rows: int, few: int) -> Expected:
     """A run of a few rows on this machine, which leaves nothing.
 
-    Raises RunFailed where a part of the rows gives no steady rate. The whole table needs none.
+    Of more where they are over too soon for a steady rate, until it is the whole table, which
+    needs none. Raises RunFailed as `run` does.
     """
     from imagepipe.run import run
 
-    few = min(rows, TRIAL_BATCHES * max(1, shares.model.pool) * shares.model.batch_size)
+    few = min(rows, few)
     with tempfile.TemporaryDirectory(prefix="imagepipe-plan-") as folder:
         trial = replace(
             config,
@@ -215,8 +218,8 @@ def _trial(config: Config, shares: Resources, rows: int) -> Expected:
     if rates["steady"]:
         return _expected(summary, rates["steady"], config, rows, source)
     if few < rows:
-        raise RunFailed(f"{few} rows gave no steady rate: take smaller batches")
-    return Expected(rates["end_to_end"], summary["seconds"], source)  # it was the whole table
+        return _trial(config, shares, rows, MORE * few)
+    return Expected(rates["end_to_end"], summary["seconds"], source)
 
 
 def table(made: dict[str, Any]) -> Iterator[str]:
