@@ -1,6 +1,6 @@
 """LLM and model at once, against each alone.
 
-    python benchmarks/overlap.py [--rows 200] [--repeats 3]
+    python benchmarks/overlap.py [--rows 500] [--repeats 3]
 
 Each stage has one process of one thread, so on two cores there is room for both. Alone, the LLM
 stands before a model that draws nothing, and the model has no LLM. Everything else is the same.
@@ -26,7 +26,7 @@ NO_MODEL = {"model": "noop", "model.width": 128, "model.height": 128}
 
 def main() -> None:
     parser = arguments(__doc__, repeats=3)
-    parser.add_argument("--rows", type=int, default=200)
+    parser.add_argument("--rows", type=int, default=500)
     args = parser.parse_args()
     rows, steps = (16, 1) if args.tiny else (args.rows, 2)
     drawn = {"model.steps": steps}

@@ -1,6 +1,6 @@
 """`resources=tuned` against every point of a grid of shares, one after another.
 
-    python benchmarks/tuned.py [--rows 96] [--pools 1,2] [--batches 4,8,16] [--repeats 3]
+    python benchmarks/tuned.py [--rows 400] [--pools 1,2] [--batches 4,8,16] [--repeats 3]
 
 Each repeat runs the whole grid and tuned, every second one in the opposite order. tuned measures
 its stages anew in every repeat; the rate is of the run that follows, in steady state. A point that
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from common import RESULTS, machine, spread, text, versions
-from pictures import ENVIRONMENT
+from pictures import ENVIRONMENT, Rows
 
 TUNED = "tuned"
 AT_LEAST = 0.95  # of the best point
@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", type=int, default=96)
+    parser.add_argument("--rows", type=int, default=400)
     parser.add_argument("--pools", default="1,2")
     parser.add_argument("--batches", default="4,8,16")
     parser.add_argument("--repeats", type=int, default=3)
@@ -74,7 +74,8 @@ def planned(args: argparse.Namespace) -> list[tuple[int, str, list[str]]]:
 def measured(overrides: list[str], rows: int) -> dict[str, Any]:
     """One run in a folder of its own; its steady pictures per second and its shares."""
     with tempfile.TemporaryDirectory(prefix="bench-tuned-") as folder:
-        command = [sys.executable, "-m", "imagepipe", *COMMON, f"limit={rows}", *overrides]
+        table = [f"{key}={value}" for key, value in Rows(rows).write(Path(folder)).items()]
+        command = [sys.executable, "-m", "imagepipe", *COMMON, *table, *overrides]
         done = subprocess.run(
             [*command, "hydra.run.dir=run"],
             cwd=folder,
