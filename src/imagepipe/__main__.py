@@ -157,15 +157,17 @@ def _check_secrets(config: configuration.Config, copies: Sequence[Path]) -> None
     joins = (config.dataset.join, *config.dataset.more_joins)
     try:
         endpoint.check_secrets(config.llm)
-        for name in config.ray.runtime_env.get("env_vars") or {}:
-            configuration.check_variable(name)
+        configuration.check_variables(config.ray)
         tracking.check(config.tracking)
         store.check_url("sink.path", config.sink.path or "")
         for path in (config.dataset.path, *(join.path for join in joins)):
             urls.check_table("dataset.path", path)
     except UserError:
         for copy in copies:
-            shutil.rmtree(copy) if copy.is_dir() else copy.unlink(missing_ok=True)
+            if copy.is_dir():
+                shutil.rmtree(copy)
+            else:
+                copy.unlink(missing_ok=True)
         raise
 
 

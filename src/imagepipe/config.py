@@ -451,6 +451,11 @@ def _check_ray(ray: RayOptions) -> None:
             problem="is an address of Ray's client, through which Ray Data does not run here",
             remedy="Give HOST:PORT of the cluster's head, or submit the run: ray job submit.",
         )
+    check_variables(ray)
+
+
+def check_variables(ray: RayOptions) -> None:
+    """As `check_variable`, of all that the nodes would get."""
     for name in ray.runtime_env.get("env_vars") or {}:
         check_variable(name)
 

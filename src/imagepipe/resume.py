@@ -108,6 +108,7 @@ def _rejected(
     """Put the rejected rows that stay so into one part: their `id` as text, `stage`, `reason`.
 
     `why` are the names that the last two have there.
+
     A command that was killed between two steps may have left some twice, in its parts and in the
     file that it made of them. With `again` none stays.
     """
