@@ -9,9 +9,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow.fs import LocalFileSystem
 
 from imagepipe import assets
 from imagepipe.config import LLM, Config, Dataset, Join, Model
@@ -104,6 +106,8 @@ def by_id(tables: Tables) -> dict[Any, dict[str, Any]]:
         (b"id,what,what\n1,a,b\n", "several columns of the name 'what'"),
         (b"id,wh\xe4t\n1,a\n", "column names that are not UTF-8"),
         ("id,what\n1,a\n".encode("utf-16"), "is UTF-16 text"),
+        (gzip.compress(GOOD), "is a gzip archive whose name does not end in .gz, in small letters"),
+        (pa.compress(GOOD, "zstd", asbytes=True), "is a zstd archive whose name does not end in"),
         (b'{"id": 1}\n', "Set dataset.format=jsonl"),
         (b"PAR1....", "Set dataset.format=parquet"),
         (b"PK\x03\x04....", "an Excel workbook"),
@@ -130,6 +134,10 @@ def test_unusable_csv(tmp_path: Path, content: bytes, words: str) -> None:
         (b'[\n  {"id": 1}]', "is one JSON array, not jsonl"),
         (b"\n \n", "has no rows"),
         (b'{"id": 123456789012345678901234567890}\n', "in column 'id'"),
+        (
+            b'{"id": 1.5}\n{"id": 18446744073709551616}\n',
+            "outside of -2**63 to 2**63 - 1 in column 'id' (lines",
+        ),
         (
             b'{"id": 9223372036854775808}\n',
             "outside of -2**63 to 2**63 - 1 in column 'id' (lines",
@@ -159,6 +167,51 @@ def test_unusable_parquet(tmp_path: Path) -> None:
     ids = pa.table({"id": pa.array([bytes(16)], pa.uuid()), "what": ["a"]})
     error = refused(dataset(written(tmp_path / "uuid.parquet", ids), "parquet"))
     assert "holds extension<arrow.uuid> in uuid.parquet, which is no key" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        (
+            pa.array([[1, 2]], pa.list_(pa.int32(), 2)),
+            pa.array([None], pa.list_(pa.int32(), 2)),
+        ),
+        (
+            pa.array([{"x": [1, 2]}], pa.struct({"x": pa.list_(pa.int32(), 2)})),
+            pa.array([None], pa.struct({"x": pa.list_(pa.int32(), 2)})),
+        ),
+        (
+            pa.array(["x"]).cast(pa.dictionary(pa.int8(), pa.string())),
+            pa.DictionaryArray.from_arrays(
+                pa.array([0], pa.int8()), pa.array([b"\xff"]).view(pa.string())
+            ),
+        ),
+    ],
+    ids=["list of a fixed size", "such a list in an object", "text in a dictionary"],
+)
+def test_columns_that_can_be_written_to_parquet_and_not_read(
+    tmp_path: Path, good: pa.Array, bad: pa.Array
+) -> None:
+    rows = {"id": ["1"], "what": ["a"]}
+    path = written(tmp_path / "good.parquet", pa.table({**rows, "x.y": good}))
+    assert look(dataset(path, "parquet"), None).rows == 1
+    path = written(tmp_path / "bad.parquet", pa.table({**rows, "x.y": bad}))
+    error = refused(dataset(path, "parquet"))
+    assert "in column 'x.y', which cannot be read: " in error.problem
+
+
+def test_columns_that_cannot_be_shuffled(tmp_path: Path) -> None:
+    tensors = pa.FixedShapeTensorArray.from_numpy_ndarray(np.zeros((2, 2, 2), "uint8"))
+    table = pa.table({"id": ["1", "2"], "what": ["a", "b"], "tensor": tensors})
+    path = written(tmp_path / "t.parquet", table)
+    assert not look(dataset(path, "parquet"), None).shuffled
+    error = refused(dataset(path, "parquet", look_through_rows=1))
+    assert "has to be shuffled, and column 'tensor' of extension<" in error.problem
+    left = written(tmp_path / "left.csv", b"id,place\n1,here\n")
+    join = Join(path=path, format="parquet", on="id")
+    assert not look(dataset(left, join=join), None).shuffled
+    join.method = "shuffle"
+    assert "column 'tensor'" in refused(dataset(left, join=join)).problem
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
@@ -389,8 +442,8 @@ def test_sound_quotes_are_not_refused(tmp_path: Path, content: bytes, rows: int)
     assert look(dataset(written(tmp_path / "t.csv", content)), None).rows == rows
 
 
-@pytest.mark.parametrize("name", ["[id]", "{id}"])
-def test_a_header_is_not_taken_for_json(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["[id]", "{id}", "PAR1", "PAR1 \xe9", "x" * 200_000])
+def test_a_header_is_not_taken_for_another_format(tmp_path: Path, name: str) -> None:
     path = written(tmp_path / "t.csv", f"{name},what\n1,a\n".encode())
     assert look(dataset(path, id=name), None).rows == 1
 
@@ -534,6 +587,35 @@ def test_what_python_cannot_read_out_of_parquet(tmp_path: Path, ray_session: Non
     assert rows[3]["failed_reason"] == "right.parquet has no day '10000-01-04'"
 
 
+BAD_TEXT = pa.array([b"x", b"\xff", b"y", None]).view(pa.string())
+BAD_STRUCT = pa.StructArray.from_arrays([BAD_TEXT], ["s"])
+EACH = pa.array(range(5), pa.int32())
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pa.ListArray.from_arrays(EACH, BAD_STRUCT),
+        pa.ListArray.from_arrays(EACH, pa.ListArray.from_arrays(EACH, BAD_TEXT)),
+        pa.LargeListArray.from_arrays(EACH.cast(pa.int64()), BAD_STRUCT),
+        pa.FixedSizeListArray.from_arrays(BAD_STRUCT, 1),
+        pa.StructArray.from_arrays([pa.ListArray.from_arrays(EACH, BAD_STRUCT)], ["l"]),
+        pa.MapArray.from_arrays(EACH, pa.array(list("abcd")), BAD_TEXT),
+        pa.ListViewArray.from_arrays(EACH[:4], pa.array([1] * 4, pa.int32()), BAD_TEXT),
+    ],
+    ids=lambda cells: str(cells.type),
+)
+def test_a_bad_cell_fails_no_other_row_of_its_block(cells: pa.Array) -> None:
+    schema = pa.schema({"cells": cells.type})
+    rows, reasons = FORMATS["parquet"].decode(
+        pa.concat_tables([pa.table([cells.slice(2)], schema), pa.table([cells], schema)]), schema
+    )
+    assert [row for row, reason in enumerate(reasons) if reason] == [3]
+    assert "column 'cells' is not valid: " in str(reasons[3])
+    assert rows["cells"].is_null().to_pylist() == [row == 3 for row in range(6)]
+    assert rows["cells"].slice(4) == pa.chunked_array([cells.slice(2)])
+
+
 def test_the_first_of_several_rows_by_what_python_cannot_read() -> None:
     days = pa.array([2932901, 2932900, 0], pa.int32()).cast(pa.date32())
     nulls = pa.nulls(3, pa.string())
@@ -609,6 +691,22 @@ def test_json_numbers_that_do_not_fit_beside_those_of_other_files_fail_their_row
     assert rows["list"].to_pylist() == [None, None]
     assert reasons[1] is None
     assert str(reasons[0]).startswith("column 'n' holds what is no double: Integer value 900719925")
+
+
+def test_a_json_column_has_one_type_wherever_a_block_ends(tmp_path: Path) -> None:
+    rows = [
+        {"id": 1, "what": "a", "n": 2**53 + 1, "list": [2**53 + 1], "deep": {"n": 2**53 + 1}},
+        {"id": 2, "what": "a", "n": 1.5, "list": [1.5], "deep": {"n": 1.5}},
+    ]
+    far = [{"id": 3, "what": "a" * (1 << 20)}] * 4  # more than a block
+    one = written(tmp_path / "one.jsonl", rows)
+    two = written(tmp_path / "two.jsonl", [rows[0], *far, rows[1]])
+    schemas = [FORMATS["jsonl"].schema(LocalFileSystem(), path) for path in (one, two)]
+    assert schemas[0] == schemas[1]
+    raw = pa.table({"line": [json.dumps(row).encode() for row in rows]})
+    decoded, reasons = FORMATS["jsonl"].decode(raw, schemas[0])
+    assert decoded["n"].to_pylist() == [None, 1.5]
+    assert [reason is None for reason in reasons] == [False, True]
 
 
 def test_both_ways_to_join_give_the_same_rows(tmp_path: Path, ray_session: None) -> None:

@@ -10,11 +10,16 @@ from imagepipe.sources.format import Unreadable
 
 # How a file begins, the format that it has, and what it is.
 _BEGINNINGS = (
-    (rb"PAR1", "parquet", "a Parquet file"),
+    (rb"PAR1(?![^\x00-\x1f]*[,\r\n])", "parquet", "a Parquet file"),  # and not the name of a column
     (rb"PK\x03\x04", None, "a zip archive or an Excel workbook"),
     (rb"\xff\xfe", None, "UTF-16 text"),
     (rb"\xfe\xff", None, "UTF-16 text"),
-    (rb"\x1f\x8b", None, "a gzip archive whose name does not end in .gz"),
+    (rb"\x1f\x8b", None, "a gzip archive whose name does not end in .gz, in small letters"),
+    (
+        rb"\x28\xb5\x2f\xfd",
+        None,
+        "a zstd archive whose name does not end in .zst, in small letters",
+    ),
     (rb"\[\s*\{", None, "one JSON array"),  # "[" alone may begin the name of a column
     (rb"\{\s*\"", "jsonl", "JSON"),
 )

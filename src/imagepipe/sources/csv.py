@@ -32,7 +32,10 @@ SOUND = re.compile(
 
 
 class Csv:
-    """Every cell is text, exactly as it stands; the first row names the columns."""
+    """Every cell is text, exactly as it stands; the first row names the columns.
+
+    One exception: a CR LF in a quoted cell that a block's end divides becomes a lone CR.
+    """
 
     suffixes: tuple[str, ...] = (".csv", ".csv.gz", ".csv.zst")
 
@@ -125,6 +128,7 @@ def _header(filesystem: FileSystem, path: str) -> list[str]:
 
 def _csv_rows(filesystem: FileSystem, path: str) -> Iterator[tuple[int, list[str]]]:
     """Each row that is not blank, and the line on which it starts."""
+    csv.field_size_limit(2 * BLOCK_BYTES)  # what pyarrow takes must pass here
     with filesystem.open_input_stream(path) as file:
         text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
         reader, before = csv.reader(text), 0
@@ -150,7 +154,6 @@ def _explained(filesystem: FileSystem, path: str, error: str) -> Unreadable:
     ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", error)
     if ragged:
         row, expected, got = map(int, ragged.groups())
-        csv.field_size_limit(2 * BLOCK_BYTES)  # what pyarrow took before that row must pass here
         line, _ = next(islice(_csv_rows(filesystem, path), row - 1, None))
         return Unreadable(
             f"line {line} has {got} cells where the header names {expected} columns",

@@ -159,7 +159,7 @@ def _by_kind(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], list[Any]]
 def _type(name: str, values: list[Any], before: pa.DataType | None, place: str) -> pa.DataType:
     """The type of cells of one kind, and of those `before`."""
     try:
-        kind = pa.array(values).type
+        kinds = _types(values)
     except OverflowError as error:
         raise Unreadable(
             f"holds a whole number outside of -2**63 to 2**63 - 1 in column {name!r} ({place})",
@@ -170,8 +170,15 @@ def _type(name: str, values: list[Any], before: pa.DataType | None, place: str) 
             f"holds different kinds of values in column {name!r} ({place}): {error}",
             "Give the column one type, for example text everywhere.",
         ) from error
-    known = [pa.schema([(name, one)]) for one in (before, kind) if one is not None]
+    known = [pa.schema([(name, one)]) for one in (before, *kinds) if one is not None]
     return unify(known, place).field(name).type
+
+
+def _types(values: list[Any]) -> list[pa.DataType]:
+    """The type of `values`, or those of each where only they fit: 2**53 + 1 beside 1.5."""
+    with suppress(*NO_VALUE):
+        return [pa.array(values).type]
+    return list(dict.fromkeys(pa.array([value]).type for value in values))
 
 
 def _column(values: list[Any], field: pa.Field, reasons: Reasons) -> pa.Array:

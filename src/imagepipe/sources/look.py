@@ -49,13 +49,16 @@ def look(dataset: config.Dataset, limit: int | None) -> Tables:
     _check_template(dataset.prompt, schema)
     renamed = new_names(schema.names)
     pa.default_memory_pool().release_unused()  # what the ids took; pyarrow would keep it
-    return Tables(
+    tables = Tables(
         left=left,
         joins=tuple(joins),
         id=renamed.get(dataset.id, dataset.id),
         renamed=renamed,
         first_ids=ids,
     )
+    if tables.shuffled:
+        _check_shuffle(left, schema)
+    return tables
 
 
 @dataclass
@@ -321,6 +324,24 @@ def _check_template(template: str, schema: pa.Schema) -> None:
                 problem=f"names {name!r}, which holds {kind}, not text",
                 remedy="Use columns of text or numbers.",
             )
+
+
+def _check_shuffle(left: Table, schema: pa.Schema) -> None:
+    """Refuse a column of a type, such as a tensor, that Ray cannot shuffle.
+
+    Its shuffles begin with an empty table.
+    """
+    for column in schema:
+        try:
+            pa.schema([column]).empty_table()
+        except NotImplementedError as error:
+            raise UserError(
+                field="dataset.path",
+                value=left.name,
+                problem=f"has to be shuffled, and column {column.name!r} of {column.type} cannot",
+                remedy="Leave the column out. No shuffle is needed where "
+                "dataset.look_through_rows is no less than the rows, and joins are by broadcast.",
+            ) from error
 
 
 def _taken(join: Join) -> pa.Schema:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,10 @@ from imagepipe.sources.format import Reasons, Unreadable, as_bytes, as_text, pla
 if TYPE_CHECKING:
     from ray.data import Dataset
 
+# Types of which pyarrow writes cells that it cannot read: nulls, and text that is not UTF-8.
+FIXED_SIZE = re.compile("fixed_size_list|fixed_shape_tensor")
+TEXT_BY_INDEX = re.compile(r"values=(large_)?string, indices=u?int(8|16|64)")
+
 
 class Parquet:
     """Columns keep their types; dictionaries are resolved. Folder names are no columns."""
@@ -24,11 +30,13 @@ class Parquet:
     def schema(self, filesystem: FileSystem, path: str) -> pa.Schema:
         with filesystem.open_input_file(path) as file:
             try:
-                return plain(pq.read_schema(file))
+                parquet = pq.ParquetFile(file)
             except pa.ArrowInvalid as error:
                 raise Unreadable(
                     f"is not a readable Parquet file: {error}", "Write the file again."
                 ) from error
+            _check_cells(parquet)
+            return plain(parquet.schema_arrow)
 
     def scan(
         self, filesystem: FileSystem, path: str, schema: pa.Schema, wanted: Sequence[str]
@@ -79,13 +87,39 @@ class Parquet:
         return sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
 
 
+def _check_cells(file: pq.ParquetFile) -> None:
+    """Refuse a column that pyarrow cannot read; only those that may be such are read."""
+    for field in file.schema_arrow:
+        kind = str(field.type)
+        nulls = FIXED_SIZE.search(kind) and _may_hold_nulls(file.metadata, field.name)
+        if nulls or TEXT_BY_INDEX.search(kind):
+            try:
+                deque(file.iter_batches(columns=[field.name]), maxlen=0)
+            except pa.ArrowInvalid as error:
+                raise Unreadable(
+                    f"holds {kind} in column {field.name!r}, which cannot be read: {error}",
+                    "Write the column with another type, such as plain text or list.",
+                ) from error
+
+
+def _may_hold_nulls(metadata: pq.FileMetaData, name: str) -> bool:
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for part in map(group.column, range(group.num_columns)):
+            known = part.statistics and part.statistics.null_count == 0
+            if part.path_in_schema.startswith(f"{name}.") and not known:
+                return True
+    return False
+
+
 def _sound(column: pa.ChunkedArray, name: str, reasons: Reasons) -> pa.ChunkedArray:
     """`column` of lists and the like; null, with a reason, where text in one is not UTF-8."""
     try:
         column.validate(full=True)
         return column
     except pa.ArrowInvalid:
-        problems = [_problem(cell) for cell in column]
+        # Taken out, as what is nested deeper in a cell is else checked in all cells of its chunk.
+        cells = (chunk.take([row])[0] for chunk in column.chunks for row in range(len(chunk)))
+        problems = [_problem(cell) for cell in cells]
     for row, problem in enumerate(problems):
         if problem:
             reasons[row] = reasons[row] or f"column {name!r} is not valid: {problem}"
