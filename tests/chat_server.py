@@ -26,6 +26,7 @@ class ChatServer:
     together: threading.Barrier | None = None  # answer no one before so many have asked
     wait_s: float = 0.0
     models_status: int = 200
+    models_moved_to: str | None = None
     chats: list[dict[str, Any]] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     port: int = 0
@@ -82,7 +83,9 @@ def serving(**options: Any) -> Iterator[ChatServer]:
         def do_GET(self) -> None:
             models = {"object": "list", "data": [{"id": "m", "object": "model"}]}
             known = self.path == "/v1/models" and chat.models_status == 200
-            self._send(200 if known else chat.models_status, {}, json.dumps(models))
+            headers = {"Location": chat.models_moved_to} if chat.models_moved_to else {}
+            status = 302 if headers else 200 if known else chat.models_status
+            self._send(status, headers, json.dumps(models))
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))

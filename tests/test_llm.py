@@ -265,6 +265,37 @@ def test_a_model_that_needs_code_of_its_own_is_refused(tmp_path: Path) -> None:
         check(LLM("tiny", "transformers", path=str(model)))
 
 
+def test_a_folder_whose_weights_are_not_whole_is_refused(tmp_path: Path) -> None:
+    model = copy_of_tiny(tmp_path)
+    config = LLM("tiny", "transformers", path=str(model))
+    names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    shutil.copy(model / "model.safetensors", model / names[0])
+    (model / "model.safetensors").rename(model / names[1])
+    index = model / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": dict(zip("ab", names, strict=True))}))
+    check(config)
+    (model / names[1]).unlink()
+    with pytest.raises(
+        UserError, match=rf"llm\.path=.*weights are not whole .*{names[1]} does not"
+    ):
+        check(config)
+    index.write_text("{")
+    with pytest.raises(UserError, match=r"model\.safetensors\.index\.json is broken"):
+        check(config)
+    index.unlink()
+    (model / names[0]).unlink()
+    with pytest.raises(UserError, match=r"not whole \(.*/model\.safetensors does not exist"):
+        check(config)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "\udcff"])
+def test_a_broken_description_is_refused(tmp_path: Path, text: str) -> None:
+    model = copy_of_tiny(tmp_path)
+    (model / "config.json").write_text(text, errors="surrogateescape")
+    with pytest.raises(UserError, match=r"llm\.path=.*config\.json is broken"):
+        check(LLM("tiny", "transformers", path=str(model)))
+
+
 def copy_of_tiny(folder: Path) -> Path:
     return Path(shutil.copytree(locate("asset:tiny_llm"), folder / "model"))
 

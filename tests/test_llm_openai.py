@@ -192,16 +192,62 @@ def test_a_typed_key_reaches_no_file_and_no_message(tmp_path: Path, typed: str, 
     assert not list(tmp_path.iterdir())
 
 
-def test_a_key_in_a_preset_is_not_copied(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "typed", "said"),
+    [
+        (KEY, ["hydra.run.dir=out"], "is no name of a variable"),
+        ("gsk_9aSecretOfOurs", ["hydra.run.dir=out"], "names no variable that is set here"),
+        ("gsk_9aSecretOfOurs", ["-m", "seed=1,2", "hydra.sweep.dir=out"], "names no variable"),
+    ],
+)
+def test_a_key_in_a_preset_is_not_copied(
+    tmp_path: Path, key: str, typed: list[str], said: str
+) -> None:
     preset = tmp_path / "conf" / "llm" / "mine.yaml"
     preset.parent.mkdir(parents=True)
-    preset.write_text(f"name: mine\nengine: openai\npath: m\napi_key_env: {KEY}\n")
-    done = imagepipe(tmp_path, "--config-dir", "conf", "llm=mine", "hydra.run.dir=out")
+    preset.write_text(
+        "name: mine\nengine: openai\npath: m\nbase_url: http://127.0.0.1:9/v1\n"
+        f"api_key_env: {key}\n"
+    )
+    done = imagepipe(tmp_path, *typed, "llm=mine", "--config-dir", "conf")
     assert done.returncode == 2
-    assert "llm.api_key_env=...: is no name of a variable" in done.stderr
+    assert f"llm.api_key_env=...: {said}" in done.stderr
     files = [path for path in tmp_path.rglob("*") if path.is_file() and path != preset]
-    assert not [path for path in files if KEY.encode() in path.read_bytes()]
-    assert KEY not in done.stderr + done.stdout
+    assert not [path for path in files if key.encode() in path.read_bytes()]
+    assert key not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("held", [f"{KEY}\n", f" {KEY}", f"{KEY}\tb", f"{KEY}\r\n", f"é{KEY}"])
+def test_a_variable_that_holds_no_key_is_refused_without_its_text(
+    monkeypatch: pytest.MonkeyPatch, held: str
+) -> None:
+    monkeypatch.setenv("OUR_KEY", held)
+    with serving(key=KEY) as server:
+        asked = config(server, api_key_env="OUR_KEY")
+        said = refusal(asked)
+        with pytest.raises(UserError) as caught:
+            make(asked).load()
+    assert said == str(caught.value)
+    assert "llm.api_key_env=OUR_KEY: the variable holds a line end" in said
+    assert "secret" not in said
+
+
+def test_a_connection_that_fails_does_not_tell_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUR_KEY", KEY)
+    with serving(key=KEY, models_moved_to=f"{KEY}://host") as server:
+        said = refusal(config(server, api_key_env="OUR_KEY"))
+    assert "no server answers there (UnsupportedProtocol: " in said
+    assert KEY not in said
+
+
+def test_a_long_complaint_is_not_cut_within_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUR_KEY", KEY)
+    lengths = range(210, 280, 10)
+    complaints = [json.dumps({"error": {"message": "x" * n + KEY}}) for n in lengths]
+    with serving(script=[(400, {}, complaint) for complaint in complaints]) as server:
+        answers = ask(server, ["a cat"] * len(complaints), api_key_env="OUR_KEY")
+    assert all("x" * 210 in str(answer.error) for answer in answers)
+    assert not [answer for answer in answers if "sk-" in str(answer.error)]
 
 
 def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,16 @@ from imagepipe.diffusion.noop import NoopPainter
 from imagepipe.sink import encode
 
 NOOP = Model(name="noop", engine="noop", width=16, height=24)
+
+
+class Broken(NoopPainter):
+    """An engine of a person's own that cannot draw."""
+
+    def paint(self, prompts: list[str], seeds: list[int]) -> np.ndarray:
+        raise RuntimeError("out of paint\nand of canvas")
+
+
+BROKEN = {"engine": "custom", "_target_": f"{__name__}.Broken", "width": 16, "height": 24}
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +85,7 @@ def test_a_picture_is_drawn_again_in_another_folder_and_is_the_same(drawn, tmp_p
     assert done.stderr == ""
     with Image.open(path) as before, Image.open(tmp_path / "again.png") as now:
         assert before.text["image_index"] == "1"
+        assert now.text == before.text  # so it can be drawn again too
         most, _ = reproduce.difference(np.asarray(before), np.asarray(now))
     assert most <= reproduce.SAME
 
@@ -122,8 +134,9 @@ def test_all_settings_of_a_model_come_back(tmp_path):
         loras=[Lora(path="./mine.safetensors", weight=0.8)],
         quantization=Quantization("torchao", {"quant_type": "int8wo"}, ["unet"]),
         scheduler_config={"timestep_spacing": "trailing"},
+        offload="model",  # decides nothing in the picture
     )
-    assert reproduce.read(picture(tmp_path, model)).model == model
+    assert reproduce.read(picture(tmp_path, model)).model == replace(model, offload="none")
     own = Model(name="own", engine="custom", _target_="mine.Painter", options={"key": "secret"})
     assert reproduce.settings(own) is None
 
@@ -146,6 +159,11 @@ def test_a_picture_may_not_name_code(tmp_path, capsys, settings, what):
         assert reproduce.main([str(path), "--trust"]) == 0
 
 
+def _said(**settings: object) -> dict[str, str]:
+    usual = {"engine": "noop", "width": 16, "height": 24}
+    return {reproduce.SETTINGS: json.dumps(usual | settings)}
+
+
 @pytest.mark.parametrize(
     ("texts", "why"),
     [
@@ -162,6 +180,10 @@ def test_a_picture_may_not_name_code(tmp_path, capsys, settings, what):
             "settings that cannot be read",
         ),
         ({reproduce.SETTINGS: '{"loras": [3]}'}, "settings that cannot be read"),
+        (_said(steps=2.5), "settings that cannot be read (steps: Value '2.5'"),
+        (_said(steps="${x}"), "settings that cannot be read"),
+        (_said(scheduler_config=[1]), "settings that cannot be read"),
+        (_said(quantization=None), "settings that cannot be read (quantization: "),
         ({reproduce.SETTINGS: '{"engine": "noop", "width": 32}'}, "was drawn as 32x512"),
         ({reproduce.SETTINGS: '{"engine": "nope"}'}, "model.engine=nope: is not one of the"),
         ({reproduce.SETTINGS: '{"engine": "noop", "width": 1}'}, "model.width=1: is too small"),
@@ -183,6 +205,68 @@ def test_a_model_that_is_gone_and_a_scheduler_that_never_was(drawn, tmp_path, ca
         texts[reproduce.SETTINGS] = json.dumps(said | {key: value})
         path.write_bytes(encode(pixels, texts))
         assert why in refusal(capsys, path)
+
+
+def test_whatever_stops_the_drawing_is_one_line(tmp_path, capsys):
+    line = refusal(capsys, picture(tmp_path, **_said(**BROKEN)), "--trust")
+    assert "cannot be drawn again here (RuntimeError: out of paint). " in line
+
+
+def test_a_model_that_lies_elsewhere_is_named_behind_the_picture(drawn, tmp_path, capsys):
+    with Image.open(drawn / "images" / "100-0.png") as image:
+        pixels, texts = np.asarray(image), dict(image.text)
+    said = json.loads(texts[reproduce.SETTINGS]) | {"path": "./mine", "offload": "model"}
+    texts[reproduce.SETTINGS] = json.dumps(said)
+    path, again = tmp_path / "other.png", tmp_path / "again.png"
+    path.write_bytes(encode(pixels, texts))
+    asked = [str(path), "--out", str(again), "model.path=asset:tiny", "model.offload=none"]
+    assert reproduce.main(asked) == 0
+    assert reproduce.main([str(again)]) == 0
+    one = picture(tmp_path, replace(NOOP, loras=[Lora("a.safetensors"), Lora("b.safetensors")]))
+    loras = reproduce.read(one, ["model.loras.1.path=/c.safetensors"]).model.loras
+    assert loras == [Lora("a.safetensors"), Lora("/c.safetensors")]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "model.stepz=3",
+        "limit=3",
+        "model.steps=1,2",
+        "model.steps=six",
+        "model.path",
+        "model.loras.4.path=x",
+    ],
+)
+def test_what_is_no_setting_of_the_model_is_refused(tmp_path, capsys, change):
+    line = refusal(capsys, picture(tmp_path), change)
+    assert f"{change.partition('=')[0]}={change.partition('=')[2]}: is no setting of the" in line
+
+
+def test_what_is_kept_says_what_was_drawn(tmp_path):
+    texts = {"id": "7", "negative_prompt": "grey", "parameters": "of before", "steps": "4"}
+    path = picture(tmp_path, replace(NOOP, negative_prompt="grey"), **texts)
+    again = tmp_path / "again.png"
+    reproduce.main([str(path), "model.negative_prompt=null", "model.steps=5", "--out", str(again)])
+    now = reproduce.read(again)
+    assert now.model == replace(NOOP, steps=5)
+    assert (now.texts["id"], now.texts["steps"]) == ("7", "5")
+    assert "negative_prompt" not in now.texts
+    assert now.texts["parameters"].startswith("a cat\nSteps: 5, ")
+
+
+def test_a_picture_is_not_overwritten_and_a_place_for_it_is_made_sure_of_first(tmp_path, capsys):
+    path, link = picture(tmp_path, **_said(**BROKEN)), tmp_path / "link.png"
+    link.symlink_to(path)
+    before = path.read_bytes()
+    for out, why in (
+        (path, "is the picture itself"),
+        (link, "is the picture itself"),
+        (tmp_path, "cannot be written"),
+        (tmp_path / "nowhere" / "again.png", "cannot be written"),
+    ):
+        assert f"--out={out}: {why}" in refusal(capsys, path, "--trust", "--out", str(out))
+    assert path.read_bytes() == before
 
 
 def test_files_that_are_no_picture_and_places_that_take_none(tmp_path, capsys):

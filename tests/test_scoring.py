@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +20,7 @@ from imagepipe import results
 from imagepipe.config import Scorer
 from imagepipe.errors import UserError
 from imagepipe.ledger import Scores
-from imagepipe.scoring import make
+from imagepipe.scoring import check, make
 from imagepipe.scoring.aesthetic import predictor_class
 from imagepipe.scoring.stage import stage
 from imagepipe.stage import FAILED_REASON, LEDGER, apply
@@ -103,8 +108,6 @@ def test_the_aesthetic_layers_lie_where_the_hub_has_them(aesthetic: Path):
 
 
 def test_pickled_weights_are_not_read(clip: Path, tmp_path: Path):
-    import shutil
-
     import torch
     from safetensors.torch import load_file
 
@@ -213,6 +216,46 @@ def test_bad_scorers_are_refused(tmp_path: Path):
     done = imagepipe(tmp_path, *FAST, "limit=1", "scorer=clip")
     assert done.returncode != 0
     assert "hf download openai/clip-vit-large-patch14" in done.stderr
+
+
+def test_a_clip_that_is_not_whole_is_refused(clip: Path, tmp_path: Path):
+    copy = Path(shutil.copytree(clip, tmp_path / "copy"))
+    check(scorer("clip", copy))
+    (copy / "model.safetensors").rename(copy / "kept")
+    with pytest.raises(UserError, match=r"scorer\.path=.*model\.safetensors does not exist"):
+        check(scorer("clip", copy))
+    (copy / "kept").rename(copy / "model.safetensors")
+    (copy / "processor_config.json").unlink()
+    with pytest.raises(UserError, match=r"scorer\.processor=None: .*copy holds no processor"):
+        check(scorer("clip", copy))
+    (copy / "config.json").write_text("{")
+    with pytest.raises(UserError, match=r"scorer\.path=.*config\.json is broken"):
+        check(scorer("clip", copy))
+
+
+def test_a_processor_may_have_a_folder_of_its_own(clip: Path, aesthetic: Path, tmp_path: Path):
+    from transformers import CLIPProcessor
+
+    own = tmp_path / "own"
+    CLIPProcessor.from_pretrained(clip).save_pretrained(own)
+    judge = replace(scorer("clip", clip), processor=str(own))
+    check(judge)
+    make(judge).load()
+    check(replace(judge, processor=str(aesthetic)))  # as older versions save one
+    with pytest.raises(UserError, match=rf"scorer\.processor={tmp_path}: .* holds no processor"):
+        check(replace(judge, processor=str(tmp_path)))
+
+
+def test_the_aesthetic_processor_is_of_the_models_revision(aesthetic: Path, tmp_path: Path):
+    """From a cache that holds but one revision, which no branch names."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    shutil.copytree(aesthetic, tmp_path / f"hub/models--our--judge/snapshots/{commit}")
+    code = (
+        "from imagepipe.config import Scorer; from imagepipe.scoring import make\n"
+        f"make(Scorer('mine', 'aesthetic', 'our/judge', '{commit}')).load()"
+    )
+    environment = os.environ | {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 # --- what a run makes of it

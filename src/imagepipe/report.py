@@ -145,22 +145,10 @@ def datasets(config: Config, tables: sources.Tables) -> list[tracking.DatasetInf
 
 def facts(config: Config, mlflow_run_id: str | None) -> dict[str, str]:
     """What every picture of the run carries."""
-    model = config.model
     facts = {
-        "negative_prompt": model.negative_prompt,
-        "steps": model.steps,
-        "guidance": f"{model.guidance:g}",
-        "size": f"{model.width}x{model.height}",
-        "scheduler": model.scheduler,
-        "model": model.path or model.name,
-        "model_revision": model.revision,
-        "weights": "random (noise)" if model.weights == "random" else None,
-        "loras": ", ".join(f"{lora.path} x {lora.weight:g}" for lora in model.loras) or None,
-        "vae": model.vae,
+        **reproduce.facts(config.model),
         "llm": config.llm.path or config.llm.name,
-        reproduce.SETTINGS: reproduce.settings(model),
         "config_digest": config_digest(config),
-        "imagepipe_version": __version__,
         "mlflow_run_id": mlflow_run_id,
     }
     return {key: str(value) for key, value in facts.items() if value is not None}

@@ -1,19 +1,25 @@
 """`python -m imagepipe.reproduce IMAGE.png`: draws one picture again, and says if it is the same.
 
-All that it needs stands in the picture: the prompt, the seed and the settings of the model.
+All that it needs stands in the picture: the prompt, the seed and the settings of the model. What
+is elsewhere on this machine is named behind the picture: `model.path=FOLDER`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from imagepipe import __version__
 from imagepipe import config as configuration
@@ -28,17 +34,24 @@ SAME = 2  # grey levels of 255 that another batch may change on a CPU: tests/tes
 class Drawn:
     """A picture, uint8 (height, width, 3), and what it says of how it was drawn."""
 
+    path: Path
     image: np.ndarray
-    prompt: str
+    texts: dict[str, str]  # all that are in the picture
     seed: int
     model: Model
-    version: str  # of imagepipe
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 it is the same, 1 it differs, 2 it cannot be drawn again."""
     parser = argparse.ArgumentParser(prog="python -m imagepipe.reproduce", description=__doc__)
     parser.add_argument("image", type=Path, help="a PNG file that imagepipe wrote")
+    parser.add_argument(
+        "changes",
+        nargs="*",
+        metavar="model.KEY=VALUE",
+        help="settings of the model that are others here, such as model.path=FOLDER, "
+        "model.loras.0.path=FILE or model.offload=model",
+    )
     parser.add_argument("--out", type=Path, help="where to write what is drawn now")
     parser.add_argument(
         "--levels", type=int, default=SAME, help=f"what passes for the same, of 255; default {SAME}"
@@ -46,12 +59,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--trust", action="store_true", help="allow the picture to name code and pickled weights"
     )
-    asked = parser.parse_args(arguments)
+    asked = parser.parse_intermixed_args(arguments)
     try:
-        drawn = read(asked.image, trust=asked.trust)
+        drawn = read(asked.image, asked.changes, trust=asked.trust)
+        if asked.out:
+            _check_out(asked.out, drawn)
         now = again(drawn)
         if asked.out:
-            _write(now, asked.out)
+            _write(now, asked.out, drawn)
     except UserError as error:
         print(f"imagepipe.reproduce: {error}", file=sys.stderr)
         return 2
@@ -63,16 +78,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def settings(model: Model) -> str | None:
     """As JSON what of `model` differs from the defaults; null for a class of a person's own.
 
-    Its options may hold anything, and no picture should decide which code is run.
+    Its options may hold anything, and no picture should decide which code is run. Where weights
+    wait changes no picture, and is not to be had on every machine.
     """
     if model.engine == "custom":
         return None
-    whole, usual = asdict(model), asdict(Model())
+    whole, usual = asdict(replace(model, offload="none")), asdict(Model())
     return json.dumps({key: value for key, value in whole.items() if value != usual[key]})
 
 
-def read(path: Path, *, trust: bool = False) -> Drawn:
-    """The picture in `path` and what it says of itself.
+def facts(model: Model) -> dict[str, str | None]:
+    """What a picture that `model` drew says of it; null: nothing."""
+    return {
+        "negative_prompt": model.negative_prompt,
+        "steps": str(model.steps),
+        "guidance": f"{model.guidance:g}",
+        "size": f"{model.width}x{model.height}",
+        "scheduler": model.scheduler,
+        "model": model.path or model.name,
+        "model_revision": model.revision,
+        "weights": "random (noise)" if model.weights == "random" else None,
+        "loras": ", ".join(f"{lora.path} x {lora.weight:g}" for lora in model.loras) or None,
+        "vae": model.vae,
+        SETTINGS: settings(model),
+        "imagepipe_version": __version__,
+    }
+
+
+def read(path: Path, changes: Sequence[str] = (), *, trust: bool = False) -> Drawn:
+    """The picture in `path` and what it says of itself, but for `changes` such as model.steps=2.
 
     Raises UserError where there is none, where it does not say enough, and unless `trust` where
     its settings would run code that comes with the model. Whoever made the file wrote them.
@@ -87,12 +121,12 @@ def read(path: Path, *, trust: bool = False) -> Drawn:
             "own, do not have all.",
         )
     try:
-        seed, model = _seed(texts["seed"]), _model(json.loads(texts[SETTINGS]))
+        seed, model = _seed(texts["seed"]), _model(json.loads(texts[SETTINGS]), changes)
         configuration.check_model(model)
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OmegaConfBaseException) as error:
         raise _refused(
             path,
-            f"has settings that cannot be read ({error})",
+            f"has settings that cannot be read ({_first_line(error)})",
             "Take a picture as imagepipe wrote it, and the same version: it says "
             f"{texts.get('imagepipe_version', 'none')}, and this is {__version__}.",
         ) from error
@@ -105,23 +139,35 @@ def read(path: Path, *, trust: bool = False) -> Drawn:
             f"{model.width}x{model.height}",
             "Take the picture as it was drawn.",
         )
-    version = texts.get("imagepipe_version", "?")
-    return Drawn(image, texts["prompt"], seed, model, version)
+    return Drawn(path, image, texts, seed, model)
 
 
 def again(drawn: Drawn) -> np.ndarray:
     """The picture that the same prompt, seed and settings give here: uint8 (height, width, 3).
 
-    Raises UserError where the model is not to be had, or does not take its settings any more.
+    Raises UserError where the model is not to be had, or cannot draw with its settings here.
     """
     from imagepipe import diffusion
     from imagepipe.diffusion import checks
 
-    if drawn.model.engine == "diffusers":
-        checks.check(drawn.model)
-    painter = diffusion.make(drawn.model)
-    painter.load()
-    return painter.paint([drawn.prompt], [drawn.seed])[0]
+    try:
+        if drawn.model.engine == "diffusers":
+            checks.check(drawn.model)
+        painter = diffusion.make(drawn.model)
+        painter.load()
+        now = painter.paint([drawn.texts["prompt"]], [drawn.seed])[0]
+        if now.shape != drawn.image.shape:
+            raise ValueError(f"it drew {now.shape}, not {drawn.image.shape}")
+        return now
+    except UserError:
+        raise
+    except Exception as error:  # whatever a model raises that does not take what a picture says
+        raise _refused(
+            drawn.path,
+            f"cannot be drawn again here ({type(error).__name__}: {_first_line(error)})",
+            "Where a setting does not fit this machine, give another behind the picture, such as "
+            "model.offload=model.",
+        ) from error
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> tuple[int, int]:
@@ -152,10 +198,34 @@ def _seed(said: str) -> int:
     return seed
 
 
-def _model(said: dict[str, Any]) -> Model:
-    loras = [Lora(**lora) for lora in said.pop("loras", [])]
-    quantization = Quantization(**said.pop("quantization", {}))
-    return Model(**said, loras=loras, quantization=quantization)
+def _model(said: Any, changes: Sequence[str]) -> Model:
+    whole = OmegaConf.merge(OmegaConf.structured(Model), said)
+    for change in changes:
+        _change(whole, change)
+    # Nothing is resolved: a picture has no business with what is in the environment.
+    values: dict[Any, Any] = OmegaConf.to_container(whole)  # type: ignore[assignment]
+    values["loras"] = [Lora(**lora) for lora in values["loras"]]
+    values["quantization"] = Quantization(**values["quantization"])
+    return Model(**values)
+
+
+def _change(whole: Any, change: str) -> None:
+    key, _, value = change.partition("=")
+    try:
+        typed = OverridesParser.create().parse_override(change)
+        OmegaConf.update(whole, key.removeprefix("model."), typed.value())
+    except (HydraException, OmegaConfBaseException, LookupError) as error:
+        raise UserError(
+            field=key,
+            value=value,
+            problem=f"is no setting of the model ({_first_line(error)})",
+            remedy="Give one as imagepipe takes it, such as model.path=FOLDER.",
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    key, line = getattr(error, "full_key", None), str(error).partition("\n")[0]
+    return f"{key}: {line}" if key else line
 
 
 def _check_harmless(path: Path, model: Model) -> None:
@@ -173,18 +243,33 @@ def _check_harmless(path: Path, model: Model) -> None:
             )
 
 
-def _write(image: np.ndarray, out: Path) -> None:
-    from PIL import Image
+def _check_out(out: Path, drawn: Drawn) -> None:
+    if out.exists() and out.samefile(drawn.path):
+        raise _no_place(out, "is the picture itself, which would be lost")
+    if out.is_dir() or not os.access(out.parent, os.W_OK):
+        raise _no_place(out, "cannot be written")
 
+
+def _write(image: np.ndarray, out: Path, drawn: Drawn) -> None:
+    """With the texts of the picture, so that it can be drawn again too."""
+    from imagepipe import sink, store
+
+    texts = {**drawn.texts, **facts(drawn.model)}
+    said = {name: text for name, text in texts.items() if text is not None}
+    said["parameters"] = sink.parameters(said["prompt"], drawn.seed, said)
     try:
-        Image.fromarray(image).save(out, "PNG")
+        store.write_whole(out, sink.encode(image, said))
     except OSError as error:
-        raise UserError(
-            field="--out",
-            value=out,
-            problem=f"cannot be written ({error})",
-            remedy="Name a file in a folder that is there.",
-        ) from error
+        raise _no_place(out, f"cannot be written ({error})") from error
+
+
+def _no_place(out: Path, problem: str) -> UserError:
+    return UserError(
+        field="--out",
+        value=out,
+        problem=problem,
+        remedy="Name another file, in a folder that is there.",
+    )
 
 
 def _verdict(most: int, values: int, levels: int, drawn: Drawn) -> str:
@@ -193,10 +278,11 @@ def _verdict(most: int, values: int, levels: int, drawn: Drawn) -> str:
     told = f"{values:,} of {drawn.image.size:,} values by up to {most} of 255 levels"
     if most <= levels:
         return f"drawn again, the same but for {told}"
+    version = drawn.texts.get("imagepipe_version", "?")
     return (
-        f"drawn again, and it differs: {told}. It was drawn by imagepipe {drawn.version}, and this "
-        f"is {__version__}. Other weights, libraries or devices draw other pictures; --out=FILE "
-        "keeps what was drawn now, --levels allows more"
+        f"drawn again, and it differs: {told}. It was drawn by imagepipe {version}, and this is "
+        f"{__version__}. Other weights, libraries or devices draw other pictures; --out=FILE keeps "
+        "what was drawn now, --levels allows more"
     )
 
 

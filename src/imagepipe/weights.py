@@ -12,6 +12,8 @@ from imagepipe.assets import folder
 from imagepipe.errors import UserError
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt")
+WEIGHTS = "model.safetensors"  # of a transformers model
+SHARDS = f"{WEIGHTS}.index.json"  # says which files hold them, where there are several
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # owner/name
 
 
@@ -59,7 +61,11 @@ def check(field: str, path: str | None, revision: str | None, index: str) -> Pat
 
 
 def check_safe(field: str, path: str | None, revision: str | None) -> None:
-    """As `check`, for a transformers model; raises UserError too where all weights are pickled."""
+    """As `check`, for a transformers model.
+
+    Raises UserError too where a folder's config.json is broken or weights are missing, and where
+    all are pickled.
+    """
     path = check_path(field, path)
     files = _files(field, path, revision, "config.json", weights=True)
     pickles = sorted(file for file in files if file.endswith(PICKLED))
@@ -79,7 +85,7 @@ def check_code(field: str, path: str | None, revision: str | None) -> None:
     Many models bring such code beside a class that transformers has too; then that one is taken.
     """
     path = check_path(field, path)
-    config = json.loads(_config(field, path, revision).read_text("utf-8"))
+    config = _read(field, path, _config(field, path, revision))
     if "auto_map" not in config:
         return
     from transformers import CONFIG_MAPPING
@@ -136,7 +142,47 @@ def _files(
             problem=f"no model is there ({where / index} does not exist)",
             remedy="Name a folder that holds one, or a model of the hub as owner/name.",
         )
+    lacking = _lacking(field, path, where) if weights else None
+    if lacking:
+        raise UserError(
+            field=field,
+            value=path,
+            problem=f"its weights are not whole ({where / lacking} does not exist)",
+            remedy="Name a whole model.",
+        )
+    if weights:
+        _read(field, path, where / index)
     return [file.name for file in where.iterdir()]
+
+
+def _lacking(field: str, path: str, where: Path) -> str | None:
+    """The first file of a transformers model's weights that the folder `where` lacks.
+
+    Weights of any name count where there are none of the usual one; pickled ones do too.
+    """
+    if (where / WEIGHTS).is_file():
+        return None
+    if (where / SHARDS).is_file():
+        shards = _read(field, path, where / SHARDS).get("weight_map", {}).values()
+        return min((name for name in shards if not (where / name).is_file()), default=None)
+    found = any(file.name.endswith((".safetensors", *PICKLED)) for file in where.iterdir())
+    return None if found else WEIGHTS
+
+
+def _read(field: str, path: str, file: Path) -> dict[str, Any]:
+    """What a model's JSON file holds. Raises UserError where that is no JSON object."""
+    try:
+        said = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        said = None
+    if not isinstance(said, dict):
+        raise UserError(
+            field=field,
+            value=path,
+            problem=f"{file} is broken",
+            remedy="Fetch or save the model again.",
+        )
+    return said
 
 
 def _hub_files(field: str, name: str, revision: str | None, index: str, weights: bool) -> list[str]:
@@ -144,9 +190,9 @@ def _hub_files(field: str, name: str, revision: str | None, index: str, weights:
 
     cached = try_to_load_from_cache(name, index, revision=revision)
     if isinstance(cached, str):
-        files = [file.name for file in Path(cached).parent.iterdir()]
-        if not weights or any(file.endswith((".safetensors", *PICKLED)) for file in files):
-            return files
+        where = Path(cached).parent
+        if not (weights and _lacking(field, name, where)):
+            return [file.name for file in where.iterdir()]
     try:
         info = HfApi().model_info(name, revision=revision, timeout=5)
         if info.gated:  # what it holds is told to all, its files are not given to all

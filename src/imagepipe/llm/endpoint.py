@@ -11,21 +11,14 @@ from imagepipe.errors import UserError
 from imagepipe.urls import HIDDEN
 
 
-def check(config: LLM) -> None:
+def check_secrets(config: LLM) -> None:
     """Raise `UserError` for an address or a key's name that cannot be used; asks no server.
 
     The error never shows a text that may be a secret.
     """
-    check_secrets(config)
-    if config.api_key_env is not None:
-        check_name(config.api_key_env)
-
-
-def check_secrets(config: LLM) -> None:
-    """Raise `UserError` for an address that carries a key, and a key in place of its name."""
     if config.base_url is not None:
         check_url(config.base_url)
-    if config.api_key_env is not None and not _is_name(config.api_key_env):
+    if config.api_key_env is not None:
         check_name(config.api_key_env)
 
 
@@ -62,16 +55,16 @@ def check_url(url: str) -> None:
 
 
 def check_name(name: str) -> None:
-    """Raise `UserError` where `llm.api_key_env` cannot be `name`.
+    """Raise `UserError` where `llm.api_key_env` cannot be `name`, or what it holds is no key.
 
     A key is not told from a name by its looks alone: what no variable is called is refused too.
     """
-    if not _is_name(name):
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or re.match(r"sk[-_]", name):
         problem = "is no name of a variable; if it is the key itself, it was not written down"
     elif not os.environ.get(name):
         problem = "names no variable that is set here"
     else:
-        return
+        return _check_held(name)
     raise UserError(
         field="llm.api_key_env",
         value=HIDDEN,
@@ -81,6 +74,13 @@ def check_name(name: str) -> None:
     )
 
 
-def _is_name(text: str) -> bool:
-    """Whether a variable may be called so, and no key looks so."""
-    return bool(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text)) and not re.match(r"sk[-_]", text)
+def _check_held(name: str) -> None:
+    held = os.environ[name]
+    if not (held.isascii() and held.isprintable() and held == held.strip()):
+        raise UserError(
+            field="llm.api_key_env",
+            value=name,
+            problem="the variable holds a line end, blanks at an end, or a letter that no key has",
+            remedy="Leave that out. The shell leaves out a file's last line end: "
+            f'export {name}="$(cat FILE)".',
+        )

@@ -55,8 +55,7 @@ class OpenAIEnhancer:
             )
             return _read(said.http_response.text)
         except (OpenAIError, ValueError) as error:
-            complaint = _plain(error)  # some servers repeat the key that they do not like
-            return Answer("", error=complaint.replace(self.key or HIDDEN, HIDDEN))
+            return Answer("", error=_plain(error, self.key))
 
     def _request(self, prompt: str, season: str, seed: int) -> dict[str, Any]:
         config = self.config
@@ -96,7 +95,7 @@ def check(config: LLM) -> None:
     """
     import openai
 
-    endpoint.check(config)
+    endpoint.check_secrets(config)
     for field, value in (("llm.base_url", config.base_url), ("llm.path", config.path)):
         if value is None:
             raise UserError(
@@ -105,6 +104,7 @@ def check(config: LLM) -> None:
                 problem="the openai engine needs a server's address and a model's name",
                 remedy="Such as llm.base_url=http://host:8000/v1 llm.path=NAME.",
             )
+    key = endpoint.key(config)
     try:
         _client(config, CHECK_S, max_retries=0).models.list()
     except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
@@ -120,7 +120,7 @@ def check(config: LLM) -> None:
         raise UserError(
             field="llm.base_url",
             value=config.base_url,
-            problem=f"no server answers there ({_plain(error.__cause__ or error)})",
+            problem=f"no server answers there ({_plain(error.__cause__ or error, key)})",
             remedy="Start it, or give the right address, such as http://host:8000/v1.",
         ) from None
     except (openai.APIStatusError, ValueError):
@@ -155,5 +155,6 @@ def _read(text: str) -> Answer:
         raise ValueError(f"the server's answer is no chat completion: {text!r}") from None
 
 
-def _plain(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:REASON_CHARS]
+def _plain(error: BaseException, key: str | None) -> str:
+    """What to tell of `error`, without the key: some servers repeat one that they do not like."""
+    return f"{type(error).__name__}: {error}".replace(key or HIDDEN, HIDDEN)[:REASON_CHARS]

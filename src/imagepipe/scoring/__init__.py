@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from imagepipe import engines, weights
 from imagepipe.config import Scorer
+from imagepipe.errors import UserError
 
 
 class Judge(Protocol):
@@ -42,6 +44,7 @@ ENGINES: dict[str, Callable[[Scorer], Judge]] = {
 
 
 WITH_WEIGHTS = ("clip", "aesthetic")
+PROCESSORS = ("processor_config.json", "preprocessor_config.json")  # new, old
 
 
 def check(scorer: Scorer) -> None:
@@ -51,8 +54,21 @@ def check(scorer: Scorer) -> None:
     if scorer.engine not in WITH_WEIGHTS:
         return
     weights.check_safe("scorer.path", scorer.path, scorer.revision)
-    if scorer.processor is not None:
+    looks = weights.locate(scorer.processor or scorer.path or "")
+    if isinstance(looks, Path):
+        _check_processor(scorer, looks)
+    elif scorer.processor is not None:
         weights.check("scorer.processor", scorer.processor, None, "config.json")
+
+
+def _check_processor(scorer: Scorer, folder: Path) -> None:
+    if not any((folder / name).is_file() for name in PROCESSORS):
+        raise UserError(
+            field="scorer.processor",
+            value=scorer.processor,
+            problem=f"{folder} holds no processor (neither {' nor '.join(PROCESSORS)})",
+            remedy="Name a folder that holds one, or a model of the hub as owner/name.",
+        )
 
 
 def make(scorer: Scorer) -> Judge:

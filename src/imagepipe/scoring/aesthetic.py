@@ -56,7 +56,8 @@ class AestheticJudge:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         source = weights.locate(self.scorer.path or "")
         looks = weights.locate(self.scorer.processor or self.scorer.path or "")
-        self.processor = CLIPImageProcessor.from_pretrained(looks)
+        revision = None if self.scorer.processor else self.scorer.revision
+        self.processor = CLIPImageProcessor.from_pretrained(looks, revision=revision)
         model = predictor_class().from_pretrained(
             source,
             revision=self.scorer.revision,
