@@ -24,7 +24,7 @@ pip := $(python) -m pip --disable-pip-version-check install -q --no-input --no-c
 torch_from := $(strip $(if $(TORCH_WHEELS),--find-links "$(TORCH_WHEELS)") \
 	$(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)"))
 pythons := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
-benchmarks := bare start seed daft overlap rows encode cores $(if $(shell command -v nvidia-smi),gpu gpu_shares)
+benchmarks := bare start seed daft overlap tuned rows encode cores $(if $(shell command -v nvidia-smi),gpu gpu_shares)
 usable := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
 
 .DEFAULT_GOAL := help

@@ -96,7 +96,7 @@ def test_the_best_job_is_named_and_by_how_much(folder):
     assert [job.number for job in found.ranked] == [0, 3, 1]
     assert found.headline() == (
         "3 of 4 jobs finished, 1 did not. Best is model.steps=2, llm=none (8.00 pictures/s), "
-        "8.00 times as fast as the last; last is model.steps=16, llm=none (1.00 pictures/s)."
+        "8.00 times as fast as the slowest; slowest is model.steps=16, llm=none (1.00 pictures/s)."
     )
     assert found.numbers() == {"jobs": 4, "jobs_finished": 3, "best_images_per_s": 8.0}
     assert ATTACK in found.note()

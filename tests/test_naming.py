@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from imagepipe.naming import MOST_BYTES, file_stem, id_of, same_file
+from imagepipe.naming import MOST_BYTES, file_stem, id_of
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=300)  # surrogates too
 
@@ -63,8 +63,3 @@ def test_long_ids_that_begin_alike_differ() -> None:
 def test_what_is_no_stem_is_refused(stem: str) -> None:
     with pytest.raises(ValueError, match="no id"):
         id_of(stem)
-
-
-def test_ids_that_differ_in_case_alone_are_found() -> None:
-    assert same_file(["a", "b", "A"]) == [("a", "A")]
-    assert same_file(["a", "b", "a"]) == []

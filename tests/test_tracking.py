@@ -19,6 +19,7 @@ from imagepipe import tracking
 from imagepipe.config import Tracking
 from imagepipe.errors import UserError
 from imagepipe.gallery import Picture
+from imagepipe.record import python
 from imagepipe.tracking.__main__ import main as send_later
 from imagepipe.tracking.address import resolve
 from imagepipe.tracking.journal import Journal
@@ -39,7 +40,7 @@ SUMMARY = {
 def picture(number: int) -> Picture:
     buffer = io.BytesIO()
     Image.new("RGB", (16, 16), (20 * number, 90, 160)).save(buffer, "PNG")
-    return Picture(str(number), "a cat", f"a cat, {number}", number, buffer.getvalue())
+    return Picture(str(number), f"cat {number}", f"a cat, {number}", number, buffer.getvalue())
 
 
 PICTURES = [picture(number) for number in range(10)]
@@ -110,7 +111,9 @@ def test_a_run_is_recorded_whole(outputs, caplog):
     assert record.info.run_name == "first"
     assert record.data.params == {"model": "tiny"}
     assert record.data.tags["kind"] == "test"
-    assert record.data.tags["mlflow.note.content"] == (r"&lt;b&gt;12&lt;\/b&gt; rows of \*cats\*")
+    assert record.data.tags["mlflow.note.content"] == (
+        r"&lt;b&gt;12&lt;&#47;b&gt; rows of \*cats\*"
+    )
     assert record.data.metrics == {
         "rows_read": 12,
         "written": 10,
@@ -190,7 +193,7 @@ def test_the_table_has_exactly_prompt_and_image(outputs):
     path = outputs / "mlruns" / run.run_id / "artifacts" / "pictures.json"
     table = json.loads(path.read_text())
     assert table["columns"] == ["prompt", "image"]
-    assert [row[0] for row in table["data"]] == [picture.prompt for picture in PICTURES[:3]]
+    assert [row[0] for row in table["data"]] == [picture.base_prompt for picture in PICTURES[:3]]
 
 
 def test_replaying_twice_changes_nothing(outputs):
@@ -210,10 +213,11 @@ def test_replaying_twice_changes_nothing(outputs):
     assert state() == before
 
 
-def test_a_resumed_run_goes_on_with_its_record(outputs):
+def test_a_resumed_run_goes_on_with_its_record(outputs, caplog):
     first = begin(outputs, "resumed", config())
     first.metrics({"written": 1.0}, 1)
     finish(first, outputs / "resumed", "KILLED")
+    (outputs / "resumed" / "summary.json").unlink()  # as a run does that is gone on with
     second = begin(outputs, "resumed", config())
     assert second.run_id == first.run_id
     assert client(outputs).get_run(first.run_id).info.status == "RUNNING"
@@ -221,6 +225,7 @@ def test_a_resumed_run_goes_on_with_its_record(outputs):
     finish(second, outputs / "resumed")
     assert client(outputs).get_run(first.run_id).info.status == "FINISHED"
     assert history(client(outputs), first.run_id) == journalled(outputs / "resumed")
+    assert "no longer there" not in caplog.text
 
 
 def test_what_mlflow_refuses_is_said_and_the_rest_is_sent(outputs, caplog):
@@ -268,14 +273,14 @@ def test_a_run_in_a_deleted_experiment_says_how_it_is_brought_back(tmp_path, cap
 
 def test_odd_prompts_and_broken_pictures_do_not_stop_the_rest(outputs, caplog):
     run = begin(outputs, "broken", config())
-    good = Picture("1", "", "\ud800 \0 猫", 1, picture(1).png)
+    good = Picture("1", "\ud800 \0 猫", "", 1, picture(1).png)
     run.finish("FINISHED", SUMMARY, [good], outputs / "broken", "\ud800 \0")
     names = files(client(outputs), run.run_id)
     assert "pictures.json" in names
     assert not caplog.text
 
     run = begin(outputs, "broken_too", config())
-    bad = Picture("1", "", "a cat", 1, b"no png")
+    bad = Picture("1", "a cat", "", 1, b"no png")
     run.finish("FINISHED", SUMMARY, [bad], outputs / "broken_too", None)
     assert client(outputs).get_run(run.run_id).info.status == "FINISHED"
     assert "MLflow refused a part of the run's finish" in caplog.text
@@ -450,7 +455,8 @@ def test_nothing_is_lost_when_the_server_goes_and_comes_back(tmp_path, server, c
     finish(gone, tmp_path / "gone")
     finish(never, tmp_path / "never")
     assert time.monotonic() - began < 20
-    assert caplog.text.count("send the rest later with: python -m imagepipe.tracking") == 2
+    later = f"send the rest later with: {python()} -m imagepipe.tracking"
+    assert caplog.text.count(later) == 2
     assert caplog.text.count("does not take the run") == 3
     assert send_later([str(tmp_path / "gone")]) == 2
 

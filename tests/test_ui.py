@@ -158,6 +158,18 @@ def test_the_pictures_of_three_runs_stand_side_by_side(page, links, screenshot):
 
 
 @pytest.mark.browser
+def test_a_runs_page_says_where_its_folder_is_in_signs_that_can_be_copied(page, served, swept):
+    _, _, jobs = recorded(swept.home)
+    run = next(run for run in jobs if run.info.status == "FINISHED")
+    place = f"{run.info.experiment_id}/runs/{run.info.run_id}"
+    page.goto(f"{served.base}/#/experiments/{place}?workflowType=machine_learning")
+    said = page.locator("p", has_text="Folder:")
+    said.wait_for()
+    assert f"Folder: {swept.home}/" in said.inner_text()
+    assert "\\" not in said.inner_text()
+
+
+@pytest.mark.browser
 def test_the_report_works_inside_the_artifact_view(page, served, swept, screenshot):
     _, parent, _ = recorded(swept.home)
     place = f"{parent.info.experiment_id}/runs/{parent.info.run_id}/artifacts/comparison.html"

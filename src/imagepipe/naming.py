@@ -2,13 +2,12 @@
 
 ASCII letters, digits, "_", "-" and "." (not as the first sign) stay as they are; everything
 else is written as %XX, its UTF-8 bytes. Case is kept: on a file system that ignores case, the
-ids "a" and "A" name one file; `same_file` finds them.
+ids "a" and "A" name one file.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from hashlib import blake2b
 
 MOST_BYTES = 180  # of the 255 that file systems allow: "-<k>.png" and a temporary name follow
@@ -51,14 +50,3 @@ def id_of(stem: str) -> str | None:
     if file_stem(id) != stem:
         raise ValueError(f"{stem!r} is the file name of no id")
     return id
-
-
-def same_file(ids: Iterable[str]) -> list[tuple[str, str]]:
-    """Pairs of different ids whose files are one where a file system ignores case."""
-    seen: dict[str, str] = {}
-    pairs = []
-    for id in ids:
-        first = seen.setdefault(file_stem(id).lower(), id)
-        if first != id:
-            pairs.append((first, id))
-    return pairs

@@ -14,7 +14,7 @@ from rich.progress import Progress as Bar
 
 from imagepipe import record, tracking
 from imagepipe.comparison import Comparison
-from imagepipe.config import Model
+from imagepipe.config import Config, Model
 from imagepipe.ledger import Ledger
 from imagepipe.report import Job
 
@@ -23,7 +23,6 @@ RANDOM = (
     "model.weights=random: the architecture without what it learned, for measuring speed and "
     "memory. The pictures are noise; LoRAs are left out."
 )
-NEXT = "python -m imagepipe -m model.steps=2,4,8    or    llm=none    or    --help"
 
 
 class Progress:
@@ -156,7 +155,13 @@ def goodbye(console: Console, job: Job, tracker: tracking.Tracker, summary: dict
         _line(console, "look at", str(job.folder / "gallery.html"))
     if tracker.url:
         _line(console, "mlflow", tracker.url)
-    _line(console, "try next", NEXT)
+    _line(console, "try next", _next(job.config))
+
+
+def _next(config: Config) -> str:
+    other = "llm=tiny" if config.llm.engine == "none" else "llm=none"
+    sweep = f"{record.python()} -m imagepipe -m model.steps=2,4,8"
+    return f"{sweep}    or    {other}    or    --help"
 
 
 def nothing_left(console: Console, folder: Path, summary: Mapping[str, Any]) -> None:

@@ -125,7 +125,8 @@ class Comparison:
         if len(ranked) < 2:
             return f"{counts}."
         best, worst = ranked[0], ranked[-1]
-        said = f"{counts}. Best is {self._said(best)}{self._times()}; last is {self._said(worst)}."
+        best_of_all = f"Best is {self._said(best)}{self._times()}"
+        said = f"{counts}. {best_of_all}; {self._place} is {self._said(worst)}."
         return said if self.kind == "steady" else f"{said} {UNSTEADY}"
 
     def _said(self, job: Job) -> str:
@@ -138,7 +139,12 @@ class Comparison:
         best, worst = (self.rate(self.ranked[place]) or 0.0 for place in (0, -1))
         if self.aim.objective != "images_per_s" or worst <= 0:
             return ""
-        return f", {best / worst:.2f} times as fast as the last"
+        return f", {best / worst:.2f} times as fast as the slowest"
+
+    @property
+    def _place(self) -> str:
+        """What the job is that is ranked last."""
+        return "slowest" if self.aim.objective == "images_per_s" else "last"
 
     def numbers(self) -> dict[str, float]:
         """The sweep's own metrics."""

@@ -20,4 +20,6 @@ def _escape(character: str) -> str:
     named = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "\n": "  \n", "\0": "�"}
     if character in named:
         return named[character]
-    return f"\\{character}" if character in "\\`*_{}[]()#+-.!|~:@$^=\"'/" else character
+    if character in ":@$^\"'/":  # MLflow's page would show a backslash before them
+        return f"&#{ord(character)};"
+    return f"\\{character}" if character in "\\`*_{}[]()#+-.!|~=" else character

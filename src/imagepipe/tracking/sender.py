@@ -192,7 +192,7 @@ class Sender:
         path = self.journal.folder / name
         if path.is_file():
             client.log_artifact(run_id, str(path))
-        else:
+        elif not self.journal.is_open():  # a run that is gone on with writes it again at its end
             log.warning("MLflow does not get %s: it is no longer there", path)
 
     def _samples(self, event: Event) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from imagepipe.config import Tracking
 from imagepipe.errors import UserError
+from imagepipe.record import python
 from imagepipe.tracking import machine
 from imagepipe.tracking.address import Address, check, resolve
 from imagepipe.tracking.journal import JOURNAL, DatasetInfo, Journal, Parent, Status
@@ -271,7 +272,8 @@ class MlflowTracker:
         if self._unsent or self._worker.is_alive():
             log.warning(
                 "MLflow does not have all of this run; send the rest later with: "
-                "python -m imagepipe.tracking %s",
+                "%s -m imagepipe.tracking %s",
+                python(),
                 shlex.quote(str(folder)),
             )
 
@@ -350,4 +352,5 @@ def _key(name: str) -> str:
 
 
 def _sample(picture: Picture) -> dict[str, str]:
-    return {"prompt": picture.prompt, "png": base64.b64encode(picture.png).decode()}
+    """By its base prompt, which jobs that differ in their LLM share: MLflow compares by it."""
+    return {"prompt": picture.base_prompt, "png": base64.b64encode(picture.png).decode()}
