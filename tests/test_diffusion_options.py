@@ -42,6 +42,7 @@ from imagepipe.diffusion import (
     quantization,
     random_weights,
     repository,
+    schedulers,
 )
 from imagepipe.diffusion.diffusers import arguments, load
 from imagepipe.diffusion.repository import ARCHITECTURES
@@ -50,6 +51,7 @@ from imagepipe.errors import UserError
 from imagepipe.stage import LEDGER, Fitting, apply
 
 KLEIN = "black-forest-labs/FLUX.2-klein-4B"
+SD3 = "stabilityai/stable-diffusion-3.5-large-turbo"
 SANA = "Efficient-Large-Model/Sana_Sprint_1.6B_1024px_diffusers"
 
 
@@ -65,6 +67,20 @@ def test_a_tiny_decoder_takes_the_place_of_the_own_one(trained, tmp_path):
     assert one.paint(PROMPTS, [1, 2]).std() > 0
     refused = small(trained(SD), vae=str(ARCHITECTURES.parent / "tiny" / "vae"))
     assert "decodes 8 channels, and this model draws 4" in complaint(refused)
+    (tmp_path / "diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"cannot be used \(Error no file named .*safetensors"):
+        make(model).load()
+
+
+def test_the_size_is_one_that_the_decoder_in_use_can_draw(trained, tmp_path):
+    widths, blocks = (8, 8, 8), ("DownEncoderBlock2D",) * 3
+    ups = ("UpDecoderBlock2D",) * 3
+    settings = {"block_out_channels": widths, "down_block_types": blocks, "up_block_types": ups}
+    diffusers.AutoencoderKL(**settings, norm_num_groups=4).save_pretrained(tmp_path)
+    model = small(trained(SD), width=34, height=34)
+    checks.check(model)
+    said = complaint(replace(model, vae=str(tmp_path)))
+    assert said.startswith("model.width=34: cannot be divided by 4")
 
 
 def test_checking_the_embedded_model_loads_no_library_of_models():
@@ -135,6 +151,26 @@ def test_loras_add_up_with_their_weights(trained, loras):
     assert torch.allclose(both, 0.5 * of_one + 2 * of_two, atol=1e-5)
 
 
+def test_a_lora_changes_the_text_encoder_too(trained, tmp_path):
+    """As diffusers applies it, beside the weights and not fused into them."""
+    from peft import LoraConfig, get_peft_model_state_dict
+
+    pipe = diffusers.DiffusionPipeline.from_pretrained(trained(FLUX))
+    layers = LoraConfig(r=2, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    pipe.text_encoder.add_adapter(layers)
+    rng = torch.Generator().manual_seed(0)
+    state = get_peft_model_state_dict(pipe.text_encoder)
+    state = {key: 3 * torch.randn(value.shape, generator=rng) for key, value in state.items()}
+    type(pipe).save_lora_weights(tmp_path, text_encoder_lora_layers=state)
+    plain = painter(small(trained(FLUX)))
+    before = plain.paint(PROMPTS, [1, 2]).astype(int)
+    plain.pipe.load_lora_weights(tmp_path)
+    theirs = plain.paint(PROMPTS, [1, 2]).astype(int)
+    assert np.abs(theirs - before).mean() > 5
+    ours = drawn(small(trained(FLUX), loras=[Lora(str(tmp_path))]))
+    assert np.abs(ours - theirs).max() <= 2
+
+
 def test_a_lora_of_another_architecture_is_refused(trained, loras, tmp_path, monkeypatch):
     def said(hub_id: str, path: object) -> str:
         return complaint(small(trained(hub_id), loras=[Lora(str(path))]))
@@ -147,8 +183,14 @@ def test_a_lora_of_another_architecture_is_refused(trained, loras, tmp_path, mon
     pickled = tmp_path / "lora.bin"
     torch.save({"unet.lora": torch.zeros(1)}, pickled)
     assert "is a pickle" in said(SDXL, pickled)
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"no weights")
+    assert "cannot be read (Error while deserializing header" in said(SDXL, broken)
+    (tmp_path / "empty").mkdir()
+    assert "cannot be used (Error no file named pytorch_lora" in said(SDXL, tmp_path / "empty")
     monkeypatch.setattr("diffusers.loaders.lora_base.HF_HUB_OFFLINE", True)
-    assert "you must specify a `weight_name`" in said(SDXL, "tiny/lora")
+    offline = said(SDXL, "tiny/lora")
+    assert "you must specify a `weight_name`" in offline and trouble not in offline
     assert "PixArtSigmaPipeline takes no LoRA" in said(PIXART, loras(SDXL))
 
 
@@ -163,26 +205,78 @@ def test_another_scheduler_and_its_settings(trained):
     assert 'Did you mean "timestep_spacing"?' in complaint(wrong)
 
 
+FLOWING = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
+
+
 @pytest.mark.parametrize(
     ("hub_id", "name", "settings"),
     [
         (FLUX, "FlowMatchLCMScheduler", {}),
-        (FLUX, "UniPCMultistepScheduler", {"use_flow_sigmas": True}),
+        (FLUX, None, {"stochastic_sampling": True}),
+        (FLUX, "UniPCMultistepScheduler", FLOWING),
+        (SD3, "LTXEulerAncestralRFScheduler", {}),
         (PIXART, "LCMScheduler", {}),
     ],
 )
 def test_another_scheduler_that_adds_noise_as_the_models_own_draws(hub_id, name, settings, trained):
-    pictures = drawn(small(trained(hub_id), steps=2, scheduler=name, scheduler_config=settings))
+    """And each row from its own seed, whatever noise is added between the steps."""
+    one = painter(small(trained(hub_id), steps=2, scheduler=name, scheduler_config=settings))
+    pictures = one.paint(PROMPTS, [1, 2]).astype(int)
     assert all(picture.std() > 5 for picture in pictures)
+    alone = one.paint(PROMPTS[1:], [2])
+    assert np.abs(alone[0] - pictures[1]).max() <= 2
 
 
-def test_a_pipeline_that_cannot_be_called_as_others_is_refused(trained, tmp_path):
+@pytest.mark.parametrize(
+    ("hub_id", "name", "settings", "said"),
+    [
+        (FLUX, "DDIMScheduler", {}, "with a model made for FlowMatchEulerDiscreteScheduler"),
+        (SD, "FlowMatchLCMScheduler", {}, "with a model made for EulerDiscreteScheduler"),
+        (SANA, "FlowMatchLCMScheduler", {}, "does not go with a model made for SCMScheduler"),
+        (FLUX, "UniPCMultistepScheduler", {"use_flow_sigmas": True}, "use_flow_sigmas=true and pr"),
+        (SD, "UniPCMultistepScheduler", {"use_flow_sigmas": True}, "with a model made for EulerDi"),
+        (SD, "UniPCMultistepScheduler", FLOWING, "with a model made for EulerDiscreteScheduler"),
+        (PIXART, None, FLOWING, "model.scheduler_config={'use_flow_sigmas': True, 'prediction_ty"),
+        (FLUX, "FlowMatchHeunDiscreteScheduler", {}, "got an unexpected keyword argument"),
+        (FLUX, "FlowMapEulerDiscreteScheduler", {}, "got an unexpected keyword argument 'mu'"),
+        (PIXART, "SASolverScheduler", {}, "cannot draw with this model (dpmsolver++ is not"),
+        (SD, "DPMSolverSDEScheduler", {"use_karras_sigmas": True}, "cannot draw with this model"),
+        (SD, "DDPMWuerstchenScheduler", {}, "object has no attribute 'order'"),
+        (SD, None, {"timestep_spacing": "nope"}, "model.scheduler_config={'timestep_spacing': 'no"),
+        (SD, None, {"beta_schedule": "nope"}, "cannot draw with this model (nope is not"),
+    ],
+)
+def test_a_scheduler_that_cannot_draw_with_the_model_is_refused(
+    hub_id, name, settings, said, trained
+):
+    asked = small(trained(hub_id), steps=4, scheduler=name, scheduler_config=settings)
+    assert said in complaint(asked)
+
+
+def test_a_scheduler_whose_noise_has_no_seed_is_known():
+    class Careless(diffusers.EulerDiscreteScheduler):
+        def step(self, guess, time, rows, return_dict=True):
+            del guess, time, return_dict
+            return (rows + torch.randn(rows.shape),)
+
+    model = Model("mine", "diffusers", steps=2)
+    assert "seed alone" in schedulers._trouble(Careless, {}, {}, None, model)
+    assert schedulers._trouble(diffusers.EulerDiscreteScheduler, {}, {}, None, model) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("Flux2KleinKVPipeline", "takes no guidance_scale"),
+        ("WanPipeline", "draws videos"),
+        ("KandinskyV22Img2ImgCombinedPipeline", "needs image too"),
+    ],
+)
+def test_a_pipeline_that_cannot_be_called_as_others_is_refused(kind, said, trained, tmp_path):
     other = shutil.copytree(trained(KLEIN), tmp_path / "other")
     index = json.loads((other / "model_index.json").read_text())
-    (other / "model_index.json").write_text(
-        json.dumps(index | {"_class_name": "Flux2KleinKVPipeline"})
-    )
-    assert "Flux2KleinKVPipeline takes no guidance_scale" in complaint(small(other))
+    (other / "model_index.json").write_text(json.dumps(index | {"_class_name": kind}))
+    assert f"{kind} {said}" in complaint(small(other))
 
 
 def test_the_pipelines_that_are_not_imported_to_tell_are_those_of_the_presets():
@@ -362,13 +456,6 @@ def test_offloaded_parts_wait_in_the_machines_memory_again_after_a_failure(train
         (FLUX, {"attention_backend": "sage"}, "cannot be used here"),
         (QWEN, {"channels_last": True}, "AutoencoderKLQwenImage works on frames of a video"),
         (FLUX, {"negative_prompt": "blurred"}, "FluxPipeline takes no negative prompt"),
-        (FLUX, {"scheduler": "DDIMScheduler"}, "with a model made for FlowMatchEulerDiscreteSched"),
-        (SD, {"scheduler": "FlowMatchLCMScheduler"}, "with a model made for EulerDiscreteSched"),
-        (
-            SANA,
-            {"scheduler": "FlowMatchLCMScheduler"},
-            "does not go with a model made for SCMSched",
-        ),
         (SD, {"max_sequence_length": 60}, "StableDiffusionPipeline reads as many tokens as"),
         (SD, {"quantization": Quantization("torchoa")}, 'Did you mean "torchao"?'),
         (SD, {"quantization": Quantization("quanto")}, "pip install optimum-quanto"),
@@ -387,7 +474,7 @@ def test_offloaded_parts_wait_in_the_machines_memory_again_after_a_failure(train
             {"quantization": Quantization("torchao", {"quant_type": "Int8WeightOnly"})},
             'Did you mean "Int8WeightOnlyConfig"?',
         ),
-        (SD, {"vae": "./nowhere"}, "model.vae"),
+        (SD, {"vae": "./nowhere"}, "model.vae=./nowhere: there is no such file or folder"),
     ],
 )
 def test_what_a_model_does_not_take_is_refused_before_anything_starts(
@@ -442,6 +529,21 @@ def test_missing_and_pickled_weights_are_refused(trained, untrained, tmp_path):
     assert np.array_equal(drawn(allowed), drawn(small(trained(SD))))
 
 
+def test_a_folder_that_is_not_whole_says_what_is_wrong(trained, tmp_path):
+    broken = shutil.copytree(trained(SD), tmp_path / "broken")
+    shutil.rmtree(broken / "tokenizer")
+    said = complaint(small(broken))
+    assert "its part 'tokenizer' is missing" in said and "weights" not in said
+    shutil.copytree(Path(trained(SD)) / "tokenizer", broken / "tokenizer")
+    for file, text in (
+        ("unet/config.json", "{"),
+        ("model_index.json", "{}"),
+        ("model_index.json", "{"),
+    ):
+        (broken / file).write_text(text)
+        assert f"{Path(file).name} is broken" in complaint(small(broken))
+
+
 def test_weights_of_a_variant_are_told_from_plain_ones(trained, tmp_path):
     from diffusers import DiffusionPipeline
 
@@ -463,6 +565,18 @@ def test_weights_of_a_variant_are_told_from_plain_ones(trained, tmp_path):
     assert np.array_equal(drawn(of_half), drawn(plain))
     shards[0].unlink()
     assert "its part 'unet' has no weights" in complaint(of_half)
+    pipe.save_pretrained(tmp_path / "dotted", variant="bf16.v2")  # which diffusers does not load
+    dotted = small(tmp_path / "dotted", variant="bf16.v2")
+    assert "has no weights of that variant" in complaint(dotted)
+    assert "its part 'text_encoder' has no weights" in complaint(replace(dotted, variant=None))
+
+
+def test_pickled_weights_of_a_variant_are_not_taken_for_the_plain_ones(trained, tmp_path):
+    mixed = shutil.copytree(trained(SD), tmp_path / "mixed")
+    torch.save({}, mixed / "unet" / "diffusion_pytorch_model.fp16.bin")
+    said = complaint(small(mixed, variant="fp16"))
+    assert said.startswith("model.use_safetensors=True: unet/diffusion_pytorch_model.fp16.bin has")
+    checks.check(small(mixed))
 
 
 def test_code_that_comes_with_a_model_runs_only_if_asked(trained, tmp_path):
@@ -482,6 +596,10 @@ def test_code_that_comes_with_a_model_runs_only_if_asked(trained, tmp_path):
     assert type(one.pipe).__name__ == "MyPipeline" and ran.exists()
     assert limits.load(one.model).cuts("x " * 80)
     assert np.array_equal(one.paint(PROMPTS, [1, 2]), drawn(small(trained(SD))))
+    settings = {"timestep_spacing": "trailing"}
+    one = painter(replace(one.model, vae_slicing=True, scheduler_config=settings))
+    assert one.pipe.vae.use_slicing and one.pipe.scheduler.config.timestep_spacing == "trailing"
+    assert "is no text-to-image pipeline" in complaint(replace(one.model, weights="random"))
 
 
 def test_a_picture_of_nan_fails_its_row_and_is_not_kept(trained, tmp_path):

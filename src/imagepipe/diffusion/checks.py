@@ -7,8 +7,8 @@ import math
 from typing import Any
 
 from imagepipe import weights
-from imagepipe.config import Model, did_you_mean
-from imagepipe.diffusion import options, quantization, random_weights, repository
+from imagepipe.config import Model
+from imagepipe.diffusion import options, quantization, random_weights, repository, schedulers
 from imagepipe.diffusion.diffusers import arguments, guides_truly
 from imagepipe.diffusion.options import refused
 
@@ -27,7 +27,6 @@ KNOWN = frozenset(
         "ZImagePipeline",
     )
 )
-FLOWS = ("FlowMatch", "FlowMap", "LTXEulerAncestralRF")  # schedulers, by how their names begin
 
 
 def check(model: Model) -> None:
@@ -37,17 +36,20 @@ def check(model: Model) -> None:
     an option does not fit it.
     """
     if model.scheduler is not None:
-        _check_scheduler(model.scheduler)
+        schedulers.check_name(model.scheduler)
     weights.check_path("model.path", model.path)
     if model.weights == "trained":
         described = repository.read(repository.fetch(model))
     else:
         described = repository.describe(model)
-    _check_size(model, described.configs)
-    if model.scheduler is not None and "scheduler" in described.configs:
-        _check_noise(model, described.parts["scheduler"][1], described.configs["scheduler"])
+    if model.vae is None:
+        _check_size(model, described.configs)
+    if model.scheduler is not None or model.scheduler_config:
+        schedulers.check(model, described)
+    if model.weights == "trained" and not described.is_known:
+        return  # its code comes with the model, and is not read here
     asked = _has_options(model, described.configs)
-    if asked or _may_lack_arguments(described.index):
+    if asked or str(described.index["_class_name"]) not in KNOWN:
         repository.quiet()
         _check_call(model, random_weights.pipeline_class(described.index, model))
     if asked:
@@ -87,7 +89,6 @@ def _has_options(model: Model, configs: dict[str, Any]) -> bool:
     return bool(
         model.negative_prompt is not None
         or model.max_sequence_length is not None
-        or model.scheduler_config
         or model.loras
         or model.vae
         or model.vae_slicing
@@ -105,12 +106,8 @@ def _check_options(model: Model, described: repository.Description) -> None:
 
     quantization.config(model, described)
     given = options.replaced(model, described, "meta", torch.float32)
+    _check_size(model, described.configs | {name: part.config for name, part in given.items()})
     options.configure(random_weights.pipeline(model, "meta", torch.float32, **given), model)
-
-
-def _may_lack_arguments(index: dict[str, Any]) -> bool:
-    """Whether its pipeline has to be imported to tell; one that brings its own code is not."""
-    return isinstance(index["_class_name"], str) and index["_class_name"] not in KNOWN
 
 
 def _check_call(model: Model, pipeline: Any) -> None:
@@ -128,44 +125,17 @@ def _check_call(model: Model, pipeline: Any) -> None:
             f"{kind} reads as many tokens as its text encoder has places",
             "Set it to null.",
         )
-    always = {"generator": None, "output_type": "pt", **arguments(model, takes, 1)}
+    always = {"prompt": None, "generator": None, "output_type": "pt", **arguments(model, takes, 1)}
     lacking = [name for name in always if name not in takes]
     if lacking:
         raise refused("path", model.path, f"{kind} takes no {lacking[0]}", "Name another model.")
+    needed = [name for name, one in takes.items() if _is_needed(one) and name not in always]
+    if needed[1:]:  # the first is self
+        raise refused("path", model.path, f"{kind} needs {needed[1]} too", "Name another model.")
+    if "num_frames" in takes:
+        raise refused("path", model.path, f"{kind} draws videos", "Name another model.")
 
 
-def _check_scheduler(name: str) -> None:
-    import diffusers
-
-    known = [kind for kind in dir(diffusers) if kind.endswith("Scheduler")]
-    if name not in known:
-        raise refused(
-            "scheduler",
-            name,
-            "is not a scheduler of diffusers",
-            did_you_mean(name, known)
-            or "For example EulerDiscreteScheduler or DPMSolverMultistepScheduler.",
-        )
-
-
-def _check_noise(model: Model, own: str, config: dict[str, Any]) -> None:
-    """Another scheduler must add noise as the model's `own` does: else rows fail, or draw noise.
-
-    SCM is SANA-Sprint's alone. `use_flow_sigmas` makes a scheduler of diffusion one of flows.
-    """
-    chosen = str(model.scheduler)
-    apart = "SCMScheduler" in (own, chosen)
-    told = bool(model.scheduler_config.get("use_flow_sigmas"))
-    if own != chosen and (apart or (not told and _flows(own, config) != _flows(chosen, config))):
-        raise refused(
-            "scheduler", chosen, f"does not go with a model made for {own}", "Set it to null."
-        )
-
-
-def _flows(name: str, config: dict[str, Any]) -> bool:
-    """Whether a scheduler with the settings `config` is one of flow matching."""
-    import diffusers
-
-    takes = inspect.signature(getattr(diffusers, name, object).__init__).parameters
-    by_setting = "use_flow_sigmas" in takes and config.get("use_flow_sigmas")
-    return name.startswith(FLOWS) or bool(by_setting)
+def _is_needed(parameter: inspect.Parameter) -> bool:
+    named = parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return named and parameter.default is inspect.Parameter.empty

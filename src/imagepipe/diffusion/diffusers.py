@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +44,17 @@ class DiffusersPainter:
         """
         import torch
 
-        self._mend()
+        if self.most == 0:  # the first batch, or the one after a failure
+            self._mend()
         # A compiled model would be compiled again for the smaller last batch.
         most = max(self.most if self.model.compile else 0, len(prompts))
         rows = [*range(len(prompts)), *[-1] * (most - len(prompts))]
         self.most = 0  # so that the halves of what does not fit are not padded to it again
+        noise = [torch.Generator("cpu").manual_seed(seeds[row]) for row in rows]
+        _draw_noise_from(noise, self.pipe)
         images = self.pipe(
             prompt=[prompts[row] for row in rows],  # a list of its own: some pipelines change it
-            generator=[torch.Generator("cpu").manual_seed(seeds[row]) for row in rows],
+            generator=noise,
             output_type="pt",
             **arguments(self.model, self.takes, len(rows)),
         ).images
@@ -121,6 +124,14 @@ def guides_truly(takes: Mapping[str, Any]) -> bool:
     """
     distilled = takes.get("guidance_scale")
     return "true_cfg_scale" in takes and (distilled is None or distilled.default is None)
+
+
+def _draw_noise_from(generators: list[Any], pipe: Any) -> None:
+    """Also the scheduler's: pipelines of flows give it none, and it would draw from torch's own."""
+    scheduler: Any = getattr(pipe, "scheduler", None)
+    step = getattr(type(scheduler), "step", None)
+    if step is not None and "generator" in inspect.signature(step).parameters:
+        scheduler.step = partial(step, scheduler, generator=generators)
 
 
 def _decoder_dtype(pipe: Any) -> Any:

@@ -34,7 +34,8 @@ def configure(pipe: Any, model: Model) -> None:
 def place(pipe: Any, model: Model, device: str) -> None:
     """Onto the device, or, with `model.offload`, part by part when it is that part's turn."""
     if model.loras and model.weights == "trained" and not model.quantization.quant_backend:
-        pipe.fuse_lora()  # into the weights, so that the LoRAs cost no time
+        # Into the weights, so that the LoRAs cost no time; by default not those of a text encoder.
+        pipe.fuse_lora(components=pipe._lora_loadable_modules)
         pipe.unload_lora_weights()
     if model.offload == "none":
         pipe.to(device)
@@ -61,6 +62,11 @@ def refused(field: str, value: object, problem: str, remedy: str) -> UserError:
     return UserError(field=f"model.{field}", value=value, problem=problem, remedy=remedy)
 
 
+def first_line(error: Exception) -> str:
+    """What it says, in short."""
+    return str(error).strip().partition("\n")[0][:CAUSE_CHARS]
+
+
 def replaced(
     model: Model, described: repository.Description, device: str, dtype: Any
 ) -> dict[str, Any]:
@@ -74,7 +80,7 @@ def replaced(
 
     from imagepipe.diffusion import random_weights
 
-    where, revision = str(weights.locate(model.vae)), model.vae_revision
+    where, revision = _found("vae", model.vae), model.vae_revision
     try:
         config = diffusers.AutoModel.load_config(where, revision=revision)
         _check_channels(model, config, described.configs["vae"])
@@ -87,8 +93,24 @@ def replaced(
             use_safetensors=repository.safetensors_only(model),
         )
     except OSError as error:
-        raise weights.refused("model.vae", where, revision, error) from error
+        raise _unusable("vae", model.vae, revision, error) from error
     return {"vae": vae}
+
+
+def _found(field: str, path: str) -> str:
+    """The local path or the hub id. Raises UserError where a path is neither."""
+    where = weights.locate(path)
+    if isinstance(where, Path) and not where.exists():
+        raise refused(
+            field, path, "there is no such file or folder", "Name one, or a model of the hub."
+        )
+    return str(where)
+
+
+def _unusable(field: str, path: str, revision: str | None, error: Exception) -> UserError:
+    if isinstance(weights.locate(path), Path):
+        return refused(field, path, f"cannot be used ({first_line(error)})", "Name another.")
+    return weights.refused(f"model.{field}", path, revision, error)
 
 
 def _check_channels(model: Model, config: dict[str, Any], own: dict[str, Any]) -> None:
@@ -109,16 +131,27 @@ def _scheduler(pipe: Any, model: Model) -> None:
     import diffusers
 
     kind = getattr(diffusers, model.scheduler) if model.scheduler else type(pipe.scheduler)
+    pipe.scheduler = scheduler(kind, pipe.scheduler.config, model.scheduler_config)
+
+
+def scheduler(kind: Any, config: Any, settings: dict[str, Any]) -> Any:
+    """One of `kind` with the settings of another, `config`, and `settings` in place of some.
+
+    Raises ImportError where it needs a package that is not installed.
+    """
+    from diffusers.utils import requires_backends
+
+    requires_backends(kind, getattr(kind, "_backends", []))
     known = list(inspect.signature(kind.__init__).parameters)[1:]
-    for name in model.scheduler_config:
+    for name, value in settings.items():
         if name not in known:
             raise refused(
                 f"scheduler_config.{name}",
-                model.scheduler_config[name],
+                value,
                 f"{kind.__name__} has no such setting",
                 f"{did_you_mean(name, known)}It has: {', '.join(known)}.",
             )
-    pipe.scheduler = kind.from_config(pipe.scheduler.config, **model.scheduler_config)
+    return kind.from_config(config, **settings)
 
 
 def _vae_memory(pipe: Any, model: Model) -> None:
@@ -195,14 +228,9 @@ def _loras(pipe: Any, model: Model) -> None:
 
 
 def _add_lora(pipe: Any, model: Model, name: str, lora: Lora) -> None:
-    where = weights.locate(lora.path)
-    if isinstance(where, Path) and not where.exists():
-        raise refused(
-            "loras",
-            lora.path,
-            "there is no such file or folder",
-            "Name one, or a model of the hub.",
-        )
+    from safetensors import SafetensorError
+
+    where = _found("loras", lora.path)
     if lora.path.endswith(weights.PICKLED) and model.use_safetensors:
         raise refused(
             "use_safetensors",
@@ -212,16 +240,23 @@ def _add_lora(pipe: Any, model: Model, name: str, lora: Lora) -> None:
         )
     try:
         pipe.load_lora_weights(
-            str(where),
+            where,
             weight_name=lora.weight_name,
             revision=lora.revision,
             adapter_name=name,
             use_safetensors=repository.safetensors_only(model),
         )
     except OSError as error:
-        raise weights.refused("model.loras", lora.path, lora.revision, error) from error
-    except (KeyError, RuntimeError, ValueError) as error:
-        said = str(error).strip().partition("\n")[0][:CAUSE_CHARS]
+        raise _unusable("loras", lora.path, lora.revision, error) from error
+    except (KeyError, RuntimeError, ValueError, SafetensorError) as error:
+        said = first_line(error)
+        if "weight_name" in said:
+            raise refused(
+                "loras",
+                lora.path,
+                f"does not say which of its files to read ({said})",
+                "Set the LoRA's weight_name.",
+            ) from error
         raise _other_architecture(pipe, lora, f", or cannot be read ({said})") from error
     if not any(name in added for added in pipe.get_list_adapters().values()):
         raise _other_architecture(pipe, lora)

@@ -32,6 +32,11 @@ class Description:
         return self.configs["model_index"]
 
     @property
+    def is_known(self) -> bool:
+        """Whether its pipeline is one of diffusers, and does not come with the model as code."""
+        return isinstance(self.index["_class_name"], str)
+
+    @property
     def parts(self) -> dict[str, tuple[str, str]]:
         """Library and class of each part."""
         return parts(self.index)
@@ -72,7 +77,7 @@ def describe(model: Model) -> Description:
 
 def read(folder: Path) -> Description:
     """The description of the model in a folder."""
-    configs = {"model_index": _json(folder / INDEX)}
+    configs = {"model_index": _index(folder)}
     for name in parts(configs["model_index"]):
         for file in ("config.json", "scheduler_config.json"):
             if (folder / name / file).is_file():
@@ -117,8 +122,27 @@ def parts(index: dict[str, Any]) -> dict[str, tuple[str, str]]:
     return {n: (v[0], v[1]) for n, v in lists.items() if not n.startswith("_") and v[0]}
 
 
+def _index(folder: Path) -> dict[str, Any]:
+    index = _json(folder / INDEX)
+    if "_class_name" not in index:
+        raise _broken(folder / INDEX, "it names no _class_name")
+    return index
+
+
 def _json(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_text("utf-8"))
+    try:
+        return dict(json.loads(file.read_text("utf-8")))
+    except (TypeError, ValueError) as error:
+        raise _broken(file, str(error)) from error
+
+
+def _broken(file: Path, cause: str) -> UserError:
+    return UserError(
+        field="model.path",
+        value=file.parent,
+        problem=f"{file.name} is broken ({cause})",
+        remedy="Fetch the model again, or name another.",
+    )
 
 
 def safetensors_only(model: Model) -> bool | None:
@@ -164,15 +188,15 @@ def _explained(model: Model, name: str, error: Exception) -> UserError:
 
 def _without_weights(found: Path, model: Model) -> dict[str, list[str]]:
     """The models among the parts whose weights are not all there, with those that they have."""
-    index = _json(found / INDEX)
     allowed = (".safetensors",) if model.use_safetensors else (".safetensors", *weights.PICKLED)
     missing = {}
-    for name, (library, _) in parts(index).items():
+    for name in parts(_index(found)):
         inside = sorted(file.name for file in (found / name).glob("*"))
-        usable = _chosen([file for file in inside if file.endswith(allowed)], model.variant)
+        files = [file for file in inside if file.endswith((".safetensors", *weights.PICKLED))]
+        usable = [file for file in _chosen(files, model.variant) if file.endswith(allowed)]
         is_model = "config.json" in inside or not inside
-        if is_model and library and not (usable and _shards_are_there(found / name, usable)):
-            missing[name] = [f for f in inside if f.endswith((".safetensors", *weights.PICKLED))]
+        if is_model and not (usable and _shards_are_there(found / name, usable)):
+            missing[name] = files
     return missing
 
 
@@ -184,12 +208,13 @@ def _chosen(files: list[str], variant: str | None) -> list[str]:
 
 def _is_of(file: str, variant: str | None) -> bool:
     """Whether its name says so: model.fp16.safetensors, model.fp16-00001-of-00002.safetensors."""
-    return variant is not None and bool(re.search(rf"\.{re.escape(variant)}[.-]", file))
+    found = re.search(rf"\.{re.escape(variant or '')}[.-]", file)
+    return variant is not None and file.count(".") == 2 and found is not None
 
 
 def _has_variant(found: Path, model: Model) -> bool:
     """Whether any part has the variant asked for; without one diffusers gives up."""
-    files = [file.name for name in parts(_json(found / INDEX)) for file in (found / name).glob("*")]
+    files = [file.name for name in parts(_index(found)) for file in (found / name).glob("*")]
     return model.variant is None or any(_is_of(file, model.variant) for file in files)
 
 
@@ -202,7 +227,7 @@ def _shards_are_there(part: Path, usable: list[str]) -> bool:
 
 def _refuse_missing(model: Model, missing: dict[str, list[str]], found: Path) -> None:
     for name, files in missing.items():
-        variants = [file for file in files if file.count(".") > 1]
+        variants = [file for file in files if file.count(".") == 2]
         if variants and model.variant is None:
             raise UserError(
                 field="model.variant",
@@ -213,6 +238,13 @@ def _refuse_missing(model: Model, missing: dict[str, list[str]], found: Path) ->
         pickles = [file for file in files if file.endswith(weights.PICKLED)]
         if pickles and model.use_safetensors:
             raise _pickles_refused(model, f"{name}/{pickles[0]}")
+        if not (found / name / "config.json").is_file():
+            raise UserError(
+                field="model.path",
+                value=model.path,
+                problem=f"its part {name!r} is missing in {found}",
+                remedy="Name a whole model.",
+            )
         raise UserError(
             field="model.path",
             value=model.path,
@@ -246,7 +278,7 @@ def _refuse_code(model: Model, found: Path) -> None:
 
 def _own_code(found: Path) -> Iterator[Path]:
     """Python files that loading would run."""
-    index = _json(found / INDEX)
+    index = _index(found)
     modules = [f"{name}/{library}.py" for name, (library, _) in parts(index).items()]
     if isinstance(index["_class_name"], list):
         modules.append(f"{index['_class_name'][0]}.py")

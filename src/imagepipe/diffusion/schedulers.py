@@ -1,0 +1,141 @@
+"""Before anything starts: does the scheduler go with the model, and can it draw?"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+import numpy as np
+
+from imagepipe.config import Model, did_you_mean
+from imagepipe.diffusion import options, random_weights, repository
+from imagepipe.diffusion.diffusers import arguments
+from imagepipe.diffusion.options import first_line, refused
+from imagepipe.errors import UserError
+
+FLOWS = ("FlowMatch", "FlowMap", "LTXEulerAncestralRF")  # schedulers, by how their names begin
+USED = re.compile(r"self\.scheduler\.(order|init_noise_sigma|scale_model_input)\b")
+
+
+def check_name(name: str) -> None:
+    """Raises UserError on what is no scheduler of diffusers."""
+    import diffusers
+
+    known = [kind for kind in dir(diffusers) if kind.endswith("Scheduler")]
+    if name not in known:
+        raise refused(
+            "scheduler",
+            name,
+            "is not a scheduler of diffusers",
+            did_you_mean(name, known)
+            or "For example EulerDiscreteScheduler or DPMSolverMultistepScheduler.",
+        )
+
+
+def check(model: Model, described: repository.Description) -> None:
+    """Raises UserError where the scheduler or the settings that `model` asks for cannot draw."""
+    import diffusers
+
+    if "scheduler" not in described.configs:
+        raise _refused(model, "this model has no scheduler that could be changed")
+    name, config = described.parts["scheduler"][1], described.configs["scheduler"]
+    own = getattr(diffusers, name, None)
+    if own is None:
+        return  # its code comes with the model, and is not read here
+    kind = own if model.scheduler is None else getattr(diffusers, model.scheduler)
+    _check_noise(model, own, kind, config)
+    repository.quiet()
+    pipeline = random_weights.pipeline_class(described.index, model) if described.is_known else None
+    trouble = _trouble(kind, config, model.scheduler_config, pipeline, model)
+    # A trial that the model's own does not pass says nothing about another.
+    if trouble and not _trouble(own, config, {}, pipeline, model):
+        raise _refused(model, f"cannot draw with this model ({trouble})")
+
+
+def _refused(model: Model, problem: str, remedy: str = "Leave it out.") -> UserError:
+    if model.scheduler is None:
+        return refused("scheduler_config", model.scheduler_config, problem, remedy)
+    return refused("scheduler", model.scheduler, problem, remedy)
+
+
+def _check_noise(model: Model, own: type, chosen: type, config: dict[str, Any]) -> None:
+    """It must add noise as the model's `own` with the settings `config` does: else rows draw noise.
+
+    SCM is SANA-Sprint's alone.
+    """
+    apart = own is not chosen and "SCMScheduler" in (own.__name__, chosen.__name__)
+    if apart or _flows(own, config) != _flows(chosen, config | model.scheduler_config):
+        remedy = "Leave it out."
+        if _can_flow(chosen):
+            remedy = (
+                "For a model of flow matching set both use_flow_sigmas=true and "
+                "prediction_type=flow_prediction in model.scheduler_config, for others neither."
+            )
+        raise _refused(model, f"does not go with a model made for {own.__name__}", remedy)
+
+
+def _flows(kind: type, config: dict[str, Any]) -> set[bool]:
+    """Whether such a scheduler is one of flow matching: both, where its settings contradict."""
+    if kind.__name__.startswith(FLOWS) or not _can_flow(kind):
+        return {kind.__name__.startswith(FLOWS)}
+    predicts_flow = config.get("prediction_type") == "flow_prediction"
+    return {bool(config.get("use_flow_sigmas")), predicts_flow}
+
+
+def _can_flow(kind: Any) -> bool:
+    return "use_flow_sigmas" in inspect.signature(kind.__init__).parameters
+
+
+def _trouble(
+    kind: Any, config: dict[str, Any], settings: dict[str, Any], pipeline: Any, model: Model
+) -> str | None:
+    """Why such a scheduler cannot draw: found with numbers in place of pictures, and no model."""
+    import torch
+
+    try:
+        made = options.scheduler(kind, config, settings)
+        both, last = (_steps(made, pipeline, model, seeds) for seeds in ([1, 2], [2]))
+    except UserError:
+        raise
+    except Exception as error:  # of any kind: what is wrong shows deep in the scheduler
+        return first_line(error) or type(error).__name__
+    by_seed = torch.allclose(both[1:], last, equal_nan=True)
+    return None if by_seed else "its noise does not depend on the seed alone"
+
+
+def _steps(scheduler: Any, pipeline: Any, model: Model, seeds: list[int]) -> Any:
+    """What all steps make of a row a seed, as `pipeline` takes them."""
+    import torch
+
+    code = "" if pipeline is None else inspect.getsource(pipeline)
+    for name in set(USED.findall(code)):
+        getattr(scheduler, name)
+    scheduler.set_timesteps(**_schedule(scheduler, pipeline, code, model))
+    rows, takes = torch.zeros(len(seeds), 4, 2, 2), inspect.signature(scheduler.step).parameters
+    noise = {"generator": [torch.Generator().manual_seed(seed) for seed in seeds]}
+    told = noise if "generator" in takes else {}
+    for time in scheduler.timesteps:
+        if hasattr(scheduler, "scale_model_input"):
+            scheduler.scale_model_input(rows, time)  # else some warn
+        rows = scheduler.step(torch.zeros_like(rows), time, rows, return_dict=False, **told)[0]
+    return rows
+
+
+def _schedule(scheduler: Any, pipeline: Any, code: str, model: Model) -> dict[str, Any]:
+    """What `pipeline` gives `set_timesteps`; only its `code` says whether it has sigmas of its own.
+
+    Those of FLUX are an array, those of Z-Image a list.
+    """
+    takes = {} if pipeline is None else inspect.signature(pipeline.__call__).parameters
+    known = inspect.signature(scheduler.set_timesteps).parameters
+    told = arguments(model, takes, 1)
+    given = {name: value for name, value in told.items() if name in known}
+    if "mu = " in code and ("mu" not in takes or scheduler.config.get("use_dynamic_shifting")):
+        given["mu"] = 1.0
+    leaves_them = "use_flow_sigmas" in code and scheduler.config.get("use_flow_sigmas")
+    if re.search(r"\bsigmas = (?!None)", code) and not leaves_them:
+        sigmas = np.linspace(1, 1 / model.steps, model.steps)
+        given["sigmas"] = sigmas if "np.linspace" in code else sigmas.tolist()
+        given.pop("num_inference_steps", None)
+    return given
