@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import combinations, product
 
 import pytest
 from filelock import FileLock, Timeout
@@ -15,7 +18,7 @@ from hydra.core.global_hydra import GlobalHydra
 from test_config import composed
 
 from imagepipe.__main__ import main
-from imagepipe.config import Share
+from imagepipe.config import STAGES, Config, Share
 from imagepipe.errors import UserError
 from imagepipe.machine import GIB, Machine, Node, _cpus, alone_on_gpus, this_machine
 from imagepipe.packing import pack
@@ -83,6 +86,14 @@ def test_auto_draws_on_every_gpu(gpus: int, llm: str, scorer: str):
         (Machine((Node(16, 2),)), ["resources.model.num_gpus=0.9"]),
         (Machine((Node(16, 2),)), ["resources.llm.num_gpus=0.5"]),
         (Machine((Node(16, 4),)), ["resources.model.num_gpus=1", "resources.model.pool=2"]),
+        (Machine((Node(8, 1),)), ["resources.model.pool=3"]),
+        (Machine((Node(16, 2),)), ["resources.model.pool=3"]),
+        (Machine((Node(8, 1),)), [*OPENAI, "resources.scorer.pool=2"]),
+        (Machine((Node(16, 8),)), ["resources.llm.num_gpus=1"]),
+        (Machine((Node(16, 4),)), ["resources.model.num_gpus=2"]),
+        (Machine((Node(4, 0),)), ["llm=none", "resources.model.num_cpus=1"]),
+        (LAPTOP, ["llm=none", "scorer=none", "resources.model.num_cpus=1"]),
+        (Machine((Node(16, 0, 64 * GIB),)), ["resources.model.memory_gb=10"]),
     ],
 )
 def test_auto_fits_the_rest_around_what_is_given_by_hand(machine: Machine, typed: list[str]):
@@ -93,7 +104,12 @@ def test_auto_fits_the_rest_around_what_is_given_by_hand(machine: Machine, typed
         for key in ("pool", "num_cpus", "num_gpus"):
             assert getattr(share, key) == getattr(given, key) or not getattr(given, key)
         waits = (config.llm.engine, stage) == WAITING
-        assert waits or (share.num_cpus >= 0.05 and (share.num_gpus > 0) == (machine.gpus > 0))
+        assert waits or (share.num_cpus >= 0.05 and (share.num_gpus > 0.02) == (machine.gpus > 0))
+
+
+def test_auto_starts_as_many_processes_of_a_given_share_as_there_is_room_for():
+    shares, _ = settle(composed("resources.model.num_cpus=1"), Machine((Node(16, 0),)), 1000)
+    assert shares.model.pool == 14  # 15 are free, and the LLM and the scorer need some of that
 
 
 def test_auto_starts_no_more_processes_than_a_stage_may_have():
@@ -109,6 +125,23 @@ def test_auto_keeps_to_what_is_given_for_the_sink():
     for key, value in {"pool": 1, "num_cpus": 0.5, "batch_size": 2}.items():
         shares, _ = settle(composed(f"resources.sink.{key}={value}"), LAPTOP, 100)
         assert shares.sink == replace(chosen, **{key: value})
+
+
+def test_batches_of_the_sink_are_a_block_only_where_nothing_else_is_given():
+    config = composed("resources.sink.batch_size=5000")
+    assert settle(config, LAPTOP, 10**6)[0].sink.batch_size == 5000
+
+
+def test_a_preset_of_ones_own_has_as_many_writers_as_auto_without_a_line_for_the_sink(tmp_path):
+    folder = tmp_path / "resources"
+    folder.mkdir()
+    stages = "".join(f"{stage}: {{pool: 0}}\n" for stage in ("llm", "model", "scorer"))
+    (folder / "mine.yaml").write_text(f"name: mine\nauto: true\n{stages}")
+    (folder / "by_hand.yaml").write_text("name: by_hand\n")
+    place, machine = f"hydra.searchpath=[file://{tmp_path}]", Machine((Node(16, 0),))
+    configs = [composed(f"resources={name}", place) for name in ("mine", "by_hand", "auto")]
+    mine, by_hand, auto = (settle(config, machine, 10**4)[0].sink for config in configs)
+    assert mine == by_hand == auto
 
 
 def test_auto_finds_room_on_the_node_that_has_the_gpu():
@@ -157,6 +190,11 @@ CLUSTER = Machine((Node(4, 1, 16 * GIB, {"fast": 1}), Node(4, 1, 16 * GIB)))
         (LAPTOP, [*ON_CPU, "+resources.model.custom={fast: 1}"], "1 of the resource 'fast'; at"),
         (LAPTOP, [*ON_CPU, "resources.sink.num_cpus=4"], "has 1 CPU at most beside the other"),
         (LAPTOP, ["resources=cpu", "resources.model.pool=500"], "only 5 of its 500 processes find"),
+        (
+            Machine((Node(1, 0),)),
+            [*ON_CPU, "resources.sink.num_cpus=2"],
+            "hold 0.7 CPUs, and beside the tasks",
+        ),
         (TWO_GPUS, [*ON_GPU, "resources.model.num_gpus=inf"], "no machine here has inf GPUs; at"),
         (
             TWO_GPUS,
@@ -199,6 +237,49 @@ def test_auto_is_no_way_out_of_itself(typed: str):
     refused = refusal("resources=auto", typed)
     assert "Try resources." in refused
     assert "resources=auto" not in refused
+
+
+@pytest.mark.parametrize(
+    ("machine", "others", "typed", "said"),
+    [
+        (LAPTOP, ["llm=none"], "resources.model.num_cpus=1", "leaves too little for the scorer: "),
+        (LAPTOP, ["llm=none"], "resources.sink.num_cpus=2", "has 1 CPU at most"),
+        (LAPTOP, [], MANY, "all processes together hold"),
+        (Machine((Node(4, 1),)), [], "resources.model.num_gpus=1", "leaves too little for the llm"),
+        (Machine((Node(8, 1),)), OPENAI, "resources.llm.num_gpus=1", "only 0 of its 1 processes"),
+    ],
+)
+def test_auto_refuses_nothing_but_what_was_given_by_hand(
+    machine: Machine, others: list[str], typed: str, said: str
+):
+    refused = refusal(*others, typed, machine=machine)
+    assert refused.startswith(typed) and said in refused
+
+
+def test_every_setting_that_a_refusal_under_auto_names_is_accepted():
+    values = {"pool": (3, 40), "num_cpus": (1, 3), "num_gpus": (0.6, 2), "memory_gb": (10,)}
+    given = [(s, key, value) for s in STAGES for key, among in values.items() for value in among]
+    machines = [LAPTOP, CLUSTER, TWO_GPUS, Machine((Node(8, 1, 64 * GIB),))]
+    refused = 0
+    for config in (composed(), composed(*OPENAI, "scorer=none")):
+        for machine, two in product(machines, combinations(given, 2)):
+            typed = with_shares(config, two)
+            try:
+                settle(typed, machine, 100)
+            except UserError as error:
+                named = re.findall(r"resources\.(\w+)\.(\w+)=([\d.]*\d)", error.remedy)
+                settle(with_shares(typed, named), machine, 100)
+                refused += 1
+    assert refused > 300
+
+
+def with_shares(config: Config, given: Iterable[tuple[str, str, float | str]]) -> Config:
+    resources = config.resources
+    for stage, key, value in given:
+        share = getattr(resources, stage)
+        as_typed = type(getattr(share, key))(float(value))
+        resources = replace(resources, **{stage: replace(share, **{key: as_typed})})
+    return replace(config, resources=resources)
 
 
 TWO_CPUS = ["ray.num_cpus=2", "ray.num_gpus=0"]

@@ -176,7 +176,7 @@ class Resources:
     llm: Share = field(default_factory=Share)
     model: Share = field(default_factory=Share)
     scorer: Share = field(default_factory=Share)
-    sink: Share = field(default_factory=Share)
+    sink: Share = field(default_factory=lambda: Share(pool=0, batch_size=4096))
     rows_per_block: int | None = None  # rows that travel together; null: worked out
 
 
@@ -525,7 +525,8 @@ def _minimums(config: Config) -> Iterator[tuple[str, float | None, float]]:
     yield "tracking.system_metrics_interval_s", config.tracking.system_metrics_interval_s, 0.1
     for stage in STAGES:
         share: Share = getattr(config.resources, stage)
-        yield f"resources.{stage}.pool", share.pool, 0 if config.resources.auto else 1
+        is_chosen = config.resources.auto or stage == "sink"
+        yield f"resources.{stage}.pool", share.pool, 0 if is_chosen else 1
         yield f"resources.{stage}.pool_max", share.pool_max, max(1, share.pool)
         yield f"resources.{stage}.batch_size", share.batch_size, 1
         yield f"resources.{stage}.num_cpus", share.num_cpus, 0

@@ -1,4 +1,4 @@
-"""Whether all processes of a run find a place, and where not, the nearest setting that does.
+"""Whether all processes of a run find a place, and where not, settings that come ever nearer.
 
 Ray waits without a word for what it can never place. So the pools are packed here first, as Ray
 would: a process sits on one node, and a share of a GPU on one GPU.
@@ -106,19 +106,12 @@ def free_cpus(machine: Machine) -> float:
     return machine.cpus - min(CPUS_FOR_TASKS, machine.cpus / 2)
 
 
-def nearest(pools: Pools, machine: Machine) -> Pools | None:
-    """`pools` changed as little as makes them fit; None where the machine has no room at all.
+def candidates(pools: Pools, machine: Machine) -> Iterator[Pools]:
+    """`pools` changed more and more, until they fit where the machine has room at all.
 
     Each share is first cut to what a node has, then all CPU shares are scaled, then those of the
     GPUs, then the largest pools shrink.
     """
-    for candidate in _candidates(pools, machine):
-        if isinstance(pack(candidate, machine), list):
-            return candidate
-    return None
-
-
-def _candidates(pools: Pools, machine: Machine) -> Iterator[Pools]:
     changed = {stage: _clipped(share, machine) for stage, share in pools.items()}
     yield changed
     cpus = scaled_cpus(changed, machine)

@@ -9,14 +9,15 @@ import math
 import os
 import re
 import sys
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from imagepipe.config import Config, Resources, Share
+from imagepipe.config import STAGES, Config, Resources, Share
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.machine import GIB, Machine
-from imagepipe.packing import CPUS_FOR_TASKS, Misfit, Pools, free_cpus, nearest, pack
+from imagepipe.packing import CPUS_FOR_TASKS, Misfit, Pools, candidates, free_cpus, pack
 from imagepipe.stage import out_of_memory
 from imagepipe.tuning import Calibration, choose
 
@@ -37,6 +38,7 @@ BLOCKS_OF_A_WRITER = 1  # written, or waiting for the other writer of that CPU
 WRITERS_A_CPU = 2
 WRITER_CPUS = 0.12
 MOST_ROWS = 4096  # in a block, however small the pictures
+CUT = ("pool", "num_cpus", "num_gpus", "memory_gb")  # what a refusal may name less of
 
 
 def settle(
@@ -48,17 +50,15 @@ def settle(
     Raises UserError where they do not fit the machine, naming what would.
     """
     reasons: tuple[str, ...] = ()
-    chosen = _choose(config, machine, rows) if config.resources.auto else config.resources
+    chosen = _choose(config, config.resources, machine, rows)
     if measured:
         choice = choose(dict(pools(config, chosen)), machine, rows, measured)
         shares: dict[str, Any] = choice.pools
         chosen, reasons = replace(chosen, **shares), choice.reasons
     if chosen.rows_per_block is None:
         chosen = replace(chosen, rows_per_block=_rows_per_block(config, chosen, rows))
-    if config.resources.auto and chosen.sink.batch_size >= MOST_ROWS:  # not given by hand
-        sink = replace(chosen.sink, batch_size=_rows_per_write(config, chosen))
-        chosen = replace(chosen, sink=sink)
-    _check_fits(config, chosen, machine)
+    chosen = replace(chosen, sink=_writers(config, chosen, machine))
+    _check_fits(config, chosen, machine, rows)
     said = ", ".join(_describe(stage, share) for stage, share in pools(config, chosen))
     why = "chosen for" if config.resources.auto else "as configured, on"
     return chosen, "\n".join([f"{said or 'no actors'} ({why} {machine})", *reasons])
@@ -150,17 +150,34 @@ def _least_share(said: str) -> float | None:
     return math.ceil(100 * (wanted + had) / whole) / 100
 
 
-def _choose(config: Config, machine: Machine, rows: int) -> Resources:
-    """One model process a core (a GPU where there are some), the LLM and the scorer beside them.
+def _choose(config: Config, asked: Resources, machine: Machine, rows: int) -> Resources:
+    """With `auto` one model process a core (a GPU where there are some), the others beside them.
 
     Two one-thread processes draw faster than one with two threads, and a process for which there
     is not a batch of rows would only cost its start. What is given by hand (not 0) stays, and the
-    others share what it leaves.
+    others share what it leaves: where that is too little there are fewer processes.
     """
-    asked = config.resources
+    if not asked.auto:
+        return asked
     batches = math.ceil(rows / asked.model.batch_size)
+    most = _pool(asked.model, min(machine.gpus or max(1, int(machine.cpus)), batches))
+
+    def fits(model: int) -> bool:
+        return _fits(config, _divide(config, asked, machine, model), machine)
+
+    model = most
+    if not fits(most):
+        model -= bisect_left(range(most), True, key=lambda fewer: fits(most - fewer))
+    return _divide(config, asked, machine, model or most)
+
+
+def _fits(config: Config, resources: Resources, machine: Machine) -> bool:
+    return not isinstance(pack(dict(pools(config, resources)), machine), Misfit)
+
+
+def _divide(config: Config, asked: Resources, machine: Machine, model: int) -> Resources:
+    """`asked` with a place for `model` processes that draw, as far as it leaves that open."""
     waits = config.llm.engine == "openai"  # its process only waits for a server's answers
-    model = _pool(asked.model, min(machine.gpus or max(1, int(machine.cpus)), batches))
     beside = max(1, model // 4)
     best = {"llm": 1 if waits else beside, "model": model, "scorer": beside}
     shares = {
@@ -168,19 +185,14 @@ def _choose(config: Config, machine: Machine, rows: int) -> Resources:
         for stage, share in pools(config, asked)
     }
     held = sum(share.num_cpus * share.pool for share in shares.values())
-    needy = {stage: share for stage, share in shares.items() if not (waits and stage == "llm")}
+    needy = {s: share for s, share in shares.items() if share.num_gpus or s != "llm" or not waits}
     cpus = _cpus_each(needy, held, machine)
     gpus = _gpus_each(needy, machine)
     chosen: dict[str, Any] = shares | {
         stage: replace(share, num_cpus=share.num_cpus or cpus, num_gpus=gpus.get(stage, 0.0))
         for stage, share in needy.items()
     }
-    sink = replace(
-        asked.sink,
-        num_cpus=asked.sink.num_cpus or WRITER_CPUS,
-        pool=_pool(asked.sink, WRITERS_A_CPU * max(1, int(machine.cpus))),
-    )
-    return replace(asked, sink=sink, **chosen)
+    return replace(asked, **chosen)
 
 
 def _pool(share: Share, best: int) -> int:
@@ -195,30 +207,40 @@ def _cpus_each(shares: Pools, held: float, machine: Machine) -> float:
     """
     processes = sum(share.pool for share in shares.values() if not share.num_cpus)
     free = (free_cpus(_after_a_loss(machine)) - held) / max(1, processes)
-    # All of them may sit on one node with GPUs, but on each of its GPUs one of a stage.
+    # All of them may sit on one node with GPUs, but on each of its GPUs only so many.
     everyone = sum(share.pool for share in shares.values())
-    there = [n.cpus / min(everyone, n.gpus * len(shares)) for n in machine.nodes if n.gpus]
+    a_gpu = sum(_on_a_gpu(shares, machine).values())
+    there = [n.cpus / min(everyone, n.gpus * a_gpu) for n in machine.nodes if n.gpus]
     return math.floor(100 * max(0.01, min(1.0, free, *there))) / 100
 
 
 def _gpus_each(shares: Pools, machine: Machine) -> dict[str, float]:
-    """The part of a GPU for each stage: what is given by hand, or of the rest by GPU_PARTS.
+    """The part of a GPU for a process of each stage: what is given by hand, or of the rest by
+    GPU_PARTS.
 
-    What is given is counted on every GPU, unless no stage has a process for each of them: then
-    there is one without it.
+    What is given is counted on every GPU, unless it fills them or no stage has a process for each
+    of them: then there is one without it.
     """
     by_hand = {stage: share.num_gpus for stage, share in shares.items() if share.num_gpus}
     if not machine.gpus:
         return by_hand
+    on_a_gpu = _on_a_gpu(shares, machine)
+    left = 1 - sum(on_a_gpu[stage] * share for stage, share in by_hand.items())
     everywhere = max(share.pool for share in shares.values()) >= machine.gpus
-    counted = by_hand if everywhere else {}
-    left = 1 - sum(counted.values())
-    parts = sum(GPU_PARTS[stage] for stage in shares if stage not in counted)
+    counted = by_hand if everywhere and left > 0 else {}
+    left = left if counted else 1.0
+    parts = sum(GPU_PARTS[stage] * on_a_gpu[stage] for stage in shares if stage not in counted)
     return by_hand | {
         stage: math.floor(100 * max(0.01, left * GPU_PARTS[stage] / parts)) / 100
         for stage in shares
         if stage not in by_hand
     }
+
+
+def _on_a_gpu(shares: Pools, machine: Machine) -> dict[str, int]:
+    """Of each stage how many processes have to sit on one GPU; empty where there is none."""
+    gpus = machine.gpus
+    return {stage: math.ceil(share.pool / gpus) for stage, share in shares.items() if gpus}
 
 
 def _after_a_loss(machine: Machine) -> Machine:
@@ -257,9 +279,19 @@ def _rows_per_block(config: Config, resources: Resources, rows: int) -> int:
     return batch * max(1, min(rows // 100, MOST_ROWS, BLOCK_BYTES // _row_bytes(config)) // batch)
 
 
-def _rows_per_write(config: Config, resources: Resources) -> int:
-    """A block as it comes, as long as its raw pictures stay below WRITE_BYTES."""
-    return max(1, min(resources.rows_per_block or 1, WRITE_BYTES // _row_bytes(config)))
+def _writers(config: Config, resources: Resources, machine: Machine) -> Share:
+    """The sink's share, chosen where it is not given. `MOST_ROWS` stand for a block as it comes,
+    as long as its raw pictures stay below WRITE_BYTES.
+    """
+    sink, rows = resources.sink, resources.sink.batch_size
+    if rows == MOST_ROWS:
+        rows = max(1, min(resources.rows_per_block or 1, WRITE_BYTES // _row_bytes(config)))
+    return replace(
+        sink,
+        num_cpus=sink.num_cpus or WRITER_CPUS,
+        pool=_pool(sink, WRITERS_A_CPU * max(1, int(machine.cpus))),
+        batch_size=rows,
+    )
 
 
 def _describe(stage: str, share: Share) -> str:
@@ -267,45 +299,76 @@ def _describe(stage: str, share: Share) -> str:
     return f"{stage} {share.pool} x {share.num_cpus:g} CPU{gpu}, batches of {share.batch_size}"
 
 
-def _check_fits(config: Config, resources: Resources, machine: Machine) -> None:
+def _check_fits(config: Config, resources: Resources, machine: Machine, rows: int) -> None:
     asked = dict(pools(config, resources))
-    otherwise = "" if resources.auto else ", or resources=auto"
-    _check_sink(resources.sink, machine, otherwise)
-    misfit = pack(asked, machine)
-    if not isinstance(misfit, Misfit):
+    packed = pack(asked, machine)
+    misfit = packed if isinstance(packed, Misfit) else _sink_misfit(resources.sink, machine)
+    if not misfit:
         return
-    fits = nearest(asked, machine)
-    changes = " ".join(_changes(asked, fits)) if fits else ""
+    fits = _nearest(config, asked, machine, rows)
+    changes = list(_changes(config.resources, fits)) if fits else []
+    field = f"resources.{misfit.stage}.{misfit.key}"
+    value, problem = getattr(getattr(resources, misfit.stage), misfit.key), misfit.problem
+    if changes and not getattr(getattr(config.resources, misfit.stage), misfit.key):
+        field, value, _ = changes[0]  # the other was chosen, beside this one
+        if misfit.stage not in field:
+            problem = f"leaves too little for the {misfit.stage}: {problem}"
+    remedy = " ".join(["Try", *(f"{key}={less:g}" for key, _, less in changes)])
+    otherwise = "" if resources.auto else ", or resources=auto"
     raise UserError(
-        field=f"resources.{misfit.stage}.{misfit.key}",
-        value=getattr(asked[misfit.stage], misfit.key),
-        problem=misfit.problem,
-        remedy=f"{f'Try {changes}' if changes else 'Use a larger machine'}{otherwise}.\n"
+        field=field,
+        value=value,
+        problem=problem,
+        remedy=f"{remedy if changes else 'Use a larger machine'}{otherwise}.\n"
         f"{_table(asked, machine)}",
     )
 
 
-def _check_sink(share: Share, machine: Machine, otherwise: str) -> None:
+def _sink_misfit(share: Share, machine: Machine) -> Misfit | None:
     """Writing is done by tasks, in what the other stages leave them."""
-    room = machine.cpus - free_cpus(machine)
-    if share.num_cpus > room:
-        raise UserError(
-            field="resources.sink.num_cpus",
-            value=share.num_cpus,
-            problem=f"a task that writes has {room:g} CPU at most beside the other stages",
-            remedy=f"Try resources.sink.num_cpus={room:g}{otherwise}.",
-        )
+    room = _room_to_write(machine)
+    if share.num_cpus <= room:
+        return None
+    problem = f"a task that writes has {room:g} CPU at most beside the other stages"
+    return Misfit("sink", "num_cpus", problem)
 
 
-def _changes(asked: Pools, fits: Pools) -> Iterator[str]:
-    """The overrides that turn `asked` into `fits`."""
-    for stage, share in fits.items():
-        for key in ("pool", "num_cpus", "num_gpus", "memory_gb"):
-            if getattr(share, key) != getattr(asked[stage], key):
-                yield f"resources.{stage}.{key}={getattr(share, key):g}"
-        for name, amount in share.custom.items():
-            if amount != asked[stage].custom[name]:
-                yield f"resources.{stage}.custom.{name}={amount:g}"
+def _room_to_write(machine: Machine) -> float:
+    return machine.cpus - free_cpus(machine)
+
+
+def _nearest(config: Config, asked: Pools, machine: Machine, rows: int) -> Resources | None:
+    """The configured shares, changed as little as makes `asked` fit.
+
+    What they leave to `auto` stays open, and is chosen anew for each change.
+    """
+    given = config.resources
+    sink = replace(given.sink, num_cpus=min(given.sink.num_cpus, _room_to_write(machine)))
+    for shares in candidates(asked, machine):
+        cut: dict[str, Any] = {
+            stage: _cut(getattr(given, stage), share) for stage, share in shares.items()
+        }
+        changed = replace(given, sink=sink, **cut)
+        if _fits(config, _choose(config, changed, machine, rows), machine):
+            return changed
+    return None
+
+
+def _cut(given: Share, fits: Share) -> Share:
+    less: dict[str, Any] = {key: min(getattr(given, key), getattr(fits, key)) for key in CUT}
+    return replace(given, custom=fits.custom, **less)
+
+
+def _changes(asked: Resources, fits: Resources) -> Iterator[tuple[str, float, float]]:
+    """The keys to override that turn `asked` into `fits`, with what they are and would be."""
+    for stage in STAGES:
+        share, less = getattr(asked, stage), getattr(fits, stage)
+        for key in CUT:
+            if getattr(less, key) != getattr(share, key):
+                yield f"resources.{stage}.{key}", getattr(share, key), getattr(less, key)
+        for name, amount in less.custom.items():
+            if amount != share.custom[name]:
+                yield f"resources.{stage}.custom.{name}", share.custom[name], amount
 
 
 def _table(asked: Pools, machine: Machine) -> str:
