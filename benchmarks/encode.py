@@ -123,7 +123,7 @@ def written(sink: Sink, images: np.ndarray, folder: Path) -> Figures:
     """One batch through imagepipe's writer."""
     table, store = rows(images), Store(str(folder))
     facts = {"model": "tiny", "steps": "6"}
-    with claim(folder, store) as mine:
+    with claim(folder, store, "r") as mine:
         writer = Writer(store, sink, 0, "id", {"id": "id"}, facts, mine)
         start = time.perf_counter()
         writer(table)

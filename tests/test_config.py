@@ -46,6 +46,8 @@ def test_the_defaults_are_the_embedded_models():
         ("llm.max_model_len=64", "llm.max_model_len=64: is too small. At least 65."),
         ("llm.engine=openay", 'Did you mean "openai"?'),
         ("modle.steps=3", 'modle: there is no such key. Did you mean "model"?'),
+        ("limit 8", "limit 8: is no setting. Write KEY=VALUE"),
+        ("dataset.prompt={animal} in a hat", "in quotes twice: 'KEY=\"VALUE\"'."),
         ("+nonsense.deep=3", "nonsense={'deep': 3}: there is no such key."),
         ("llm=tinny", 'llm=tinny: there is no such choice. Did you mean "tiny"?'),
         ("sink=tar", "Choose one of: files, parquet, webdataset."),
@@ -63,7 +65,12 @@ def test_the_defaults_are_the_embedded_models():
         ("sink.gallery_images=-1", "sink.gallery_images=-1: is too small. At least 0."),
         ("tracking.system_metrics_interval_s=0", "interval_s=0.0: is too small. At least 0.1."),
         ("ray.address=ray://host:10001", "submit the run: ray job submit."),
+        ("ray.address=host:port", "has no number of a port behind its last colon"),
+        ("ray.address=host:65536", "has no number of a port behind its last colon"),
         ("+ray.runtime_env.env_vars.MY_TOKEN=hunter2", "MY_TOKEN=...: looks like a secret"),
+        ("+ray.runtime_env.env_vars.DB_PASSWD=hunter2", "DB_PASSWD=...: looks like a secret"),
+        ("+model.options={store: {api_key: hunter2}}", "store.api_key=...: looks like a secret"),
+        ("+llm.options.key_env=sk-hunter2", "llm.options.key_env=...: looks like a secret"),
         ("resources.model.num_cpus=nan", "num_cpus=nan: is no number. At least 0."),
         ("resources.model.pool_max=0", "resources.model.pool_max=0: is too small. At least 1."),
         ("ray.object_store_gb=0.01", "ray.object_store_gb=0.01: is too small. At least 0.08."),
@@ -132,6 +139,16 @@ def test_a_dataset_of_ones_own_needs_only_path_and_prompt(choice: str):
 def test_arguments_of_other_libraries_pass_unchecked():
     llm = composed("+llm.engine_kwargs.max_num_seqs=4", "+llm.engine_kwargs.a.b=x").llm
     assert llm.engine_kwargs == {"max_num_seqs": 4, "a": {"b": "x"}}
+
+
+def test_a_secret_is_no_option_wherever_it_comes_from(monkeypatch):
+    monkeypatch.setenv("MY_KEY", "hunter2")
+    said = complaint("+llm.options.api_key=${oc.env:MY_KEY}")
+    assert said.startswith("llm.options.api_key=...: looks like a secret")
+    assert said.endswith("with llm.options.api_key_env=ITS_NAME.")
+    options = {"api_key_env": "MY_KEY", "tokenizer": "my/own", "max_tokens": 64}
+    asked = [f"+llm.options.{name}={value}" for name, value in options.items()]
+    assert composed(*asked).llm.options == options
 
 
 def test_a_rate_limit_needs_one_process():

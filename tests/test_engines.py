@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +108,15 @@ def test_what_is_no_scorer_is_refused(tmp_path: Path, overrides: list[str], said
     assert done.returncode != 0
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_script_too_finds_classes_in_the_folder_where_it_is_started(home: Path):
+    own = ["scorer.engine=custom", "scorer._target_=my_engines.Shouting"]
+    script = Path(sys.executable).with_name("imagepipe")
+    command = [str(script), *FAST, *own, "limit=1", "tracking=none"]
+    done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "my_engines.Shouting: lacks the method score" in done.stderr
 
 
 def test_every_kind_of_engine_is_checked():

@@ -29,7 +29,7 @@ PROCESSES = ("MapBatches(llm)", "MapBatches(model)")
 def plan(ray_session, tmp_path):
     """The Dataset of a run that was composed with these overrides."""
     store = Store.of(None, tmp_path / "out")
-    with claim(tmp_path, store) as mine:
+    with claim(tmp_path, store, "r") as mine:
 
         def of(*overrides: str, gpus: int = 0) -> Dataset:
             config = composed("tracking=none", *overrides)

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from test_config import composed
 from test_run import FAST, run, summary
+
+from imagepipe import record, report, sources
+from imagepipe.calibration import _path, known
+from imagepipe.machine import Machine, Node
+from imagepipe.plan import _from_earlier
 
 SMALL = ["resources=cpu", "resources.model.pool=1", "resources.model.batch_size=2", "scorer=none"]
 SMALL += ["resources.rows_per_block=2", "resources.sink.batch_size=2", "ray.num_cpus=2"]
@@ -124,6 +132,88 @@ def test_a_calibration_chooses_and_a_trial_tells_the_rate(tmp_path: Path):
     assert again["resources"] == made["resources"]
     other = json.loads(planned(tmp_path, "--json", *options, "model.steps=8").stdout)
     assert "rows/s" not in other["resources"]  # another speed: not measured yet
+
+
+TWO_CPUS = Machine((Node(2, 0),))
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", '{"a"', "{}", '{"points": [{"rows": 1}], "missing": {}, "seconds": 1}']
+)
+def test_a_calibration_that_cannot_be_read_is_not_known(tmp_path: Path, text: str):
+    config = composed("resources=tuned", f"outputs={tmp_path}")
+    path = _path(config, TWO_CPUS)
+    path.parent.mkdir()
+    path.write_text(text)
+    assert known(config, TWO_CPUS) is None
+
+
+def test_a_summary_that_cannot_be_read_tells_nothing(tmp_path: Path):
+    config = composed(*FAST, f"outputs={tmp_path}")
+    digest = report.speed_digest(config, config.resources, str(TWO_CPUS))
+    rates = {"images_per_s": {"steady": 2.0}, "time_to_first_image_s": 1.0}
+    good = {"speed_digest": digest, "status": "FINISHED", **rates}
+    texts = [json.dumps(good), "[]", '{"a"', '{"images_per_s": 3}']
+    for number, text in enumerate(texts):  # the newest first
+        path = tmp_path / str(number) / "summary.json"
+        path.parent.mkdir()
+        path.write_text(text)
+        os.utime(path, (number, number))
+    copy = tmp_path / "mlruns" / "1" / "artifacts" / "summary.json"
+    copy.parent.mkdir(parents=True)
+    copy.write_text(texts[0])
+    expected = _from_earlier(config, config.resources, TWO_CPUS, 8)
+    assert expected is not None and expected.seconds == 5.0
+    assert expected.source == f"the run in {tmp_path / '0'}"
+
+
+def test_a_run_to_go_on_with_is_refused_with_what_would_plan_it(tmp_path: Path):
+    begun = composed(*FAST)
+    tables = sources.fingerprint(sources.look(begun.dataset, 4))
+    made = record.of(begun, [*FAST, "dataset.prompt='{animal}'"], tables)
+    (tmp_path / record.RECORD).write_text(record.to_json(made))
+    done = planned(tmp_path, "resume=.")
+    assert done.returncode == 2
+    assert done.stderr.startswith("imagepipe.plan: resume=.: a plan is of a whole run")
+    typed = " ".join(FAST)
+    end = f""" -m imagepipe.plan {typed} 'dataset.prompt='"'"'{{animal}}'"'"''\n"""
+    assert done.stderr.endswith(end)
+    done = planned(tmp_path, "resume=nowhere")
+    assert done.returncode == 2
+    assert "holds no run that can be gone on with" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_trial_that_is_interrupted_leaves_nothing(tmp_path: Path, number: int):
+    plan = [sys.executable, "-m", "imagepipe.plan", "--calibrate", *FAST, *SMALL]
+    with (
+        open(tmp_path / "said", "w") as log,  # no pipe, which processes of Ray would hold open
+        subprocess.Popen(
+            plan,
+            cwd=tmp_path,
+            stderr=log,  # Ray's sockets need a shorter path
+            env=os.environ | {"TMPDIR": str(tmp_path), "RAY_TMPDIR": "/tmp"},
+        ) as running,
+    ):
+        while not list(tmp_path.glob("imagepipe-plan-*/trial/run.json")):
+            assert running.poll() is None
+            time.sleep(0.01)
+        running.send_signal(number)
+    said = (tmp_path / "said").read_text()
+    assert running.returncode == 130, said
+    assert said.splitlines()[-1] == "imagepipe.plan: interrupted"
+    assert "resume=" not in said and "Traceback" not in said
+    assert [path.name for path in tmp_path.iterdir()] == ["said"]
+
+
+def test_a_trial_that_fails_says_why_and_names_no_folder_that_is_gone(tmp_path: Path):
+    (tmp_path / "t.csv").write_text("id,what\n1,\n2,a cat\n")
+    own = ["dataset=csv", "dataset.path=t.csv", 'dataset.prompt="{what}"', "max_failures=0"]
+    done = planned(tmp_path, "--calibrate", *FAST, *SMALL, *own)
+    assert done.returncode == 1
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith("imagepipe.plan: 1 of 2 rows failed, more than max_failures=0; ")
+    assert "imagepipe-plan-" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from s3_server import S3
 from test_config import composed
 from test_sink import FACTS, batch
 
 from imagepipe import record, resume, sources
-from imagepipe.claim import claim
+from imagepipe.claim import RUN, claim
 from imagepipe.config import Config, Join, Sink
 from imagepipe.errors import RunFailed, UserError
+from imagepipe.run import Ready, _why, prepared
 from imagepipe.sink import Writer, collect_rejected, why_columns
 from imagepipe.store import Store
 
@@ -44,7 +48,7 @@ def config(tmp_path: Path, *more: str) -> Config:
 def write(out: Path, *batches: pa.Table, **sink: bool) -> None:
     """What a command that is killed has written so far."""
     options = Sink(name="test", **{"png": True, "parquet": True, **sink})
-    with claim(out, Store(str(out))) as mine:
+    with claim(out, Store(str(out)), "r") as mine:
         writer = Writer(
             Store(str(out)), options, 7, "id", {"id": "id", "what": "what"}, FACTS, mine
         )
@@ -93,13 +97,30 @@ def test_rejected_rows_of_a_table_with_a_column_called_stage(tmp_path, out):
     assert plants.id == "input_stage"
     rows = batch(["x1", "x2", "x3"], stages=[None, "model", "llm"])
     store, columns = Store(str(out)), {plants.id: "stage", "what": "what"}
-    with claim(out, store) as mine:
+    with claim(out, store, "r") as mine:
         why = why_columns({"stage", "what"})
         writer = Writer(store, Sink(name="test"), 7, plants.id, columns, FACTS, mine, why)
         writer(rows.rename_columns({"id": plants.id}))
     done = resume.take_in(store, plants, "stage", why, retry_failed=False)
     assert sorted(done.ids.to_pylist()) == ["x1", "x2", "x3"]
     assert done.reasons == {"model: why model": 1, "llm: why llm": 1}
+
+
+def test_failed_rows_can_be_fed_in_again_where_a_joined_table_has_a_column_called_stage(
+    tmp_path, out
+):
+    (tmp_path / "more.csv").write_text("id,stage\n" + "".join(f"{one},1\n" for one in ROWS))
+    join = [f"dataset.join.path={tmp_path / 'more.csv'}", "dataset.join.on=id"]
+    made, store = config(tmp_path, *join, 'dataset.prompt="{what}"'), Store(str(out))
+    columns, why = {"id": "id", "what": "what"}, _why(made, sources.look(made.dataset, None))
+    with claim(out, store, "r") as mine:
+        writer = Writer(store, Sink(name="test"), 7, "id", columns, FACTS, mine, why)
+        writer(batch(ROWS[:2], stages=["model", "llm"]))
+    collect_rejected(store)
+    made.dataset.path, made.dataset.format = str(out / "failed.parquet"), "parquet"
+    made.dataset.join.format = "csv"
+    again = sources.look(made.dataset, None)
+    assert again.rows == 2 and "stage" in again.columns
 
 
 def test_what_a_kill_left_twice_is_there_once(out, tables):
@@ -138,7 +159,7 @@ def test_torn_parts_are_set_aside_and_traces_of_killed_writers_go(out, tables):
 
 def test_two_commands_cannot_write_one_run(out):
     taken_already = pytest.raises(UserError, match="is being written by another command")
-    with claim(out, Store(str(out))), taken_already, claim(out, Store(str(out))):
+    with claim(out, Store(str(out)), "r"), taken_already, claim(out, Store(str(out)), "r"):
         pass
     write(out, batch(["r0"]))
 
@@ -146,25 +167,27 @@ def test_two_commands_cannot_write_one_run(out):
 def test_a_new_run_leaves_the_one_alone_that_writes_to_the_same_store(tmp_path):
     store = Store(str(tmp_path / "shared"))
     first, second = tmp_path / "first", tmp_path / "second"
-    with claim(first, store, anew=True) as mine:
-        with pytest.raises(UserError) as refusal, claim(second, store, anew=True):
-            pass
-        assert f"sink.path={store.url}: is written by the run in {first} on " in str(refusal.value)
-        mine.check()
-        ended = pytest.raises(RunFailed, match="has ended")
-        with claim(second, store), ended:  # a run that goes on takes it over
+    with claim(first, store, "one", anew=True) as mine:
+        for anew in (True, False):
+            with pytest.raises(UserError) as refusal, claim(second, store, "two", anew=anew):
+                pass
+            said = f"sink.path={store.url}: is written by the run in {first} on "
+            assert said in str(refusal.value)
             mine.check()
-    with claim(second, store, anew=True):
+        ended = pytest.raises(RunFailed, match="has ended")
+        with claim(second, store, "one"), ended:  # the same run, in a copy of its folder
+            mine.check()
+    with claim(second, store, "two", anew=True):
         pass
     left = Store(str(tmp_path / "own"))
     left.write(".claims/killed", b"")  # in a run's own folder its lock tells that nobody writes
-    with claim(tmp_path / "own", left, anew=True):
+    with claim(tmp_path / "own", left, "own", anew=True):
         assert len(left.parts(".claims")) == 1
 
 
 def test_a_process_that_outlived_its_command_writes_nothing(out):
     store, options = Store(str(out)), Sink(name="test")
-    with claim(out, store) as old:
+    with claim(out, store, "r") as old:
         writer = Writer(store, options, 7, "id", {"id": "id"}, FACTS, old)
     with pytest.raises(RunFailed, match="belongs to a command that has ended"):
         writer(batch(["r0"]))
@@ -173,7 +196,7 @@ def test_a_process_that_outlived_its_command_writes_nothing(out):
 
 def test_a_claim_ends_only_after_the_batch_that_is_being_written(out):
     seen = []
-    with claim(out, Store(str(out))) as mine:
+    with claim(out, Store(str(out)), "r") as mine:
         with mine.writing():
             ending = threading.Thread(target=lambda: (mine.end(), seen.append("ended")))
             ending.start()
@@ -182,6 +205,69 @@ def test_a_claim_ends_only_after_the_batch_that_is_being_written(out):
             seen.append("written")
         ending.join()
     assert seen == ["written", "ended"]
+
+
+@pytest.fixture(params=["folder", "s3"])
+def shared(request: pytest.FixtureRequest, tmp_path: Path, s3: S3) -> Store:
+    """A place that several runs name as their `sink.path`."""
+    return Store(str(tmp_path / "shared") if request.param == "folder" else f"{s3.bucket()}/run")
+
+
+@pytest.fixture
+def command(tmp_path: Path, shared: Store) -> Callable[..., AbstractContextManager[Ready]]:
+    """All that a command does before Ray, with a run's folder in `tmp_path`."""
+
+    def begin(name: str, *more: str, to: Store = shared) -> AbstractContextManager[Ready]:
+        made = config(tmp_path, "scorer=none", f"sink.path={to.url}", *more)
+        return prepared(made, tmp_path / name, [])
+
+    return begin
+
+
+def test_a_run_does_not_go_on_where_another_has_begun_since(tmp_path, shared, command):
+    with command("one"):
+        pass  # it was ended before it wrote a row
+    with command("two", "seed=2") as two:
+        with (
+            pytest.raises(UserError, match="sink.path=.*: is the place of the run in .*two"),
+            command("one", f"resume={tmp_path / 'one'}"),
+        ):
+            pass
+        two.claim.check()
+        shared.write("table/part-x.parquet", b"rows of two")
+    with (
+        pytest.raises(UserError, match="Begin this run again, with another place"),
+        command("one", f"resume={tmp_path / 'one'}"),
+    ):
+        pass
+    with pytest.raises(UserError, match="already holds a run"), command("three"):
+        pass
+    assert len(shared.parts(".claims")) == 0
+    with command("two", "seed=2", f"resume={tmp_path / 'two'}"):
+        assert len(shared.parts(".claims")) == 1
+
+
+def test_a_run_that_is_refused_ends_no_claim(tmp_path, command):
+    with command("one"):
+        pass
+    elsewhere = Store(str(tmp_path / "elsewhere"))
+    with command("two", to=elsewhere) as two:
+        with (
+            pytest.raises(UserError, match="began with sink.path="),
+            command("one", f"resume={tmp_path / 'one'}", to=elsewhere),
+        ):
+            pass
+        two.claim.check()
+
+
+def test_a_run_whose_store_was_emptied_goes_on_in_it(tmp_path, shared, command):
+    with command("one"):
+        pass
+    shared.remove(RUN)
+    with command("one", f"resume={tmp_path / 'one'}"):
+        pass
+    made = record.read(tmp_path / "one")
+    assert shared.read(RUN).decode().startswith(f"{made.id} {tmp_path / 'one'} on ")
 
 
 def begun(tmp_path: Path, *more: str) -> record.Record:
@@ -224,6 +310,14 @@ def test_another_table_is_told_and_a_moved_one_is_the_same(tmp_path):
         (tmp_path / "rows.csv").write_text(other)
         with pytest.raises(UserError, match="is not the one that the run began with"):
             record.check(was, begun(tmp_path), tmp_path)
+
+
+def test_a_table_that_is_left_out_is_told(tmp_path):
+    (tmp_path / "more.csv").write_text("id,wears\n" + "".join(f"{one},hat\n" for one in ROWS))
+    join = [f"dataset.join.path={tmp_path / 'more.csv'}", "dataset.join.on=id"]
+    was, now = begun(tmp_path, *join), begun(tmp_path, *join, "dataset.join.path=null")
+    with pytest.raises(UserError, match="it began with 2 tables, and is given 1"):
+        record.check(was, now, tmp_path)
 
 
 def test_what_is_typed_now_takes_the_place_of_what_was_typed(tmp_path):

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -14,6 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 from one_session import run_jobs
 from PIL import Image
+from test_sink import FACTS, batch
+
+from imagepipe.claim import ENDED, claim
+from imagepipe.config import Sink
+from imagepipe.run import _plain
+from imagepipe.sink import Writer
+from imagepipe.store import Store
 
 FAST = ["model=noop", "model.width=64", "model.height=64", "llm=template"]
 
@@ -107,7 +115,7 @@ def test_the_run_is_in_mlflow(default_run):
     found = client.get_run(summary(default_run)["mlflow"]["run_id"])
     assert found.info.status == "FINISHED"
     assert found.data.params["model"] == "tiny"
-    assert found.data.metrics["written"] == 12
+    assert found.data.metrics["written"] == found.data.metrics["rows_done"] == 12
     names = {file.path for file in client.list_artifacts(found.info.run_id)}
     assert {"summary.json", "contact_sheet.png", "gallery.html"} <= names
 
@@ -252,6 +260,43 @@ def test_sigterm_ends_the_run_and_its_mlflow_run(tmp_path):
     assert client.get_run(summary(out)["mlflow"]["run_id"]).info.status == "KILLED"
 
 
+@pytest.mark.parametrize("while_there_is", ["out/run.json", "ray/session_*"])
+def test_sigterm_while_ray_starts_is_as_ctrl_c(while_there_is: str):
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:  # short, for the sockets of Ray
+        folder = Path(name)
+        command = [sys.executable, "-m", "imagepipe", *FAST, "tracking=none", "limit=2"]
+        with (
+            open(folder / "said", "w") as log,  # no pipe, which processes of Ray would hold open
+            subprocess.Popen(
+                [*command, "hydra.run.dir=out", "sink.path=place"],
+                cwd=folder,
+                stderr=log,
+                env=os.environ | {"RAY_TMPDIR": name},
+            ) as running,
+        ):
+            while not list(folder.glob(while_there_is)):
+                assert running.poll() is None
+                time.sleep(0.01)
+            running.terminate()
+        said = (folder / "said").read_text()
+        assert running.returncode == 130, said
+        assert said.startswith("imagepipe: interrupted\n  go on with: ")
+        assert said.endswith(" -m imagepipe resume=out\n")
+        assert not list((folder / "place" / ".claims").iterdir())
+
+
+def test_a_writer_whose_claim_has_ended_says_so_plainly(ray_session, tmp_path):
+    import ray
+
+    store = Store(str(tmp_path))
+    with claim(tmp_path, store, "r") as ended:
+        writer = Writer(store, Sink(name="test"), 7, "id", {"id": "id"}, FACTS, ended)
+    rows = ray.data.from_arrow(batch(["a"]))
+    with pytest.raises(Exception, match="nothing is written") as broke:
+        rows.map_batches(writer, batch_format="pyarrow").materialize()
+    assert _plain(None, broke.value) == ENDED
+
+
 def test_words_that_the_model_does_not_know_are_a_warning(tmp_path):
     (tmp_path / "t.csv").write_text("id,what\n1,a photo of a lighthouse\n")
     overrides = ["dataset=csv", "dataset.path=t.csv", 'dataset.prompt="{what}"', "llm=none"]
@@ -351,5 +396,6 @@ def test_a_store_that_is_away_is_told_of_and_costs_nothing(tmp_path):
     done = imagepipe(tmp_path, *small, *store, "limit=2", "hydra.run.dir=out")
     assert done.returncode == 0, done.stderr
     assert "MLflow at http://127.0.0.1:9 does not take the run" in done.stderr
-    assert "send the rest later with: python -m imagepipe.tracking " in done.stderr
+    assert "send the rest later with: " in done.stderr
+    assert "python -m imagepipe.tracking " in done.stderr
     assert summary(tmp_path / "out")["written"] == 2

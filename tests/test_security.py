@@ -17,9 +17,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from chat_server import serving
+from test_config import composed
+from test_run import imagepipe as command
 
 import imagepipe
-from imagepipe import NO_TELEMETRY
+from imagepipe import NO_TELEMETRY, record, tracking
+from imagepipe.__main__ import refuse_typed_secrets
+from imagepipe.config import Tracking
+from imagepipe.errors import UserError
 
 SECRETS = {
     "MY_LLM_KEY": "sk-llm-0cfb5d4a1b",
@@ -159,3 +164,85 @@ def test_a_persons_own_choice_of_telemetry_stands():
         check=True,
     )
     assert done.stdout.split() == ["0", imagepipe.NO_TELEMETRY["DO_NOT_TRACK"]]
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "+hydra.job.env_set.OPENAI_API_KEY=hunter2",
+        "+hydra.job.env_set={OPENAI_API_KEY: hunter2}",
+        "+ray.runtime_env={env_vars: {DB_PASSWD: hunter2}}",
+        "+llm.options.api_key=choice(hunter2,hunter3)",
+        "dataset.more_joins=[{path: 'https://me:hunter2@shop/a.csv', on: id}]",
+        "dataset.path=https://shop/a.csv?X-Amz-Signature=hunter2",
+        "tracking.uri='sqlite:///a.db','http://me:hunter2@b'",
+    ],
+)
+def test_what_is_typed_is_looked_through_before_anything_is_written(argument: str):
+    with pytest.raises(UserError) as refusal:
+        refuse_typed_secrets(["model=noop", argument])
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_what_is_typed_is_read_as_hydra_reads_it():
+    legal = ["tracking.uri=${oc.env:MLFLOW_TRACKING_URI,null}", "llm.api_key_env=${oc.env:A,B}"]
+    legal += ['tracking.uri="sqlite:////my/a,b.db"', "~ray.runtime_env.env_vars.MY_TOKEN"]
+    refuse_typed_secrets([*legal, "tracking.uri=null", "sink.path='my,[own]'"])
+
+
+PRESETS = {
+    "tracking": "name: mine\nbackend: mlflow\nuri: http://me:hunter2@host:5000\n",
+    "llm": "name: mine\nengine: openai\nbase_url: http://me:hunter2@host/v1\n"
+    "path: ${oc.env:NOT_SET_HERE}\n",
+    "experiment": "# @package _global_\nhydra: {job: {env_set: {MY_TOKEN: hunter2}}}\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("group", "said"),
+    [
+        ("tracking", "tracking.uri=http://host:5000: carries a user"),
+        ("llm", "Environment variable 'NOT_SET_HERE' not found"),
+        ("experiment", "hydra.job.env_set.MY_TOKEN=...: looks like a secret"),
+    ],
+)
+def test_what_a_preset_may_not_hold_stays_nowhere_else(tmp_path, group: str, said: str):
+    asked = ["hydra.run.dir=out", "hydra.output_subdir=cfg", f"{group}=mine"]
+    done = command(tmp_path, "--config-dir", str(presets(tmp_path, group)), *asked)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "hunter2" not in done.stderr + done.stdout
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+def presets(tmp_path: Path, group: str) -> Path:
+    """A folder of a person's own with the preset `mine` of `group`."""
+    path = tmp_path / "own" / group / "mine.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(PRESETS[group])
+    return tmp_path / "own"
+
+
+def test_a_refused_resume_leaves_the_run_as_it_is(tmp_path):
+    out = tmp_path / "out"
+    (out / ".hydra").mkdir(parents=True)
+    (out / ".hydra" / "config.yaml").write_text("seed: 0\n")
+    (out / record.RECORD).write_text(record.to_json(record.of(composed(), ["model=noop"], [])))
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    own = presets(tmp_path, "tracking")
+    done = command(tmp_path, "resume=out", f"--config-dir={own}", "tracking=mine")
+    assert done.returncode == 2
+    assert "carries a user, password or token" in done.stderr
+    assert before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["http://me:hunter2@host", "http://host/#/x?token=hunter2", "mysql://h/d?password=hunter2"],
+)
+def test_an_address_that_is_not_used_is_written_down_too(uri: str):
+    with pytest.raises(UserError) as refusal:
+        tracking.check(Tracking(name="mine", backend="none", uri=uri))
+    assert "hunter2" not in str(refusal.value)
+    for unused in ("databricks", "file:///mlruns", "http://host:5000"):
+        tracking.check(Tracking(name="mine", backend="none", uri=unused))

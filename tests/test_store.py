@@ -90,6 +90,12 @@ def test_a_place_that_cannot_work_is_named(s3: S3, path: str, said: str):
     assert said in str(caught.value)
 
 
+def test_a_folder_whose_name_is_no_text_is_named(tmp_path: Path):
+    place = Store(str(tmp_path / "d_\udcff"))  # as Python reads a byte that is no UTF-8
+    with pytest.raises(UserError, match=r"^hydra.run.dir=.*: has a name that is no UTF-8"):
+        place.check("hydra.run.dir")
+
+
 def test_a_server_that_is_away_is_named(monkeypatch, s3: S3):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(UserError, match="NETWORK_CONNECTION"):

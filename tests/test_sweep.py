@@ -22,6 +22,8 @@ from test_run import FAST, imagepipe, table
 from imagepipe import schema
 from imagepipe.comparison import objective
 from imagepipe.config import Sweep
+from imagepipe.errors import UserError
+from imagepipe.sweep import Sweep as Jobs
 from imagepipe.sweep import swept_keys
 
 SMALL = [*FAST, "limit=3", "hydra.sweep.dir=sweep", "tracking.system_metrics=false"]
@@ -215,6 +217,10 @@ def rate_of(run) -> float:
         (["seed=1,x"], "seed: Value 'x'"),
         (["dataset=csv", "seed=1,2"], "dataset.path=???: is required and has no value"),
         (["hydra/sweeper=optuna", "model.steps=interval(4,0)"], "hydra.sweeper: no sweep can be"),
+        (
+            ["hydra/sweeper=optuna", "seed=range(1,9)", "tracking.backend=wandb"],
+            "tracking.backend=wandb: is no way of tracking",
+        ),
         (["llm=none,tinny"], 'Did you mean "tiny"?'),
         (["resources=gpu_shared", "resources.model.num_gpus=0.5,1", "ray.num_gpus=0"], "num_gpus"),
     ],
@@ -245,6 +251,39 @@ def test_what_a_preset_may_not_hold_is_copied_by_no_sweep(tmp_path):
     assert "hunter2" not in done.stderr + done.stdout
 
 
+def test_a_secret_among_what_a_preset_sweeps_is_not_shown(tmp_path):
+    preset = tmp_path / "mine" / "experiment" / "both.yaml"
+    preset.parent.mkdir(parents=True)
+    params = "{sweeper: {params: {tracking.uri: 'http://me:hunter2@a,http://me:hunter2@b'}}}"
+    preset.write_text(f"# @package _global_\nhydra: {params}\n")
+    asked = ["-m", "--config-dir", "mine", "experiment=both", "hydra.sweep.dir=sweep"]
+    done = imagepipe(tmp_path, *asked)
+    assert done.returncode == 2
+    assert "tracking.uri=http://a: carries a user" in done.stderr
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and path != preset]
+    assert not [path for path in left if b"hunter2" in path.read_bytes()]
+    assert "hunter2" not in done.stderr + done.stdout
+
+
+def test_a_job_that_may_not_be_written_down_is_counted(tmp_path):
+    preset = tmp_path / "mine" / "tracking" / "secret.yaml"
+    preset.parent.mkdir(parents=True)
+    preset.write_text("name: secret\nbackend: mlflow\nuri: http://me:hunter2@host:5000\n")
+    asked = ["-m", "--config-dir", "mine", "tracking=secret,none", "hydra.sweep.dir=sweep"]
+    done = imagepipe(tmp_path, *asked, "model.steps=0")  # the other is refused as well
+    assert done.returncode == 2
+    assert "0 of 2 jobs finished, 2 did not" in done.stderr
+    said = {
+        number: json.loads((tmp_path / "sweep" / number / "summary.json").read_text())
+        for number in ("0", "1")
+    }
+    assert [one["sweep"]["job"] for one in said.values()] == [0, 1]
+    assert said["0"]["trouble"].startswith("tracking.uri=http://host:5000: carries a user")
+    assert said["1"]["trouble"].startswith("model.steps=0: is too small")
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and path != preset]
+    assert not [path for path in left if b"hunter2" in path.read_bytes()]
+
+
 def test_a_job_that_lacks_a_value_is_a_failed_child(tmp_path):
     asked = ["-m", "dataset=csv,animals_outfits", "model.steps=0", "hydra.sweep.dir=sweep"]
     assert imagepipe(tmp_path, *asked).returncode == 2
@@ -264,6 +303,24 @@ def test_a_folder_that_holds_a_sweep_is_refused_and_stays(swept):
     assert f"hydra.sweep.dir={swept.folder}: already holds a sweep" in done.stderr
     assert "Best is" not in done.stderr
     assert before == {path: path.read_bytes() for path in swept.folder.glob("*/summary.json")}
+
+
+def test_a_folder_is_one_sweeps_alone(tmp_path):
+    schema.register()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        cfg = compose("config", ["tracking=none"])
+    folder = tmp_path / "sweep"
+    with Jobs(cfg, folder, [], []):
+        with pytest.raises(UserError, match="is being written by another sweep"):
+            Jobs(cfg, folder, [], []).__enter__()
+        killed = folder / "0" / "run.json"  # it has not come to a summary
+        killed.parent.mkdir()
+        killed.write_text("{}")
+    with pytest.raises(UserError, match="already holds a sweep"):
+        Jobs(cfg, folder, [], []).__enter__()
+    killed.unlink()
+    with Jobs(cfg, folder, [], []):  # nothing was begun there
+        pass
 
 
 def test_what_is_swept_is_told_from_what_is_only_typed():

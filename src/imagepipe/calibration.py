@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
 
-from imagepipe import pipeline, sources, terminal
+from imagepipe import __version__, pipeline, sources, terminal
 from imagepipe.config import Config, Share
 from imagepipe.machine import Machine, Node
 from imagepipe.packing import free_cpus
@@ -55,13 +55,17 @@ def measured(config: Config, machine: Machine, console: Console) -> Calibration 
 
 
 def known(config: Config, machine: Machine) -> Calibration | None:
-    """What an earlier run of the same models kept, on the same machine and under `outputs`."""
+    """What an earlier run of the same models kept, on the same machine and under `outputs`.
+
+    Null where there is none that can be read.
+    """
     path = _path(config, machine)
-    if not path.is_file():
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        points = tuple(Point(**point) for point in found["points"])
+        return Calibration(points, found["missing"], found["seconds"], str(path))
+    except (OSError, ValueError, TypeError, KeyError):
         return None
-    found = json.loads(path.read_text("utf-8"))
-    points = tuple(Point(**point) for point in found["points"])
-    return Calibration(points, found["missing"], found["seconds"], str(path))
 
 
 def calibrate(config: Config, machine: Machine) -> Calibration:
@@ -97,7 +101,8 @@ def _keep(made: Calibration, path: Path) -> Calibration:
 def _path(config: Config, machine: Machine) -> Path:
     """One file for all runs whose stages should be equally fast."""
     whole = asdict(config)
-    parts = [*(whole[key] for key in ("llm", "model", "scorer")), str(machine), platform.node()]
+    stages = (whole[key] for key in ("llm", "model", "scorer"))
+    parts = [__version__, *stages, str(machine), platform.node()]
     text = json.dumps(parts, sort_keys=True, default=str)
     digest = blake2b(text.encode(), digest_size=8).hexdigest()
     return Path(config.outputs, FOLDER, f"{digest}.json").absolute()

@@ -2,6 +2,9 @@
 
 A driver that is killed leaves workers that may live on for minutes, in the middle of a batch. What
 they still wrote after a resumed run has looked which rows are done would be there twice.
+
+A command ends claims of its own run alone, and any in its own folder, whose lock it holds. Whose
+rows a store holds is said there in `.run`, also while nobody writes.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from filelock import FileLock, Timeout
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.store import Store
 
+RUN = ".run"
 BATCH_S = 60.0  # the longest that one batch is waited for to be written
 ENDED = "this process belongs to a command that has ended; nothing is written"
 
@@ -55,6 +59,10 @@ class Claim:
         if not self.store.exists(self.name):
             raise RunFailed(ENDED)
 
+    def keep(self) -> None:
+        """Say in the store that the rows there are those of the run which claims it."""
+        self.store.write(RUN, self.store.read(self.name))
+
     def end(self) -> None:
         """Wait for the batches that are being written, and let no other begin."""
         with ExitStack() as stack:
@@ -67,14 +75,15 @@ class Claim:
 
 
 @contextmanager
-def claim(folder: Path, store: Store, *, anew: bool = False) -> Iterator[Claim]:
-    """Claim a run's `folder` and its `store`; what was claimed there before has ended.
+def claim(folder: Path, store: Store, run: str, *, anew: bool = False) -> Iterator[Claim]:
+    """Claim a run's `folder` and its `store`; what commands of the same run claimed has ended.
 
-    Raises UserError where another command holds the folder, and for a run that begins `anew` where
-    another run has claimed a store beside it: that one may be drawing.
+    `run` is its id. Raises UserError where another command holds the folder, where another run has
+    claimed a store beside it, which may be drawing, and unless the run begins `anew` where the
+    store holds another's rows.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock, mine = FileLock(folder / ".lock"), Claim(store, f".claims/{uuid.uuid4().hex}")
+    lock, mine = FileLock(folder / ".lock"), Claim(store, f".claims/{run}-{uuid.uuid4().hex}")
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -85,12 +94,16 @@ def claim(folder: Path, store: Store, *, anew: bool = False) -> Iterator[Claim]:
             remedy="Wait for it, end it, or name another folder.",
         ) from None
     try:
-        store.write(mine.name, f"{folder} on {socket.gethostname()}".encode())
-        others = [name for name in store.parts(".claims") if name != mine.name]
-        if anew and others and store != Store.of(None, folder):
+        if not anew:
+            _check_owner(store, run)
+        store.write(mine.name, f"{run} {folder} on {socket.gethostname()}".encode())
+        claims = store.parts(".claims")
+        others = [name for name in claims if not name.startswith(f".claims/{run}-")]
+        if others and store != Store.of(None, folder):  # its own folder's lock is held
             raise _taken(store, others[0])
-        for name in others:
-            Claim(store, name).end()
+        for name in claims:
+            if name != mine.name:
+                Claim(store, name).end()
         yield mine
     finally:
         try:
@@ -99,9 +112,25 @@ def claim(folder: Path, store: Store, *, anew: bool = False) -> Iterator[Claim]:
             lock.release()
 
 
+def _check_owner(store: Store, run: str) -> None:
+    """Raise UserError where the store is another run's. One that was emptied is nobody's."""
+    try:
+        owner, _, where = store.read(RUN).decode().partition(" ")
+    except FileNotFoundError:
+        return
+    if owner != run:
+        raise UserError(
+            field="sink.path",
+            value=store.url,
+            problem=f"is the place of the run in {where}, which began there after this one had "
+            "left no rows",
+            remedy="Begin this run again, with another place.",
+        )
+
+
 def _taken(store: Store, name: str) -> UserError:
     try:
-        who = f"the run in {store.read(name).decode()}"
+        who = f"the run in {store.read(name).decode().partition(' ')[2]}"
     except FileNotFoundError:
         who = "a run that has just ended"
     return UserError(

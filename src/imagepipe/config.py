@@ -17,13 +17,17 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from imagepipe.errors import UserError
+from imagepipe.urls import HIDDEN, SECRET
 
 EMBEDDED = "asset:"  # how the path of a model that ships with imagepipe begins
 MOST_SAMPLES = 8  # rows whose pictures MLflow shows of every run, the same in each
 NOT_GIVEN = "(not given)"
 DTYPES = ("auto", "float32", "float16", "bfloat16")
-SECRET_SIGNS = ("KEY", "TOKEN", "SECRET", "PASSWORD")  # in the name of a variable
-NODE_VARIABLES = "ray.runtime_env.env_vars."
+# The keys of variables, and where one that holds a secret is set instead.
+VARIABLES = {
+    "ray.runtime_env.env_vars.": "Set it in the environment of the nodes.",
+    "hydra.job.env_set.": "Set it in the environment of the command.",
+}
 LLM_ENGINES = ("auto", "vllm", "transformers", "openai", "template", "custom", "none")
 
 
@@ -306,6 +310,7 @@ def check(config: Config) -> None:
     _check_failures(config.max_failures)
     _check_sink(config.sink)
     _check_ray(config.ray)
+    check_secrets(config)
     _check_llm(config)
     _check_resources(config.resources)
     _check_sweep(config.sweep, config.scorer)
@@ -451,23 +456,40 @@ def _check_ray(ray: RayOptions) -> None:
             problem="is an address of Ray's client, through which Ray Data does not run here",
             remedy="Give HOST:PORT of the cluster's head, or submit the run: ray job submit.",
         )
-    check_variables(ray)
-
-
-def check_variables(ray: RayOptions) -> None:
-    """As `check_variable`, of all that the nodes would get."""
-    for name in ray.runtime_env.get("env_vars") or {}:
-        check_variable(name)
-
-
-def check_variable(name: str) -> None:
-    """Raise UserError where the nodes would get a variable called `name` that holds a secret."""
-    if any(sign in name.upper() for sign in SECRET_SIGNS):
+    host, _, port = (ray.address or "auto").rpartition(":")
+    if host and not (port.isdecimal() and int(port) < 1 << 16):
         raise UserError(
-            field=f"{NODE_VARIABLES}{name}",
-            value="...",
+            field="ray.address",
+            value=ray.address,
+            problem="has no number of a port behind its last colon",
+            remedy="Give HOST:PORT of the cluster's head, as `ray start --head` says it.",
+        )
+
+
+def check_secrets(config: Config) -> None:
+    """As `check_named`, of the whole of `config`."""
+    for key, value in _paths(asdict(config), ""):
+        check_named(key, value)
+
+
+def check_named(key: str, value: Any) -> None:
+    """Raise UserError where the name of a variable, or of an option, says that `value` is a secret.
+
+    Options are texts and stand where any key may be. One that ends in _env is a variable's name.
+    """
+    remedy = next((said for start, said in VARIABLES.items() if key.startswith(start)), None)
+    if remedy is None:
+        names_variable = key.endswith("_env") and str(value).isidentifier()
+        if not (is_open(key) and isinstance(value, str) and value) or names_variable:
+            return
+        name = f"{key.removesuffix('_env')}_env=ITS_NAME"
+        remedy = f"Put it into the environment, for a class of your own with {name}."
+    if SECRET.search(key):
+        raise UserError(
+            field=key,
+            value=HIDDEN,
             problem="looks like a secret, which would be written down",
-            remedy="Set it in the environment of the nodes.",
+            remedy=remedy,
         )
 
 
@@ -592,13 +614,13 @@ def _siblings(key: str, known: Iterable[str]) -> list[str]:
 
 def keys(cfg: Any) -> Iterator[str]:
     """Every key of `cfg`, nested ones with dots, places in lists as numbers; nothing resolved."""
-    yield from _paths(OmegaConf.to_container(cfg, resolve=False), "")
+    yield from (key for key, _ in _paths(OmegaConf.to_container(cfg, resolve=False), ""))
 
 
-def _paths(value: Any, prefix: str) -> Iterator[str]:
+def _paths(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     inner = value.items() if isinstance(value, dict) else enumerate(value)
     for name, child in inner:
-        yield f"{prefix}{name}"
+        yield f"{prefix}{name}", child
         if isinstance(child, dict | list):
             yield from _paths(child, f"{prefix}{name}.")
 

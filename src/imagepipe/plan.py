@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,11 +18,12 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from imagepipe import config as configuration
-from imagepipe import schema
+from imagepipe import record, schema
 from imagepipe.__main__ import config_dir, explain
 from imagepipe.config import Config, RayOptions, Resources
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.machine import Machine, this_machine
+from imagepipe.session import session, sigterm_as_interrupt
 from imagepipe.tuning import Calibration
 
 TRIAL_BATCHES = 6  # of each model process: enough for a steady rate, where each takes a while
@@ -38,7 +40,7 @@ class Expected:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 it would run, 1 the trial failed, 2 it would be refused."""
+    """Exit codes: 0 it would run, 1 the trial failed, 2 it would be refused, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="python -m imagepipe.plan", description=__doc__)
     parser.add_argument("overrides", nargs="*", help="as imagepipe takes them: model.steps=4")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
@@ -46,14 +48,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--config-dir", help="a folder with presets of your own")
     asked = parser.parse_intermixed_args(arguments)
     try:
-        config = _composed(asked.overrides, asked.config_dir)
-        made = plan(config, calibrate=asked.calibrate)
+        with sigterm_as_interrupt():
+            config = _composed(asked.overrides, asked.config_dir)
+            made = plan(config, calibrate=asked.calibrate)
     except (UserError, HydraException, OmegaConfBaseException) as error:
         print(f"imagepipe.plan: {explain(error)}", file=sys.stderr)
         return 2
     except RunFailed as error:
         print(f"imagepipe.plan: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # what a trial's run says of itself is gone with its folder
+        print("imagepipe.plan: interrupted", file=sys.stderr)
+        return 130
     print(json.dumps(made, indent=2, default=str) if asked.json else "\n".join(table(made)))
     return 0
 
@@ -69,12 +75,14 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
     share of each and its `places` (node and GPUs), and `weights_gb` of each process where they are
     here or a preset tells. `waiting_gb` is what the object store holds of rows at most. `cluster`
     says that one was named and not asked, or is null. Raises UserError as `run` would before it
-    starts, RunFailed where a trial breaks.
+    starts, and with `config.resume`; RunFailed where a trial breaks.
     """
     from imagepipe import pipeline, resources, sources, store, tracking
     from imagepipe.packing import Misfit, pack
     from imagepipe.run import check_models
 
+    if config.resume is not None:
+        _refuse_resume(Path(config.resume))
     store.check_url("sink.path", config.sink.path or "")
     tables = sources.look(config.dataset, config.limit)
     check_models(config)
@@ -117,6 +125,16 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
     }
 
 
+def _refuse_resume(folder: Path) -> None:
+    typed = record.read(folder.absolute()).typed
+    raise UserError(
+        field="resume",
+        value=folder,
+        problem="a plan is of a whole run, and that one is under way",
+        remedy=f"What it was begun with: {record.python()} -m imagepipe.plan {shlex.join(typed)}",
+    )
+
+
 def _not_asked(options: RayOptions) -> str | None:
     if options.address is None:
         return None
@@ -137,7 +155,6 @@ def _weights_gb(config: Config) -> dict[str, float | None]:
 def _measured(config: Config, machine: Machine, *, calibrate: bool) -> Calibration | None:
     from imagepipe import calibration
     from imagepipe.pipeline import libraries
-    from imagepipe.session import session
 
     if config.resources.calibrate_s is None:
         return None
@@ -175,15 +192,26 @@ def _from_earlier(
 
     wanted = speed_digest(config, shares, str(machine))
     for path in _newest_first(Path(config.outputs)):
-        summary = json.loads(path.read_text("utf-8"))
-        steady = (summary.get("images_per_s") or {}).get("steady")
-        if summary.get("speed_digest") == wanted and summary["status"] == "FINISHED" and steady:
+        summary = _read(path)
+        if summary.get("speed_digest") != wanted or summary["status"] != "FINISHED":
+            continue
+        if steady := summary["images_per_s"]["steady"]:
             return _expected(summary, steady, config, rows, f"the run in {path.parent}")
     return None
 
 
+def _read(summary: Path) -> dict[str, Any]:
+    """What a run said at its end; nothing where it cannot be read, or is another program's."""
+    try:
+        said = json.loads(summary.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
 def _newest_first(outputs: Path) -> Iterator[Path]:
     found = outputs.rglob("summary.json") if outputs.is_dir() else ()
+    found = (path for path in found if path.parent.name != "artifacts")  # those are MLflow's copies
     yield from sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
@@ -213,7 +241,10 @@ def _trial(config: Config, shares: Resources, rows: int, few: int) -> Expected:
             tracking=replace(config.tracking, backend="none"),
             resources=replace(shares, auto=False, calibrate_s=None),
         )
-        summary = run(trial, Path(folder, "trial")).summary
+        try:
+            summary = run(trial, Path(folder, "trial")).summary
+        except RunFailed as error:  # behind its first line it tells of a folder that is gone
+            raise RunFailed(str(error).partition("\n")[0]) from error
     rates, source = summary["images_per_s"], f"a trial on {few} rows"
     if rates["steady"]:
         return _expected(summary, rates["steady"], config, rows, source)

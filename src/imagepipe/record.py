@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,8 +21,12 @@ RECORD = "run.json"
 
 @dataclass(frozen=True)
 class Record:
-    """`typed` in the folder `cwd` began the run; `tables` are as `sources.fingerprint` says."""
+    """`typed` in the folder `cwd` began the run; `tables` are as `sources.fingerprint` says.
 
+    `id` is no other run's, wherever the folder is moved.
+    """
+
+    id: str
     version: str
     typed: list[str]
     cwd: str
@@ -31,7 +36,8 @@ class Record:
 
 def of(config: Config, typed: Sequence[str], tables: Sequence[dict[str, Any]]) -> Record:
     """The record of a run that begins now, as it comes back from its file."""
-    here = Record(__version__, list(typed), os.getcwd(), asdict(config), list(tables))
+    id_, cwd = uuid.uuid4().hex, os.getcwd()
+    here = Record(id_, __version__, list(typed), cwd, asdict(config), list(tables))
     return Record(**json.loads(to_json(here)))
 
 
@@ -74,7 +80,7 @@ def read(folder: Path) -> Record:
 
 def command(folder: Path) -> str:
     """What to type to go on with the run in `folder`, as short as it can be typed from here."""
-    return f"{python()} -m imagepipe resume={_quoted(_short(folder))}"
+    return f"{python()} -m imagepipe resume={_for_shell(_short(folder))}"
 
 
 def python() -> str:
@@ -90,10 +96,17 @@ def arguments(folder: Path, now: Sequence[str]) -> list[str]:
     """
     keys = {_key(text) for text in now}
     before = [text for text in read(folder).typed if _key(text) not in keys]
-    where = "'" + str(folder).replace("\\", "\\\\").replace("'", "\\'") + "'"
+    where = quoted(str(folder))
     hydra = [f"hydra.run.dir={where}", "hydra.mode=RUN", "hydra.output_subdir=null"]
     every = [*before, *now, f"resume={where}", *hydra]
     return sorted(every, key=lambda text: "=" in text and text[0] != "-")  # options come first
+
+
+def quoted(text: str) -> str:
+    """`text` as a value in Hydra's grammar."""
+    from hydra.core.override_parser.types import Quote, QuotedString  # of the command alone
+
+    return QuotedString(text, Quote.single).with_quotes()
 
 
 def check(record: Record, now: Record, folder: Path) -> None:
@@ -105,16 +118,27 @@ def check(record: Record, now: Record, folder: Path) -> None:
             problem=f"the run in {folder} began with {key}={was}",
             remedy=f"Leave it so. What may change: {', '.join(MAY_CHANGE)}. Or begin a new run.",
         )
-    for old, table in zip(record.tables, now.tables, strict=True):
+    if problem := _other_tables(record.tables, now.tables):
+        raise UserError(
+            field="resume",
+            value=folder,
+            problem=problem,
+            remedy="Give it the tables as they were, or begin a new run.",
+        )
+
+
+def _other_tables(was: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]]) -> str | None:
+    """What differs; null where the rows are the same."""
+    if len(was) != len(now):
+        return f"it began with {len(was)} tables, and is given {len(now)}"
+    for old, table in zip(was, now, strict=True):
         what = next((n for n in table if n != "name" and table[n] != old.get(n)), None)
         if what is not None:
-            raise UserError(
-                field="resume",
-                value=folder,
-                problem=f"the table {table['name']} is not the one that the run began with: "
-                f"{what} was {old.get(what)}, is {table[what]}",
-                remedy="Give it the table as it was, or begin a new run.",
+            return (
+                f"the table {table['name']} is not the one that the run began with: "
+                f"{what} was {old.get(what)}, is {table[what]}"
             )
+    return None
 
 
 def _differences(was: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -140,8 +164,8 @@ def _short(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _quoted(path: Path) -> str:
-    """For the shell; what Hydra's grammar would not take bare needs quotes of its own."""
+def _for_shell(path: Path) -> str:
+    """What Hydra's grammar would not take bare needs quotes of its own."""
     text = str(path)
     plain = all(sign.isalnum() or sign in "/._-+:%@" for sign in text)
-    return text if plain else shlex.quote(f"'{text}'")
+    return text if plain else shlex.quote(quoted(text))

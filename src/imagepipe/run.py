@@ -37,7 +37,7 @@ from imagepipe.errors import Interrupted, RunFailed, UserError
 from imagepipe.machine import Machine, this_machine
 from imagepipe.report import Job, Member
 from imagepipe.resume import Done
-from imagepipe.session import cluster, session
+from imagepipe.session import cluster, session, sigterm_as_interrupt
 from imagepipe.sink import Writer, collect_rejected, why_columns, written_parts
 from imagepipe.stopping import gently, held
 from imagepipe.store import Store, write_whole
@@ -78,10 +78,11 @@ def run(config: Config, folder: Path, typed: Sequence[str] = ()) -> Outcome:
     With `config.resume` it goes on with the run that `folder` holds, in the same MLflow run.
 
     Raises UserError before anything starts where something cannot work, RunFailed where the run
-    broke or its ledger does not add up, Interrupted on Ctrl-C; what is written by then stays.
+    broke or its ledger does not add up, Interrupted on Ctrl-C and SIGTERM; what is written by then
+    stays.
     """
     began = time.time()
-    with prepared(config, folder.absolute(), typed) as ready:
+    with sigterm_as_interrupt(), prepared(config, folder.absolute(), typed) as ready:
         if finished := _finished(config, ready.folder):
             terminal.nothing_left(Console(stderr=True), finished.folder, finished.summary)
             return finished
@@ -92,24 +93,29 @@ def run(config: Config, folder: Path, typed: Sequence[str] = ()) -> Outcome:
 
 @contextmanager
 def prepared(config: Config, folder: Path, typed: Sequence[str]) -> Iterator[Ready]:
-    """Claim where it writes, and check all that can be checked without Ray.
+    """Check all that can be checked without Ray, then claim where it writes.
 
-    Raises UserError for what cannot work.
+    Raises UserError for what cannot work; what other commands claimed stands then.
     """
     store = Store.of(config.sink.path, folder)
-    store.check("hydra.run.dir" if config.sink.path is None else "sink.path")
-    with claim(folder, store, anew=config.resume is None) as mine:
-        earlier = _earlier(config, folder, store)
-        tables = sources.look(config.dataset, config.limit)
-        now = record.of(config, typed, sources.fingerprint(tables))
-        if earlier is not None:
-            record.check(earlier, now, folder)
-        terminal.licence(Console(stderr=True), config.model)
-        check_models(config)
-        tracking.check(config.tracking)
-        machine = None if config.ray.address else this_machine(config.ray)
-        if machine is not None:
-            resources.settle(config, machine, tables.rows)  # refuse before Ray starts
+    Store.of(None, folder).check("hydra.run.dir")
+    if config.sink.path is not None:
+        store.check("sink.path")
+    earlier = None if config.resume is None else record.read(folder)
+    tables = sources.look(config.dataset, config.limit)
+    now = record.of(config, typed, sources.fingerprint(tables))
+    if earlier is not None:
+        record.check(earlier, now, folder)
+    terminal.licence(Console(stderr=True), config.model)
+    check_models(config)
+    tracking.check(config.tracking)
+    machine = None if config.ray.address else this_machine(config.ray)
+    if machine is not None:
+        resources.settle(config, machine, tables.rows)  # refuse before Ray starts
+    with claim(folder, store, (earlier or now).id, anew=earlier is None) as mine:
+        if earlier is None:
+            _check_empty(config, folder, store)
+        mine.keep()  # first: a run without a record is begun again, and takes the place over
         if earlier is None:
             write_whole(folder / record.RECORD, record.to_json(now).encode())
         try:
@@ -120,10 +126,8 @@ def prepared(config: Config, folder: Path, typed: Sequence[str]) -> Iterator[Rea
             raise Interrupted(f"interrupted\n  go on with: {record.command(folder)}") from None
 
 
-def _earlier(config: Config, folder: Path, store: Store) -> record.Record | None:
-    """What the run began with that is to be gone on with."""
-    if config.resume is not None:
-        return record.read(folder)
+def _check_empty(config: Config, folder: Path, store: Store) -> None:
+    """Raise UserError where a run's rows are in `store`."""
     rejected = ("failed.parquet", "unmatched.parquet")
     parts = [*written_parts(store), *store.parts(".failed"), *store.parts(".unmatched")]
     if parts or any(store.exists(name) for name in rejected):
@@ -135,7 +139,6 @@ def _earlier(config: Config, folder: Path, store: Store) -> record.Record | None
             problem="already holds a run",
             remedy=f"Go on with it ({wrote}), or name another place.",
         )
-    return None
 
 
 def _finished(config: Config, folder: Path) -> Outcome | None:
@@ -191,10 +194,12 @@ def _done(ready: Ready) -> Done:
 
 
 def _why(config: Config, tables: sources.Tables) -> tuple[str, str]:
-    """The columns in which rejected rows say why: others than those that decide what is drawn."""
-    keys = (key for join in tables.joins for key in join.on)
+    """The columns in which rejected rows say why: others than those that decide what is drawn, and
+    than those that a joined table adds, which the rows may not have when they are fed in again.
+    """
+    joined = (name for join in tables.joins for name in (*join.on, *join.adds))
     template = prompts.template_columns(config.dataset.prompt)
-    return why_columns({config.dataset.id, *template, *keys})
+    return why_columns({config.dataset.id, *template, *joined})
 
 
 def _tracked(job: Job, tracker: tracking.Tracker, console: Console) -> Outcome:
@@ -266,6 +271,7 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
             if time.monotonic() >= next_metrics:
                 next_metrics = time.monotonic() + METRICS_EVERY_S
                 tracker.metrics(report.live(job.ledger), step=job.ledger.rows)
+    tracker.metrics(report.live(job.ledger), step=job.ledger.rows)
     if job.watch.stopping and not job.ledger.adds_up:
         raise KeyboardInterrupt
 
@@ -304,7 +310,7 @@ def check_models(config: Config) -> None:
 
 
 def _plain(job: Job, error: Exception) -> str:
-    """The last line of what Ray says: the error itself, without the stack around it."""
+    """The error itself, of all that Ray says around it: one of ours, or else the last line."""
     if isinstance(error, RunFailed):
         return str(error)
     if type(error).__name__ == "ExecutionTimeoutError":  # Ray Data's
@@ -313,9 +319,10 @@ def _plain(job: Job, error: Exception) -> str:
     if type(cause).__name__ == "SystemException":  # Ray's mark, not the error
         cause = error
     lines = [line for line in str(cause).strip().splitlines() if line.strip()]
-    said = lines[-1].strip() if lines else ""
-    ours = said.partition(f"{errors.__name__}.")[2].partition(": ")[2]
-    return ours or f"{type(cause).__name__}: {said}"
+    every = f"{error}\n{cause}".splitlines()
+    ours = (line.partition(f"{errors.__name__}.")[2].partition(": ")[2] for line in every[::-1])
+    said = next(filter(None, ours), None)
+    return said or f"{type(cause).__name__}: {lines[-1].strip() if lines else ''}"
 
 
 def _stuck(job: Job) -> str:

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 import warnings
@@ -21,7 +22,9 @@ from imagepipe.config import RayOptions
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.forkserver import executable, forkserver
 from imagepipe.machine import Machine, from_ray, kept
+from imagepipe.stopping import held
 
+KNOCK_S = 10.0  # for a cluster's head to take a connection
 ENDING_S = 30.0  # for the processes of a job to go once nothing refers to them
 # Processes that Ray keeps for the next task, and for a sweep's next job. Its own number is one a
 # CPU, and it ends any other that was idle for a second: on a small machine, where starting one
@@ -132,9 +135,11 @@ def _ray(
                 script = stack.enter_context(forkserver(libraries, verbose=verbose))
                 # Those that Ray starts before it is asked are not forked: nobody would use them.
                 os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
-            stack.callback(_init(options, machine, script, verbose))
-        with sigterm_as_interrupt():  # Ray takes the signal for itself when it starts
-            yield
+            # Ray may lose an interrupt while it starts, and then hangs. A cluster is not ours, and
+            # one that is away may be waited for in vain.
+            with held() if machine is not None else nullcontext():
+                stack.callback(_init(options, machine, script, verbose))
+        yield
 
 
 def _init(
@@ -163,27 +168,44 @@ def _init(
         }
     )
     with _lean(script, verbose), nullcontext() if verbose else _silent_stderr():
+        if machine is None:
+            _knock(str(options.address))
         ray.init(log_to_driver=verbose, logging_level=level, **arguments)
     return ray.shutdown
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens at HOST:PORT, of which Ray would say nothing for minutes.
+
+    Where a token is on this machine it is shown, as `ray start` asks for it: `ray.init` shows none
+    to a cluster whose address is given.
+    """
+    from ray._private.authentication import authentication_token_setup as tokens
+
+    host, _, port = address.rpartition(":")
+    if host:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
+    tokens.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
 
 
 @contextmanager
 def _lean(script: str | None, verbose: bool) -> Iterator[None]:
     """The Ray that is started meanwhile starts its workers by `script`, or in its own way.
 
-    And it is without processes that do nothing here, which take a second of CPU to start and are
-    given another to end: an autoscaler that could add no machine, a dashboard's server without the
-    dashboard, and, unless `verbose`, what reads the logs for this process to print. Ray has no
-    setting for any of it. It joins the name of its own script to a folder, so that a whole path
-    replaces both.
+    It leaves SIGTERM alone, on which it would end this process without a word. And it is without
+    processes that do nothing here, which take a second of CPU to start and are given another to
+    end: an autoscaler that could add no machine, a dashboard's server without the dashboard, and,
+    unless `verbose`, what reads the logs for this process to print. Ray has no setting for any of
+    it. It joins the name of its own script to a folder, so that a whole path replaces both.
     """
-    from ray._private import ray_constants
+    from ray._private import ray_constants, utils
     from ray._private.node import Node
 
     idle = ["start_monitor", "start_api_server", *([] if verbose else ["start_log_monitor"])]
     with ExitStack() as stack:
         if script is not None:
             stack.enter_context(_replaced(ray_constants, "SETUP_WORKER_FILENAME", script))
+        stack.enter_context(_replaced(utils, "set_sigterm_handler", lambda _: None))
         for name in idle:
             stack.enter_context(_replaced(Node, name, lambda *_, **__: None))
         yield
@@ -213,7 +235,7 @@ def _plain(options: RayOptions, machine: Machine | None) -> Iterator[None]:
                 "folder with a short path: RAY_TMPDIR, or /tmp. Nothing was drawn; the same "
                 "command begins again."
             ) from error
-        if isinstance(error, ConnectionError):
+        if isinstance(error, OSError):
             raise UserError(
                 field="ray.address",
                 value=options.address,

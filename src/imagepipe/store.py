@@ -141,6 +141,13 @@ class Store:
         try:
             self.write(MARK, b"")
             self.remove(MARK)
+        except UnicodeEncodeError as error:
+            raise UserError(
+                field=field,
+                value=self.url,
+                problem="has a name that is no UTF-8",
+                remedy="Name another place, or give the folder another name.",
+            ) from error
         except OSError as error:
             raise UserError(
                 field=field,

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from filelock import FileLock, Timeout
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 from rich.console import Console
 
 from imagepipe import comparison, pipeline, record, report, run, store, terminal, tracking
 from imagepipe import config as configuration
-from imagepipe.config import Config
-from imagepipe.config import Sweep as Aim
 from imagepipe.errors import UserError
 from imagepipe.report import Member
 from imagepipe.session import SharedSession, sigterm_as_interrupt
+
+Refused = tuple[int, DictConfig, Path, Sequence[str], Exception]  # the job's arguments, and why
 
 
 class Sweep:
@@ -31,29 +32,30 @@ class Sweep:
     jobs that there are get compared, and the parent gets its state.
 
     `cfg` is a job's configuration: of it come the tracking and `outputs` of the sweep itself.
-    `swept` are the keys that the sweep varies.
+    `swept` are the keys that the sweep varies. The jobs in `refused` never come to `job`; there may
+    be more of them once the sweep ends.
     """
 
-    def __init__(self, cfg: DictConfig, folder: Path, swept: Sequence[str]) -> None:
-        self.folder, self.swept = folder, swept
+    def __init__(
+        self, cfg: DictConfig, folder: Path, swept: Sequence[str], refused: Sequence[Refused]
+    ) -> None:
+        self.folder, self.swept, self.refused = folder, swept, refused
         self.config = configuration.unchecked(cfg)
-        self.errors: list[Exception] = []
-        self.jobs = 0
         self._sessions = SharedSession()
         self._stack = ExitStack()
 
     def __enter__(self) -> Sweep:
         """Raises UserError where nothing can be recorded at `tracking.uri`, or a sweep is there."""
+        with ExitStack() as stack:
+            stack.enter_context(_claimed(self.folder))
+            self._begin_record()
+            stack.enter_context(sigterm_as_interrupt())
+            stack.callback(self._sessions.close)
+            self._stack = stack.pop_all()
+        return self
+
+    def _begin_record(self) -> None:
         folder = self.folder
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.glob("*/summary.json")):
-            raise UserError(
-                field="hydra.sweep.dir",
-                value=folder,
-                problem="already holds a sweep",
-                remedy="Name another place, or leave it out. A job is gone on with by itself: "
-                f"{record.python()} -m imagepipe resume=ITS FOLDER",
-            )
         self.tracker = tracking.start(
             replace(self.config.tracking, system_metrics=False, run_name=f"sweep {folder.name}"),
             outputs=Path(self.config.outputs).absolute(),
@@ -65,18 +67,17 @@ class Sweep:
         )
         parent = self.tracker.as_parent
         self.name = f"{folder.name}-{parent.run[:6]}" if parent else folder.name
-        self._stack.enter_context(sigterm_as_interrupt())
-        self._stack.callback(self._sessions.close)
-        return self
 
-    def job(self, cfg: DictConfig, folder: Path, overrides: Sequence[str]) -> float | None:
+    def job(
+        self, number: int, cfg: DictConfig, folder: Path, overrides: Sequence[str]
+    ) -> float | None:
         """Run one job in `folder`; its objective, or null where it drew nothing to measure."""
-        member = self._member(overrides)
+        member = self._member(number, overrides)
         try:
             config = configuration.load(cfg)
             if config.sink.path:  # a place of its own for each job, as its folder is
-                config.sink.path = store.below(config.sink.path, str(member.number))
-                overrides = [*overrides, f"sink.path='{config.sink.path}'"]
+                config.sink.path = store.below(config.sink.path, str(number))
+                overrides = [*overrides, f"sink.path={record.quoted(config.sink.path)}"]
             with (
                 run.prepared(config, folder.absolute(), overrides) as ready,
                 self._sessions.session(
@@ -87,11 +88,9 @@ class Sweep:
                 ),
             ):
                 outcome = run.perform(ready, time.time(), member)
-            return objective(config.sweep, outcome)
+            return comparison.objective(config.sweep, outcome.summary)
         except Exception as error:
-            self.errors.append(error)
-            if not (folder / "summary.json").exists():
-                self._record_refused(configuration.unchecked(cfg), folder, overrides, member)
+            self._record_refused(number, cfg, folder, overrides, error)
             raise
 
     def __exit__(
@@ -102,24 +101,19 @@ class Sweep:
     ) -> None:
         status: tracking.Status = "FINISHED"
         if error is not None:
-            status = "FAILED" if isinstance(error, Exception) else "KILLED"
+            status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
         try:
             self._sessions.close()
             self._end(status)
         finally:
             self._stack.close()
-        if (
-            isinstance(error, ValueError | RuntimeError)
-            and self.errors
-            and error not in self.errors
-        ):
-            # A sweeper tripped over failed jobs: Optuna where all are, its grid where the last is.
-            raise self.errors[-1] from error
 
     def _end(self, status: tracking.Status) -> None:
         """Compare the jobs, and end the parent even where that breaks."""
         result = None
         try:
+            for refused in self.refused:
+                self._record_refused(*refused)
             result = comparison.write(self.folder, self.config.sweep)
         finally:
             self.tracker.finish(
@@ -133,21 +127,54 @@ class Sweep:
         links = self.tracker.sweep_links(self.name, order)
         terminal.sweep_end(Console(stderr=True), self.folder, result, links)
 
-    def _member(self, overrides: Sequence[str]) -> Member:
-        """The next job's place. Waits for the parent, in which the job's record is nested."""
+    def _member(self, number: int, overrides: Sequence[str]) -> Member:
+        """A job's place. Waits for the parent, in which the job's record is nested."""
         _ = self.tracker.run_id
         values = dict(_key_and_value(override) for override in overrides)
-        number, self.jobs = self.jobs, self.jobs + 1
         swept = {key: values[key] for key in self.swept if key in values}
         return Member(number, swept, self.name, self.tracker.as_parent)
 
     def _record_refused(
-        self, config: Config, folder: Path, overrides: Sequence[str], member: Member
+        self,
+        number: int,
+        cfg: DictConfig,
+        folder: Path,
+        overrides: Sequence[str],
+        error: Exception,
     ) -> None:
         """A job that did not pass its checks is a FAILED run too, where the sweep is recorded."""
-        config = replace(config, tracking=self.config.tracking, outputs=self.config.outputs)
+        if (folder / "summary.json").exists():
+            return
+        mine, member = self.config, self._member(number, overrides)
+        config = configuration.unchecked(cfg)
+        config = replace(config, tracking=mine.tracking, outputs=mine.outputs)
         tracker = report.track(config, folder, overrides, member, None)
-        report.leave_short(tracker, folder, "FAILED", str(self.errors[-1]), member)
+        report.leave_short(tracker, folder, "FAILED", str(error), member)
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Hold a sweep's folder. Raises UserError where another sweep does, or jobs are there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        held = FileLock(folder / ".sweep.lock").acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            field="hydra.sweep.dir",
+            value=folder,
+            problem="is being written by another sweep right now",
+            remedy="Wait for it, end it, or name another place.",
+        ) from None
+    with held:
+        if any(next(folder.glob(f"*/{name}"), None) for name in (record.RECORD, "summary.json")):
+            raise UserError(
+                field="hydra.sweep.dir",
+                value=folder,
+                problem="already holds a sweep",
+                remedy="Name another place, or leave it out. A job is gone on with by itself: "
+                f"{record.python()} -m imagepipe resume=ITS FOLDER",
+            )
+        yield
 
 
 def swept_keys(arguments: Iterable[str], params: Mapping[str, Any] | None) -> list[str]:
@@ -161,29 +188,6 @@ def swept_keys(arguments: Iterable[str], params: Mapping[str, Any] | None) -> li
     for override in OverridesParser.create().parse_overrides(texts):
         varied[override.get_key_element().lstrip("+~")] = override.is_sweep_override()
     return [key for key, sweeps in varied.items() if sweeps and not key.startswith("hydra")]
-
-
-def objective(aim: Aim, outcome: run.Outcome) -> float | None:
-    """What a sweeper maximises, of a finished job; null where it drew nothing.
-
-    Raises UserError where the score that is asked for is none of the run's.
-    """
-    scores = list(outcome.summary.get("scores") or {})
-    if aim.objective == "score" and not scores:
-        raise UserError(
-            field="sweep.objective",
-            value="score",
-            problem="the run has no scores",
-            remedy="Choose a scorer, or sweep.objective=images_per_s.",
-        )
-    if aim.objective == "score" and aim.score not in (None, *scores):
-        raise UserError(
-            field="sweep.score",
-            value=aim.score,
-            problem="the run has no such score",
-            remedy=f"Choose one of: {', '.join(scores)}.",
-        )
-    return comparison.objective(aim, outcome.summary)
 
 
 def _key_and_value(override: str) -> tuple[str, str]:

@@ -10,8 +10,11 @@ from imagepipe.errors import UserError
 
 HIDDEN = "..."  # stands for what may be a secret
 
-# Of a query's names, with those of signed links: X-Amz-Signature, X-Goog-Signature, Azure's sig.
-SECRET = re.compile(r"passw|pwd|token|secret|key|credential|(^|-)sig", re.IGNORECASE)
+# In the names of secrets, with those of signed links: X-Amz-Signature, Azure's sig. A tokenizer is
+# none.
+SECRET = re.compile(
+    r"passw|pwd|token(?!i[sz])|secret|key|credential|(^|-)sig(nature)?$", re.IGNORECASE
+)
 
 
 def has_secret(parts: SplitResult) -> bool:

@@ -49,7 +49,7 @@ def rows(numbers: list[int]) -> pa.Table:
 
 def main(folder: Path, out: Path) -> None:
     store = Store(str(out))
-    with claim(out, store) as mine:
+    with claim(out, store, "r") as mine:
         done = resume.take_in(store, tables(folder), "id", retry_failed=False)
         known = set(done.ids.to_pylist())
         left = [number for number, one in enumerate(IDS) if one not in known]

@@ -93,6 +93,7 @@ def check(config: Tracking) -> None:
             problem="is no way of tracking",
             remedy="Use mlflow or none",
         )
+    check_uri(config)
     if config.backend == "none":
         return
     if not config.experiment.strip():
@@ -102,8 +103,16 @@ def check(config: Tracking) -> None:
             problem="is no name",
             remedy="Name one, or leave it out for imagepipe",
         )
-    if config.uri:
+
+
+def check_uri(config: Tracking) -> None:
+    """As `check`, of `tracking.uri` alone. With backend none it is only written down."""
+    if not config.uri:
+        return
+    if config.backend != "none":
         _check_uri(config.uri)
+    else:
+        _check_carried(config.uri, _parts(config.uri))
 
 
 def resolve(config: Tracking, outputs: Path) -> Address:
@@ -130,34 +139,22 @@ def _check_uri(uri: str) -> None:
     if kind == "sqlite" and "?" in uri:
         path = uri.partition("?")[0]
         _refuse(f"{path}?{HIDDEN}", "takes no options (write %3F for a ? in a file's name)")
-    if _has_secret(parts, kind):
-        raise UserError(
-            field="tracking.uri",
-            value=without_secrets(uri),
-            problem="carries a user, password or token, which would be written down",
-            remedy="Leave it out and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD "
-            "(or MLFLOW_TRACKING_TOKEN) in the environment; for a database, run an MLflow server "
-            "before it",
-        )
-    if kind in SERVERS and "#" in uri:
-        server = uri.partition("#")[0]
-        raise UserError(
-            field="tracking.uri",
-            value=f"{server}#{HIDDEN}",
-            problem="is the address of a page",
-            remedy=f"Give the server's own: {server}",
-        )
+    _check_carried(uri, parts)
     if kind == "sqlite" and not _sqlite_path(uri).name:
         _refuse(uri, "names no file")
     if kind != "sqlite" and not parts.hostname:
         _refuse(uri, "names no host")
 
 
-def _split(uri: str) -> SplitResult:
+def _parts(uri: str) -> SplitResult:
     try:
-        parts = urlsplit(uri)
+        return urlsplit(uri)
     except ValueError:  # what it says may hold a password, as the address may
         _refuse(HIDDEN, "is no address (see whether its brackets are right)")
+
+
+def _split(uri: str) -> SplitResult:
+    parts = _parts(uri)
     if uri != uri.strip() or (re.search(r"\s", uri) and not uri.startswith("sqlite")):
         _refuse(uri, "has blanks in it")
     try:
@@ -169,10 +166,26 @@ def _split(uri: str) -> SplitResult:
     return parts
 
 
-def _has_secret(parts: SplitResult, kind: str) -> bool:
-    if kind in SERVERS and (parts.username is not None or parts.query):
-        return True
-    return has_secret(parts)
+def _check_carried(uri: str, parts: SplitResult) -> None:
+    """Raise UserError where an address says more than where it is, which may be a secret."""
+    server = parts.scheme.partition("+")[0] in SERVERS
+    if has_secret(parts) or (server and (parts.username is not None or parts.query)):
+        raise UserError(
+            field="tracking.uri",
+            value=without_secrets(uri.partition("?")[0]),
+            problem="carries a user, password or token, which would be written down",
+            remedy="Leave it out and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD "
+            "(or MLFLOW_TRACKING_TOKEN) in the environment; for a database, run an MLflow server "
+            "before it",
+        )
+    if server and "#" in uri:
+        place = uri.partition("#")[0]
+        raise UserError(
+            field="tracking.uri",
+            value=f"{place}#{HIDDEN}",
+            problem="is the address of a page",
+            remedy=f"Give the server's own: {place}",
+        )
 
 
 def _refuse(uri: str, problem: str) -> NoReturn:
