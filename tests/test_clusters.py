@@ -50,12 +50,16 @@ def head(home: Path) -> Iterator[str]:
             ray.kill()
 
 
-def test_a_cluster_that_asks_for_a_token_is_joined_with_that_of_this_machine(tmp_path, head):
+def test_a_cluster_that_asks_for_a_token_is_joined_as_its_refusal_says(tmp_path, head, monkeypatch):
     shared = f"sink.path={tmp_path / 'shared'}"
-    typed = [*FAST, "ray=cluster", f"ray.address={head}", shared, "limit=2", "hydra.run.dir=out"]
-    done = imagepipe(tmp_path, *typed)
+    typed = [*FAST, "ray=cluster", f"ray.address={head}", shared, "limit=2"]
+    done = imagepipe(tmp_path, *typed, "hydra.run.dir=out")
+    assert done.returncode == 2
+    assert "set RAY_AUTH_MODE=token." in done.stderr
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    done = imagepipe(tmp_path, *typed, "hydra.run.dir=again")
     assert done.returncode == 0, done.stderr
-    assert summary(tmp_path / "out")["written"] == 2
+    assert summary(tmp_path / "again")["written"] == 2
 
 
 def test_an_address_where_nobody_listens_is_refused_at_once(tmp_path):

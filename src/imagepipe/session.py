@@ -175,17 +175,10 @@ def _init(
 
 
 def _knock(address: str) -> None:
-    """Raise OSError where nobody listens at HOST:PORT, of which Ray would say nothing for minutes.
-
-    Where a token is on this machine it is shown, as `ray start` asks for it: `ray.init` shows none
-    to a cluster whose address is given.
-    """
-    from ray._private.authentication import authentication_token_setup as tokens
-
+    """Raise OSError where nobody listens at HOST:PORT: Ray would wait there without a word."""
     host, _, port = address.rpartition(":")
     if host:
         socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
-    tokens.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
 
 
 @contextmanager
@@ -240,7 +233,8 @@ def _plain(options: RayOptions, machine: Machine | None) -> Iterator[None]:
                 field="ray.address",
                 value=options.address,
                 problem=f"no Ray cluster answers there ({said})",
-                remedy="Start one with: ray start --head. Or use ray=local.",
+                remedy="Start one with: ray start --head. Or use ray=local. Where it asks for a "
+                "token, as it does where there was one in ~/.ray, set RAY_AUTH_MODE=token.",
             ) from error
         if "Version mismatch" in said:
             raise UserError(
