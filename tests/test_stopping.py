@@ -7,8 +7,7 @@ import signal
 
 import pytest
 
-from imagepipe.session import sigterm_as_interrupt
-from imagepipe.stopping import held
+from imagepipe.stopping import held, sigterm_as_interrupt
 
 
 def steps(number: int, done: list[str]) -> None:

@@ -246,9 +246,16 @@ def test_what_a_preset_may_not_hold_is_copied_by_no_sweep(tmp_path):
     done = imagepipe(tmp_path, *asked, "dataset=shop", "seed=1,2")
     assert done.returncode == 2
     assert "dataset.path=...: carries a password" in done.stderr
-    left = [path for path in tmp_path.rglob("*") if path.is_file() and path != preset]
-    assert not [path for path in left if b"hunter2" in path.read_bytes()]
-    assert "hunter2" not in done.stderr + done.stdout
+    assert_nowhere("hunter2", tmp_path, preset, done)
+
+
+def assert_nowhere(
+    secret: str, folder: Path, preset: Path, done: subprocess.CompletedProcess
+) -> None:
+    """Neither in what the command said, nor in a file in `folder` but for `preset`."""
+    left = [path for path in folder.rglob("*") if path.is_file() and path != preset]
+    assert not [path for path in left if secret.encode() in path.read_bytes()]
+    assert secret not in done.stderr + done.stdout
 
 
 def test_a_secret_among_what_a_preset_sweeps_is_not_shown(tmp_path):
@@ -260,9 +267,7 @@ def test_a_secret_among_what_a_preset_sweeps_is_not_shown(tmp_path):
     done = imagepipe(tmp_path, *asked)
     assert done.returncode == 2
     assert "tracking.uri=http://a: carries a user" in done.stderr
-    left = [path for path in tmp_path.rglob("*") if path.is_file() and path != preset]
-    assert not [path for path in left if b"hunter2" in path.read_bytes()]
-    assert "hunter2" not in done.stderr + done.stdout
+    assert_nowhere("hunter2", tmp_path, preset, done)
 
 
 def test_a_job_that_may_not_be_written_down_is_counted(tmp_path):
@@ -280,8 +285,7 @@ def test_a_job_that_may_not_be_written_down_is_counted(tmp_path):
     assert [one["sweep"]["job"] for one in said.values()] == [0, 1]
     assert said["0"]["trouble"].startswith("tracking.uri=http://host:5000: carries a user")
     assert said["1"]["trouble"].startswith("model.steps=0: is too small")
-    left = [path for path in tmp_path.rglob("*") if path.is_file() and path != preset]
-    assert not [path for path in left if b"hunter2" in path.read_bytes()]
+    assert_nowhere("hunter2", tmp_path, preset, done)
 
 
 def test_a_job_that_lacks_a_value_is_a_failed_child(tmp_path):

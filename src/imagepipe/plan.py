@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
@@ -23,7 +22,7 @@ from imagepipe.__main__ import config_dir, explain
 from imagepipe.config import Config, RayOptions, Resources
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.machine import Machine, this_machine
-from imagepipe.session import session, sigterm_as_interrupt
+from imagepipe.stopping import sigterm_as_interrupt
 from imagepipe.tuning import Calibration
 
 TRIAL_BATCHES = 6  # of each model process: enough for a steady rate, where each takes a while
@@ -155,6 +154,7 @@ def _weights_gb(config: Config) -> dict[str, float | None]:
 def _measured(config: Config, machine: Machine, *, calibrate: bool) -> Calibration | None:
     from imagepipe import calibration
     from imagepipe.pipeline import libraries
+    from imagepipe.session import session
 
     if config.resources.calibrate_s is None:
         return None
@@ -181,7 +181,7 @@ def _place(own: str) -> str:
             problem="is no folder",
             remedy="Name the one that holds your presets.",
         )
-    return QuotedString(f"file://{Path(own).absolute()}", Quote.single).with_quotes()
+    return record.quoted(f"file://{Path(own).absolute()}")
 
 
 def _from_earlier(

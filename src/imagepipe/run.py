@@ -37,9 +37,9 @@ from imagepipe.errors import Interrupted, RunFailed, UserError
 from imagepipe.machine import Machine, this_machine
 from imagepipe.report import Job, Member
 from imagepipe.resume import Done
-from imagepipe.session import cluster, session, sigterm_as_interrupt
+from imagepipe.session import cluster, session
 from imagepipe.sink import Writer, collect_rejected, why_columns, written_parts
-from imagepipe.stopping import gently, held
+from imagepipe.stopping import gently, held, sigterm_as_interrupt
 from imagepipe.store import Store, write_whole
 from imagepipe.watch import Watch
 

@@ -7,7 +7,6 @@ import gc
 import json
 import logging
 import os
-import signal
 import socket
 import sys
 import time
@@ -88,20 +87,6 @@ class SharedSession:
     def close(self) -> None:
         self._asked = None
         self._stack.close()
-
-
-@contextmanager
-def sigterm_as_interrupt() -> Iterator[None]:
-    """A spot machine's SIGTERM ends the run as Ctrl-C does, so that it leaves right states."""
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def cluster() -> Machine:

@@ -13,6 +13,20 @@ GRACE_S = 15.0  # after SIGTERM: a spot machine is gone 30 s after it, and there
 
 
 @contextmanager
+def sigterm_as_interrupt() -> Iterator[None]:
+    """A spot machine's SIGTERM ends the run as Ctrl-C does, so that it leaves right states."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
 def held() -> Iterator[None]:
     """Within it Ctrl-C and SIGTERM wait for its end: for steps that must not be half done.
 

@@ -19,7 +19,8 @@ from imagepipe import comparison, pipeline, record, report, run, store, terminal
 from imagepipe import config as configuration
 from imagepipe.errors import UserError
 from imagepipe.report import Member
-from imagepipe.session import SharedSession, sigterm_as_interrupt
+from imagepipe.session import SharedSession
+from imagepipe.stopping import sigterm_as_interrupt
 
 Refused = tuple[int, DictConfig, Path, Sequence[str], Exception]  # the job's arguments, and why
 

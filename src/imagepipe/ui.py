@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from imagepipe.config import Tracking
 from imagepipe.errors import UserError
-from imagepipe.session import sigterm_as_interrupt
+from imagepipe.stopping import sigterm_as_interrupt
 from imagepipe.tracking import check
 from imagepipe.tracking.address import SERVERS, Address, default_uri, page, resolve
 

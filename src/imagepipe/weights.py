@@ -85,7 +85,7 @@ def check_code(field: str, path: str | None, revision: str | None) -> None:
     Many models bring such code beside a class that transformers has too; then that one is taken.
     """
     path = check_path(field, path)
-    config = _read(field, path, _config(field, path, revision))
+    config = described(field, path, _config(field, path, revision))
     if "auto_map" not in config:
         return
     from transformers import CONFIG_MAPPING
@@ -151,7 +151,7 @@ def _files(
             remedy="Name a whole model.",
         )
     if weights:
-        _read(field, path, where / index)
+        described(field, path, where / index)
     return [file.name for file in where.iterdir()]
 
 
@@ -163,26 +163,31 @@ def _lacking(field: str, path: str, where: Path) -> str | None:
     if (where / WEIGHTS).is_file():
         return None
     if (where / SHARDS).is_file():
-        shards = _read(field, path, where / SHARDS).get("weight_map", {}).values()
+        shards = described(field, path, where / SHARDS).get("weight_map", {}).values()
         return min((name for name in shards if not (where / name).is_file()), default=None)
     found = any(file.name.endswith((".safetensors", *PICKLED)) for file in where.iterdir())
     return None if found else WEIGHTS
 
 
-def _read(field: str, path: str, file: Path) -> dict[str, Any]:
+def described(field: str, path: object, file: Path) -> dict[str, Any]:
     """What a model's JSON file holds. Raises UserError where that is no JSON object."""
     try:
         said = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
-        said = None
+    except (OSError, ValueError) as error:
+        raise broken(field, path, file, str(error)) from error
     if not isinstance(said, dict):
-        raise UserError(
-            field=field,
-            value=path,
-            problem=f"{file} is broken",
-            remedy="Fetch or save the model again.",
-        )
+        raise broken(field, path, file, "it is no JSON object")
     return said
+
+
+def broken(field: str, path: object, file: Path, cause: str) -> UserError:
+    """The error where `file` of a model is not what it should be."""
+    return UserError(
+        field=field,
+        value=path,
+        problem=f"{file} is broken ({cause})",
+        remedy="Fetch or save the model again, or name another.",
+    )
 
 
 def _hub_files(field: str, name: str, revision: str | None, index: str, weights: bool) -> list[str]:

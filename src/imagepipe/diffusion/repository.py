@@ -125,24 +125,12 @@ def parts(index: dict[str, Any]) -> dict[str, tuple[str, str]]:
 def _index(folder: Path) -> dict[str, Any]:
     index = _json(folder / INDEX)
     if "_class_name" not in index:
-        raise _broken(folder / INDEX, "it names no _class_name")
+        raise weights.broken("model.path", folder, folder / INDEX, "it names no _class_name")
     return index
 
 
 def _json(file: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(file.read_text("utf-8")))
-    except (TypeError, ValueError) as error:
-        raise _broken(file, str(error)) from error
-
-
-def _broken(file: Path, cause: str) -> UserError:
-    return UserError(
-        field="model.path",
-        value=file.parent,
-        problem=f"{file.name} is broken ({cause})",
-        remedy="Fetch the model again, or name another.",
-    )
+    return weights.described("model.path", file.parent, file)
 
 
 def safetensors_only(model: Model) -> bool | None:
