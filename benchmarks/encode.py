@@ -23,10 +23,10 @@ from common import Benchmark, Figures, arguments, run
 from omegaconf import OmegaConf
 from PIL import Image
 
-from imagepipe.claim import claim
 from imagepipe.config import Model, Sink
-from imagepipe.diffusion.diffusers import DiffusersPainter
-from imagepipe.sink import Writer
+from imagepipe.diffusion.diffusers import DiffusersGenerator
+from imagepipe.sink.lock import acquire
+from imagepipe.sink.writer import Writer
 from imagepipe.store import Store
 
 ROOT = Path(__file__).parents[1]
@@ -93,7 +93,7 @@ def main() -> None:
 def drawn(count: int) -> np.ndarray:
     """uint8 (count, 128, 128, 3), of the embedded model."""
     model = Model(**OmegaConf.to_container(OmegaConf.load(ROOT / "conf" / "model" / "tiny.yaml")))
-    painter = DiffusersPainter(model)
+    painter = DiffusersGenerator(model)
     painter.load()
     animals, colours = ["cat", "dog", "fox", "bear"], ["red", "blue", "green", "yellow"]
     prompts = [f"A pencil sketch of a {a} wearing a {c} scarf" for a in animals for c in colours]
@@ -123,7 +123,7 @@ def written(sink: Sink, images: np.ndarray, folder: Path) -> Figures:
     """One batch through imagepipe's writer."""
     table, store = rows(images), Store(str(folder))
     facts = {"model": "tiny", "steps": "6"}
-    with claim(folder, store, "r") as mine:
+    with acquire(folder, store, "r") as mine:
         writer = Writer(store, sink, 0, "id", {"id": "id"}, facts, mine)
         start = time.perf_counter()
         writer(table)

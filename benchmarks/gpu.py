@@ -30,7 +30,7 @@ from omegaconf import OmegaConf
 from pictures import imagepipe
 
 from imagepipe.config import Model, Quantization
-from imagepipe.diffusion.diffusers import DiffusersPainter
+from imagepipe.diffusion.diffusers import DiffusersGenerator
 from imagepipe.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -136,10 +136,10 @@ class _Last:
     """One model at a time is kept in memory."""
 
     key: Any = None
-    painter: DiffusersPainter
+    painter: DiffusersGenerator
 
 
-def painter(preset: str, changes: tuple[tuple[str, Any], ...], option: str) -> DiffusersPainter:
+def painter(preset: str, changes: tuple[tuple[str, Any], ...], option: str) -> DiffusersGenerator:
     key = (preset, changes, option)
     if _Last.key != key:
         forget()
@@ -153,13 +153,13 @@ def painter(preset: str, changes: tuple[tuple[str, Any], ...], option: str) -> D
     return _Last.painter
 
 
-def loaded(model: Model) -> DiffusersPainter:
-    drawer = DiffusersPainter(model)
+def loaded(model: Model) -> DiffusersGenerator:
+    drawer = DiffusersGenerator(model)
     drawer.load()
     return drawer
 
 
-def in_8_bits(model: Model) -> DiffusersPainter:
+def in_8_bits(model: Model) -> DiffusersGenerator:
     """The denoiser; by way of a folder, since diffusers makes weights smaller as it reads them."""
     with tempfile.TemporaryDirectory() as folder:
         loaded(replace(model, compile=None)).pipe.save_pretrained(folder)

@@ -21,9 +21,9 @@ import torch
 from omegaconf import OmegaConf
 
 from imagepipe.config import Model
-from imagepipe.diffusion.diffusers import DiffusersPainter
-from imagepipe.toyworld.card import update_card
-from imagepipe.toyworld.training import hardware
+from imagepipe.diffusion.diffusers import DiffusersGenerator
+from toyworld.card import update_card
+from toyworld.training import hardware
 
 ROOT = Path(__file__).parents[1]
 PROMPT = "A watercolor painting of a cat wearing a red scarf, with falling snowflakes"
@@ -43,7 +43,7 @@ def timed(seconds: dict[str, float], name: str, call: Callable[..., Any]) -> Cal
     return wrapped
 
 
-def measure(painter: DiffusersPainter, batch: int, repeats: int) -> dict[str, list[float]]:
+def measure(painter: DiffusersGenerator, batch: int, repeats: int) -> dict[str, list[float]]:
     """Seconds a batch: all of it, and its parts; one warm-up batch is not counted."""
     seconds: dict[str, float] = defaultdict(float)
     pipe = painter.pipe
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--card", action="store_true", help="note the figures in the model's card")
     args = parser.parse_args()
     model = Model(**OmegaConf.to_container(OmegaConf.load(ROOT / "conf" / "model" / "tiny.yaml")))
-    painter = DiffusersPainter(model)
+    painter = DiffusersGenerator(model)
     painter.load()
     found = measure(painter, args.batch, args.repeats)
     rates = [args.batch / value for value in found["whole"]]

@@ -17,8 +17,8 @@ os.environ["RAY_DATA_MIN_GAP_BETWEEN_AUTOSCALING_REQUESTS"] = "1"
 
 def main() -> None:
     from imagepipe.config import RayOptions
-    from imagepipe.machine import Machine, Node
-    from imagepipe.session import session
+    from imagepipe.execution.session import session
+    from imagepipe.resources.machine import Machine, Node
 
     with session(RayOptions(), Machine((Node(2, 0),)), verbose=False):
         import ray.data

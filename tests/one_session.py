@@ -36,8 +36,8 @@ def main() -> None:
     import ray
     from test_config import composed
 
-    from imagepipe import pipeline, run
-    from imagepipe.session import SharedSession
+    from imagepipe.execution import pipeline, run
+    from imagepipe.execution.session import SharedSession
 
     shared, seen = SharedSession(), []
     configs = [composed("tracking=none", *overrides) for overrides in json.loads(sys.argv[1])]

@@ -9,7 +9,7 @@ import pytest
 
 from imagepipe.assets import folder
 from imagepipe.errors import UserError
-from imagepipe.toyworld.card import check_digests
+from toyworld.card import check_digests
 
 MODELS = ("tiny", "tiny_clip", "tiny_llm")
 

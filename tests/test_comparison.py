@@ -14,12 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from imagepipe import comparison
-from imagepipe.comparison import grid as grids
-from imagepipe.comparison import page as pages
-from imagepipe.comparison.jobs import front
 from imagepipe.config import Sweep
-from imagepipe.gallery import Picture
+from imagepipe.reports import comparison
+from imagepipe.reports.comparison import grid as grids
+from imagepipe.reports.comparison import page as pages
+from imagepipe.reports.comparison.jobs import front
+from imagepipe.sink.results import Picture
 
 ATTACK = "</script><script>document.title='broken in'</script><img src=x onerror=alert(1)>"
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)

@@ -7,13 +7,13 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from imagepipe import config as configuration
-from imagepipe import schema
-from imagepipe.__main__ import config_dir, explain
+from imagepipe.cli.run import config_dir, explain
+from imagepipe.config import registration
 from imagepipe.errors import UserError
 
 
 def composed(*overrides: str) -> configuration.Config:
-    schema.register()
+    registration.register()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         return configuration.load(compose("config", list(overrides)))
 

@@ -15,11 +15,10 @@ from hydra import compose, initialize_config_dir
 from tiny_pipelines import FLUX, PIXART, PROMPTS, QWEN, SD, SIZE, drawn, painter, small
 
 from imagepipe import config as configuration
-from imagepipe import schema
-from imagepipe.__main__ import config_dir
-from imagepipe.config import Model
+from imagepipe.cli.run import config_dir
+from imagepipe.config import Model, registration
 from imagepipe.diffusion import checks, limits, random_weights, repository
-from imagepipe.diffusion.diffusers import DiffusersPainter, arguments
+from imagepipe.diffusion.diffusers import DiffusersGenerator, arguments
 
 PRESETS = sorted(
     file.stem
@@ -29,7 +28,7 @@ PRESETS = sorted(
 
 
 def preset(name: str, *changes: str) -> Model:
-    schema.register()
+    registration.register()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         return configuration.load(compose("config", [f"model={name}", *changes])).model
 
@@ -139,7 +138,7 @@ def test_a_prompt_is_cut_exactly_where_the_pipeline_no_longer_reads_it(hub_id, r
         assert np.array_equal(first, second) == (tokens > longest)
 
 
-def _latents(one: DiffusersPainter, prompt: str) -> np.ndarray:
+def _latents(one: DiffusersGenerator, prompt: str) -> np.ndarray:
     """What is drawn from the same noise, as it is before the decoder and before rounding."""
     rng = torch.Generator().manual_seed(0)
     told = {"output_type": "latent", **arguments(one.model, one.takes, 1)}

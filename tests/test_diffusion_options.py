@@ -48,7 +48,7 @@ from imagepipe.diffusion.diffusers import arguments, load
 from imagepipe.diffusion.repository import ARCHITECTURES
 from imagepipe.diffusion.stage import BLACK, stage
 from imagepipe.errors import UserError
-from imagepipe.stage import LEDGER, Fitting, apply
+from imagepipe.stages.stage import LEDGER, BatchSizeBackoff, apply
 
 KLEIN = "black-forest-labs/FLUX.2-klein-4B"
 SD3 = "stabilityai/stable-diffusion-3.5-large-turbo"
@@ -405,7 +405,7 @@ def _drawn_with_room_for_two(
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
     drawing = stage(model, run_seed=0, id_column="id")
-    work, reasons = Fitting(drawing.recipe()), []
+    work, reasons = BatchSizeBackoff(drawing.recipe()), []
     with register_module_forward_pre_hook(decode):
         for rows in batches:
             done = apply(drawing, work, _table(PROMPTS[:1] * rows))

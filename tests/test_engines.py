@@ -16,7 +16,7 @@ from test_run import FAST, imagepipe, run, summary
 
 from imagepipe import diffusion, llm, scoring
 from imagepipe.errors import UserError
-from imagepipe.run import _plain
+from imagepipe.execution.run import _plain
 
 DOCS = Path(__file__).parents[1] / "docs" / "plugins.md"
 BOTH = '''

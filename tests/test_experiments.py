@@ -15,9 +15,9 @@ from test_config import composed, config_dir
 from test_run import imagepipe, summary
 from test_sweep import statuses
 
-from imagepipe import schema
-from imagepipe.machine import Machine, Node, this_machine
-from imagepipe.resources import settle
+from imagepipe.config import registration
+from imagepipe.resources.machine import Machine, Node, this_machine
+from imagepipe.resources.shares import resolve
 
 NAMES = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))
 SMALL = ["limit=6", "model.width=64", "model.height=64", "model=noop", "tracking=none"]
@@ -25,7 +25,7 @@ SMALL = ["limit=6", "model.width=64", "model.height=64", "model=noop", "tracking
 
 def sweep_of(name: str) -> dict[str, str]:
     """What the experiment sweeps over: key to values, none for a single run."""
-    schema.register()
+    registration.register()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         whole = compose("config", [f"experiment={name}"], return_hydra_config=True)
     if whole.hydra.mode != RunMode.MULTIRUN:
@@ -91,7 +91,7 @@ def test_every_job_composes_differs_and_fits_the_machine_that_it_is_for(name: st
     assert (len(jobs) > 1) == (name in SWEEPS)
     machine = Machine((Node(16, 1) if name == "gpu_fractions" else Node(2, 0),))
     for config in configs:
-        settle(config, machine, 96)
+        resolve(config, machine, 96)
 
 
 @pytest.mark.parametrize("name", LAST)

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from imagepipe.forkserver import executable, forkserver
+from imagepipe.execution.forkserver import executable, forkserver
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: forks, /proc")
 
@@ -168,7 +168,7 @@ def test_a_worker_that_ends_leaves_nothing_behind(worker: Path) -> None:
 def test_the_server_ends_with_a_process_that_is_killed(short: Path) -> None:
     program = (
         "import time\n"
-        "from imagepipe.forkserver import forkserver\n"
+        "from imagepipe.execution.forkserver import forkserver\n"
         "with forkserver([], verbose=False):\n"
         "    print('up', flush=True)\n"
         "    time.sleep(60)\n"
@@ -192,8 +192,8 @@ def test_a_session_has_no_idle_process_and_forks_its_own_unless_there_is_a_gpu()
         program = f"""
 import os, sys
 from imagepipe.config import RayOptions
-from imagepipe.machine import Machine, Node
-from imagepipe.session import session
+from imagepipe.resources.machine import Machine, Node
+from imagepipe.execution.session import session
 with session(RayOptions(), Machine((Node(1, {gpus}),)), ["{LIBRARY}"], verbose=False):
     import psutil, ray
     started = psutil.Process().children()

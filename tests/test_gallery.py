@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from imagepipe import gallery
-from imagepipe.gallery import Picture
+from imagepipe.reports import gallery
+from imagepipe.sink.results import Picture
 
 SUMMARY = {
     "rows_read": 1200,

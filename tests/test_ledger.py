@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from imagepipe.ledger import KIND_CHARS, MOST_KINDS, OTHERS, Ledger, Tally
-from imagepipe.sink import COUNTS
+from imagepipe.sink.ledger import KIND_CHARS, MOST_KINDS, OTHERS, Ledger, Tally
+from imagepipe.sink.writer import COUNTS
 
 
 def counts(**values) -> pa.Table:

@@ -22,8 +22,8 @@ from imagepipe.llm import Answer, Enhancer, check, make
 from imagepipe.llm.chat import messages
 from imagepipe.llm.questions import Questions
 from imagepipe.llm.stage import ADDS, stage
-from imagepipe.seasons import ELEMENTS, season_of
-from imagepipe.weights import HUB_ID, locate
+from imagepipe.prompts.seasons import ELEMENTS, season_of
+from imagepipe.stages.weights import HUB_ID, locate
 
 USER = "Prompt: {prompt}\nSeason: {season}"
 PROMPTS = [

@@ -19,7 +19,7 @@ from imagepipe.errors import RunFailed
 from imagepipe.llm import make, vllm
 from imagepipe.llm.answers import FALLBACKS
 from imagepipe.llm.stage import stage
-from imagepipe.processor import ERROR, fold
+from imagepipe.stages.processor import ERROR, fold
 
 needs_vllm = pytest.mark.skipif(
     find_spec("vllm") is None, reason="vLLM is not installed: make test-vllm"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from imagepipe.naming import MOST_BYTES, file_stem, id_of
+from imagepipe.sink.naming import MOST_BYTES, file_stem, id_of
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=300)  # surrogates too
 

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from test_config import composed
 
-from imagepipe import pipeline, report, sources
-from imagepipe.claim import claim
-from imagepipe.machine import Machine, Node
-from imagepipe.processor import LIGHT_CPUS
-from imagepipe.resources import settle
-from imagepipe.sink import Writer
+from imagepipe import sources
+from imagepipe.execution import pipeline
+from imagepipe.resources.machine import Machine, Node
+from imagepipe.resources.shares import resolve
+from imagepipe.sink.lock import acquire
+from imagepipe.sink.metadata import run_metadata
+from imagepipe.sink.writer import Writer
+from imagepipe.stages.processor import LIGHT_CPUS
 from imagepipe.store import Store
 
 if TYPE_CHECKING:
@@ -29,13 +31,13 @@ PROCESSES = ("MapBatches(llm)", "MapBatches(model)")
 def plan(ray_session, tmp_path):
     """The Dataset of a run that was composed with these overrides."""
     store = Store.of(None, tmp_path / "out")
-    with claim(tmp_path, store, "r") as mine:
+    with acquire(tmp_path, store, "r") as mine:
 
         def of(*overrides: str, gpus: int = 0) -> Dataset:
             config = composed("tracking=none", *overrides)
             tables = sources.look(config.dataset, config.limit)
-            resources, _ = settle(config, Machine((Node(2 + 2 * gpus, gpus),)), tables.rows)
-            facts = report.facts(config, None)
+            resources, _ = resolve(config, Machine((Node(2 + 2 * gpus, gpus),)), tables.rows)
+            facts = run_metadata(config, None)
             writer = Writer(store, config.sink, 0, tables.id, {}, facts, mine)
             return pipeline.build(config, tables, resources, writer)
 

@@ -14,10 +14,12 @@ import pytest
 from test_config import composed
 from test_run import FAST, run, summary
 
-from imagepipe import record, report, sources
-from imagepipe.calibration import _path, known
-from imagepipe.machine import Machine, Node
-from imagepipe.plan import _from_earlier
+from imagepipe import sources
+from imagepipe.cli.plan import _from_earlier
+from imagepipe.execution import manifest
+from imagepipe.execution.calibration import _path, known
+from imagepipe.reports.summary import speed_digest
+from imagepipe.resources.machine import Machine, Node
 
 SMALL = ["resources=cpu", "resources.model.pool=1", "resources.model.batch_size=2", "scorer=none"]
 SMALL += ["resources.rows_per_block=2", "resources.sink.batch_size=2", "ray.num_cpus=2"]
@@ -150,7 +152,7 @@ def test_a_calibration_that_cannot_be_read_is_not_known(tmp_path: Path, text: st
 
 def test_a_summary_that_cannot_be_read_tells_nothing(tmp_path: Path):
     config = composed(*FAST, f"outputs={tmp_path}")
-    digest = report.speed_digest(config, config.resources, str(TWO_CPUS))
+    digest = speed_digest(config, config.resources, str(TWO_CPUS))
     rates = {"images_per_s": {"steady": 2.0}, "time_to_first_image_s": 1.0}
     good = {"speed_digest": digest, "status": "FINISHED", **rates}
     texts = [json.dumps(good), "[]", '{"a"', '{"images_per_s": 3}']
@@ -170,8 +172,8 @@ def test_a_summary_that_cannot_be_read_tells_nothing(tmp_path: Path):
 def test_a_run_to_go_on_with_is_refused_with_what_would_plan_it(tmp_path: Path):
     begun = composed(*FAST)
     tables = sources.fingerprint(sources.look(begun.dataset, 4))
-    made = record.of(begun, [*FAST, "dataset.prompt='{animal}'"], tables)
-    (tmp_path / record.RECORD).write_text(record.to_json(made))
+    made = manifest.of(begun, [*FAST, "dataset.prompt='{animal}'"], tables)
+    (tmp_path / manifest.RECORD).write_text(manifest.to_json(made))
     done = planned(tmp_path, "resume=.")
     assert done.returncode == 2
     assert done.stderr.startswith("imagepipe.plan: resume=.: a plan is of a whole run")

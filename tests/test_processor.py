@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 from test_stage import table as numbers
 
-from imagepipe.processor import ERROR, PAST, ProcessorStage, fold, unfold
-from imagepipe.stage import FAILED_REASON, FAILED_STAGE
+from imagepipe.stages.processor import ERROR, PAST, ProcessorStage, fold, unfold
+from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE
 
 
 def questions():

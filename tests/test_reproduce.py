@@ -14,15 +14,16 @@ import pytest
 from PIL import Image
 from test_run import run
 
-from imagepipe import reproduce
+from imagepipe.cli import reproduce
 from imagepipe.config import Lora, Model, Quantization
-from imagepipe.diffusion.noop import NoopPainter
-from imagepipe.sink import encode
+from imagepipe.diffusion.noop import NoopGenerator
+from imagepipe.sink import metadata
+from imagepipe.sink.metadata import encode
 
 NOOP = Model(name="noop", engine="noop", width=16, height=24)
 
 
-class Broken(NoopPainter):
+class Broken(NoopGenerator):
     """An engine of a person's own that cannot draw."""
 
     def paint(self, prompts: list[str], seeds: list[int]) -> np.ndarray:
@@ -46,13 +47,13 @@ def picture(folder: Path, model: Model = NOOP, **texts: str | None) -> Path:
     whole = {
         "prompt": "a cat",
         "seed": "7",
-        reproduce.SETTINGS: reproduce.settings(model),
+        metadata.SETTINGS: metadata.settings(model),
         "imagepipe_version": "0.0.9",
         **texts,
     }
     said = {name: text for name, text in whole.items() if text is not None}
     path = folder / "one.png"
-    path.write_bytes(encode(NoopPainter(NOOP).paint(["a cat"], [7])[0], said))
+    path.write_bytes(encode(NoopGenerator(NOOP).paint(["a cat"], [7])[0], said))
     return path
 
 
@@ -120,7 +121,7 @@ def test_a_picture_that_is_the_same_almost_or_not_at_all(tmp_path, capsys):
     assert "it differs: 3 of 1,152 values by up to 5 of 255 levels. It was drawn by" in said
     assert "imagepipe 0.0.9" in said
     with Image.open(again) as now:
-        assert np.array_equal(np.asarray(now), NoopPainter(NOOP).paint(["a cat"], [7])[0])
+        assert np.array_equal(np.asarray(now), NoopGenerator(NOOP).paint(["a cat"], [7])[0])
     assert reproduce.main([str(path), "--levels", "5"]) == 0
 
 
@@ -137,8 +138,10 @@ def test_all_settings_of_a_model_come_back(tmp_path):
         offload="model",  # decides nothing in the picture
     )
     assert reproduce.read(picture(tmp_path, model)).model == replace(model, offload="none")
-    own = Model(name="own", engine="custom", _target_="mine.Painter", options={"key": "secret"})
-    assert reproduce.settings(own) is None
+    own = Model(
+        name="own", engine="custom", _target_="mine.ImageGenerator", options={"key": "secret"}
+    )
+    assert metadata.settings(own) is None
 
 
 @pytest.mark.parametrize(
@@ -150,8 +153,8 @@ def test_all_settings_of_a_model_come_back(tmp_path):
     ],
 )
 def test_a_picture_may_not_name_code(tmp_path, capsys, settings, what):
-    said = json.loads(reproduce.settings(NOOP) or "") | settings
-    path = picture(tmp_path, **{reproduce.SETTINGS: json.dumps(said)})
+    said = json.loads(metadata.settings(NOOP) or "") | settings
+    path = picture(tmp_path, **{metadata.SETTINGS: json.dumps(said)})
     line = refusal(capsys, path)
     assert f"IMAGE={path}: was drawn with model.{what}, which can run any code" in line
     assert line.endswith("Say --trust if the picture is your own.")
@@ -161,32 +164,32 @@ def test_a_picture_may_not_name_code(tmp_path, capsys, settings, what):
 
 def _said(**settings: object) -> dict[str, str]:
     usual = {"engine": "noop", "width": 16, "height": 24}
-    return {reproduce.SETTINGS: json.dumps(usual | settings)}
+    return {metadata.SETTINGS: json.dumps(usual | settings)}
 
 
 @pytest.mark.parametrize(
     ("texts", "why"),
     [
         ({"prompt": None, "seed": None}, "it has no prompt, seed"),
-        ({reproduce.SETTINGS: None}, "it has no model_settings"),
+        ({metadata.SETTINGS: None}, "it has no model_settings"),
         ({"seed": "seven"}, "settings that cannot be read"),
         ({"seed": str(1 << 63)}, "a seed has 63 bits"),
         ({"seed": "-1"}, "a seed has 63 bits"),
-        ({reproduce.SETTINGS: "{"}, "settings that cannot be read"),
-        ({reproduce.SETTINGS: "[1]"}, "settings that cannot be read"),
-        ({reproduce.SETTINGS: '{"stepz": 4}'}, "settings that cannot be read"),
+        ({metadata.SETTINGS: "{"}, "settings that cannot be read"),
+        ({metadata.SETTINGS: "[1]"}, "settings that cannot be read"),
+        ({metadata.SETTINGS: '{"stepz": 4}'}, "settings that cannot be read"),
         (
-            {reproduce.SETTINGS: '{"engine": "noop", "steps": "six"}'},
+            {metadata.SETTINGS: '{"engine": "noop", "steps": "six"}'},
             "settings that cannot be read",
         ),
-        ({reproduce.SETTINGS: '{"loras": [3]}'}, "settings that cannot be read"),
+        ({metadata.SETTINGS: '{"loras": [3]}'}, "settings that cannot be read"),
         (_said(steps=2.5), "settings that cannot be read (steps: Value '2.5'"),
         (_said(steps="${x}"), "settings that cannot be read"),
         (_said(scheduler_config=[1]), "settings that cannot be read"),
         (_said(quantization=None), "settings that cannot be read (quantization: "),
-        ({reproduce.SETTINGS: '{"engine": "noop", "width": 32}'}, "was drawn as 32x512"),
-        ({reproduce.SETTINGS: '{"engine": "nope"}'}, "model.engine=nope: is not one of the"),
-        ({reproduce.SETTINGS: '{"engine": "noop", "width": 1}'}, "model.width=1: is too small"),
+        ({metadata.SETTINGS: '{"engine": "noop", "width": 32}'}, "was drawn as 32x512"),
+        ({metadata.SETTINGS: '{"engine": "nope"}'}, "model.engine=nope: is not one of the"),
+        ({metadata.SETTINGS: '{"engine": "noop", "width": 1}'}, "model.width=1: is too small"),
     ],
 )
 def test_what_a_picture_says_may_be_wrong(tmp_path, capsys, texts, why):
@@ -196,13 +199,13 @@ def test_what_a_picture_says_may_be_wrong(tmp_path, capsys, texts, why):
 def test_a_model_that_is_gone_and_a_scheduler_that_never_was(drawn, tmp_path, capsys):
     with Image.open(drawn / "images" / "100-0.png") as image:
         pixels, texts = np.asarray(image), dict(image.text)
-    said = json.loads(texts[reproduce.SETTINGS])
+    said = json.loads(texts[metadata.SETTINGS])
     path = tmp_path / "other.png"
     for key, value, why in (
         ("path", "./gone", "model.path=./gone: no model is there"),
         ("scheduler", "Nope", "model.scheduler=Nope: is not a scheduler of diffusers"),
     ):
-        texts[reproduce.SETTINGS] = json.dumps(said | {key: value})
+        texts[metadata.SETTINGS] = json.dumps(said | {key: value})
         path.write_bytes(encode(pixels, texts))
         assert why in refusal(capsys, path)
 
@@ -215,8 +218,8 @@ def test_whatever_stops_the_drawing_is_one_line(tmp_path, capsys):
 def test_a_model_that_lies_elsewhere_is_named_behind_the_picture(drawn, tmp_path, capsys):
     with Image.open(drawn / "images" / "100-0.png") as image:
         pixels, texts = np.asarray(image), dict(image.text)
-    said = json.loads(texts[reproduce.SETTINGS]) | {"path": "./mine", "offload": "model"}
-    texts[reproduce.SETTINGS] = json.dumps(said)
+    said = json.loads(texts[metadata.SETTINGS]) | {"path": "./mine", "offload": "model"}
+    texts[metadata.SETTINGS] = json.dumps(said)
     path, again = tmp_path / "other.png", tmp_path / "again.png"
     path.write_bytes(encode(pixels, texts))
     asked = [str(path), "--out", str(again), "model.path=asset:tiny", "model.offload=none"]

@@ -17,13 +17,14 @@ from filelock import FileLock, Timeout
 from hydra.core.global_hydra import GlobalHydra
 from test_config import composed
 
-from imagepipe.__main__ import main
+from imagepipe.cli.run import main
 from imagepipe.config import STAGES, Config, Share
 from imagepipe.errors import UserError
-from imagepipe.machine import GIB, Machine, Node, _cpus, alone_on_gpus, this_machine
-from imagepipe.packing import pack
-from imagepipe.resources import outgrown, pools, settle
-from imagepipe.run import prepared
+from imagepipe.execution.run import prepared
+from imagepipe.resources.machine import GIB, Machine, Node, _cpus, this_machine
+from imagepipe.resources.packing import pack
+from imagepipe.resources.process import alone_on_gpus, out_of_memory_error
+from imagepipe.resources.shares import pools, resolve
 
 LAPTOP = Machine((Node(2, 0, 12 * GIB),))
 WAITING = ("openai", "llm")  # waits for a server, and needs no share
@@ -32,7 +33,7 @@ OPENAI = ["llm=openai", "llm.base_url=http://127.0.0.1:1/v1", "llm.path=m"]
 
 def refusal(*overrides: str, machine: Machine = LAPTOP) -> str:
     with pytest.raises(UserError) as caught:
-        settle(composed(*overrides), machine, 100)
+        resolve(composed(*overrides), machine, 100)
     return str(caught.value)
 
 
@@ -42,7 +43,7 @@ def refusal(*overrides: str, machine: Machine = LAPTOP) -> str:
 @pytest.mark.parametrize("rows", [1, 100, 1_000_000])
 def test_auto_fits_every_machine(cpus: int, gpus: int, llm: str, rows: int):
     config = composed(f"llm={llm}")
-    shares, said = settle(config, Machine((Node(cpus, gpus),)), rows)
+    shares, said = resolve(config, Machine((Node(cpus, gpus),)), rows)
     actors = dict(pools(config, shares))
     assert sum(share.num_cpus * share.pool for share in actors.values()) < cpus
     assert sum(share.num_gpus * share.pool for share in actors.values()) <= gpus
@@ -53,13 +54,13 @@ def test_auto_fits_every_machine(cpus: int, gpus: int, llm: str, rows: int):
 
 
 def test_auto_starts_no_process_without_a_batch_of_rows():
-    shares, _ = settle(composed("llm=none"), Machine((Node(64, 0),)), rows=17)
+    shares, _ = resolve(composed("llm=none"), Machine((Node(64, 0),)), rows=17)
     assert shares.model.pool == 3  # batches of 8
 
 
 def test_auto_keeps_to_what_is_given_by_hand():
     typed = ["resources.model.pool=1", "resources.model.num_gpus=0.25", "resources.llm.num_cpus=2"]
-    shares, _ = settle(composed("llm=qwen", *typed), Machine((Node(16, 2),)), 1000)
+    shares, _ = resolve(composed("llm=qwen", *typed), Machine((Node(16, 2),)), 1000)
     assert (shares.model.pool, shares.model.num_gpus, shares.llm.num_cpus) == (1, 0.25, 2)
     assert (shares.llm.pool, shares.llm.num_gpus) == (1, 0.30)
 
@@ -69,7 +70,7 @@ def test_auto_keeps_to_what_is_given_by_hand():
 @pytest.mark.parametrize("scorer", ["none", "auto"])
 def test_auto_draws_on_every_gpu(gpus: int, llm: str, scorer: str):
     machine, config = Machine((Node(16, gpus),)), composed(f"llm={llm}", f"scorer={scorer}")
-    shares, _ = settle(config, machine, 1000)
+    shares, _ = resolve(config, machine, 1000)
     placed = pack(dict(pools(config, shares)), machine)
     drawing = [place.gpus for place in placed if place.stage == "model"]
     assert sorted(drawing) == [(gpu,) for gpu in range(gpus)]
@@ -98,7 +99,7 @@ def test_auto_draws_on_every_gpu(gpus: int, llm: str, scorer: str):
 )
 def test_auto_fits_the_rest_around_what_is_given_by_hand(machine: Machine, typed: list[str]):
     config = composed(*typed)
-    shares, _ = settle(config, machine, 1000)
+    shares, _ = resolve(config, machine, 1000)
     for stage, share in pools(config, shares):
         given = getattr(config.resources, stage)
         for key in ("pool", "num_cpus", "num_gpus"):
@@ -108,28 +109,28 @@ def test_auto_fits_the_rest_around_what_is_given_by_hand(machine: Machine, typed
 
 
 def test_auto_starts_as_many_processes_of_a_given_share_as_there_is_room_for():
-    shares, _ = settle(composed("resources.model.num_cpus=1"), Machine((Node(16, 0),)), 1000)
+    shares, _ = resolve(composed("resources.model.num_cpus=1"), Machine((Node(16, 0),)), 1000)
     assert shares.model.pool == 14  # 15 are free, and the LLM and the scorer need some of that
 
 
 def test_auto_starts_no_more_processes_than_a_stage_may_have():
     typed = ["resources.model.pool_max=1", "resources.llm.pool_max=1"]
-    assert settle(composed(*typed), LAPTOP, 100)[0].model.pool == 1
-    many = settle(composed(*typed[1:]), Machine((Node(64, 0),)), 1000)[0]
+    assert resolve(composed(*typed), LAPTOP, 100)[0].model.pool == 1
+    many = resolve(composed(*typed[1:]), Machine((Node(64, 0),)), 1000)[0]
     assert (many.llm.pool, many.scorer.pool) == (1, 16)
 
 
 def test_auto_keeps_to_what_is_given_for_the_sink():
-    chosen = settle(composed(), LAPTOP, 100)[0].sink
+    chosen = resolve(composed(), LAPTOP, 100)[0].sink
     assert (chosen.pool, chosen.num_cpus, chosen.batch_size) == (4, 0.12, 16)
     for key, value in {"pool": 1, "num_cpus": 0.5, "batch_size": 2}.items():
-        shares, _ = settle(composed(f"resources.sink.{key}={value}"), LAPTOP, 100)
+        shares, _ = resolve(composed(f"resources.sink.{key}={value}"), LAPTOP, 100)
         assert shares.sink == replace(chosen, **{key: value})
 
 
 def test_batches_of_the_sink_are_a_block_only_where_nothing_else_is_given():
     config = composed("resources.sink.batch_size=5000")
-    assert settle(config, LAPTOP, 10**6)[0].sink.batch_size == 5000
+    assert resolve(config, LAPTOP, 10**6)[0].sink.batch_size == 5000
 
 
 def test_a_preset_of_ones_own_has_as_many_writers_as_auto_without_a_line_for_the_sink(tmp_path):
@@ -140,27 +141,27 @@ def test_a_preset_of_ones_own_has_as_many_writers_as_auto_without_a_line_for_the
     (folder / "by_hand.yaml").write_text("name: by_hand\n")
     place, machine = f"hydra.searchpath=[file://{tmp_path}]", Machine((Node(16, 0),))
     configs = [composed(f"resources={name}", place) for name in ("mine", "by_hand", "auto")]
-    mine, by_hand, auto = (settle(config, machine, 10**4)[0].sink for config in configs)
+    mine, by_hand, auto = (resolve(config, machine, 10**4)[0].sink for config in configs)
     assert mine == by_hand == auto
 
 
 def test_auto_finds_room_on_the_node_that_has_the_gpu():
     scattered = Machine((Node(4, 0), Node(2, 1), Node(8, 0)))
-    shares, _ = settle(composed(), scattered, 100)
+    shares, _ = resolve(composed(), scattered, 100)
     assert shares.model.num_cpus == pytest.approx(2 / 3, abs=0.01)
 
 
 def test_auto_leaves_room_for_what_starts_again_when_a_node_is_lost():
-    shares, _ = settle(composed(), Machine((Node(2, 0), Node(4, 0), Node(4, 0))), 1000)
+    shares, _ = resolve(composed(), Machine((Node(2, 0), Node(4, 0), Node(4, 0))), 1000)
     pooled = dict(pools(composed(), shares)).values()
     assert 4 < sum(share.num_cpus * share.pool for share in pooled) <= 5  # of 6, one for tasks
     assert shares.model.pool == 10
-    alone, _ = settle(composed(), Machine((Node(0, 0), Node(4, 0))), 1000)  # the head has none
+    alone, _ = resolve(composed(), Machine((Node(0, 0), Node(4, 0))), 1000)  # the head has none
     assert alone.model.num_cpus > 0.4
 
 
 def test_large_runs_travel_in_larger_blocks_but_never_one_block_an_actor():
-    sizes = [settle(composed(), LAPTOP, rows)[0].rows_per_block for rows in (10, 2000, 10**6)]
+    sizes = [resolve(composed(), LAPTOP, rows)[0].rows_per_block for rows in (10, 2000, 10**6)]
     assert sizes == sorted(sizes)
     assert sizes[0] == 16
     assert sizes[-1] == (8 << 20) // (128 * 128 * 3) // 16 * 16  # raw pictures of 8 MiB
@@ -226,7 +227,7 @@ def test_what_cannot_start_is_refused_and_the_setting_named_works(
     named = refused.split("Try ")[1].split(", or resources=auto")[0]
     assert named
     config = composed(*overrides, *shlex.split(named))
-    settle(config, machine, 100)
+    resolve(config, machine, 100)
     assert all(share.num_cpus >= 0.1 for _, share in pools(config, config.resources))
 
 
@@ -265,10 +266,10 @@ def test_every_setting_that_a_refusal_under_auto_names_is_accepted():
         for machine, two in product(machines, combinations(given, 2)):
             typed = with_shares(config, two)
             try:
-                settle(typed, machine, 100)
+                resolve(typed, machine, 100)
             except UserError as error:
                 named = re.findall(r"resources\.(\w+)\.(\w+)=([\d.]*\d)", error.remedy)
-                settle(with_shares(typed, named), machine, 100)
+                resolve(with_shares(typed, named), machine, 100)
                 refused += 1
     assert refused > 300
 
@@ -379,7 +380,7 @@ def test_a_container_has_the_cpus_that_its_limit_leaves(
 
 def test_a_process_is_held_to_its_threads():
     code = (
-        "from imagepipe.resources import bind; from imagepipe.config import Share\n"
+        "from imagepipe.resources.process import bind; from imagepipe.config import Share\n"
         "bind(Share(num_cpus=0.3)); import torch; print(torch.get_num_threads())\n"
         "bind(Share(num_cpus=2)); print(torch.get_num_threads())"
     )
@@ -389,7 +390,7 @@ def test_a_process_is_held_to_its_threads():
 
 def test_a_share_of_a_gpu_is_told_to_cudas_multi_process_service():
     code = (
-        "import contextlib, os; from imagepipe.resources import bind\n"
+        "import contextlib, os; from imagepipe.resources.process import bind\n"
         "from imagepipe.config import Share\n"
         "with contextlib.suppress(AssertionError, RuntimeError):  # torch without CUDA\n"
         "    bind(Share(num_cpus=1, num_gpus=0.35))\n"
@@ -401,7 +402,7 @@ def test_a_share_of_a_gpu_is_told_to_cudas_multi_process_service():
 
 def test_a_process_without_a_gpu_sees_none():
     code = (
-        "import os; from imagepipe.resources import bind, bind_threads\n"
+        "import os; from imagepipe.resources.process import bind, bind_threads\n"
         "from imagepipe.config import Share\n"
         "bind_threads(2); bind(Share(num_cpus=1, num_gpus=2))\n"
         "before = os.environ['CUDA_VISIBLE_DEVICES']; bind(Share(num_cpus=1))\n"
@@ -430,15 +431,15 @@ def test_processes_that_share_a_gpu_start_one_after_another(monkeypatch, tmp_pat
 def test_what_a_process_loads_is_not_collected():
     code = (
         "import gc\n"
-        "from imagepipe.machine import kept\n"
-        "with kept():\n"
+        "from imagepipe.resources.process import freeze_gc\n"
+        "with freeze_gc():\n"
         "    assert not gc.isenabled()\n"
         "    import email.mime.text\n"
         "    one = email.mime.text.MIMEText('kept')\n"
         "assert gc.isenabled() and gc.get_freeze_count() > 1000\n"
         "assert not any(one is other for other in gc.get_objects())\n"
         "try:\n"
-        "    with kept(): raise RuntimeError\n"
+        "    with freeze_gc(): raise RuntimeError\n"
         "except RuntimeError:\n"
         "    assert gc.isenabled()\n"
     )
@@ -466,7 +467,7 @@ def test_a_stage_that_outgrows_its_gpu_share_is_named_with_what_it_needed(wanted
     import torch
 
     error = torch.OutOfMemoryError(TORCH_SAYS.format(wanted))
-    told = str(outgrown("model", Share(num_gpus=0.1), error))
+    told = str(out_of_memory_error("model", Share(num_gpus=0.1), error))
     assert "stage model outgrew its share, resources.model.num_gpus=0.1, while it loaded" in told
     assert f"Tried to allocate {wanted}." in told and "documentation" not in told
     assert said in told
@@ -474,14 +475,14 @@ def test_a_stage_that_outgrows_its_gpu_share_is_named_with_what_it_needed(wanted
 
 def test_only_memory_is_what_a_stage_outgrows():
     other = ValueError("x")
-    assert outgrown("model", Share(), other) is other
-    told = str(outgrown("scorer", Share(num_cpus=1), MemoryError("8 GiB")))
+    assert out_of_memory_error("model", Share(), other) is other
+    told = str(out_of_memory_error("scorer", Share(num_cpus=1), MemoryError("8 GiB")))
     assert "stage scorer ran out of the machine's memory while it loaded: 8 GiB" in told
     assert "num_gpus" not in told
 
 
 def test_a_block_is_whole_batches_of_the_stages_that_the_run_has():
     def block(llm: str) -> int | None:
-        return settle(composed(f"llm={llm}"), LAPTOP, 100)[0].rows_per_block
+        return resolve(composed(f"llm={llm}"), LAPTOP, 100)[0].rows_per_block
 
     assert (block("tiny"), block("none")) == (16, 8)

@@ -8,7 +8,7 @@ from typing import ClassVar
 import pytest
 from test_sink import batch, writer
 
-from imagepipe import results
+from imagepipe.sink import results
 from imagepipe.store import Store
 
 

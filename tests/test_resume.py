@@ -16,12 +16,14 @@ from s3_server import S3
 from test_config import composed
 from test_sink import FACTS, batch
 
-from imagepipe import record, resume, sources
-from imagepipe.claim import RUN, claim
+from imagepipe import sources
 from imagepipe.config import Config, Join, Sink
 from imagepipe.errors import RunFailed, UserError
-from imagepipe.run import Ready, _why, prepared
-from imagepipe.sink import Writer, collect_rejected, why_columns
+from imagepipe.execution import manifest
+from imagepipe.execution.run import Ready, _why, prepared
+from imagepipe.sink import resume
+from imagepipe.sink.lock import RUN, acquire
+from imagepipe.sink.writer import Writer, collect_rejected, why_columns
 from imagepipe.store import Store
 
 ROWS = [f"r{n}" for n in range(10)]
@@ -48,7 +50,7 @@ def config(tmp_path: Path, *more: str) -> Config:
 def write(out: Path, *batches: pa.Table, **sink: bool) -> None:
     """What a command that is killed has written so far."""
     options = Sink(name="test", **{"png": True, "parquet": True, **sink})
-    with claim(out, Store(str(out)), "r") as mine:
+    with acquire(out, Store(str(out)), "r") as mine:
         writer = Writer(
             Store(str(out)), options, 7, "id", {"id": "id", "what": "what"}, FACTS, mine
         )
@@ -97,7 +99,7 @@ def test_rejected_rows_of_a_table_with_a_column_called_stage(tmp_path, out):
     assert plants.id == "input_stage"
     rows = batch(["x1", "x2", "x3"], stages=[None, "model", "llm"])
     store, columns = Store(str(out)), {plants.id: "stage", "what": "what"}
-    with claim(out, store, "r") as mine:
+    with acquire(out, store, "r") as mine:
         why = why_columns({"stage", "what"})
         writer = Writer(store, Sink(name="test"), 7, plants.id, columns, FACTS, mine, why)
         writer(rows.rename_columns({"id": plants.id}))
@@ -113,7 +115,7 @@ def test_failed_rows_can_be_fed_in_again_where_a_joined_table_has_a_column_calle
     join = [f"dataset.join.path={tmp_path / 'more.csv'}", "dataset.join.on=id"]
     made, store = config(tmp_path, *join, 'dataset.prompt="{what}"'), Store(str(out))
     columns, why = {"id": "id", "what": "what"}, _why(made, sources.look(made.dataset, None))
-    with claim(out, store, "r") as mine:
+    with acquire(out, store, "r") as mine:
         writer = Writer(store, Sink(name="test"), 7, "id", columns, FACTS, mine, why)
         writer(batch(ROWS[:2], stages=["model", "llm"]))
     collect_rejected(store)
@@ -159,7 +161,7 @@ def test_torn_parts_are_set_aside_and_traces_of_killed_writers_go(out, tables):
 
 def test_two_commands_cannot_write_one_run(out):
     taken_already = pytest.raises(UserError, match="is being written by another command")
-    with claim(out, Store(str(out)), "r"), taken_already, claim(out, Store(str(out)), "r"):
+    with acquire(out, Store(str(out)), "r"), taken_already, acquire(out, Store(str(out)), "r"):
         pass
     write(out, batch(["r0"]))
 
@@ -167,27 +169,27 @@ def test_two_commands_cannot_write_one_run(out):
 def test_a_new_run_leaves_the_one_alone_that_writes_to_the_same_store(tmp_path):
     store = Store(str(tmp_path / "shared"))
     first, second = tmp_path / "first", tmp_path / "second"
-    with claim(first, store, "one", anew=True) as mine:
+    with acquire(first, store, "one", anew=True) as mine:
         for anew in (True, False):
-            with pytest.raises(UserError) as refusal, claim(second, store, "two", anew=anew):
+            with pytest.raises(UserError) as refusal, acquire(second, store, "two", anew=anew):
                 pass
             said = f"sink.path={store.url}: is written by the run in {first} on "
             assert said in str(refusal.value)
             mine.check()
         ended = pytest.raises(RunFailed, match="has ended")
-        with claim(second, store, "one"), ended:  # the same run, in a copy of its folder
+        with acquire(second, store, "one"), ended:  # the same run, in a copy of its folder
             mine.check()
-    with claim(second, store, "two", anew=True):
+    with acquire(second, store, "two", anew=True):
         pass
     left = Store(str(tmp_path / "own"))
     left.write(".claims/killed", b"")  # in a run's own folder its lock tells that nobody writes
-    with claim(tmp_path / "own", left, "own", anew=True):
+    with acquire(tmp_path / "own", left, "own", anew=True):
         assert len(left.parts(".claims")) == 1
 
 
 def test_a_process_that_outlived_its_command_writes_nothing(out):
     store, options = Store(str(out)), Sink(name="test")
-    with claim(out, store, "r") as old:
+    with acquire(out, store, "r") as old:
         writer = Writer(store, options, 7, "id", {"id": "id"}, FACTS, old)
     with pytest.raises(RunFailed, match="belongs to a command that has ended"):
         writer(batch(["r0"]))
@@ -196,7 +198,7 @@ def test_a_process_that_outlived_its_command_writes_nothing(out):
 
 def test_a_claim_ends_only_after_the_batch_that_is_being_written(out):
     seen = []
-    with claim(out, Store(str(out)), "r") as mine:
+    with acquire(out, Store(str(out)), "r") as mine:
         with mine.writing():
             ending = threading.Thread(target=lambda: (mine.end(), seen.append("ended")))
             ending.start()
@@ -233,7 +235,7 @@ def test_a_run_does_not_go_on_where_another_has_begun_since(tmp_path, shared, co
             command("one", f"resume={tmp_path / 'one'}"),
         ):
             pass
-        two.claim.check()
+        two.run_lock.check()
         shared.write("table/part-x.parquet", b"rows of two")
     with (
         pytest.raises(UserError, match="Begin this run again, with another place"),
@@ -257,7 +259,7 @@ def test_a_run_that_is_refused_ends_no_claim(tmp_path, command):
             command("one", f"resume={tmp_path / 'one'}", to=elsewhere),
         ):
             pass
-        two.claim.check()
+        two.run_lock.check()
 
 
 def test_a_run_whose_store_was_emptied_goes_on_in_it(tmp_path, shared, command):
@@ -266,50 +268,50 @@ def test_a_run_whose_store_was_emptied_goes_on_in_it(tmp_path, shared, command):
     shared.remove(RUN)
     with command("one", f"resume={tmp_path / 'one'}"):
         pass
-    made = record.read(tmp_path / "one")
+    made = manifest.read(tmp_path / "one")
     assert shared.read(RUN).decode().startswith(f"{made.id} {tmp_path / 'one'} on ")
 
 
-def begun(tmp_path: Path, *more: str) -> record.Record:
+def begun(tmp_path: Path, *more: str) -> manifest.Record:
     made = config(tmp_path, *more)
     tables = sources.look(made.dataset, made.limit)
-    return record.of(made, [], sources.fingerprint(tables))
+    return manifest.of(made, [], sources.fingerprint(tables))
 
 
 def test_resources_may_change_and_pictures_may_not(tmp_path):
     was = begun(tmp_path)
-    record.check(was, begun(tmp_path, "resources.model.pool=1", "ray.num_cpus=1"), tmp_path)
+    manifest.check(was, begun(tmp_path, "resources.model.pool=1", "ray.num_cpus=1"), tmp_path)
     for change in ("model.width=64", "seed=1", "limit=3", "llm=template", "sink=parquet"):
         with pytest.raises(UserError, match="began with"):
-            record.check(was, begun(tmp_path, change), tmp_path)
+            manifest.check(was, begun(tmp_path, change), tmp_path)
 
 
 def test_where_further_tables_lie_may_change_and_how_they_are_joined_not(tmp_path):
-    def joined(**change: str) -> record.Record:
+    def joined(**change: str) -> manifest.Record:
         join = {"path": "a.csv", "on": "id", "how": "left", "method": "auto"} | change
         made = config(tmp_path)
         made.dataset.more_joins = [Join(**join)]
-        return record.of(made, [], [])
+        return manifest.of(made, [], [])
 
     was = joined()
-    record.check(was, joined(path="b.csv", method="shuffle"), tmp_path)
+    manifest.check(was, joined(path="b.csv", method="shuffle"), tmp_path)
     with pytest.raises(UserError, match="more_joins.how=left"):
-        record.check(was, joined(how="inner"), tmp_path)
+        manifest.check(was, joined(how="inner"), tmp_path)
     other = joined()
     other.config["dataset"]["more_joins"] = []
     with pytest.raises(UserError, match="began with dataset.more_joins="):
-        record.check(was, other, tmp_path)
+        manifest.check(was, other, tmp_path)
 
 
 def test_another_table_is_told_and_a_moved_one_is_the_same(tmp_path):
     was = begun(tmp_path)
     (tmp_path / "moved.csv").write_bytes((tmp_path / "rows.csv").read_bytes())
-    record.check(was, begun(tmp_path, f"dataset.path={tmp_path / 'moved.csv'}"), tmp_path)
+    manifest.check(was, begun(tmp_path, f"dataset.path={tmp_path / 'moved.csv'}"), tmp_path)
     text = (tmp_path / "rows.csv").read_text()
     for other in (text + "r10,thing\n", text.replace("r3,thing", "r3,other")):
         (tmp_path / "rows.csv").write_text(other)
         with pytest.raises(UserError, match="is not the one that the run began with"):
-            record.check(was, begun(tmp_path), tmp_path)
+            manifest.check(was, begun(tmp_path), tmp_path)
 
 
 def test_a_table_that_is_left_out_is_told(tmp_path):
@@ -317,13 +319,13 @@ def test_a_table_that_is_left_out_is_told(tmp_path):
     join = [f"dataset.join.path={tmp_path / 'more.csv'}", "dataset.join.on=id"]
     was, now = begun(tmp_path, *join), begun(tmp_path, *join, "dataset.join.path=null")
     with pytest.raises(UserError, match="it began with 2 tables, and is given 1"):
-        record.check(was, now, tmp_path)
+        manifest.check(was, now, tmp_path)
 
 
 def test_what_is_typed_now_takes_the_place_of_what_was_typed(tmp_path):
     made = replace(begun(tmp_path), typed=["--config-dir=/mine", "llm=none", "limit=4", "seed=3"])
-    (tmp_path / record.RECORD).write_text(record.to_json(made))
-    said = record.arguments(tmp_path, ["resources.model.pool=1", "limit=8"])
+    (tmp_path / manifest.RECORD).write_text(manifest.to_json(made))
+    said = manifest.arguments(tmp_path, ["resources.model.pool=1", "limit=8"])
     assert said[:5] == [
         *("--config-dir=/mine", "llm=none", "seed=3"),
         *("resources.model.pool=1", "limit=8"),
@@ -344,9 +346,9 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, content: str | None, said:
     if content is not None:
         parts = json.loads(content) if "version" in content else None
         made = {**asdict(begun(tmp_path)), **parts} if parts else None
-        (tmp_path / record.RECORD).write_text(json.dumps(made) if made else content)
+        (tmp_path / manifest.RECORD).write_text(json.dumps(made) if made else content)
     with pytest.raises(UserError, match=said):
-        record.read(tmp_path)
+        manifest.read(tmp_path)
 
 
 def test_retry_failed_without_a_run_is_refused():

@@ -17,10 +17,10 @@ from one_session import run_jobs
 from PIL import Image
 from test_sink import FACTS, batch
 
-from imagepipe.claim import ENDED, claim
 from imagepipe.config import Sink
-from imagepipe.run import _plain
-from imagepipe.sink import Writer
+from imagepipe.execution.run import _plain
+from imagepipe.sink.lock import ENDED, acquire
+from imagepipe.sink.writer import Writer
 from imagepipe.store import Store
 
 FAST = ["model=noop", "model.width=64", "model.height=64", "llm=template"]
@@ -289,7 +289,7 @@ def test_a_writer_whose_claim_has_ended_says_so_plainly(ray_session, tmp_path):
     import ray
 
     store = Store(str(tmp_path))
-    with claim(tmp_path, store, "r") as ended:
+    with acquire(tmp_path, store, "r") as ended:
         writer = Writer(store, Sink(name="test"), 7, "id", {"id": "id"}, FACTS, ended)
     rows = ray.data.from_arrow(batch(["a"]))
     with pytest.raises(Exception, match="nothing is written") as broke:

@@ -16,16 +16,16 @@ import pytest
 from test_config import composed
 from test_run import FAST, imagepipe, run, summary
 
-from imagepipe import results
 from imagepipe.config import Scorer
 from imagepipe.errors import UserError
-from imagepipe.ledger import Scores
 from imagepipe.scoring import check, make
 from imagepipe.scoring.aesthetic import predictor_class
 from imagepipe.scoring.stage import stage
-from imagepipe.stage import FAILED_REASON, LEDGER, apply
+from imagepipe.sink import results
+from imagepipe.sink.ledger import Scores
+from imagepipe.stages.stage import FAILED_REASON, LEDGER, apply
 from imagepipe.store import Store
-from imagepipe.toyworld import train_clip
+from toyworld import train_clip
 
 PROMPTS = ["a cat wearing a red hat", "a dog wearing a blue scarf", "a cat"]
 

@@ -21,10 +21,11 @@ from test_config import composed
 from test_run import imagepipe as command
 
 import imagepipe
-from imagepipe import NO_TELEMETRY, record, tracking
-from imagepipe.__main__ import refuse_typed_secrets
+from imagepipe import NO_TELEMETRY, tracking
+from imagepipe.cli.run import refuse_typed_secrets
 from imagepipe.config import Tracking
 from imagepipe.errors import UserError
+from imagepipe.execution import manifest
 
 SECRETS = {
     "MY_LLM_KEY": "sk-llm-0cfb5d4a1b",
@@ -40,10 +41,10 @@ TELLING = """
 import os
 
 from imagepipe import NO_TELEMETRY
-from imagepipe.diffusion.noop import NoopPainter
+from imagepipe.diffusion.noop import NoopGenerator
 
 
-class Telling(NoopPainter):
+class Telling(NoopGenerator):
     def unknown_words(self, prompt):
         return [f"{name}={os.environ.get(name)}" for name in NO_TELEMETRY]
 """
@@ -227,7 +228,9 @@ def test_a_refused_resume_leaves_the_run_as_it_is(tmp_path):
     out = tmp_path / "out"
     (out / ".hydra").mkdir(parents=True)
     (out / ".hydra" / "config.yaml").write_text("seed: 0\n")
-    (out / record.RECORD).write_text(record.to_json(record.of(composed(), ["model=noop"], [])))
+    (out / manifest.RECORD).write_text(
+        manifest.to_json(manifest.of(composed(), ["model=noop"], []))
+    )
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     own = presets(tmp_path, "tracking")
     done = command(tmp_path, "resume=out", f"--config-dir={own}", "tracking=mine")

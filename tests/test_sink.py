@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from imagepipe.claim import Claim
 from imagepipe.config import Sink
-from imagepipe.prompts import row_seed
-from imagepipe.sink import COUNTS, Writer, collect_rejected, encode, why_columns
+from imagepipe.prompts.template import row_seed
+from imagepipe.sink.lock import RunLock
+from imagepipe.sink.metadata import encode
+from imagepipe.sink.writer import COUNTS, Writer, collect_rejected, why_columns
 from imagepipe.store import Store
 
 FACTS = {"steps": "4", "guidance": "2", "size": "8x8", "model": "m", "negative_prompt": "blur"}
@@ -54,9 +55,9 @@ def writer(folder: Path, **sink: bool) -> Writer:
     columns = {"id": "id", "what": "what"}
     options = Sink(name="test", **{"png": True, "parquet": True, **sink})
     store = Store(str(folder))
-    claim = Claim(Store(str(folder.with_name(f"{folder.name}.claims"))), "claim")
-    claim.store.write(claim.name, b"")
-    return Writer(store, options, 7, "id", columns, FACTS, claim)
+    run_lock = RunLock(Store(str(folder.with_name(f"{folder.name}.claims"))), "claim")
+    run_lock.store.write(run_lock.name, b"")
+    return Writer(store, options, 7, "id", columns, FACTS, run_lock)
 
 
 def table_of(folder: Path) -> pa.Table:

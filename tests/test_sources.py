@@ -18,14 +18,14 @@ from pyarrow.fs import LocalFileSystem
 from imagepipe import assets
 from imagepipe.config import LLM, Config, Dataset, Join, Model
 from imagepipe.errors import UserError
-from imagepipe.pipeline import stages
+from imagepipe.execution.pipeline import stages
 from imagepipe.sources import Tables, look, read
 from imagepipe.sources.blocks import raw_blocks
 from imagepipe.sources.formats import FORMATS
 from imagepipe.sources.keys import keys_of
 from imagepipe.sources.read import _fail_second_rows
 from imagepipe.sources.tables import KEY, new_names
-from imagepipe.stage import FAILED_REASON, FAILED_STAGE
+from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE
 
 GOOD = b"id,what\n1,a cat\n2,a dog\n"
 
@@ -337,8 +337,8 @@ def test_the_columns_of_an_anti_join_are_not_there(tmp_path: Path) -> None:
 
 
 def test_the_default_tables_are_what_the_generator_writes(tmp_path: Path) -> None:
-    from imagepipe.toyworld import make_tables
-    from imagepipe.toyworld.world import ANIMALS, COLOURS, GARMENTS, MEDIA
+    from toyworld import make_tables
+    from toyworld.world import ANIMALS, COLOURS, GARMENTS, MEDIA
 
     make_tables.write(tmp_path)
     folder = Path(assets.folder("asset:animals_outfits"))

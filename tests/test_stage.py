@@ -10,7 +10,14 @@ import pyarrow as pa
 import pytest
 import torch
 
-from imagepipe.stage import FAILED_REASON, FAILED_STAGE, LEDGER, Fitting, Stage, apply
+from imagepipe.stages.stage import (
+    FAILED_REASON,
+    FAILED_STAGE,
+    LEDGER,
+    BatchSizeBackoff,
+    Stage,
+    apply,
+)
 
 ADDS = pa.schema(
     [("double", pa.int64()), ("picture", pa.fixed_shape_tensor(pa.uint8(), (1, 2, 2, 3)))]
@@ -109,7 +116,7 @@ FULL = [
 @pytest.mark.parametrize("error", FULL)
 def test_a_batch_that_memory_does_not_hold_is_halved_and_the_next_is_halved_at_once(error):
     narrow = Narrow(2, error)
-    fitting = Fitting(narrow)
+    fitting = BatchSizeBackoff(narrow)
     for _ in range(2):
         result = apply(STAGE, fitting, table(1, 2, 3, 4, 5, 6, 7, 8))
         assert result["double"].to_pylist() == [2, 4, 6, 8, 10, 12, 14, 16]
@@ -119,8 +126,8 @@ def test_a_batch_that_memory_does_not_hold_is_halved_and_the_next_is_halved_at_o
 
 
 def test_a_row_that_memory_does_not_hold_alone_fails_with_what_to_do_and_others_go_on():
-    stage = Stage("doubling", ("n",), ADDS, lambda: work, thrift="take two")
-    fitting = Fitting(Narrow(0, FULL[0]))
+    stage = Stage("doubling", ("n",), ADDS, lambda: work, out_of_memory_hint="take two")
+    fitting = BatchSizeBackoff(Narrow(0, FULL[0]))
     (reason, _) = apply(stage, fitting, table(1, 2))[FAILED_REASON].to_pylist()
     assert reason.startswith("out of memory with this row alone: take two (OutOfMemoryError: CUDA")
     fitting.work.room = 1
@@ -129,7 +136,7 @@ def test_a_row_that_memory_does_not_hold_alone_fails_with_what_to_do_and_others_
 
 LOSES_ITS_GPU = """
 import sys, torch, pyarrow as pa
-from imagepipe.stage import Fitting
+from imagepipe.stages.stage import BatchSizeBackoff
 
 def work(rows):
     error = torch.AcceleratorError("CUDA error")
@@ -137,7 +144,7 @@ def work(rows):
     raise error
 
 try:
-    Fitting(work)(pa.table({"n": [1]}))
+    BatchSizeBackoff(work)(pa.table({"n": [1]}))
 except torch.AcceleratorError:
     sys.exit(3)
 """
@@ -153,7 +160,7 @@ def test_a_process_that_lost_its_gpu_ends_instead_of_failing_whatever_comes(code
 
 def test_a_bad_row_makes_no_later_batch_smaller():
     given = Narrow(9, ValueError())
-    fitting = Fitting(given)
+    fitting = BatchSizeBackoff(given)
     apply(STAGE, fitting, table(1, 13, 3, 4))
     apply(STAGE, fitting, table(1, 2, 3, 4))
     assert given.given == [4, 2, 1, 1, 2, 4]

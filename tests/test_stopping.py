@@ -7,12 +7,12 @@ import signal
 
 import pytest
 
-from imagepipe.stopping import held, sigterm_as_interrupt
+from imagepipe.signals import defer_signals, sigterm_as_interrupt
 
 
 def steps(number: int, done: list[str]) -> None:
     """Two steps, with a signal that comes between them."""
-    with held():
+    with defer_signals():
         done.append("first")
         os.kill(os.getpid(), number)
         done.append("second")
@@ -30,6 +30,6 @@ def test_what_is_held_is_done_before_the_signal_is_heard(number: int):
 
 
 def test_without_a_signal_nothing_is_raised():
-    with held():
+    with defer_signals():
         pass
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -19,12 +19,11 @@ from one_session import run_jobs
 from test_config import config_dir
 from test_run import FAST, imagepipe, table
 
-from imagepipe import schema
-from imagepipe.comparison import objective
-from imagepipe.config import Sweep
+from imagepipe.config import Sweep, registration
 from imagepipe.errors import UserError
-from imagepipe.sweep import Sweep as Jobs
-from imagepipe.sweep import swept_keys
+from imagepipe.execution.sweep import Sweep as Jobs
+from imagepipe.execution.sweep import swept_keys
+from imagepipe.reports.comparison import objective
 
 SMALL = [*FAST, "limit=3", "hydra.sweep.dir=sweep", "tracking.system_metrics=false"]
 
@@ -195,7 +194,7 @@ def test_optuna_maximises_and_goes_on_after_a_failed_job(tmp_path):
 
 
 def test_optuna_looks_for_the_most_and_is_not_stopped_by_a_failure():
-    schema.register()
+    registration.register()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         whole = compose("config", ["hydra/sweeper=optuna"], return_hydra_config=True)
     sweeper = whole.hydra.sweeper
@@ -310,7 +309,7 @@ def test_a_folder_that_holds_a_sweep_is_refused_and_stays(swept):
 
 
 def test_a_folder_is_one_sweeps_alone(tmp_path):
-    schema.register()
+    registration.register()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         cfg = compose("config", ["tracking=none"])
     folder = tmp_path / "sweep"

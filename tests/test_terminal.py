@@ -8,17 +8,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from imagepipe.claim import Claim
 from imagepipe.config import Config, Dataset, Model, Resources
-from imagepipe.ledger import Ledger
-from imagepipe.report import Job, facts, summary
-from imagepipe.resume import Done
-from imagepipe.sink import parameters
+from imagepipe.reports.job import Job
+from imagepipe.reports.progress import Watch
+from imagepipe.reports.summary import summarize
+from imagepipe.reports.terminal import Progress, licence, print_summary
+from imagepipe.sink.ledger import Ledger
+from imagepipe.sink.lock import RunLock
+from imagepipe.sink.metadata import parameters, run_metadata
+from imagepipe.sink.resume import Done
 from imagepipe.sources import look
 from imagepipe.store import Store
-from imagepipe.terminal import Progress, goodbye, licence
 from imagepipe.tracking.tracker import NoTracking
-from imagepipe.watch import Watch
 
 
 def console(terminal: bool) -> Console:
@@ -63,26 +64,26 @@ def test_a_run_without_pictures_names_no_page_and_no_first_picture(tmp_path: Pat
     data = Dataset(name="t", path=path, format="csv", id="id", prompt="{what}")
     config = Config(dataset=data, model=Model(name="noop", engine="noop"))
     config.llm.engine = config.scorer.engine = "none"
-    claim = Claim(Store(str(tmp_path)), "claim")
+    run_lock = RunLock(Store(str(tmp_path)), "claim")
     job = Job(
         *(config, tmp_path, look(data, None), Resources(name="cpu"), "", "", Ledger(2, failed=2)),
-        *(Watch(1.0), time.time(), None, claim, Done()),
+        *(Watch(1.0), time.time(), None, run_lock, Done()),
     )
     out = console(terminal=False)
-    goodbye(out, job, NoTracking(), summary(job, NoTracking()))
+    print_summary(out, job, NoTracking(), summarize(job, NoTracking()))
     said = out.file.getvalue()
     assert "0 in 0.0 s (0.0 pictures/s)\n" in said
     assert "gallery.html" not in said
     (tmp_path / "gallery.html").write_text("<p>pictures")
-    goodbye(out, job, NoTracking(), summary(job, NoTracking()))
+    print_summary(out, job, NoTracking(), summarize(job, NoTracking()))
     assert f"look at    {tmp_path / 'gallery.html'}\n" in out.file.getvalue()
 
 
 def test_pictures_of_random_weights_say_so():
     config = Config(model=Model(name="m", path="a/b", weights="random"))
     config.llm.name = "none"
-    said = facts(config, None)
+    said = run_metadata(config, None)
     assert said["weights"] == "random (noise)"
     assert "Weights: random (noise)" in parameters("a cat", 1, said)
     config.model.weights = "trained"
-    assert "weights" not in facts(config, None)
+    assert "weights" not in run_metadata(config, None)

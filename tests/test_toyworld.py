@@ -11,21 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imagepipe.seasons import ELEMENTS, SEASONS, season_of
-from imagepipe.toyworld.animals import ANIMAL_LOOKS
-from imagepipe.toyworld.captions import MEDIUM_WORDINGS, base_prompt, caption, enhance, words
-from imagepipe.toyworld.garments import COLOUR_VALUES
-from imagepipe.toyworld.media import LOOKS
-from imagepipe.toyworld.render import render
-from imagepipe.toyworld.world import (
-    ANIMALS,
-    COLOURS,
-    GARMENTS,
-    MEDIA,
-    Scene,
-    is_held_out,
-    sample_scene,
-)
+from imagepipe.prompts.seasons import ELEMENTS, SEASONS, enhance, season_of
+from toyworld.animals import ANIMAL_LOOKS
+from toyworld.captions import MEDIUM_WORDINGS, base_prompt, caption, words
+from toyworld.garments import COLOUR_VALUES
+from toyworld.media import LOOKS
+from toyworld.render import render
+from toyworld.world import ANIMALS, COLOURS, GARMENTS, MEDIA, Scene, is_held_out, sample_scene
 
 ALL = [Scene(*names) for names in product(ANIMALS, GARMENTS, COLOURS)]
 CAT = Scene("cat", "scarf", "red", "winter", "watercolor painting")

@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 
 from imagepipe.assets import folder
-from imagepipe.scoring.clip import ClipJudge
-from imagepipe.toyworld import held_out, judge
-from imagepipe.toyworld import tokenizer as toy_tokenizer
-from imagepipe.toyworld.augment import augment
-from imagepipe.toyworld.captions import words
-from imagepipe.toyworld.pictures import draw, garment_cells
-from imagepipe.toyworld.train_clip import (
+from imagepipe.scoring.clip import ClipScorer
+from toyworld import held_out, judge
+from toyworld import tokenizer as toy_tokenizer
+from toyworld.augment import augment
+from toyworld.captions import words
+from toyworld.pictures import draw, garment_cells
+from toyworld.train_clip import (
     SETTINGS,
     Lesson,
     build_model,
@@ -29,8 +29,8 @@ from imagepipe.toyworld.train_clip import (
     to_batch,
     train,
 )
-from imagepipe.toyworld.training import generator
-from imagepipe.toyworld.world import Scene
+from toyworld.training import generator
+from toyworld.world import Scene
 
 PROMPTS = Path(__file__).with_name("held_out_prompts.json")
 QUICK = replace(SETTINGS, steps=2, batch=4, log_every=1, save_every=1)
@@ -38,8 +38,8 @@ CASES = held_out.load(PROMPTS)[::4]
 
 
 @pytest.fixture(scope="module")
-def shipped() -> ClipJudge:
-    scorer = ClipJudge()
+def shipped() -> ClipScorer:
+    scorer = ClipScorer()
     scorer.load()
     return scorer
 
@@ -95,7 +95,7 @@ def test_a_lesson_follows_from_its_step(real: np.ndarray) -> None:
 
 def test_a_training_leaves_a_folder_that_scores(tmp_path: Path, real: np.ndarray) -> None:
     train(tmp_path / "work", tmp_path / "out", QUICK, count=8)
-    scorer = ClipJudge(str(tmp_path / "out"))
+    scorer = ClipScorer(str(tmp_path / "out"))
     scorer.load()
     scores = scorer.score(real[:3], ["a cat", "a very long text " * 40, ""])
     assert scores.shape == (3,)
@@ -139,30 +139,30 @@ def test_the_sheet_shows_48_pictures(real: np.ndarray) -> None:
 # --- the scorer that ships
 
 
-def test_the_scorer_is_right_on_real_renderings(shipped: ClipJudge, real: np.ndarray) -> None:
+def test_the_scorer_is_right_on_real_renderings(shipped: ClipScorer, real: np.ndarray) -> None:
     shares = judge.percentages(CASES, judge.misses(CASES, shipped.answers(real)))
     assert min(shares.values()) >= 97, shares
 
 
-def test_the_scorer_bears_soft_and_tinted_pictures(shipped: ClipJudge, real: np.ndarray) -> None:
+def test_the_scorer_bears_soft_and_tinted_pictures(shipped: ClipScorer, real: np.ndarray) -> None:
     pictures = [Image.fromarray(picture).resize((72, 72)).resize((128, 128)) for picture in real]
     soft = (np.stack([np.asarray(picture) for picture in pictures]) * 0.93 + 6).astype(np.uint8)
     shares = judge.percentages(CASES, judge.misses(CASES, shipped.answers(soft)))
     assert min(shares.values()) >= 92, shares
 
 
-def test_the_right_prompt_scores_above_a_wrong_one(shipped: ClipJudge, real: np.ndarray) -> None:
+def test_the_right_prompt_scores_above_a_wrong_one(shipped: ClipScorer, real: np.ndarray) -> None:
     prompts = [case.prompt for case in CASES]
     right, wrong = shipped.score(real, prompts), shipped.score(real, prompts[1:] + prompts[:1])
     assert (right > wrong).mean() > 0.97
 
 
-def test_other_sizes_are_resized(shipped: ClipJudge, real: np.ndarray) -> None:
+def test_other_sizes_are_resized(shipped: ClipScorer, real: np.ndarray) -> None:
     large = real[:4].repeat(2, axis=1).repeat(2, axis=2)
     assert shipped.answers(large)["animal"] == shipped.answers(real[:4])["animal"]
 
 
-def test_the_scorer_is_small_and_has_no_pickles(shipped: ClipJudge) -> None:
+def test_the_scorer_is_small_and_has_no_pickles(shipped: ClipScorer) -> None:
     files = list(folder("asset:tiny_clip").iterdir())  # type: ignore[union-attr]
     assert sum(file.stat().st_size for file in files) < 12e6
     assert not [file for file in files if file.suffix in {".bin", ".pt", ".pkl", ".pth"}]
@@ -171,7 +171,7 @@ def test_the_scorer_is_small_and_has_no_pickles(shipped: ClipJudge) -> None:
 # --- the text-to-image model that ships
 
 
-def test_the_pictures_that_the_embedded_model_draws_show_what_was_asked(shipped: ClipJudge):
+def test_the_pictures_that_the_embedded_model_draws_show_what_was_asked(shipped: ClipScorer):
     """A guard below the figures of the model's card, on a part of its prompts."""
     cases = held_out.load(PROMPTS)[::6]
     images = judge.drawn(cases, "asset:tiny", steps=6, guidance=4.0)

@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from imagepipe.errors import UserError
-from imagepipe.toyworld import tiny_pipeline, train_diffusion, train_vae
-from imagepipe.toyworld.autoencoder import grow, new_small, standardised
-from imagepipe.toyworld.card import check_digests, update_card
-from imagepipe.toyworld.pictures import draw, load_or_render
-from imagepipe.toyworld.training import Settings, Trainer, generator, orthogonalise
-from imagepipe.toyworld.world import is_held_out
+from toyworld import tiny_pipeline, train_diffusion, train_vae
+from toyworld.autoencoder import grow, new_small, standardised
+from toyworld.card import check_digests, update_card
+from toyworld.pictures import draw, load_or_render
+from toyworld.training import Settings, Trainer, generator, orthogonalise
+from toyworld.world import is_held_out
 
 CHANNELS = (32, 32)
 VAE_CHANNELS = (8, 8, 8)

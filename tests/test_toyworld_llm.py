@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from imagepipe.assets import folder
-from imagepipe.seasons import ELEMENTS
-from imagepipe.toyworld import held_out, judge_llm, outside
-from imagepipe.toyworld.captions import base_prompt
-from imagepipe.toyworld.held_out import Case
-from imagepipe.toyworld.train_llm import (
+from imagepipe.prompts.seasons import ELEMENTS
+from toyworld import held_out, judge_llm, outside
+from toyworld.captions import base_prompt
+from toyworld.held_out import Case
+from toyworld.train_llm import (
     ASK,
     CHAT_TEMPLATE,
     END,
@@ -26,7 +26,7 @@ from imagepipe.toyworld.train_llm import (
     sample,
     train,
 )
-from imagepipe.toyworld.world import Scene, is_held_out
+from toyworld.world import Scene, is_held_out
 
 PROMPTS = Path(__file__).with_name("held_out_prompts.json")
 QUICK = replace(SETTINGS, steps=2, batch=4, log_every=1, save_every=1)

@@ -18,8 +18,8 @@ from PIL import Image
 from imagepipe import tracking
 from imagepipe.config import Tracking
 from imagepipe.errors import UserError
-from imagepipe.gallery import Picture
-from imagepipe.record import python
+from imagepipe.shell import python
+from imagepipe.sink.results import Picture
 from imagepipe.tracking.__main__ import main as send_later
 from imagepipe.tracking.address import resolve
 from imagepipe.tracking.journal import Journal
@@ -399,7 +399,7 @@ def test_a_folder_without_a_record_cannot_be_replayed(tmp_path, capsys):
 
 def test_importing_it_loads_nothing_heavy():
     code = (
-        "import sys, imagepipe.tracking, imagepipe.gallery;"
+        "import sys, imagepipe.tracking, imagepipe.reports.gallery;"
         "print({'mlflow', 'PIL', 'jinja2', 'ray', 'torch', 'pandas'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

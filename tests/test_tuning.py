@@ -9,10 +9,10 @@ from test_config import composed
 
 from imagepipe.config import Share
 from imagepipe.errors import UserError
-from imagepipe.machine import GIB, Machine, Node
-from imagepipe.packing import pack
-from imagepipe.resources import pools, settle
-from imagepipe.tuning import Calibration, Point, choose, predicted
+from imagepipe.resources.machine import GIB, Machine, Node
+from imagepipe.resources.packing import pack
+from imagepipe.resources.shares import pools, resolve
+from imagepipe.resources.tuning import Calibration, Point, choose, predicted
 
 LAPTOP = Machine((Node(2, 0, 12 * GIB),))
 SERVER = Machine((Node(16, 0, 64 * GIB),))
@@ -31,7 +31,7 @@ def measured(stage: str, pool: int, threads: int, by_batch: dict, fewer: dict, m
 
 def base(*overrides: str, machine: Machine = LAPTOP) -> dict[str, Share]:
     config = composed("resources=tuned", *overrides)
-    return dict(pools(config, settle(config, machine, ROWS)[0]))
+    return dict(pools(config, resolve(config, machine, ROWS)[0]))
 
 
 MODEL = measured("model", 2, 1, {4: 9.0, 8: 10.0, 16: 10.1}, {1: 6.0})

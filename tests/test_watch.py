@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from imagepipe.watch import Watch
+from imagepipe.reports.progress import Watch
 
 
 @dataclass

@@ -16,10 +16,10 @@ import pytest
 
 from imagepipe.config import Model
 from imagepipe.diffusion import checks, make
-from imagepipe.diffusion.diffusers import DiffusersPainter
+from imagepipe.diffusion.diffusers import DiffusersGenerator
 from imagepipe.diffusion.repository import ARCHITECTURES
 from imagepipe.errors import UserError
-from imagepipe.toyworld.tokenizer import build
+from toyworld.tokenizer import build
 
 WORDS = "a photo of red cat dog wearing hat in the snow".split()
 SIZE = 32  # pixels: what the smallest of them draw; SANA's own check wants multiples of 32
@@ -308,11 +308,11 @@ def small(folder: Path, **changes) -> Model:
     return replace(model, **{"dtype": "float32", **changes})
 
 
-def painter(model: Model) -> DiffusersPainter:
+def painter(model: Model) -> DiffusersGenerator:
     """Checked as a run checks it, and loaded."""
     checks.check(model)
     made = make(model)
-    assert isinstance(made, DiffusersPainter)
+    assert isinstance(made, DiffusersGenerator)
     made.load()
     return made
 

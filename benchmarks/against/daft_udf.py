@@ -28,7 +28,7 @@ def main() -> None:
     import daft
 
     @daft.cls(max_concurrency=args.processes, use_process=True)
-    class Painter:
+    class ImageGenerator:
         def __init__(self, folder: str, model: str, steps: int) -> None:
             import torch
             from diffusers import DiffusionPipeline
@@ -60,7 +60,7 @@ def main() -> None:
                 Image.fromarray(image).save(self.folder / path, compress_type=3)
             return paths
 
-    painter = Painter(str(args.folder), args.model, args.steps)
+    painter = ImageGenerator(str(args.folder), args.model, args.steps)
     animals = daft.read_csv(str(args.folder / "animals.csv"))
     outfits = daft.read_csv(str(args.folder / "outfits.csv"))
     rows = animals.join(outfits, on="id").into_batches(args.batch)

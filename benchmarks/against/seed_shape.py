@@ -48,7 +48,7 @@ class Enhancer:
         return batch
 
 
-class Painter:
+class ImageGenerator:
     def __init__(self, path: str, steps: int) -> None:
         import torch
         from diffusers import AutoPipelineForText2Image
@@ -94,7 +94,7 @@ def main() -> None:
         concurrency=1,
     )
     rows = rows.map_batches(
-        Painter,
+        ImageGenerator,
         fn_constructor_args=(args.model, args.steps),
         batch_size=8,
         num_cpus=0.4,

@@ -15,3 +15,6 @@ NO_TELEMETRY = {
 }
 for _name, _value in NO_TELEMETRY.items():
     os.environ.setdefault(_name, _value)
+
+# Each command is a module of cli/, and can also be typed as `python -m imagepipe.plan`.
+__path__.append(os.path.join(os.path.dirname(__file__), "cli"))

@@ -13,7 +13,7 @@ ROOM = 2  # pictures that fit into the painter's memory at once
 GREY = 100
 
 
-class Painter:
+class ImageGenerator:
     """Draws GREY and one lighter for each picture that is drawn at once."""
 
     def __init__(self, model: Model) -> None:
@@ -58,7 +58,7 @@ class Enhancer:
         ]
 
 
-class Slow(Painter):
+class Slow(ImageGenerator):
     """Takes as long as a GPU would, and leaves the CPU alone meanwhile."""
 
     def paint(self, prompts: list[str], seeds: list[int]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Painters that take their time, or break where a test says so."""
+"""ImageGenerators that take their time, or break where a test says so."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from imagepipe.config import Model
-from imagepipe.diffusion.noop import NoopPainter
+from imagepipe.diffusion.noop import NoopGenerator
 
 
-class Slow(NoopPainter):
+class Slow(NoopGenerator):
     """Takes `options.seconds` a picture as long as the file `options.slow` is there.
 
     As long as the file `options.bad` is there, a prompt with `options.hates` in it fails, and one

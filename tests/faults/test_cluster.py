@@ -92,8 +92,8 @@ SEEN = """
 import json, sys
 from imagepipe.config import RayOptions
 from imagepipe.errors import UserError
-from imagepipe.nodes import check
-from imagepipe.session import session
+from imagepipe.execution.nodes import check
+from imagepipe.execution.session import session
 from imagepipe.store import Store
 from imagepipe.sources import look
 from test_config import composed

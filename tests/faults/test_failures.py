@@ -17,15 +17,15 @@ from PIL import Image
 from test_config import composed
 
 from imagepipe.errors import RunFailed
-from imagepipe.run import perform, prepared
-from imagepipe.session import SharedSession
+from imagepipe.execution.run import perform, prepared
+from imagepipe.execution.session import SharedSession
 
 # What an engine that runs out of memory needs, loaded once for the processes of all runs.
-LIBRARIES = ["torch", "accelerate.utils.memory", "imagepipe.pipeline"]
+LIBRARIES = ["torch", "accelerate.utils.memory", "imagepipe.execution.pipeline"]
 BAD = ("cursed", "black", "huge", "mute", "loud")
 ENGINES = [
     *("llm.engine=custom", "llm._target_=failing_engines.Enhancer"),
-    *("model.engine=custom", "model._target_=failing_engines.Painter", "model=noop"),
+    *("model.engine=custom", "model._target_=failing_engines.ImageGenerator", "model=noop"),
     *("model.width=16", "model.height=16", "scorer=none", "resources=cpu"),
     *("resources.llm.batch_size=8", "resources.model.batch_size=8", "resources.rows_per_block=8"),
 ]

@@ -12,7 +12,7 @@ import pytest
 from commands import Command, summary
 from memory import Peak
 
-from imagepipe.resources import (
+from imagepipe.resources.shares import (
     BLOCK_BYTES,
     BLOCKS_OF_A_PROCESS,
     BLOCKS_OF_A_WRITER,

@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 from test_sink import FACTS, batch
 
-from imagepipe import resume, sources
-from imagepipe.claim import claim
+from imagepipe import sources
 from imagepipe.config import Dataset, Sink
-from imagepipe.sink import Writer, collect_rejected
+from imagepipe.sink import resume
+from imagepipe.sink.lock import acquire
+from imagepipe.sink.writer import Writer, collect_rejected
 from imagepipe.store import Store
 
 ROWS, BATCH = 120, 4
@@ -49,7 +50,7 @@ def rows(numbers: list[int]) -> pa.Table:
 
 def main(folder: Path, out: Path) -> None:
     store = Store(str(out))
-    with claim(out, store, "r") as mine:
+    with acquire(out, store, "r") as mine:
         done = resume.take_in(store, tables(folder), "id", retry_failed=False)
         known = set(done.ids.to_pylist())
         left = [number for number, one in enumerate(IDS) if one not in known]

@@ -7,11 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
-from imagepipe import engines
 from imagepipe.config import Model
+from imagepipe.stages import engines
 
 
-class Painter(Protocol):
+class ImageGenerator(Protocol):
     """A recipe on the driver; weights only after `load`, in the process that draws."""
 
     def load(self) -> None:
@@ -35,24 +35,24 @@ class Painter(Protocol):
         ...
 
 
-def _diffusers(model: Model) -> Painter:
-    from imagepipe.diffusion.diffusers import DiffusersPainter
+def _diffusers(model: Model) -> ImageGenerator:
+    from imagepipe.diffusion.diffusers import DiffusersGenerator
 
-    return DiffusersPainter(model)
-
-
-def _noop(model: Model) -> Painter:
-    from imagepipe.diffusion.noop import NoopPainter
-
-    return NoopPainter(model)
+    return DiffusersGenerator(model)
 
 
-ENGINES: dict[str, Callable[[Model], Painter]] = {
+def _noop(model: Model) -> ImageGenerator:
+    from imagepipe.diffusion.noop import NoopGenerator
+
+    return NoopGenerator(model)
+
+
+ENGINES: dict[str, Callable[[Model], ImageGenerator]] = {
     "diffusers": _diffusers,
     "noop": _noop,
 }
 
 
-def make(model: Model) -> Painter:
+def make(model: Model) -> ImageGenerator:
     """The engine that `model.engine` names, not yet loaded. Raises UserError on other names."""
-    return engines.make("model", model, ENGINES, Painter)
+    return engines.make("model", model, ENGINES, ImageGenerator)

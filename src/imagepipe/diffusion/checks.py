@@ -6,11 +6,11 @@ import inspect
 import math
 from typing import Any
 
-from imagepipe import weights
 from imagepipe.config import Model
 from imagepipe.diffusion import options, quantization, random_weights, repository, schedulers
 from imagepipe.diffusion.diffusers import arguments, guides_truly
 from imagepipe.diffusion.options import refused
+from imagepipe.stages import weights
 
 # Known to take what every pipeline is called with, so that a run of a preset need not import
 # diffusers to tell, which takes seconds.

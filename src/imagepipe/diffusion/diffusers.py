@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from imagepipe import weights
 from imagepipe.config import Model
 from imagepipe.diffusion import limits, options, quantization, random_weights, repository
+from imagepipe.stages import weights
 
 WORD = re.compile(r"[^\W\d_]+")
 PROMPTS = 4096  # more than a batch has: of which it is remembered whether they are cut
 
 
-class DiffusersPainter:
+class DiffusersGenerator:
     """A `DiffusionPipeline` on this process's GPU, or its CPU where it has none."""
 
     def __init__(self, model: Model) -> None:

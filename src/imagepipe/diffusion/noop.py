@@ -7,7 +7,7 @@ import numpy as np
 from imagepipe.config import Model
 
 
-class NoopPainter:
+class NoopGenerator:
     """One flat colour a picture, from its seed."""
 
     def __init__(self, model: Model) -> None:

@@ -9,10 +9,10 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from imagepipe import weights
 from imagepipe.config import Lora, Model, did_you_mean
 from imagepipe.diffusion import repository
 from imagepipe.errors import UserError
+from imagepipe.stages import weights
 
 CAUSE_CHARS = 200  # of an error, which may list every weight
 

@@ -10,6 +10,7 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imagepipe.assets import folder as asset
 from imagepipe.config import Model
 from imagepipe.diffusion import repository
 from imagepipe.errors import UserError
@@ -17,6 +18,7 @@ from imagepipe.errors import UserError
 if TYPE_CHECKING:
     import torch
 
+STAND_IN = asset("asset:tiny/tokenizer")  # a tokenizer, where a model comes without its own
 SEED = 0  # the same weights in every process of a run
 
 
@@ -88,17 +90,15 @@ def _part(
 def tokenizer(folder: Path | None, class_name: str) -> Any:
     """The model's own tokenizer, or where nothing was downloaded a stand-in.
 
-    The stand-in is CLIP's kind of tokenizer for the toy world's words, and splits others into
-    bytes. An encoder pads to its full length whatever the words, so it costs the same.
+    The stand-in is the embedded model's: CLIP's kind, for the toy world's words, and it splits
+    others into bytes. An encoder pads to its full length whatever the words, so it costs the same.
     """
+    from transformers import AutoTokenizer
+
     if folder is not None:
-        from transformers import AutoTokenizer
-
         return AutoTokenizer.from_pretrained(folder)
-    from imagepipe.toyworld.captions import words
-    from imagepipe.toyworld.tokenizer import build
-
-    stand_in = build(words(), 77 if class_name.startswith("CLIP") else 1 << 20)
+    longest = 77 if class_name.startswith("CLIP") else 1 << 20
+    stand_in = AutoTokenizer.from_pretrained(STAND_IN, model_max_length=longest)
     stand_in.chat_template = "{% for message in messages %}{{ message.content }}{% endfor %}"
     return stand_in
 

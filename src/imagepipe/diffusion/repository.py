@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imagepipe import weights
 from imagepipe.assets import folder as asset
 from imagepipe.config import Model
 from imagepipe.errors import UserError
+from imagepipe.stages import weights
 
 INDEX = "model_index.json"
 SMALL = ["*.json", "*.txt", "*.model", "*.jinja"]  # configurations and tokenizers

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from imagepipe.config import Model
 from imagepipe.diffusion import make
-from imagepipe.prompts import row_seed
-from imagepipe.stage import FAILED_REASON, Columns, Stage
+from imagepipe.prompts.template import row_seed
+from imagepipe.stages.stage import FAILED_REASON, Columns, Stage
 
 THRIFT = (
     "draw smaller (model.width, model.height), with model.offload=model or model.vae_tiling=true, "
@@ -40,7 +40,7 @@ def stage(model: Model, *, run_seed: int, id_column: str) -> Stage:
         ]
     )
     recipe = partial(_worker, model, run_seed, id_column)
-    return Stage("model", (id_column, "prompt"), adds, recipe, thrift=THRIFT)
+    return Stage("model", (id_column, "prompt"), adds, recipe, out_of_memory_hint=THRIFT)
 
 
 def _worker(model: Model, run_seed: int, id_column: str) -> Callable[[pa.Table], Columns]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
-from imagepipe import engines
 from imagepipe.errors import UserError
+from imagepipe.stages import engines
 
 if TYPE_CHECKING:
     from imagepipe.config import LLM
@@ -81,7 +81,7 @@ def check(config: LLM) -> None:
             "Or use llm.engine=transformers.",
         )
     if config.engine in WITH_WEIGHTS:
-        from imagepipe import weights
+        from imagepipe.stages import weights
 
         weights.check_safe("llm.path", config.path, config.revision)
         weights.check_code("llm.path", config.path, config.revision)

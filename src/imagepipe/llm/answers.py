@@ -43,10 +43,12 @@ def repeats(text: str) -> bool:
     if SAME_SIGN.search(text):
         return True
     words = re.findall(r"\w+", text.lower())
-    return any(_stuck(words, length) for length in range(1, min(LOOP_WORDS, len(words) // 3) + 1))
+    return any(
+        stall_message(words, length) for length in range(1, min(LOOP_WORDS, len(words) // 3) + 1)
+    )
 
 
-def _stuck(words: list[str], length: int) -> bool:
+def stall_message(words: list[str], length: int) -> bool:
     """Whether a phrase of `length` words follows itself at least twice."""
     wanted = length * (3 if length == 1 else 2)
     run = 0

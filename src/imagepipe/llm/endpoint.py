@@ -7,8 +7,8 @@ import re
 from urllib.parse import urlsplit
 
 from imagepipe.config import LLM
+from imagepipe.config.secrets import HIDDEN
 from imagepipe.errors import UserError
-from imagepipe.urls import HIDDEN
 
 
 def check_secrets(config: LLM) -> None:

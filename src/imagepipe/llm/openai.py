@@ -12,10 +12,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from imagepipe.config.secrets import HIDDEN
 from imagepipe.errors import UserError
 from imagepipe.llm import Answer, endpoint
 from imagepipe.llm.chat import messages
-from imagepipe.urls import HIDDEN
 
 if TYPE_CHECKING:
     from openai import OpenAI

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagepipe.errors import UserError
 from imagepipe.llm.chat import messages
-from imagepipe.weights import locate
+from imagepipe.stages.weights import locate
 
 if TYPE_CHECKING:
     from imagepipe.config import LLM

@@ -10,9 +10,9 @@ import pyarrow as pa
 from imagepipe.config import LLM
 from imagepipe.llm import Answer, make, vllm
 from imagepipe.llm.answers import Limit, fallback
-from imagepipe.processor import ProcessorStage
-from imagepipe.seasons import season_of
-from imagepipe.stage import FAILED_REASON, Columns, Stage, Worker
+from imagepipe.prompts.seasons import season_of
+from imagepipe.stages.processor import ProcessorStage
+from imagepipe.stages.stage import FAILED_REASON, Columns, Stage, Worker
 
 READS = ("base_prompt", "seed")
 THRIFT = "ask for less (llm.max_tokens), or on more of a GPU (resources.llm.num_gpus)"
@@ -47,7 +47,7 @@ def stage(config: LLM, limit: Callable[[], Limit]) -> Stage:
             replies=vllm.REPLIES,
             processor=partial(vllm.processor, config),
         )
-    return Stage("llm", READS, ADDS, partial(_enhancer, config, limit), thrift=THRIFT)
+    return Stage("llm", READS, ADDS, partial(_enhancer, config, limit), out_of_memory_hint=THRIFT)
 
 
 def _unchanged() -> Worker:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from imagepipe.llm import Answer
+from imagepipe.prompts.seasons import enhance
 
 
 class TemplateEnhancer:
@@ -19,8 +20,6 @@ class TemplateEnhancer:
 def worded(prompt: str, season: str, seed: int) -> str:
     """`prompt` with two elements of `season`, both and their wording picked by `seed` alone."""
     import numpy as np
-
-    from imagepipe.toyworld.captions import enhance
 
     # An empty prompt would leave the comma that joins it to the elements.
     return enhance(prompt, season, np.random.default_rng(seed)).lstrip(" ,")

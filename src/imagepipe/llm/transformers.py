@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagepipe.llm import Answer
 from imagepipe.llm.questions import Questions
-from imagepipe.weights import locate
+from imagepipe.stages.weights import locate
 
 if TYPE_CHECKING:
     import torch

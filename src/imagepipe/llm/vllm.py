@@ -23,12 +23,11 @@ import pyarrow as pa
 from imagepipe.config import LLM, Share
 from imagepipe.errors import RunFailed
 from imagepipe.llm import Answer
-from imagepipe.machine import alone_on_gpus
-from imagepipe.processor import ERROR, LIGHT_CPUS, PAST, RESTARTS
-from imagepipe.resources import computing, set_aside
-from imagepipe.seasons import season_of
-from imagepipe.stage import Columns, Worker
-from imagepipe.weights import locate
+from imagepipe.prompts.seasons import season_of
+from imagepipe.resources.process import alone_on_gpus, computing, set_aside
+from imagepipe.stages.processor import ERROR, LIGHT_CPUS, PAST, RESTARTS
+from imagepipe.stages.stage import Columns, Worker
+from imagepipe.stages.weights import locate
 
 if TYPE_CHECKING:
     from ray.data.llm import Processor

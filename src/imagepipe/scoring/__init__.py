@@ -8,12 +8,12 @@ from typing import Protocol
 
 import numpy as np
 
-from imagepipe import engines, weights
 from imagepipe.config import Scorer
 from imagepipe.errors import UserError
+from imagepipe.stages import engines, weights
 
 
-class Judge(Protocol):
+class ImageScorer(Protocol):
     """A recipe on the driver; weights only after `load`, in the process that scores."""
 
     def load(self) -> None:
@@ -25,19 +25,19 @@ class Judge(Protocol):
         ...
 
 
-def _clip(scorer: Scorer) -> Judge:
-    from imagepipe.scoring.clip import ClipJudge
+def _clip(scorer: Scorer) -> ImageScorer:
+    from imagepipe.scoring.clip import ClipScorer
 
-    return ClipJudge(scorer.path or "", scorer.revision, scorer.processor, scorer.dtype)
-
-
-def _aesthetic(scorer: Scorer) -> Judge:
-    from imagepipe.scoring.aesthetic import AestheticJudge
-
-    return AestheticJudge(scorer)
+    return ClipScorer(scorer.path or "", scorer.revision, scorer.processor, scorer.dtype)
 
 
-ENGINES: dict[str, Callable[[Scorer], Judge]] = {
+def _aesthetic(scorer: Scorer) -> ImageScorer:
+    from imagepipe.scoring.aesthetic import AestheticScorer
+
+    return AestheticScorer(scorer)
+
+
+ENGINES: dict[str, Callable[[Scorer], ImageScorer]] = {
     "clip": _clip,
     "aesthetic": _aesthetic,
 }
@@ -71,6 +71,6 @@ def _check_processor(scorer: Scorer, folder: Path) -> None:
         )
 
 
-def make(scorer: Scorer) -> Judge:
+def make(scorer: Scorer) -> ImageScorer:
     """The engine that `scorer.engine` names, not yet loaded. Raises UserError on other names."""
-    return engines.make("scorer", scorer, ENGINES, Judge)
+    return engines.make("scorer", scorer, ENGINES, ImageScorer)

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from imagepipe import weights
 from imagepipe.config import Scorer
+from imagepipe.stages import weights
 
 WIDTHS = (1024, 128, 64, 16, 1)
 CHUNK = 64  # pictures at a time, so that memory does not grow with the number of pictures
@@ -42,7 +42,7 @@ def predictor_class() -> Any:
     return AestheticPredictor
 
 
-class AestheticJudge:
+class AestheticScorer:
     """On the GPU if there is one, otherwise on the CPU; prompts are not looked at."""
 
     def __init__(self, scorer: Scorer) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imagepipe import weights
+from imagepipe.stages import weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CHUNK = 64  # pictures at a time, so that memory does not grow with the number of pictures
 
 
-class ClipJudge:
+class ClipScorer:
     """A recipe until `load`; scores on the GPU if there is one, otherwise on the CPU.
 
     `path` is a CLIP's folder or hub id, `processor` another one to take the processor from, for

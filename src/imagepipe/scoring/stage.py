@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from imagepipe.config import Scorer
 from imagepipe.scoring import make
-from imagepipe.stage import Columns, Stage
+from imagepipe.stages.stage import Columns, Stage
 
 THRIFT = "give it more of a GPU (resources.scorer.num_gpus)"
 
@@ -22,7 +22,7 @@ def stage(scorer: Scorer, each: int) -> Stage:
     """
     adds = pa.schema([("score", pa.list_(pa.float32(), each))])
     recipe = partial(_worker, scorer, each)
-    return Stage("scorer", ("image", "prompt"), adds, recipe, thrift=THRIFT)
+    return Stage("scorer", ("image", "prompt"), adds, recipe, out_of_memory_hint=THRIFT)
 
 
 def _worker(scorer: Scorer, each: int) -> Callable[[pa.Table], Columns]:

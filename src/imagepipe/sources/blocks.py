@@ -10,7 +10,7 @@ import pyarrow as pa
 from imagepipe.sources.format import Reasons
 from imagepipe.sources.formats import FORMATS
 from imagepipe.sources.tables import File, Table
-from imagepipe.stage import FAILED_REASON, FAILED_STAGE
+from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE
 
 if TYPE_CHECKING:
     from ray.data import Dataset

@@ -18,7 +18,7 @@ from imagepipe.sources.format import Reasons
 from imagepipe.sources.formats import FORMATS
 from imagepipe.sources.keys import keys_of
 from imagepipe.sources.tables import KEY, NOTE, Join, Tables
-from imagepipe.stage import FAILED_REASON, FAILED_STAGE, LEDGER
+from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE, LEDGER
 
 if TYPE_CHECKING:
     import ray

@@ -14,7 +14,7 @@ from imagepipe.sources.formats import FORMATS
 from imagepipe.sources.joins import joined
 from imagepipe.sources.keys import keys_of
 from imagepipe.sources.tables import KEY, Table, Tables
-from imagepipe.stage import FAILED_REASON, FAILED_STAGE
+from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE
 
 if TYPE_CHECKING:
     import ray

@@ -8,7 +8,7 @@ times at which it happened. This package is the only importer of MLflow, and imp
 
 from imagepipe.tracking.address import check
 from imagepipe.tracking.journal import JOURNAL, DatasetInfo, Parent, Status
-from imagepipe.tracking.tracker import NoTracking, Tracker, is_open, replay, start, warm
+from imagepipe.tracking.tracker import NoTracking, Tracker, is_open, preload, replay, start
 
 __all__ = [
     "JOURNAL",
@@ -19,7 +19,7 @@ __all__ = [
     "Tracker",
     "check",
     "is_open",
+    "preload",
     "replay",
     "start",
-    "warm",
 ]

@@ -10,9 +10,9 @@ from typing import NoReturn
 from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 
 from imagepipe.config import Tracking
+from imagepipe.config.secrets import HIDDEN, has_secret, without_secrets
 from imagepipe.errors import UserError
-from imagepipe.record import python
-from imagepipe.urls import HIDDEN, has_secret, without_secrets
+from imagepipe.shell import python
 
 SERVERS = ("http", "https")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")

@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from imagepipe.config import Tracking
+from imagepipe.config.secrets import without_secrets
 from imagepipe.errors import UserError
-from imagepipe.record import python
+from imagepipe.shell import python
 from imagepipe.tracking import machine
 from imagepipe.tracking.address import Address, check, resolve
 from imagepipe.tracking.journal import JOURNAL, DatasetInfo, Journal, Parent, Status
 from imagepipe.tracking.markdown import markdown
 from imagepipe.tracking.sender import TAG_LIMIT, Sender, connect, one_line
-from imagepipe.urls import without_secrets
 
 if TYPE_CHECKING:
-    from imagepipe.gallery import Picture
+    from imagepipe.sink.results import Picture
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ def start(
     return MlflowTracker(Sender(address, journal), config)
 
 
-def warm(config: Tracking, outputs: Path) -> None:
+def preload(config: Tracking, outputs: Path) -> None:
     """Import MLflow and make the database's schema in the background: seconds that Ray also takes.
 
     `start` then finds both done. What goes wrong here goes wrong there again, and is told there.

@@ -1,0 +1,303 @@
+"""`python -m imagepipe.plan ...`: says what would run, without running it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from imagepipe import config as configuration
+from imagepipe import shell
+from imagepipe.cli.run import config_dir, explain
+from imagepipe.config import Config, RayOptions, Resources, registration
+from imagepipe.errors import RunFailed, UserError
+from imagepipe.execution import manifest
+from imagepipe.resources.machine import Machine, this_machine
+from imagepipe.resources.tuning import Calibration
+from imagepipe.signals import sigterm_as_interrupt
+
+TRIAL_BATCHES = 6  # of each model process: enough for a steady rate, where each takes a while
+MORE = 4  # times the rows for the next trial, where they were not enough
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Pictures per second in steady state, seconds for all rows, and where they come from."""
+
+    images_per_s: float
+    seconds: float
+    source: str
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 it would run, 1 the trial failed, 2 it would be refused, 130 interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m imagepipe.plan", description=__doc__)
+    parser.add_argument("overrides", nargs="*", help="as imagepipe takes them: model.steps=4")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    parser.add_argument("--calibrate", action="store_true", help="draw a few rows to measure")
+    parser.add_argument("--config-dir", help="a folder with presets of your own")
+    asked = parser.parse_intermixed_args(arguments)
+    try:
+        with sigterm_as_interrupt():
+            config = _composed(asked.overrides, asked.config_dir)
+            made = plan(config, calibrate=asked.calibrate)
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        print(f"imagepipe.plan: {explain(error)}", file=sys.stderr)
+        return 2
+    except RunFailed as error:
+        print(f"imagepipe.plan: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:  # what a trial's run says of itself is gone with its folder
+        print("imagepipe.plan: interrupted", file=sys.stderr)
+        return 130
+    print(json.dumps(made, indent=2, default=str) if asked.json else "\n".join(table(made)))
+    return 0
+
+
+def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
+    """What `run` would do with `config` on this machine: rows, stages, processes, places, rate.
+
+    With `calibrate` the rate comes from a short trial, and before that `resources=tuned` measures
+    the stages, which it keeps for the run; without, its shares are those of an earlier calibration,
+    or where there is none of `resources=auto`.
+
+    `stages` are in order, each with `reads`, `adds`, `runs` (actors or tasks), for actors the
+    share of each and its `places` (node and GPUs), and `weights_gb` of each process where they are
+    here or a preset tells. `waiting_gb` is what the object store holds of rows at most. `cluster`
+    says that one was named and not asked, or is null. Raises UserError as `run` would before it
+    starts, and with `config.resume`; RunFailed where a trial breaks.
+    """
+    from imagepipe import resources, sources, store, tracking
+    from imagepipe.execution import pipeline
+    from imagepipe.execution.run import check_models
+    from imagepipe.resources.packing import Misfit, pack
+
+    if config.resume is not None:
+        _refuse_resume(Path(config.resume))
+    store.check_url("sink.path", config.sink.path or "")
+    tables = sources.look(config.dataset, config.limit)
+    check_models(config)
+    tracking.check(config.tracking)
+    machine = this_machine(config.ray)
+    measured = _measured(config, machine, calibrate=calibrate)
+    shares, why = resources.resolve(config, machine, tables.rows, measured)
+    pools = dict(resources.pools(config, shares))
+    packed = pack(pools, machine)
+    assert not isinstance(packed, Misfit)  # `settle` has refused it
+    weights = _weights_gb(config)
+    if calibrate:
+        few = TRIAL_BATCHES * max(1, shares.model.pool) * shares.model.batch_size
+        expected: Expected | None = _trial(config, shares, tables.rows, few)
+    else:
+        expected = _from_earlier(config, shares, machine, tables.rows)
+    stages = [
+        {
+            "name": stage.name,
+            "reads": list(stage.reads),
+            "adds": stage.adds.names,
+            "runs": "actors" if stage.name in pools else "tasks",
+            "share": asdict(pools[stage.name]) if stage.name in pools else None,
+            "places": [asdict(place) for place in packed if place.stage == stage.name],
+            "weights_gb": weights.get(stage.name),
+        }
+        for stage in pipeline.stages(config, tables)
+    ]
+    return {
+        "rows": tables.rows,
+        "columns": tables.columns,
+        "joins": [join.reason for join in tables.joins],
+        "stages": stages,
+        "rows_per_block": shares.rows_per_block,
+        "waiting_gb": resources.bytes_on_their_way(config, shares) / 1e9,
+        "machine": str(machine),
+        "cluster": _not_asked(config.ray),
+        "resources": why,
+        "expected": asdict(expected) if expected else None,
+    }
+
+
+def _refuse_resume(folder: Path) -> None:
+    typed = manifest.read(folder.absolute()).typed
+    raise UserError(
+        field="resume",
+        value=folder,
+        problem="a plan is of a whole run, and that one is under way",
+        remedy=f"What it was begun with: {shell.python()} -m imagepipe.plan {shlex.join(typed)}",
+    )
+
+
+def _not_asked(options: RayOptions) -> str | None:
+    if options.address is None:
+        return None
+    return f"ray.address={options.address} is not asked; this is the plan for this machine alone"
+
+
+def _weights_gb(config: Config) -> dict[str, float | None]:
+    from imagepipe.stages.weights import size_gb
+
+    llm, model, scorer = config.llm, config.model, config.scorer
+    return {
+        "llm": size_gb(llm.path, llm.revision) if llm.engine in ("transformers", "vllm") else None,
+        "model": model.weights_gb or (size_gb(model.path) if model.engine == "diffusers" else None),
+        "scorer": size_gb(scorer.path, scorer.revision) if scorer.engine != "custom" else None,
+    }
+
+
+def _measured(config: Config, machine: Machine, *, calibrate: bool) -> Calibration | None:
+    from imagepipe.execution import calibration
+    from imagepipe.execution.pipeline import libraries
+    from imagepipe.execution.session import session
+
+    if config.resources.calibrate_s is None:
+        return None
+    found = calibration.known(config, machine)
+    if found or not calibrate:
+        return found
+    with session(config.ray, machine, libraries(config), verbose=config.verbose):
+        return calibration.calibrate(config, machine)
+
+
+def _composed(overrides: Sequence[str], own: str | None) -> Config:
+    registration.register()
+    more = [f"hydra.searchpath=[{_place(own)}]"] if own else []
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return configuration.load(compose("config", [*overrides, *more]))
+
+
+def _place(own: str) -> str:
+    """The folder `own` as a value in Hydra's grammar. Raises UserError where there is none."""
+    if not Path(own).is_dir():
+        raise UserError(
+            field="--config-dir",
+            value=own,
+            problem="is no folder",
+            remedy="Name the one that holds your presets.",
+        )
+    return shell.quoted(f"file://{Path(own).absolute()}")
+
+
+def _from_earlier(
+    config: Config, shares: Resources, machine: Machine, rows: int
+) -> Expected | None:
+    """What the newest finished run under `outputs` did with the same models and shares here."""
+    from imagepipe.reports.summary import speed_digest
+
+    wanted = speed_digest(config, shares, str(machine))
+    for path in _newest_first(Path(config.outputs)):
+        summary = _read(path)
+        if summary.get("speed_digest") != wanted or summary["status"] != "FINISHED":
+            continue
+        if steady := summary["images_per_s"]["steady"]:
+            return _expected(summary, steady, config, rows, f"the run in {path.parent}")
+    return None
+
+
+def _read(summary: Path) -> dict[str, Any]:
+    """What a run said at its end; nothing where it cannot be read, or is another program's."""
+    try:
+        said = json.loads(summary.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _newest_first(outputs: Path) -> Iterator[Path]:
+    found = outputs.rglob("summary.json") if outputs.is_dir() else ()
+    found = (path for path in found if path.parent.name != "artifacts")  # those are MLflow's copies
+    yield from sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def _expected(
+    summary: dict[str, Any], steady: float, config: Config, rows: int, source: str
+) -> Expected:
+    pictures = rows * config.model.images_per_prompt
+    return Expected(steady, summary["time_to_first_image_s"] + pictures / steady, source)
+
+
+def _trial(config: Config, shares: Resources, rows: int, few: int) -> Expected:
+    """A run of a few rows on this machine, which leaves nothing.
+
+    Of more where they are over too soon for a steady rate, until it is the whole table, which
+    needs none. Raises RunFailed as `run` does.
+    """
+    from imagepipe.execution.run import run
+
+    few = min(rows, few)
+    with tempfile.TemporaryDirectory(prefix="imagepipe-plan-") as folder:
+        trial = replace(
+            config,
+            limit=few,
+            outputs=folder,
+            sink=replace(config.sink, path=None),
+            ray=replace(config.ray, address=None),
+            tracking=replace(config.tracking, backend="none"),
+            resources=replace(shares, auto=False, calibrate_s=None),
+        )
+        try:
+            summary = run(trial, Path(folder, "trial")).summary
+        except RunFailed as error:  # behind its first line it tells of a folder that is gone
+            raise RunFailed(str(error).partition("\n")[0]) from error
+    rates, source = summary["images_per_s"], f"a trial on {few} rows"
+    if rates["steady"]:
+        return _expected(summary, rates["steady"], config, rows, source)
+    if few < rows:
+        return _trial(config, shares, rows, MORE * few)
+    return Expected(rates["end_to_end"], summary["seconds"], source)
+
+
+def table(made: dict[str, Any]) -> Iterator[str]:
+    """The plan for a person, a line at a time."""
+    yield f"rows       {made['rows']} of columns {', '.join(made['columns'])}"
+    for join in made["joins"]:
+        yield f"join       {join}"
+    if made["cluster"]:
+        yield f"cluster    {made['cluster']}"
+    yield (
+        f"blocks     of {made['rows_per_block']} rows; {made['waiting_gb']:.2g} GB at most wait in "
+        "the object store"
+    )
+    for stage in made["stages"]:
+        yield f"{stage['name']:<10} {', '.join(stage['reads'])} -> {', '.join(stage['adds'])}"
+        yield f"           {_where(stage)}"
+    yield "write      pictures, table and rejected rows; tasks"
+    yield from f"resources  {made['resources']}".replace("\n", f"\n{'':<11}").splitlines()
+    expected = made["expected"]
+    if expected is None:
+        yield "expected   unknown: no such run under outputs/ yet; --calibrate draws a few rows"
+    else:
+        yield (
+            f"expected   {expected['images_per_s']:.1f} pictures/s, {expected['seconds']:.0f} s in "
+            f"all, by {expected['source']}"
+        )
+
+
+def _where(stage: dict[str, Any]) -> str:
+    if stage["share"] is None:
+        return "tasks"
+    share = stage["share"]
+    nodes: dict[str, int] = {}
+    for place in stage["places"]:
+        gpus = "".join(f" GPU {gpu}" for gpu in place["gpus"])
+        key = f"node {place['node']}{gpus}"
+        nodes[key] = nodes.get(key, 0) + 1
+    where = ", ".join(f"{count} on {place}" for place, count in nodes.items())
+    memory = f", {share['memory_gb']:g} GiB of memory" if share["memory_gb"] else ""
+    weights = f", {stage['weights_gb']:.3g} GB of weights" if stage["weights_gb"] else ""
+    return (
+        f"{share['pool']} actors of {share['num_cpus']:g} CPUs and {share['num_gpus']:g} GPUs"
+        f"{memory}, batches of {share['batch_size']}{weights}: {where}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

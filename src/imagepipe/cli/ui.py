@@ -1,0 +1,169 @@
+"""`python -m imagepipe.ui`: MLflow's pages over the runs in `outputs/`, on this machine alone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from imagepipe.config import Tracking
+from imagepipe.errors import UserError
+from imagepipe.signals import sigterm_as_interrupt
+from imagepipe.tracking import check
+from imagepipe.tracking.address import SERVERS, Address, default_uri, page, resolve
+
+HOST = "127.0.0.1"
+START_S = 120.0  # for the server's first answer; 5 s on an idle machine
+END_S = 10.0  # for the server to end by itself before it is killed
+# Its job runner would start a dozen processes and leave some behind.
+QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+# A proxy for the network does not reach this machine.
+DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit codes: 0 ended by Ctrl-C or SIGTERM, 2 there is nothing to show or no way to."""
+    parser = argparse.ArgumentParser(prog="python -m imagepipe.ui", description=__doc__)
+    parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="of the runs")
+    parser.add_argument("--uri", help="another database, as in tracking.uri")
+    parser.add_argument("--port", type=int, help="otherwise a free one")
+    parser.add_argument("--no-browser", action="store_true", help="only print the address")
+    asked = parser.parse_args(arguments)
+    try:
+        uri = _store(asked.outputs, asked.uri)
+        port = _port(asked.port)
+        with sigterm_as_interrupt(), _server(uri, asked.outputs, port) as process:
+            link = f"http://{HOST}:{port}{_runs(port)}"
+            print(f"{link}\nCtrl-C ends it.", flush=True)
+            if not asked.no_browser:
+                webbrowser.open(link)
+            process.wait()
+            raise _broken("the server has ended by itself")
+    except UserError as error:
+        print(f"imagepipe.ui: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 0
+
+
+def _store(outputs: Path, uri: str | None) -> str:
+    """The database to show; raises UserError where there is none."""
+    uri = uri or default_uri(outputs)
+    config = Tracking(name="typed", backend="mlflow", uri=uri)
+    check(config)
+    asked = Address(uri, None)
+    if uri.startswith(SERVERS):
+        raise UserError(
+            field="--uri",
+            value=uri,
+            problem="is a server already",
+            remedy="Open it in a browser.",
+        )
+    if asked.sqlite_file and not asked.sqlite_file.is_file():
+        raise UserError(
+            field="--outputs",
+            value=outputs,
+            problem=f"holds no runs yet (no {asked.sqlite_file})",
+            remedy="Make some with: python -m imagepipe. Or name the folder of yours.",
+        )
+    return resolve(config, outputs).uri
+
+
+def _port(asked: int | None) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, asked or 0))
+        except (OSError, OverflowError) as error:
+            raise UserError(
+                field="--port",
+                value=asked,
+                problem=f"cannot be used ({getattr(error, 'strerror', None) or error})",
+                remedy="Name another, or leave it out.",
+            ) from error
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def _server(uri: str, outputs: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """MLflow's server, once it answers; it and its workers end with the block."""
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", HOST]
+    command += ["--port", str(port), "--backend-store-uri", uri, "--no-serve-artifacts"]
+    command += ["--default-artifact-root", (outputs.absolute() / "mlruns").as_uri()]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, start_new_session=True, env=os.environ | QUIET
+        )
+        try:
+            _wait(process, port, log)
+            yield process
+        finally:
+            _end(process)
+
+
+def _wait(process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
+    until = time.monotonic() + START_S
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            log.seek(0)
+            said = log.read().decode("utf-8", "replace").strip().splitlines()
+            errors = [line for line in said if "error" in line.lower()] or said
+            raise _broken(errors[-1] if errors else f"exit code {process.returncode}")
+        try:
+            with DIRECTLY.open(f"http://{HOST}:{port}/health", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise _broken(f"no answer within {START_S:.0f} s")
+
+
+def _broken(why: str) -> UserError:
+    return UserError(
+        field="mlflow server",
+        value=HOST,
+        problem=f"does not run ({why})",
+        remedy="Try again, or look at what `python -m mlflow server` says.",
+    )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """The server and its workers are one process group."""
+    for number, wait_s in ((signal.SIGTERM, END_S), (signal.SIGKILL, None)):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(wait_s)
+        except subprocess.TimeoutExpired:
+            continue
+        except ProcessLookupError:
+            return
+
+
+def _runs(port: int) -> str:
+    """The page of the newest experiment's runs."""
+    body = {"max_results": 2, "order_by": ["last_update_time DESC"]}
+    request = urllib.request.Request(
+        f"http://{HOST}:{port}/api/2.0/mlflow/experiments/search",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with DIRECTLY.open(request, timeout=60) as answer:
+        found: list[dict[str, Any]] = json.load(answer)["experiments"]
+    # MLflow makes "Default" itself, and nothing of ours is in it.
+    own = [one["experiment_id"] for one in found if one["name"] != "Default"]
+    return page(f"{(own or ['0'])[0]}/runs", {})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

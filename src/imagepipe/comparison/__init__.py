@@ -1,9 +1,0 @@
-"""What the jobs of a sweep did, side by side: a page, a picture, and who was best.
-
-All of it is read from the folders that the jobs left, so it can be made again at any time.
-"""
-
-from imagepipe.comparison.jobs import Comparison, Job, collect, objective
-from imagepipe.comparison.write import PAGE, SHEET, write
-
-__all__ = ["PAGE", "SHEET", "Comparison", "Job", "collect", "objective", "write"]

@@ -1,0 +1,213 @@
+"""The one place where stages become Ray Data operators.
+
+read -> join -> prompt -> enhance -> generate -> score -> write
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from imagepipe import prompts, scoring, sources
+from imagepipe.config import Config, Resources, Share
+from imagepipe.diffusion import limits
+from imagepipe.diffusion.stage import stage as model_stage
+from imagepipe.errors import UserError
+from imagepipe.llm.stage import stage as llm_stage
+from imagepipe.resources.process import (
+    alone_on_gpus,
+    bind,
+    freeze_gc,
+    out_of_memory_error,
+    set_aside,
+)
+from imagepipe.resources.shares import bytes_on_their_way, pools
+from imagepipe.scoring.stage import stage as scorer_stage
+from imagepipe.sink.writer import Writer
+from imagepipe.stages.processor import LIGHT_CPUS, RESTARTS, ProcessorStage, fold, unfold
+from imagepipe.stages.stage import BatchSizeBackoff, Stage, apply, worker
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+# Not LIGHT_CPUS: Ray Data makes one operator of neighbours that ask alike, and one that it made of
+# this and the next would hand on blocks of any size.
+BLOCK_CPUS = 0.2
+
+# Blocks that a process has or is on its way to have, so that it never waits for the next.
+IN_FLIGHT = 2
+
+
+def stages(config: Config, tables: sources.Tables) -> list[Stage]:
+    """The stages between reading and writing, in order, checked to fit each other's columns.
+
+    Raises UserError where a stage reads a column that nothing before it gives.
+    """
+    chain = [
+        prompts.stage(config.dataset.prompt, tables.renamed, config.seed, tables.id),
+        llm_stage(config.llm, limit=partial(limits.load, config.model)),
+        model_stage(config.model, run_seed=config.seed, id_column=tables.id),
+    ]
+    if config.scorer.engine != "none":
+        chain.append(scorer_stage(config.scorer, config.model.images_per_prompt))
+    columns = {tables.renamed.get(name, name) for name in tables.columns}
+    for stage in chain:
+        missing = sorted(set(stage.reads) - columns)
+        if missing:
+            raise UserError(
+                field=stage.name,
+                value=", ".join(missing),
+                problem="this stage reads columns that nothing before it gives",
+                remedy=f"Columns so far: {', '.join(sorted(columns))}.",
+            )
+        columns |= set(stage.adds.names)
+    return chain
+
+
+def libraries(config: Config) -> list[str]:
+    """What its processes load before they do anything else: `module`, or `module:name`."""
+    found = [__name__, "pandas", "pyarrow.dataset"]
+    found += ["jsonschema", "requests", "google.protobuf.text_format"]  # what Ray loads in each
+    drawn = config.model.engine == "diffusers"
+    asked = config.llm.engine in ("transformers", "vllm")
+    if drawn or asked or config.scorer.engine in scoring.WITH_WEIGHTS:
+        found += ["torch", "transformers:PreTrainedModel"]
+    if drawn:
+        found += ["transformers:CLIPTextModel", "diffusers:DiffusionPipeline"]
+    return found
+
+
+def build(
+    config: Config,
+    tables: sources.Tables,
+    resources: Resources,
+    writer: Writer,
+    done: pa.Array | None = None,
+) -> Dataset:
+    """The whole plan, lazily: running it yields one row of `sink.COUNTS` a written batch.
+
+    Rows whose ids (as text) are among `done` are left out.
+    """
+    from ray.data import ExecutionResources
+
+    data = sources.read(tables, LIGHT_CPUS, done)
+    shares = dict(pools(config, resources))
+    chain = stages(config, tables)
+    first = next(stage for stage in chain if stage.name in shares)  # a model always has processes
+    for stage in chain:
+        share = shares.get(stage.name)
+        if stage is first:  # before it all is one operator, which takes blocks as they were read
+            data = _in_blocks(data, resources.rows_per_block)
+        if share is None:
+            data = _as_tasks(data, stage)
+        elif isinstance(stage, ProcessorStage):
+            data = _through_processor(data, stage, share)
+        else:
+            data = _as_actors(data, stage, share)
+    data = data.map_batches(
+        write,
+        fn_kwargs={"writer": writer},
+        batch_format="pyarrow",
+        batch_size=resources.sink.batch_size,
+        num_cpus=resources.sink.num_cpus or LIGHT_CPUS,
+        concurrency=resources.sink.pool,
+    )
+    # The Dataset's own context: a shuffle before it, which has to hold all rows, is not limited.
+    data.context.execution_options.resource_limits = ExecutionResources.for_limits(
+        object_store_memory=bytes_on_their_way(config, resources)
+    )
+    return data
+
+
+def write(table: pa.Table, writer: Writer) -> pa.Table:
+    """The last operator, under a name of its own."""
+    return writer(table)
+
+
+def _in_blocks(data: Dataset, rows: int | None) -> Dataset:
+    """The same rows, `rows` to a block but for the last.
+
+    Ray Data has these tasks ask for a whole CPU, and its `repartition` takes no other number. Where
+    one CPU is all that the processes leave, such a task would hold it while it waits for the next
+    stages to take what it made, and they would wait for the CPU. So the plan's own entry is set.
+    """
+    data = data.repartition(target_num_rows_per_block=rows, strict=True)
+    data._logical_plan.dag.ray_remote_args["num_cpus"] = BLOCK_CPUS
+    return data
+
+
+def _as_tasks(data: Dataset, stage: Stage) -> Dataset:
+    return _light(data, stage.name, lambda table: apply(stage, worker(stage.recipe), table))
+
+
+def _through_processor(data: Dataset, stage: ProcessorStage, share: Share) -> Dataset:
+    """Ray Data's processor has operators of its own; `_as_actors` is not for it."""
+    data = _light(data, f"{stage.name}_questions", lambda table: fold(stage, table))
+    data = stage.processor(share)(data)
+    return _light(data, f"{stage.name}_replies", lambda table: unfold(stage, table))
+
+
+def _light(data: Dataset, name: str, run: Callable[[pa.Table], pa.Table]) -> Dataset:
+    run.__name__ = name  # what Ray Data calls the operator
+    return data.map_batches(run, batch_format="pyarrow", batch_size=None, num_cpus=LIGHT_CPUS)
+
+
+def _as_actors(data: Dataset, stage: Stage, share: Share) -> Dataset:
+    from ray.data import ActorPoolStrategy
+    from ray.util.annotations import RayDeprecationWarning
+
+    most = share.pool_max or share.pool
+    # A GPU draws on while a thread takes the last pictures to the object store: Ray Data lets one
+    # call at a time work. On a CPU nothing would be gained, and two blocks would come out late,
+    # since their batches take turns.
+    at_once = IN_FLIGHT if share.num_gpus else 1
+    with warnings.catch_warnings():
+        # RESTARTS are deprecated arguments, but the pinned Ray knows no other way to say them.
+        warnings.simplefilter("ignore", RayDeprecationWarning)
+        return data.map_batches(
+            type(stage.name, (_Actor,), {}),  # what Ray Data calls the operator
+            fn_constructor_args=(stage, share),
+            batch_format="pyarrow",
+            batch_size=share.batch_size,
+            num_cpus=share.num_cpus,
+            num_gpus=share.num_gpus,
+            compute=ActorPoolStrategy(
+                min_size=share.pool,
+                max_size=most,
+                max_concurrent_calls_per_actor=at_once,
+                # A pool grows by what queues at its processes, which Ray Data then numbers.
+                max_tasks_in_flight_per_actor=IN_FLIGHT if most == share.pool else None,
+            ),
+            **set_aside(share),
+            **RESTARTS,
+        )
+
+
+class _Actor:
+    """One process of a pool: bound to its share, weights loaded once.
+
+    Adds `<stage>_s`: seconds that the row took, its batch's time shared out evenly.
+    """
+
+    def __init__(self, stage: Stage, share: Share) -> None:
+        bind(share)
+        self.stage = stage
+        shares_a_gpu = 0 < share.num_gpus < 1
+        try:
+            with alone_on_gpus() if shares_a_gpu else nullcontext(), freeze_gc():
+                self.work = BatchSizeBackoff(stage.recipe())
+        except Exception as error:
+            raise out_of_memory_error(stage.name, share, error) from error
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        start = time.perf_counter()
+        table = apply(self.stage, self.work, table)
+        each = (time.perf_counter() - start) / max(1, len(table))
+        seconds = pa.array([each] * len(table), pa.float32())
+        return table.append_column(f"{self.stage.name}_s", seconds)

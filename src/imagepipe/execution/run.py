@@ -1,0 +1,324 @@
+"""One run, from the checks to the summary: look, settle, start Ray, draw, count, record."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from imagepipe import diffusion, errors, llm, prompts, resources, scoring, shell, sources, tracking
+from imagepipe.config import Config
+from imagepipe.diffusion import checks
+from imagepipe.errors import Interrupted, RunFailed, UserError
+from imagepipe.execution import calibration, manifest, nodes, pipeline
+from imagepipe.execution.session import cluster, session
+from imagepipe.reports import record, terminal
+from imagepipe.reports.job import Job, SweepJob
+from imagepipe.reports.progress import Watch
+from imagepipe.reports.summary import stages, summarize, write_files
+from imagepipe.resources.machine import Machine, this_machine
+from imagepipe.signals import defer_signals, graceful_stop, sigterm_as_interrupt
+from imagepipe.sink import results, resume
+from imagepipe.sink.lock import RunLock, acquire
+from imagepipe.sink.metadata import run_metadata
+from imagepipe.sink.resume import Done
+from imagepipe.sink.writer import Writer, collect_rejected, why_columns, written_parts
+from imagepipe.store import Store, write_whole
+
+METRICS_EVERY_S = 5.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished run tells its caller."""
+
+    folder: Path
+    summary: dict[str, Any]
+
+    @property
+    def images_per_s(self) -> float | None:
+        """Steady pictures per second where it could be measured, else end to end."""
+        rates = self.summary["images_per_s"]
+        return rates["steady"] or rates["end_to_end"]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A run that passed all checks which need no Ray. `machine` null: a running cluster."""
+
+    config: Config
+    folder: Path
+    tables: sources.Tables
+    machine: Machine | None
+    run_lock: RunLock
+    typed: Sequence[str]
+
+
+def run(config: Config, folder: Path, typed: Sequence[str] = ()) -> Outcome:
+    """Run `config` into `folder`. `typed` are the command's arguments, to begin it again with.
+
+    With `config.resume` it goes on with the run that `folder` holds, in the same MLflow run.
+
+    Raises UserError before anything starts where something cannot work, RunFailed where the run
+    broke or its ledger does not add up, Interrupted on Ctrl-C and SIGTERM; what is written by then
+    stays.
+    """
+    began = time.time()
+    with sigterm_as_interrupt(), prepared(config, folder.absolute(), typed) as ready:
+        if finished := _finished(config, ready.folder):
+            terminal.print_already_complete(Console(stderr=True), finished.folder, finished.summary)
+            return finished
+        tracking.preload(config.tracking, Path(config.outputs).absolute())
+        with session(config.ray, ready.machine, pipeline.libraries(config), verbose=config.verbose):
+            return perform(ready, began)
+
+
+@contextmanager
+def prepared(config: Config, folder: Path, typed: Sequence[str]) -> Iterator[Ready]:
+    """Check all that can be checked without Ray, then claim where it writes.
+
+    Raises UserError for what cannot work; what other commands claimed stands then.
+    """
+    store = Store.of(config.sink.path, folder)
+    Store.of(None, folder).check("hydra.run.dir")
+    if config.sink.path is not None:
+        store.check("sink.path")
+    earlier = None if config.resume is None else manifest.read(folder)
+    tables = sources.look(config.dataset, config.limit)
+    now = manifest.of(config, typed, sources.fingerprint(tables))
+    if earlier is not None:
+        manifest.check(earlier, now, folder)
+    terminal.licence(Console(stderr=True), config.model)
+    check_models(config)
+    tracking.check(config.tracking)
+    machine = None if config.ray.address else this_machine(config.ray)
+    if machine is not None:
+        resources.resolve(config, machine, tables.rows)  # refuse before Ray starts
+    with acquire(folder, store, (earlier or now).id, anew=earlier is None) as mine:
+        if earlier is None:
+            _check_empty(config, folder, store)
+        mine.keep()  # first: a run without a record is begun again, and takes the place over
+        if earlier is None:
+            write_whole(folder / manifest.RECORD, manifest.to_json(now).encode())
+        try:
+            yield Ready(config, folder, tables, machine, mine, typed)
+        except Interrupted:
+            raise
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"interrupted\n  go on with: {shell.resume_command(folder)}"
+            ) from None
+
+
+def _check_empty(config: Config, folder: Path, store: Store) -> None:
+    """Raise UserError where a run's rows are in `store`."""
+    rejected = ("failed.parquet", "unmatched.parquet")
+    parts = [*written_parts(store), *store.parts(".failed"), *store.parts(".unmatched")]
+    if parts or any(store.exists(name) for name in rejected):
+        here = config.sink.path is None or (folder / manifest.RECORD).exists()
+        wrote = shell.resume_command(folder) if here else "resume=ITS FOLDER"
+        raise UserError(
+            field="hydra.run.dir" if config.sink.path is None else "sink.path",
+            value=store.url,
+            problem="already holds a run",
+            remedy=f"Go on with it ({wrote}), or name another place.",
+        )
+
+
+def _finished(config: Config, folder: Path) -> Outcome | None:
+    """What a run to be gone on with said at its end, where nothing of it is left to do."""
+    path = folder / "summary.json"
+    if config.resume is None or not path.exists():
+        return None
+    summary = json.loads(path.read_text("utf-8"))
+    again = config.retry_failed and summary.get("failed")
+    return Outcome(folder, summary) if summary["status"] == "FINISHED" and not again else None
+
+
+def perform(ready: Ready, began: float, member: SweepJob | None = None) -> Outcome:
+    """Run inside a Ray session. `began` is when its clock starts; `member` says of which sweep."""
+    config, tables, console = ready.config, ready.tables, Console(stderr=True)
+    machine = ready.machine or cluster()
+    if ready.machine is None or config.sink.path:
+        nodes.check(config, Store.of(config.sink.path, ready.folder), tables)
+    measured = calibration.measured(config, machine, console)
+    shares, why = resources.resolve(config, machine, tables.rows, measured)
+    done = _done(ready)
+    ledger = done.ledger(tables.rows, max(1, shares.model.pool))
+    watch = Watch(config.ray.start_timeout_s)
+    job = Job(
+        *(config, ready.folder, tables, shares, why, str(machine), ledger, watch, began, member),
+        *(ready.run_lock, done),
+    )
+    terminal.print_header(console, job)
+    tracker: tracking.Tracker | None = None
+    try:
+        with defer_signals():  # a record that is begun half would be begun again, as another run
+            tracker = record.track(config, ready.folder, ready.typed, member, tables)
+        return _tracked(job, tracker, console)
+    except Interrupted:
+        raise
+    except KeyboardInterrupt:  # before the first row, or while the record was ended
+        if tracker and tracking.is_open(ready.folder):
+            record.finish_early(tracker, ready.folder, "KILLED", "interrupted", member)
+        raise
+
+
+def _done(ready: Ready) -> Done:
+    config, folder = ready.config, ready.folder
+    if config.resume is None:
+        return Done()
+    store = Store.of(config.sink.path, folder)
+    # That of the command before would say that nothing is left, once its failed rows are taken in.
+    (folder / "summary.json").unlink(missing_ok=True)
+    why = _why(config, ready.tables)
+    return resume.take_in(
+        store, ready.tables, config.dataset.id, why, retry_failed=config.retry_failed
+    )
+
+
+def _why(config: Config, tables: sources.Tables) -> tuple[str, str]:
+    """The columns in which rejected rows say why: others than those that decide what is drawn, and
+    than those that a joined table adds, which the rows may not have when they are fed in again.
+    """
+    joined = (name for join in tables.joins for name in (*join.on, *join.adds))
+    template = prompts.template_columns(config.dataset.prompt)
+    return why_columns({config.dataset.id, *template, *joined})
+
+
+def _tracked(job: Job, tracker: tracking.Tracker, console: Console) -> Outcome:
+    """Draw, and leave a summary and an ended MLflow run whatever happens."""
+    status, trouble = _drawn(job, tracker, console)
+    summary = {"status": status, "trouble": trouble, **summarize(job, tracker)}
+    try:
+        job.run_lock.end()
+        collect_rejected(job.store)
+        _leave(job, tracker, summary)
+    except OSError as error:  # a full disk, a folder that can no longer be written
+        status = "FAILED" if status == "FINISHED" else status
+        trouble = "; then: ".join(filter(None, [trouble, _plain(job, error)]))
+        tracker.finish(status, summary=summary, pictures=[], folder=job.folder, note=trouble)
+    if trouble:
+        kind = Interrupted if status == "KILLED" else RunFailed
+        raise kind(terminal.trouble(job, trouble))
+    terminal.print_summary(console, job, tracker, summary)
+    return Outcome(job.folder, summary)
+
+
+def _drawn(
+    job: Job, tracker: tracking.Tracker, console: Console
+) -> tuple[tracking.Status, str | None]:
+    """Draw; how it ended, and what went wrong."""
+    try:
+        if not job.ledger.adds_up:
+            _draw(job, tracker, console)
+    except KeyboardInterrupt:
+        return "KILLED", "interrupted"
+    except Exception as error:
+        if job.config.verbose:
+            console.print_exception()
+        return "FAILED", _plain(job, error)
+    if job.ledger.adds_up:
+        return "FINISHED", None
+    return "FAILED", f"{job.ledger.rows} of {job.ledger.rows_read} rows accounted for"
+
+
+def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
+    """Run the plan; what comes back to the driver are counts, never pictures."""
+    from ray.data import DataContext
+
+    context = DataContext.get_current()
+    context.custom_execution_callback_classes = [job.watch.callback()]
+    context.execution_no_progress_timeout_s = job.config.ray.progress_timeout_s
+    renamed = job.tables.renamed
+    writer = Writer(
+        store=job.store,
+        sink=job.config.sink,
+        run_seed=job.config.seed,
+        id_column=job.tables.id,
+        input_columns={renamed.get(name, name): name for name in job.tables.input_columns},
+        metadata=run_metadata(job.config, tracker.run_id),
+        run_lock=job.run_lock,
+        why=_why(job.config, job.tables),
+    )
+    next_metrics = time.monotonic()
+    progress = terminal.Progress(job.tables.rows, console)
+    with progress, graceful_stop(job.watch.stop, progress.say):
+        plan = pipeline.build(job.config, job.tables, job.shares, writer, job.done.ids)
+        for counts in plan.iter_batches(batch_size=None, batch_format="pyarrow"):
+            job.ledger.add(counts)
+            if not job.watch.complete:
+                job.ledger.restart()
+            _stop_where_too_many_failed(job)
+            doing = {name: str(state.rows) for name, state in stages(job)}
+            progress.update(job.ledger.rows, job.ledger.steady(), doing)
+            if time.monotonic() >= next_metrics:
+                next_metrics = time.monotonic() + METRICS_EVERY_S
+                tracker.metrics(record.live(job.ledger), step=job.ledger.rows)
+    tracker.metrics(record.live(job.ledger), step=job.ledger.rows)
+    if job.watch.stopping and not job.ledger.adds_up:
+        raise KeyboardInterrupt
+
+
+def _stop_where_too_many_failed(job: Job) -> None:
+    ledger, most = job.ledger, job.config.max_failures
+    if ledger.beyond(most):
+        [(reason, rows)] = ledger.reasons.most_common(1)
+        raise RunFailed(
+            f"{ledger.failed} of {ledger.rows_read} rows failed, more than max_failures={most}; "
+            f"{rows} of them: {reason}"
+        )
+
+
+def _leave(job: Job, tracker: tracking.Tracker, summary: dict[str, Any]) -> None:
+    """Write what there is to look at, and end the MLflow run."""
+    shown = results.to_show(job.store, job.tables.id, job.config.sink.gallery_images)
+    write_files(job, summary, shown)
+    tracker.finish(
+        summary["status"],
+        summary=summary,
+        pictures=results.of_rows(job.store, job.tables.id, job.tables.first_ids),
+        folder=job.folder,
+        note=record.note(job, summary),
+    )
+
+
+def check_models(config: Config) -> None:
+    """Raise UserError where an engine, its weights or its options are not to be had."""
+    if config.model.engine == "diffusers":
+        checks.check(config.model)
+    if config.model.engine == "custom":
+        diffusion.make(config.model)
+    llm.check(config.llm)
+    scoring.check(config.scorer)
+
+
+def _plain(job: Job, error: Exception) -> str:
+    """The error itself, of all that Ray says around it: one of ours, or else the last line."""
+    if isinstance(error, RunFailed):
+        return str(error)
+    if type(error).__name__ == "ExecutionTimeoutError":  # Ray Data's
+        return stall_message(job)
+    cause = getattr(error, "cause", None) or error.__cause__ or error
+    if type(cause).__name__ == "SystemException":  # Ray's mark, not the error
+        cause = error
+    lines = [line for line in str(cause).strip().splitlines() if line.strip()]
+    every = f"{error}\n{cause}".splitlines()
+    ours = (line.partition(f"{errors.__name__}.")[2].partition(": ")[2] for line in every[::-1])
+    said = next(filter(None, ours), None)
+    return said or f"{type(cause).__name__}: {lines[-1].strip() if lines else ''}"
+
+
+def stall_message(job: Job) -> str:
+    at_work = [name for name, state in job.watch.stages.items() if state.running]
+    return (
+        f"nothing has moved for ray.progress_timeout_s={job.config.ray.progress_timeout_s:g} s; "
+        f"at work were {', '.join(at_work) or 'no stage'}. Where that is how long it takes, raise "
+        "the limit"
+    )

@@ -1,0 +1,300 @@
+"""Ray sessions: started quiet, ended whatever happens, kept from job to job in a sweep."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import json
+import logging
+import os
+import socket
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import imagepipe
+from imagepipe.config import RayOptions
+from imagepipe.errors import RunFailed, UserError
+from imagepipe.execution.forkserver import executable, forkserver
+from imagepipe.resources.machine import Machine, from_ray
+from imagepipe.resources.process import freeze_gc
+from imagepipe.signals import defer_signals
+
+CONNECT_S = 10.0  # for a cluster's head to take a connection
+ENDING_S = 30.0  # for the processes of a job to go once nothing refers to them
+# Processes that Ray keeps for the next task, and for a sweep's next job. Its own number is one a
+# CPU, and it ends any other that was idle for a second: on a small machine, where starting one
+# takes seconds of all there is, it would end and start some in the middle of a run's start.
+IDLE_PROCESSES = 6
+
+
+@contextmanager
+def session(
+    options: RayOptions, machine: Machine | None, libraries: Sequence[str] = (), *, verbose: bool
+) -> Iterator[None]:
+    """Ray for one run: `machine`'s CPUs and GPUs, or where it is None the Ray at the address.
+
+    Its processes have loaded `libraries` where they can be forked: on Linux, without a GPU.
+    Raises UserError where no Ray answers at `ray.address`.
+    """
+    with _ray(options, machine, libraries, verbose), _data_context(verbose):
+        yield
+
+
+class SharedSession:
+    """Ray for one job after another: starting it anew takes seconds a job.
+
+    No actor, model or setting goes from one job to the next; idle processes of tasks do. Where a
+    job fails, its actors do not end, or nobody can tell (a cluster may have other users), the
+    session ends with the job, and with it all that the job left.
+    """
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._asked: tuple[RayOptions, Machine | None, bool] | None = None
+
+    @contextmanager
+    def session(
+        self,
+        options: RayOptions,
+        machine: Machine | None,
+        libraries: Sequence[str] = (),
+        *,
+        verbose: bool,
+    ) -> Iterator[None]:
+        """As the function `session`, with the Ray that the job before left where it asked alike.
+
+        The libraries are then those of the job that started it; the others are loaded as needed.
+        """
+        asked = (copy.copy(options), machine, verbose)
+        if asked != self._asked:
+            self.close()
+            self._stack.enter_context(_ray(options, machine, libraries, verbose))
+            self._asked = asked
+        try:
+            with _data_context(verbose):
+                yield
+        except BaseException:  # its traceback may hold the executor, and so the processes
+            self.close()
+            raise
+        gc.collect()  # Ray Data's executor and its actors go with the last reference
+        if machine is None or not _all_free():
+            self.close()
+
+    def close(self) -> None:
+        self._asked = None
+        self._stack.close()
+
+
+def cluster() -> Machine:
+    """The nodes that the connected cluster has now."""
+    import ray
+
+    machine = from_ray(ray.nodes())
+    if not machine.nodes:
+        raise RunFailed("the Ray cluster has no living node")
+    return machine
+
+
+@contextmanager
+def _ray(
+    options: RayOptions, machine: Machine | None, libraries: Sequence[str], verbose: bool
+) -> Iterator[None]:
+    if not verbose:  # what Ray's C++ core writes to this process's stderr
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+        # Each try that failed is printed with its stack; the last one's error is raised.
+        os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "so the task will be retried")
+    if machine is not None:
+        kept_idle = max(IDLE_PROCESSES, int(machine.cpus))
+        os.environ.setdefault("RAY_num_workers_soft_limit", str(kept_idle))
+        # Ray Data's other choice rounds down the CPUs that its own requests leave: of two it kept
+        # 1.45, and for seconds no task was allowed to write.
+        os.environ.setdefault("RAY_DATA_CLUSTER_AUTOSCALER", "V2")
+    with ExitStack() as stack:
+        with _plain(options, machine):
+            script = None
+            if machine is not None and machine.gpus == 0 and sys.platform == "linux":
+                script = stack.enter_context(forkserver(libraries, verbose=verbose))
+                # Those that Ray starts before it is asked are not forked: nobody would use them.
+                os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
+            # Ray may lose an interrupt while it starts, and then hangs. A cluster is not ours, and
+            # one that is away may be waited for in vain.
+            with defer_signals() if machine is not None else nullcontext():
+                stack.callback(_init(options, machine, script, verbose))
+        yield
+
+
+def _init(
+    options: RayOptions, machine: Machine | None, script: str | None, verbose: bool
+) -> Callable[[], None]:
+    """Start Ray, its workers by `script`, or join it; returns what ends that."""
+    # Not for a later session: what a failed job left would be kept too.
+    with nullcontext() if "ray.data" in sys.modules else freeze_gc():
+        import ray
+        import ray.data  # sets its log level when it is imported, so before that is set here
+
+    level = logging.INFO if verbose else logging.ERROR
+    # Ray Data logs an error with its stack before it raises it; raised, it is told plainly.
+    logging.getLogger("ray.data").setLevel(level if verbose else logging.CRITICAL)
+    store = options.object_store_gb
+    arguments = (
+        {"address": options.address, "runtime_env": cluster_runtime_env(options)}
+        if machine is None
+        else {
+            "address": "local",
+            "num_cpus": machine.cpus,
+            "num_gpus": machine.gpus,
+            "_memory": machine.nodes[0].memory,
+            "object_store_memory": int(store * 1e9) if store else None,
+            "runtime_env": {"py_executable": executable(script)} if script else None,
+        }
+    )
+    with _without_idle_services(script, verbose), nullcontext() if verbose else _silence_stderr():
+        if machine is None:
+            _wait_for_port(str(options.address))
+        ray.init(log_to_driver=verbose, logging_level=level, **arguments)
+    return ray.shutdown
+
+
+def _wait_for_port(address: str) -> None:
+    """Raise OSError where nobody listens at HOST:PORT: Ray would wait there without a word."""
+    host, _, port = address.rpartition(":")
+    if host:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+
+
+@contextmanager
+def _without_idle_services(script: str | None, verbose: bool) -> Iterator[None]:
+    """The Ray that is started meanwhile starts its workers by `script`, or in its own way.
+
+    It leaves SIGTERM alone, on which it would end this process without a word. And it is without
+    processes that do nothing here, which take a second of CPU to start and are given another to
+    end: an autoscaler that could add no machine, a dashboard's server without the dashboard, and,
+    unless `verbose`, what reads the logs for this process to print. Ray has no setting for any of
+    it. It joins the name of its own script to a folder, so that a whole path replaces both.
+    """
+    from ray._private import ray_constants, utils
+    from ray._private.node import Node
+
+    idle = ["start_monitor", "start_api_server", *([] if verbose else ["start_log_monitor"])]
+    with ExitStack() as stack:
+        if script is not None:
+            stack.enter_context(_replaced(ray_constants, "SETUP_WORKER_FILENAME", script))
+        stack.enter_context(_replaced(utils, "set_sigterm_handler", lambda _: None))
+        for name in idle:
+            stack.enter_context(_replaced(Node, name, lambda *_, **__: None))
+        yield
+
+
+@contextmanager
+def _replaced(owner: Any, name: str, value: object) -> Iterator[None]:
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+@contextmanager
+def _plain(options: RayOptions, machine: Machine | None) -> Iterator[None]:
+    """Tell plainly why Ray could not be started, or the one at the address not be joined."""
+    try:
+        yield
+    except Exception as error:
+        said = " ".join(str(error).split())
+        if machine is not None:
+            raise RunFailed(
+                f"Ray did not start on this machine: {said.rstrip('.')}. Where it timed out, the "
+                "machine is busy elsewhere: it allows itself 30 s. Its sockets and logs need a "
+                "folder with a short path: RAY_TMPDIR, or /tmp. Nothing was drawn; the same "
+                "command begins again."
+            ) from error
+        if isinstance(error, OSError):
+            raise UserError(
+                field="ray.address",
+                value=options.address,
+                problem=f"no Ray cluster answers there ({said})",
+                remedy="Start one with: ray start --head. Or use ray=local. Where it asks for a "
+                "token, as it does where there was one in ~/.ray, set RAY_AUTH_MODE=token.",
+            ) from error
+        if "Version mismatch" in said:
+            raise UserError(
+                field="ray.address",
+                value=options.address,
+                problem=f"the cluster runs another Ray or Python. {said}",
+                remedy="Install the cluster's versions here, or submit the run as a job (ray job "
+                "submit), which runs there",
+            ) from error
+        raise
+
+
+def cluster_runtime_env(options: RayOptions) -> dict[str, Any]:
+    """The runtime environment of a cluster's processes: this package, with its embedded models.
+
+    So a cluster that has only the packages that imagepipe needs, or another version of it, runs
+    the code that is here. What a person asks for goes beside it. Where a submitted job brings
+    modules of its own, Ray allows no others, and imagepipe must be among them.
+    """
+    asked = dict(options.runtime_env)
+    job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
+    if (job.get("runtime_env") or {}).get("py_modules"):
+        return asked
+    package = str(Path(imagepipe.__file__).parent)
+    excludes = ["__pycache__", *asked.pop("excludes", [])]
+    modules = [package, *asked.pop("py_modules", [])]
+    return {"py_modules": modules, "excludes": excludes, **asked}
+
+
+@contextmanager
+def _data_context(verbose: bool) -> Iterator[None]:
+    """Ray Data's settings for one run. They outlive Ray itself: without this they would leak."""
+    from ray.data import DataContext
+
+    before = copy.copy(DataContext.get_current())
+    context = copy.copy(before)
+    context.enable_progress_bars = verbose
+    context.print_on_execution_start = verbose
+    DataContext._set_current(context)
+    try:
+        with warnings.catch_warnings():
+            if not verbose:
+                warnings.filterwarnings("ignore", module=r"ray\.")
+            yield
+    finally:
+        DataContext._set_current(before)
+
+
+def _all_free() -> bool:
+    """Whether all CPUs and GPUs of the session are free again, waiting for it `ENDING_S`."""
+    import ray
+
+    whole = ray.cluster_resources()
+    until = time.monotonic() + ENDING_S
+    while time.monotonic() < until:
+        free = ray.available_resources()
+        if all(free.get(name, 0) >= whole.get(name, 0) - 1e-3 for name in ("CPU", "GPU")):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@contextmanager
+def _silence_stderr() -> Iterator[None]:
+    """Ray's C++ core announces its log level on stderr, below Python's streams.
+
+    What goes wrong while Ray starts is raised, not printed, so nothing is lost.
+    """
+    before = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(nowhere)

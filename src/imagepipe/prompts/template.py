@@ -1,0 +1,110 @@
+"""From a row to its base prompt and its seed: pure functions."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Callable, Mapping
+from functools import partial
+from hashlib import blake2b
+from typing import Any
+
+import pyarrow as pa
+
+from imagepipe.errors import UserError
+from imagepipe.stages.stage import FAILED_REASON, Columns, Stage
+
+# Unicode's category Cc without tab and line ends, which cells of several lines hold.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+def stage(template: str, renamed: Mapping[str, str], run_seed: int, id_column: str) -> Stage:
+    """The stage that adds `base_prompt`, the filled template, and `seed`, the row's own."""
+    reads = [renamed.get(name, name) for name in template_columns(template)]
+    adds = pa.schema([("base_prompt", pa.string()), ("seed", pa.int64())])
+    recipe = partial(_worker, template, dict(renamed), run_seed, id_column)
+    return Stage("prompt", reads=(id_column, *reads), adds=adds, recipe=recipe)
+
+
+def _worker(
+    template: str, renamed: Mapping[str, str], run_seed: int, id_column: str
+) -> Callable[[pa.Table], Columns]:
+    def work(rows: pa.Table) -> Columns:
+        prompts, reasons = base_prompts(template, renamed, rows)
+        seeds = [row_seed(run_seed, str(value)) for value in rows[id_column].to_pylist()]
+        return {"base_prompt": prompts, "seed": seeds, FAILED_REASON: reasons}
+
+    return work
+
+
+def template_columns(template: str) -> list[str]:
+    """The columns that `template` names, in order, each once: "{animal} in {place}".
+
+    Only plain names may stand in the braces; `{{` and `}}` are braces themselves. Raises
+    UserError for anything else, so that no template reaches attributes or formats.
+    """
+    return list(dict.fromkeys(name for _, name in _parts(template) if name is not None))
+
+
+def base_prompts(
+    template: str, renamed: Mapping[str, str], table: pa.Table
+) -> tuple[list[str | None], list[str | None]]:
+    """`template` filled for each row of `table`, and for each row null or why it cannot be.
+
+    `renamed` maps the names in the template to those of `table`, where the two differ. A row
+    fails where a cell that it needs is null, blank, or holds control characters. Cells go in
+    as they stand.
+    """
+    parts = _parts(template)
+    names = template_columns(template)
+    cells = {name: table[renamed.get(name, name)].to_pylist() for name in names}
+    prompts: list[str | None] = []
+    reasons: list[str | None] = []
+    for row in range(table.num_rows):
+        values = {name: cells[name][row] for name in names}
+        reason = next(filter(None, (_problem(n, value) for n, value in values.items())), None)
+        filled = (text + ("" if name is None else str(values[name])) for text, name in parts)
+        prompts.append(None if reason else "".join(filled))
+        reasons.append(reason)
+    return prompts, reasons
+
+
+def row_seed(run_seed: int, id: str, k: int = 0) -> int:
+    """The seed of the `k`-th picture of row `id`: 63 bits, whatever batch or machine draws it.
+
+    blake2b over "<run_seed>:<k>:<id>", which is different for each of the three, since the
+    numbers hold no colon.
+    """
+    text = f"{run_seed}:{k}:{id}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big") >> 1
+
+
+def _parts(template: str) -> list[tuple[str, str | None]]:
+    """Pairs of literal text and the column that follows it (null: none)."""
+    try:
+        parsed = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise _refused(template, f"is no template: {error}") from error
+    if not parsed:
+        raise _refused(template, "is empty")
+    for _, name, spec, conversion in parsed:
+        if name is not None and (not name.strip() or spec or conversion):
+            raise _refused(template, "has braces that hold no plain column name")
+    return [(text, name) for text, name, _, _ in parsed]
+
+
+def _refused(template: str, problem: str) -> UserError:
+    return UserError(
+        field="dataset.prompt",
+        value=template,
+        problem=problem,
+        remedy='Write column names in braces, "{animal} wearing a {outfit}"; {{ for a brace.',
+    )
+
+
+def _problem(name: str, value: Any) -> str | None:
+    if value is None or value != value or not str(value).strip():  # noqa: PLR0124 (NaN)
+        return f"column {name!r} is empty"
+    if _CONTROL.search(str(value)):
+        return f"column {name!r} holds control characters"
+    return None

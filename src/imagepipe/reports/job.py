@@ -1,0 +1,52 @@
+"""A run under way, as its reports know it, and its place in a sweep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from imagepipe import sources, tracking
+from imagepipe.config import Config, Resources
+from imagepipe.reports.progress import Watch
+from imagepipe.sink.ledger import Ledger
+from imagepipe.sink.lock import RunLock
+from imagepipe.sink.resume import Done
+from imagepipe.store import Store
+
+
+@dataclass(frozen=True)
+class SweepJob:
+    """A run's place in its sweep. `parent` is null where nothing is recorded in MLflow."""
+
+    number: int
+    swept: dict[str, str]  # what the sweep varies, with this job's values
+    sweep: str  # its name, the same in all jobs
+    parent: tracking.Parent | None
+
+    @property
+    def label(self) -> str:
+        """What tells this job from the others: `model.steps=4, llm=none`."""
+        return ", ".join(f"{key}={value}" for key, value in self.swept.items()) or "the only job"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run under way: what it was asked, what it found, and its counts so far."""
+
+    config: Config
+    folder: Path
+    tables: sources.Tables
+    shares: Resources
+    why: str  # these shares, and where they were measured a line for each reason
+    machine: str
+    ledger: Ledger
+    watch: Watch
+    began: float  # time.time() of the command
+    member: SweepJob | None
+    run_lock: RunLock
+    done: Done  # by earlier commands; the ledger begins with it
+
+    @property
+    def store(self) -> Store:
+        """Where pictures, table and rejected rows are."""
+        return Store.of(self.config.sink.path, self.folder)

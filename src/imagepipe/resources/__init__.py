@@ -1,0 +1,5 @@
+"""What there is, who gets which share of it, and what holds a process to its own."""
+
+from imagepipe.resources.shares import bytes_on_their_way, pools, resolve
+
+__all__ = ["bytes_on_their_way", "pools", "resolve"]

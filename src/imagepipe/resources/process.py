@@ -1,0 +1,127 @@
+"""What keeps a stage's process to its share: Ray only counts shares."""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from imagepipe.config import Share
+from imagepipe.errors import RunFailed
+from imagepipe.resources.machine import GIB
+from imagepipe.stages.stage import out_of_memory
+
+
+def bind(share: Share) -> None:
+    """Hold this process to its share: threads on the CPU, memory and computing on the GPU.
+
+    torch takes a share of one GPU's memory; a process with whole GPUs keeps all of them, one with
+    none sees none. Where CUDA's Multi-Process Service runs, the process also gets only that share
+    of the GPU's units; without it the variable means nothing. To be called before CUDA is used.
+    """
+    bind_threads(share.num_cpus)
+    os.environ.update(computing(share))
+    if 0 < share.num_gpus < 1:
+        import torch
+
+        torch.cuda.set_per_process_memory_fraction(share.num_gpus)
+
+
+def bind_threads(num_cpus: float) -> None:
+    """Hold this process to so many threads on the CPU, and to one at least."""
+    threads = max(1, round(num_cpus))
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # for what is imported from here on
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+
+
+def computing(share: Share) -> dict[str, str]:
+    """What tells CUDA which GPUs a process has, and its Multi-Process Service which share.
+
+    Ray hides no GPU from a process that asked for none (`override_on_zero` in its
+    `set_visible_accelerator_ids`), which would then draw on the first beside all shares.
+    """
+    if share.num_gpus == 0:
+        return {"CUDA_VISIBLE_DEVICES": ""}
+    if share.num_gpus >= 1:
+        return {}
+    return {"CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": f"{100 * share.num_gpus:.0f}"}
+
+
+def set_aside(share: Share) -> dict[str, Any]:
+    """Arguments of `map_batches`: what Ray counts of a process besides its CPUs and GPUs."""
+    return {
+        "memory": share.memory_gb * GIB or None,
+        "resources": {name: amount for name, amount in share.custom.items() if amount} or None,
+    }
+
+
+def out_of_memory_error(stage: str, share: Share, error: Exception) -> Exception:
+    """`error`, or where memory ran out while a process loaded, what to tell a person of it."""
+    if not out_of_memory(error):
+        return error
+    said = str(error).partition(" See documentation")[0]
+    if not share.num_gpus:
+        return RunFailed(
+            f"stage {stage} ran out of the machine's memory while it loaded: {said or 'no figure'}."
+            f" Start fewer processes (resources.{stage}.pool), or take a smaller model."
+        )
+    least = _least_share(said)
+    larger = f"resources.{stage}.num_gpus={least:g} or more" if least else "a larger share"
+    remedy = f"Give it {larger}, or the others a smaller one."
+    if (least or 0) > 1:
+        remedy = f"That is {least:g} times the memory of a GPU here: take a smaller model."
+    return RunFailed(
+        f"stage {stage} outgrew its share, resources.{stage}.num_gpus={share.num_gpus:g}, while it "
+        f"loaded: {said} {remedy}"
+    )
+
+
+def _least_share(said: str) -> float | None:
+    """Of a GPU, what a process had and what it wanted by torch's words; null where they differ."""
+    words = ("Tried to allocate", "Of the allocated memory", "total capacity of")
+    found = [re.search(rf"{word} ([\d.]+) ([KMG])iB", said) for word in words]
+    sizes = [float(size[1]) * 1024 ** "KMG".index(size[2]) for size in found if size]
+    if len(sizes) < len(words):
+        return None
+    wanted, had, whole = sizes
+    return math.ceil(100 * (wanted + had) / whole) / 100
+
+
+@contextmanager
+def alone_on_gpus() -> Iterator[None]:
+    """Keep others that ask for this from starting on the GPUs of this process meanwhile.
+
+    An engine takes its share of a GPU by the memory that it finds there: of two that start at the
+    same moment each would count the other's as its own.
+    """
+    from filelock import FileLock
+
+    folder = Path(tempfile.gettempdir())
+    gpus = {gpu.strip() for gpu in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")}
+    with ExitStack() as held:
+        for gpu in sorted(gpus):  # in one order, so that no two wait for each other
+            held.enter_context(FileLock(folder / f"imagepipe-{os.getuid()}-gpu{gpu}.lock"))
+        yield
+
+
+@contextmanager
+def freeze_gc() -> Iterator[None]:
+    """What is loaded meanwhile stays to the process's end, so that no collection goes through it.
+
+    Of importing torch and diffusers a sixth would be Python's collector walking what is never
+    garbage, and of ending such a process most.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -1,0 +1,153 @@
+"""Who may write a run's rows: one command at a time, and no process that an older one left.
+
+A driver that is killed leaves workers that may live on for minutes, in the middle of a batch. What
+they still wrote after a resumed run has looked which rows are done would be there twice.
+
+A command ends run locks of its own run alone, and any in its own folder, whose lock it holds. Whose
+rows a store holds is said there in `.run`, also while nobody writes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from imagepipe.errors import RunFailed, UserError
+from imagepipe.store import Store
+
+RUN = ".run"
+BATCH_S = 60.0  # the longest that one batch is waited for to be written
+ENDED = "this process belongs to a command that has ended; nothing is written"
+
+
+@dataclass(frozen=True)
+class RunLock:
+    """The right of one command's writers, who get a copy. It ends when its file is gone.
+
+    In a folder a batch that is being written holds the file's lock, so that `end` waits for it. An
+    object store has no locks: there the run lock is checked before each part of the table, and one
+    that a lost process was sending at that moment is not seen.
+    """
+
+    store: Store
+    name: str
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the run lock while a batch is written. Raises RunFailed where it has ended."""
+        self.check()
+        with ExitStack() as stack:
+            if "://" not in self.store.url:
+                try:
+                    file = stack.enter_context(open(self.store.place(self.name), "rb"))
+                except FileNotFoundError:
+                    raise RunFailed(ENDED) from None
+                fcntl.flock(file, fcntl.LOCK_SH)
+                self.check()  # it may have ended while this one waited
+            yield
+
+    def check(self) -> None:
+        """Raise RunFailed where the run lock has ended."""
+        if not self.store.exists(self.name):
+            raise RunFailed(ENDED)
+
+    def keep(self) -> None:
+        """Say in the store that the rows there are those of the run that has the lock."""
+        self.store.write(RUN, self.store.read(self.name))
+
+    def end(self) -> None:
+        """Wait for the batches that are being written, and let no other begin."""
+        with ExitStack() as stack:
+            if not self.store.exists(self.name):
+                return
+            if "://" not in self.store.url:
+                file = stack.enter_context(open(self.store.place(self.name), "rb"))
+                _lock(file.fileno(), self.store.url)
+            self.store.remove(self.name)
+
+
+@contextmanager
+def acquire(folder: Path, store: Store, run: str, *, anew: bool = False) -> Iterator[RunLock]:
+    """Lock a run's `folder` and its `store`; run locks of earlier commands of the same run end.
+
+    `run` is its id. Raises UserError where another command holds the folder, where another run has
+    locked a store beside it, which may be drawing, and unless the run begins `anew` where the
+    store holds another's rows.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, mine = FileLock(folder / ".lock"), RunLock(store, f".claims/{run}-{uuid.uuid4().hex}")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            field="hydra.run.dir",
+            value=folder,
+            problem="is being written by another command right now",
+            remedy="Wait for it, end it, or name another folder.",
+        ) from None
+    try:
+        if not anew:
+            _check_owner(store, run)
+        store.write(mine.name, f"{run} {folder} on {socket.gethostname()}".encode())
+        claims = store.parts(".claims")
+        others = [name for name in claims if not name.startswith(f".claims/{run}-")]
+        if others and store != Store.of(None, folder):  # its own folder's lock is held
+            raise _taken(store, others[0])
+        for name in claims:
+            if name != mine.name:
+                RunLock(store, name).end()
+        yield mine
+    finally:
+        try:
+            mine.end()
+        finally:
+            lock.release()
+
+
+def _check_owner(store: Store, run: str) -> None:
+    """Raise UserError where the store is another run's. One that was emptied is nobody's."""
+    try:
+        owner, _, where = store.read(RUN).decode().partition(" ")
+    except FileNotFoundError:
+        return
+    if owner != run:
+        raise UserError(
+            field="sink.path",
+            value=store.url,
+            problem=f"is the place of the run in {where}, which began there after this one had "
+            "left no rows",
+            remedy="Begin this run again, with another place.",
+        )
+
+
+def _taken(store: Store, name: str) -> UserError:
+    try:
+        who = f"the run in {store.read(name).decode().partition(' ')[2]}"
+    except FileNotFoundError:
+        who = "a run that has just ended"
+    return UserError(
+        field="sink.path",
+        value=store.url,
+        problem=f"is written by {who}",
+        remedy="Name another place. Where that run was killed, go on with it: resume=ITS FOLDER; "
+        f"or where it has written nothing, remove {store.place(name)}",
+    )
+
+
+def _lock(file: int, where: str) -> None:
+    until = time.monotonic() + BATCH_S
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise RunFailed(f"a process still writes into {where}; end it") from None
+            time.sleep(0.02)

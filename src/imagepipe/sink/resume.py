@@ -1,0 +1,172 @@
+"""What earlier commands have done of a run, and what they left lying where they were killed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from imagepipe.sink.ledger import Ledger, Scores, Tally
+from imagepipe.sink.writer import WHY, merge, written_parts
+from imagepipe.sources import Tables, keys_of
+from imagepipe.store import Store
+
+FOLDERS = ("", "images", "table", "shards", ".failed", ".unmatched")
+
+
+def _no_ids() -> pa.Array:
+    return pa.array([], pa.string())
+
+
+@dataclass(frozen=True)
+class Done:
+    """The rows that a run needs not do again, and figures of them.
+
+    `ids` are texts as `sources.keys_of` makes them: of rows that were written, have no match, or
+    failed and are not tried again. Rows that failed while they were read are not among them: they
+    fail again, and cost nothing.
+    """
+
+    ids: pa.Array = field(default_factory=_no_ids)
+    written: int = 0
+    pictures: int = 0
+    failed: int = 0
+    unmatched: int = 0
+    reasons: Tally = field(default_factory=Tally)
+    scores: Scores = field(default_factory=Scores)
+    set_aside: tuple[str, ...] = ()  # parts that could not be read
+
+    def ledger(self, rows_read: int, at_once: int) -> Ledger:
+        """The counts that a run begins with which goes on from here."""
+        return Ledger(
+            rows_read,
+            at_once,
+            already_done=self.written,
+            failed=self.failed,
+            unmatched=self.unmatched,
+            reasons=self.reasons,
+            scores=self.scores,
+        )
+
+
+def take_in(
+    store: Store,
+    tables: Tables,
+    id_column: str,
+    why: tuple[str, str] = WHY,
+    *,
+    retry_failed: bool,
+) -> Done:
+    """Look what is done in `store`, and clear away what killed writers left.
+
+    `id_column` is the id's name in the dataset, `why` as in `sink.Writer`. Nobody else may write
+    there meanwhile. Can itself be killed at any moment, and done again.
+    """
+    for name in FOLDERS:
+        store.clear(name)
+    aside: list[str] = []
+    scores, pictures, keys = Scores(), 0, [_no_ids()]
+    for _, rows in _tables(store, written_parts(store), [tables.id], ["score"], aside):
+        pictures += rows.num_rows
+        keys.append(keys_of(rows, [tables.id]).unique())
+        if "score" in rows.column_names:
+            scores.add(rows["score"].drop_null().to_pylist())
+    _drop_shards_without_a_part(store)
+    written = pa.concat_arrays(keys).unique()
+    failed = _rejected(store, "failed", id_column, why, written, aside, again=retry_failed)
+    unmatched = _rejected(store, "unmatched", id_column, why, written, aside)
+    stages, texts = failed["stage"].to_pylist(), failed["reason"].to_pylist()
+    reasons = Tally()
+    reasons.add(f"{s}: {r}" for s, r in zip(stages, texts, strict=True))
+    return Done(
+        ids=pa.concat_arrays([written, _ids(failed), _ids(unmatched)]),
+        written=len(written),
+        pictures=pictures,
+        failed=failed.num_rows,
+        unmatched=unmatched.num_rows,
+        reasons=reasons,
+        scores=scores,
+        set_aside=tuple(aside),
+    )
+
+
+def _rejected(
+    store: Store,
+    name: str,
+    id_column: str,
+    why: Sequence[str],
+    written: pa.Array,
+    aside: list[str],
+    *,
+    again: bool = False,
+) -> pa.Table:
+    """Put the rejected rows that stay so into one part: their `id` as text, `stage`, `reason`.
+
+    `why` are the names that the last two have there.
+
+    A command that was killed between two steps may have left some twice, in its parts and in the
+    file that it made of them. With `again` none stays.
+    """
+    whole, kept = f"{name}.parquet", f".{name}/part-earlier.parquet"
+    every = [*([whole] if store.exists(whole) else []), *store.parts(f".{name}")]
+    found: dict[str, pa.Table] = {}
+    for part, rows in _tables(store, every, [id_column, *why], [], aside):
+        columns = [keys_of(rows, [id_column]), *(rows[name] for name in why)]
+        found[part] = pa.table(columns, names=["id", "stage", "reason"])
+    none = pa.table([_no_ids()] * 3, names=["id", "stage", "reason"])
+    rows = pa.concat_tables([none, *found.values()])
+    stay = _staying(rows, written) & (not again)
+    if stay.any():
+        ends = np.cumsum([len(part) for part in found.values()])[:-1]
+        merge(store, list(found), kept, np.split(stay, ends))
+    for part in found:
+        if part != kept or not stay.any():
+            store.remove(part)
+    return rows.filter(pa.array(stay))
+
+
+def _staying(rows: pa.Table, written: pa.Array) -> np.ndarray:
+    """Which rows are rejected still: (rows,) of bool."""
+    ids = _ids(rows)
+    first = pc.index_in(ids, value_set=ids).to_numpy(zero_copy_only=False) == np.arange(len(ids))
+    drawn = pc.is_in(ids, value_set=written).to_numpy(zero_copy_only=False)
+    while_read = pc.equal(rows["stage"], "read").to_numpy()
+    return first & ~drawn & ~while_read.astype(bool)
+
+
+def _tables(
+    store: Store,
+    parts: Sequence[str],
+    needed: Sequence[str],
+    wanted: Sequence[str],
+    aside: list[str],
+) -> Iterator[tuple[str, pa.Table]]:
+    """The columns of each part. One that is torn or lacks a needed column is set aside."""
+    for part in parts:
+        try:
+            with store.open(part) as stream:
+                file = pq.ParquetFile(stream)
+                there = file.schema_arrow.names
+                rows = file.read([*needed, *(name for name in wanted if name in there)])
+            rows.select(needed)
+        except (pa.ArrowInvalid, OSError, KeyError):
+            aside.append(store.set_aside(part))
+        else:
+            yield part, rows
+
+
+def _drop_shards_without_a_part(store: Store) -> None:
+    """Their rows are drawn again, and would be in two shards."""
+    whole = {PurePosixPath(part).stem for part in written_parts(store)}
+    for shard in store.parts("shards"):
+        if PurePosixPath(shard).stem not in whole:
+            store.remove(shard)
+
+
+def _ids(rows: pa.Table) -> pa.Array:
+    return rows["id"].combine_chunks()

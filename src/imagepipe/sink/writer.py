@@ -1,0 +1,324 @@
+"""The only writer of pictures and tables, into a `Store`.
+
+Pictures are written before the table part that names them, so a row of the table is the proof
+that its picture is there.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from imagepipe.config import Sink
+from imagepipe.prompts.template import row_seed
+from imagepipe.sink.ledger import TIMED
+from imagepipe.sink.lock import RunLock
+from imagepipe.sink.metadata import encode, parameters
+from imagepipe.sink.naming import file_stem
+from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE, LEDGER
+from imagepipe.store import Store
+
+WHY = ("stage", "reason")  # the columns of rejected rows
+TOLD_INSIDE = ("prompt", "base_prompt", "seed", "image_index")  # a picture, with its id
+TOLD = 500  # characters of a row's reason, or of its unknown words, that the driver is told
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+# How the Hugging Face `datasets` library marks a column of pictures in a Parquet file.
+HUGGINGFACE = json.dumps({"info": {"features": {"image": {"_type": "Image"}}}})
+
+# One row of what a writer tells the driver about a batch: counts and small texts, no pictures.
+COUNTS = pa.schema(
+    [
+        ("written", pa.int64()),
+        ("failed", pa.int64()),
+        ("unmatched", pa.int64()),
+        ("pictures", pa.int64()),
+        ("written_at", pa.float64()),  # time.time() once the batch was on disk
+        ("drawn_at", pa.float64()),  # and once the last of it was drawn; null where nothing was
+        *((f"{stage}_s", pa.float64()) for stage in TIMED),  # of its processes, for all rows
+        ("prompts_cut", pa.int64()),
+        ("llm_tokens_in", pa.int64()),
+        ("llm_tokens_out", pa.int64()),
+        ("llm_fallbacks", pa.list_(pa.string())),
+        ("unknown_words", pa.list_(pa.string())),
+        ("reasons", pa.list_(pa.string())),
+        ("scores", pa.list_(pa.float64())),  # of the pictures that have one
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes one batch, as a Ray Data task; returns one row of COUNTS.
+
+    `metadata` are the texts that go into every picture; `input_columns` maps the names of the
+    dataset's own columns, as they are in the batch, to the names that they came with; `why` are
+    the columns that say of a rejected row in which stage it was, and the reason. Raises RunFailed
+    where the command's claim to the folder has ended.
+    """
+
+    store: Store
+    sink: Sink
+    run_seed: int
+    id_column: str
+    input_columns: dict[str, str]
+    metadata: dict[str, str]
+    run_lock: RunLock
+    why: tuple[str, str] = WHY
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        with self.run_lock.writing():
+            return self._write(table)
+
+    def _write(self, table: pa.Table) -> pa.Table:
+        stage = table[FAILED_STAGE]
+        good = table.filter(pc.is_null(stage))
+        unmatched = table.filter(pc.fill_null(pc.equal(stage, "join"), False))
+        failed = table.filter(pc.fill_null(pc.not_equal(stage, "join"), False))
+        pictures = self._write_good(good)
+        self._write_rejected(failed, "failed")
+        self._write_rejected(unmatched, "unmatched")
+        counts = {
+            "written": good.num_rows,
+            "failed": failed.num_rows,
+            "unmatched": unmatched.num_rows,
+            "pictures": pictures,
+            "written_at": time.time(),
+            "drawn_at": pc.max(good["drawn_at"]).as_py(),
+            **{f"{stage}_s": _seconds(table, f"{stage}_s") for stage in TIMED},
+            "prompts_cut": pc.sum(good["prompt_cut"]).as_py() or 0,
+            "llm_tokens_in": pc.sum(good["llm_tokens_in"]).as_py() or 0,
+            "llm_tokens_out": pc.sum(good["llm_tokens_out"]).as_py() or 0,
+            "llm_fallbacks": good["llm_fallback"].drop_null().to_pylist(),
+            "unknown_words": _words(good["unknown_words"]),
+            "reasons": [f"{s}: {r}"[:TOLD] for s, r in zip(*_ledger(failed), strict=True)],
+            "scores": _scores(good),
+        }
+        return pa.table({name: [value] for name, value in counts.items()}, schema=COUNTS)
+
+    def _write_good(self, rows: pa.Table) -> int:
+        if rows.num_rows == 0:
+            return 0
+        images = _arrays(rows["image"])
+        rows = rows.drop_columns(["image", "drawn_at", *LEDGER.names])
+        table = self._row_a_picture(rows, images.shape[1])
+        flat = images.reshape(-1, *images.shape[2:])
+        told = table.select([self.id_column, *(n for n in TOLD_INSIDE if n in table.column_names)])
+        pngs = [
+            encode(image, self._chunks(row))
+            for image, row in zip(flat, told.to_pylist(), strict=True)
+        ]
+        paths = table["image_path"].to_pylist()
+        if self.sink.png:
+            for path, png in zip(paths, pngs, strict=True):
+                self.store.write(path, png)
+        if self.sink.webdataset:
+            self.store.write(f"shards/{self._key(rows)}.tar", _webdataset(_described(table), pngs))
+        if self.sink.image_bytes:
+            cells = [{"bytes": b, "path": p} for b, p in zip(pngs, paths, strict=True)]
+            table = table.append_column("image", pa.array(cells, IMAGE))
+            table = table.replace_schema_metadata({"huggingface": HUGGINGFACE})
+        if not (self.sink.png or self.sink.webdataset):
+            table = table.drop_columns(["image_path"])  # it would point at nothing
+        self._write_part(table, "table", rows)
+        return len(pngs)
+
+    def _row_a_picture(self, rows: pa.Table, each: int) -> pa.Table:
+        """Every row `each` times, with the picture's own number, seed and path."""
+        table = rows.take(np.repeat(np.arange(rows.num_rows), each))
+        index = np.tile(np.arange(each), rows.num_rows)
+        ids = [str(value) for value in table[self.id_column].to_pylist()]
+        seeds = [row_seed(self.run_seed, id_, int(k)) for id_, k in zip(ids, index, strict=True)]
+        stems = [file_stem(id_) for id_ in ids]
+        names = stems if each == 1 else [f"{s}-{k}" for s, k in zip(stems, index, strict=True)]
+        place = table.schema.get_field_index("seed")
+        table = table.set_column(place, "seed", pa.array(seeds, pa.int64()))
+        if "score" in table.column_names:
+            place = table.schema.get_field_index("score")
+            scores = rows["score"].combine_chunks().flatten()
+            table = table.set_column(place, "score", scores)
+        if each > 1:
+            table = table.append_column("image_index", pa.array(index, pa.int32()))
+        paths = [f"images/{name}.png" for name in names]
+        return table.append_column("image_path", pa.array(paths, pa.string()))
+
+    def _chunks(self, row: dict[str, Any]) -> dict[str, str]:
+        """The texts inside a PNG, `parameters` in the words that image tools show."""
+        of_row = {name: str(row[name]) for name in ("prompt", "base_prompt", "seed")}
+        return {
+            "parameters": parameters(row["prompt"], row["seed"], self.metadata),
+            "id": str(row[self.id_column]),
+            **of_row,
+            "image_index": str(row.get("image_index", 0)),
+            **self.metadata,
+        }
+
+    def _write_rejected(self, rows: pa.Table, name: str) -> None:
+        """The dataset's own columns under their own names, so that they can be fed in again.
+
+        Behind them stand those of `why`.
+        """
+        if rows.num_rows == 0:
+            return
+        table = rows.select(list(self.input_columns))
+        table = table.rename_columns(list(self.input_columns.values()))
+        for column, values in zip(self.why, _ledger(rows), strict=True):
+            if column in table.column_names:  # a table of failed rows, fed in again
+                table = table.drop_columns([column])
+            table = table.append_column(column, pa.array(values, pa.string()))
+        self._write_part(table, f".{name}", rows)
+
+    def _write_part(self, table: pa.Table, where: str, rows: pa.Table) -> None:
+        """Named by its ids, so that a batch written twice after a fault is one file."""
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="zstd")
+        self.run_lock.check()
+        self.store.write(f"{where}/{self._key(rows)}.parquet", buffer.getvalue())
+
+    def _key(self, rows: pa.Table) -> str:
+        names = rows[self.id_column].to_pylist()
+        if FAILED_STAGE in rows.column_names and "read" in rows[FAILED_STAGE].to_pylist():
+            names += _place()  # rows that could not be read may have no id, or that of others
+        ids = json.dumps([str(value) for value in names])
+        return "part-" + blake2b(ids.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
+
+def _described(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows as Python's values; as text what Python has none for, such as a far date.
+
+    What cannot be told as text either is null.
+    """
+    try:
+        return table.to_pylist()
+    except (OverflowError, ValueError):
+        columns = {name: [_value(cell) for cell in table[name]] for name in table.column_names}
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _value(cell: pa.Scalar) -> Any:
+    try:
+        return cell.as_py()
+    except (OverflowError, ValueError):
+        with suppress(pa.ArrowException, ValueError):
+            return cell.cast(pa.string()).as_py()
+        return None
+
+
+def _webdataset(rows: list[dict[str, Any]], pngs: list[bytes]) -> bytes:
+    """A tar in WebDataset's layout: `<key>.png` and `<key>.json` side by side."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for row, png in zip(rows, pngs, strict=True):
+            key = shard_key(row["image_path"])
+            text = json.dumps(row, default=str, ensure_ascii=False).encode("utf-8", "replace")
+            for name, content in ((f"{key}.png", png), (f"{key}.json", text)):
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def shard_key(image_path: str) -> str:
+    """A sample's name inside a shard; WebDataset ends it at the first dot, so it has none."""
+    return Path(image_path).stem.replace(".", "%2E")
+
+
+def collect_rejected(store: Store) -> None:
+    """Make `failed.parquet` and `unmatched.parquet` of the parts that the writers left."""
+    for name in ("failed", "unmatched"):
+        parts = store.parts(f".{name}")
+        if parts:
+            merge(store, parts, f"{name}.parquet")
+            store.remove_folder(f".{name}")
+
+
+def merge(
+    store: Store, parts: Sequence[str], name: str, masks: Sequence[np.ndarray] | None = None
+) -> None:
+    """Write the rows of all `parts`, or those that each one's mask marks true, as one file."""
+    schema = pa.unify_schemas(
+        [pq.read_schema(store.open(part)) for part in parts], promote_options="permissive"
+    )
+    with (
+        store.whole(name) as stream,
+        pq.ParquetWriter(stream, schema, compression="zstd") as writer,
+    ):
+        for number, part in enumerate(parts):
+            rows = _as(pq.read_table(store.open(part)), schema)
+            writer.write_table(rows.filter(pa.array(masks[number])) if masks else rows)
+
+
+def written_parts(store: Store) -> list[str]:
+    """The finished parts of the table."""
+    return store.parts("table")
+
+
+def why_columns(used: Collection[str]) -> tuple[str, str]:
+    """What rejected rows say in, of a table whose columns `used` decide what is drawn of it.
+
+    A column `stage` or `reason` that is not used gives way: rows that are fed in again have both.
+    """
+    return (FAILED_STAGE, FAILED_REASON) if set(WHY) & set(used) else WHY
+
+
+def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    columns = [
+        table[f.name].cast(f.type) if f.name in table.column_names else pa.nulls(len(table), f.type)
+        for f in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _arrays(column: pa.ChunkedArray) -> np.ndarray:
+    """(rows, n, height, width, 3), without a copy where the batch is in one piece."""
+    array = column.combine_chunks()
+    array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
+    return array.to_numpy_ndarray()
+
+
+def _place() -> tuple[str, int]:
+    """The task of Ray's that works here, the same when it is tried again, and a number in it."""
+    import ray
+
+    task = ray.get_runtime_context().get_task_id() if ray.is_initialized() else None
+    return str(task), next(_numbers(task))
+
+
+@lru_cache(maxsize=1)
+def _numbers(task: str | None) -> Iterator[int]:
+    return count()
+
+
+def _seconds(table: pa.Table, name: str) -> float:
+    """Of all rows, in a column that there is where the stage has processes."""
+    return pc.sum(table[name]).as_py() or 0.0 if name in table.column_names else 0.0
+
+
+def _words(column: pa.ChunkedArray) -> list[str]:
+    """The first words of each row: a prompt may hold any number."""
+    return [word for text in column.to_pylist() if text for word in text[:TOLD].split(", ")]
+
+
+def _scores(rows: pa.Table) -> list[float]:
+    if "score" not in rows.column_names:
+        return []
+    lists = (scores for scores in rows["score"].to_pylist() if scores)
+    return [score for scores in lists for score in scores if score is not None]
+
+
+def _ledger(rows: pa.Table) -> tuple[list[Any], list[Any]]:
+    return rows[FAILED_STAGE].to_pylist(), rows[FAILED_REASON].to_pylist()

@@ -1,0 +1,1 @@
+"""What a stage is, and the engines that do its work."""

@@ -1,0 +1,81 @@
+"""Stages whose work a processor of `ray.data.llm` does, not a worker of ours.
+
+A processor takes a Dataset and gives one, a row for a row, through Python values: it would not
+keep the types of columns that it does not know. So each row is folded into one cell of bytes, goes
+past the processor's work beside its question, and is unfolded behind it. Rows that failed before
+go along as rows with an error, which a processor leaves alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from imagepipe.config import Share
+from imagepipe.stages.stage import FAILED_STAGE, Stage, Worker, apply, worker
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+PAST = "imagepipe_row"  # the row, as bytes
+ERROR = "__inference_error__"  # Ray's: why a row has no answer; "" where it has one
+# A task that only touches texts; small, so that tasks find room beside the actors.
+LIGHT_CPUS = 0.25
+# A process that dies on a row must not be restarted for ever: that row would loop. The restarts
+# alone end that. Each call to a process whose node was just lost counts as a try too, and several
+# pass before Ray knows of the loss: a limit on them would end the run.
+RESTARTS = {"max_restarts": 2, "max_task_retries": -1}
+
+
+@dataclass(frozen=True)
+class ProcessorStage(Stage):
+    """`questions` makes a worker as `recipe` does, from good rows to the columns of `asks`.
+
+    `processor(share)` takes rows of `asks` and gives rows of `replies`, in a Ray session. Then
+    `recipe`'s worker reads the columns of `replies` and ERROR besides those of `reads`. One of
+    `replies` is `<name>_s`: seconds that the row took.
+    """
+
+    questions: Callable[[], Worker]
+    asks: pa.Schema
+    replies: pa.Schema
+    processor: Callable[[Share], Callable[[Dataset], Dataset]]
+
+
+def fold(stage: ProcessorStage, table: pa.Table) -> pa.Table:
+    """What the processor gets: the columns of `asks`, PAST and ERROR."""
+    asked = apply(replace(stage, adds=stage.asks), worker(stage.questions), table)
+    rows = asked.drop_columns(stage.asks.names)
+    past = [_to_bytes(rows.slice(i, 1)) for i in range(rows.num_rows)]
+    folded = asked.select(stage.asks.names).append_column(PAST, pa.array(past, pa.binary()))
+    return folded.append_column(ERROR, pc.fill_null(rows[FAILED_STAGE], ""))
+
+
+def unfold(stage: ProcessorStage, table: pa.Table) -> pa.Table:
+    """The rows as they were, with `adds` as `apply` would have added them, and `<stage>_s`."""
+    rows = pa.concat_tables(map(_from_bytes, table[PAST].to_pylist()))
+    replies = [*stage.replies, pa.field(ERROR, pa.string())]
+    for field in replies:
+        known = field.name in table.column_names  # not where no row of the block was answered
+        column = table[field.name].cast(field.type) if known else pa.nulls(len(rows), field.type)
+        rows = rows.append_column(field, column)
+    done = apply(stage, worker(stage.recipe), rows)
+    seconds = done[f"{stage.name}_s"]
+    done = done.drop_columns([field.name for field in replies])
+    return done.append_column(f"{stage.name}_s", seconds)
+
+
+def _to_bytes(row: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, row.schema) as stream:
+        stream.write_table(row)
+    return sink.getvalue().to_pybytes()
+
+
+def _from_bytes(cell: bytes) -> pa.Table:
+    with pa.ipc.open_stream(cell) as stream:
+        return stream.read_all()

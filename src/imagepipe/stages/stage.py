@@ -1,0 +1,241 @@
+"""What a stage is: the columns it reads and adds, its worker, and how failed rows pass through it.
+
+A row that failed is data: it keeps its columns, carries `failed_stage` and `failed_reason`, and
+passes through every later stage untouched until the sink writes it out.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+log = logging.getLogger(__name__)
+
+FAILED_STAGE = "failed_stage"
+FAILED_REASON = "failed_reason"
+LEDGER = pa.schema([(FAILED_STAGE, pa.string()), (FAILED_REASON, pa.string())])
+REASON_CHARS = 500  # of an error, which may repeat a prompt of any length
+# How torch says that a GPU is full where its allocator is not asked: accelerate knows neither.
+FULL = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+# "To continue using CUDA, the process must be terminated and relaunched": cudaError's in CUDA's
+# runtime API, such as an illegal address (700), an assertion (710) and a failed launch (719).
+LOST = (700, 702, 710, *range(714, 720))
+
+Columns = Mapping[str, Any]
+Worker = Callable[[pa.Table], Columns]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A recipe: small, serialisable, built on the driver; its worker is made where it runs.
+
+    `recipe()` loads what is heavy and returns a worker. A worker takes a table of good rows, with
+    the columns that `reads` names, and returns the columns of `adds`, one value a row: Arrow
+    arrays, lists, or for tensors a uint8 array (rows, ...). It may add `failed_reason`, null
+    where the row is good. An exception fails single rows, not the batch: its halves are tried
+    again, down to one row. `out_of_memory_hint` says what to change where that one is too large
+    for the memory.
+    """
+
+    name: str
+    reads: tuple[str, ...]
+    adds: pa.Schema
+    recipe: Callable[[], Worker]
+    out_of_memory_hint: str = field(default="give the stage more memory", kw_only=True)
+
+
+class BatchTooLarge(Exception):
+    """So many rows at once have run out of memory before."""
+
+
+class BatchSizeBackoff:
+    """A worker that learns how many rows at once its process has memory for.
+
+    What did not fit once is not tried again, but raises BatchTooLarge at once, so that `apply`
+    halves it. A single row is always tried: what else was in memory may be gone.
+
+    Where the GPU can no longer be used from this process, the process ends.
+    """
+
+    def __init__(self, work: Worker) -> None:
+        self.work = work
+        self.too_many = sys.maxsize
+
+    def __call__(self, rows: pa.Table) -> Columns:
+        if rows.num_rows >= self.too_many:
+            raise BatchTooLarge(f"{self.too_many} rows at once")
+        try:
+            return self.work(rows)
+        except Exception as error:
+            if lost_gpu(error):  # what is dead is started again, and its batch done again
+                log.critical("this process has to end", exc_info=True)
+                os._exit(1)
+            if rows.num_rows > 1 and out_of_memory(error):
+                self.too_many = rows.num_rows
+            raise
+
+
+def lost_gpu(error: Exception) -> bool:
+    """Whether `error` leaves a process in which whatever asks its GPU for anything fails."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(error, torch.AcceleratorError):
+        return False
+    return getattr(error, "error_code", None) in LOST
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that memory ran out, a GPU's or the machine's."""
+    torch = sys.modules.get("torch")
+    if torch is None:  # then none of its errors can have been raised
+        return isinstance(error, MemoryError)
+    from accelerate.utils.memory import should_reduce_batch_size
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    if not isinstance(error, RuntimeError):
+        return False
+    return should_reduce_batch_size(error) or any(text in str(error) for text in FULL)
+
+
+def worker(recipe: Callable[[], Worker]) -> Worker:
+    """What `recipe` makes, kept for the next task of this process: each gets a copy of the recipe.
+
+    `recipe` is a module's function, or a partial of one, so that it pickles the same way each time.
+    """
+    return _worker(pickle.dumps(recipe))
+
+
+@lru_cache(maxsize=16)
+def _worker(recipe: bytes) -> Worker:
+    return pickle.loads(recipe)()
+
+
+def apply(stage: Stage, work: Worker, table: pa.Table) -> pa.Table:
+    """Let `work` add its columns to the good rows of `table`; failed rows get nulls (or zeros).
+
+    Returns the table with `stage.adds` appended and the ledger columns updated.
+    """
+    good = pc.is_null(table[FAILED_STAGE]).to_numpy(zero_copy_only=False)
+    added, reasons = _work(stage, work, table.filter(pa.array(good)))
+    for new in stage.adds:
+        table = table.append_column(new, _spread(added[new.name], good, new.type))
+    return _mark(table, stage.name, np.flatnonzero(good), reasons)
+
+
+def _work(stage: Stage, work: Worker, rows: pa.Table) -> tuple[Columns, list[str | None]]:
+    """The added columns for `rows`, and a reason for each row that failed (null: good)."""
+    if rows.num_rows == 0:
+        return {field.name: [] for field in stage.adds}, []
+    try:
+        return _checked(stage, work(rows), rows.num_rows)
+    except Exception as error:
+        if rows.num_rows == 1:
+            log.debug("stage %s failed a row", stage.name, exc_info=True)
+            return _nothing(stage), [_reason(stage, error)]
+        full = out_of_memory(error)
+    if full:  # here and not above: the error's stack held what the batch had in memory
+        _free()
+    half = rows.num_rows // 2
+    parts = [_work(stage, work, part) for part in (rows.slice(0, half), rows.slice(half))]
+    columns = {
+        field.name: _concat([part[0][field.name] for part in parts], field.type)
+        for field in stage.adds
+    }
+    return columns, [reason for part in parts for reason in part[1]]
+
+
+def _reason(stage: Stage, error: Exception) -> str:
+    said = f"{type(error).__name__}: {error}"[:REASON_CHARS]
+    if out_of_memory(error):
+        return f"out of memory with this row alone: {stage.out_of_memory_hint} ({said})"
+    return said
+
+
+def _free() -> None:
+    """Give back what torch keeps of a GPU's memory for later."""
+    if "torch" in sys.modules:
+        from accelerate.utils.memory import clear_device_cache
+
+        clear_device_cache(garbage_collection=True)
+
+
+def _checked(stage: Stage, columns: Columns, rows: int) -> tuple[Columns, list[str | None]]:
+    reasons = columns.get(FAILED_REASON)
+    reasons = [None] * rows if reasons is None else _pylist(reasons)
+    for name in (*stage.adds.names, FAILED_REASON):
+        got = len(reasons) if name == FAILED_REASON else len(columns[name])
+        if got != rows:
+            raise ValueError(f"stage {stage.name} gave {got} values of {name!r} for {rows} rows")
+    # What is no value of its column, such as half a surrogate pair, must fail here: row by row.
+    return {f.name: _typed(columns[f.name], f.type) for f in stage.adds}, reasons
+
+
+def _typed(values: Any, kind: pa.DataType) -> Any:
+    if isinstance(kind, pa.FixedShapeTensorType):
+        return values
+    values = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, kind)
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    return values.cast(kind)
+
+
+def _nothing(stage: Stage) -> Columns:
+    return {f.name: _empty(1, f.type) for f in stage.adds}
+
+
+def _empty(rows: int, kind: pa.DataType) -> Any:
+    """A tensor column has no nulls in Arrow's zero-copy layout, so a failed row holds zeros."""
+    if isinstance(kind, pa.FixedShapeTensorType):
+        return np.zeros((rows, *kind.shape), kind.value_type.to_pandas_dtype())
+    return [None] * rows
+
+
+def _concat(parts: list[Any], kind: pa.DataType) -> Any:
+    if isinstance(kind, pa.FixedShapeTensorType):
+        return np.concatenate(parts)
+    return [value for part in parts for value in _pylist(part)]
+
+
+def _spread(values: Any, good: np.ndarray, kind: pa.DataType) -> pa.Array:
+    """`values`, one for each true of `good`, as a column of `len(good)` rows."""
+    if isinstance(kind, pa.FixedShapeTensorType):
+        if len(good) == 0:
+            return pa.ExtensionArray.from_storage(kind, pa.array([], kind.storage_type))
+        if not good.all():
+            full = _empty(len(good), kind)
+            if good.any():
+                full[good] = values
+            values = full
+        return pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(values))
+    values = _typed(values, kind)
+    if good.all():
+        return values
+    places = np.where(good, np.cumsum(good) - 1, 0)
+    return values.take(pa.array(places, mask=~good))
+
+
+def _mark(table: pa.Table, name: str, places: np.ndarray, reasons: list[str | None]) -> pa.Table:
+    failed = {int(place): reason for place, reason in zip(places, reasons, strict=True) if reason}
+    if not failed:
+        return table
+    stages, texts = table[FAILED_STAGE].to_pylist(), table[FAILED_REASON].to_pylist()
+    for place, reason in failed.items():
+        stages[place], texts[place] = name, reason.encode("utf-8", "replace").decode()
+    for column, values in ((FAILED_STAGE, stages), (FAILED_REASON, texts)):
+        index = table.schema.get_field_index(column)
+        table = table.set_column(index, column, pa.array(values, pa.string()))
+    return table
+
+
+def _pylist(values: Any) -> list[Any]:
+    return values.to_pylist() if isinstance(values, pa.Array | pa.ChunkedArray) else list(values)
