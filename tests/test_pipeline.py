@@ -35,7 +35,7 @@ def plan(ray_session, tmp_path):
 
         def of(*overrides: str, gpus: int = 0) -> Dataset:
             config = composed("tracking=none", *overrides)
-            tables = sources.look(config.dataset, config.limit)
+            tables = sources.scan(config.dataset, config.limit)
             resources, _ = resolve(config, Machine((Node(2 + 2 * gpus, gpus),)), tables.rows)
             facts = run_metadata(config, None)
             writer = Writer(store, config.sink, 0, tables.id, {}, facts, mine)

@@ -171,7 +171,7 @@ def test_a_summary_that_cannot_be_read_tells_nothing(tmp_path: Path):
 
 def test_a_run_to_go_on_with_is_refused_with_what_would_plan_it(tmp_path: Path):
     begun = composed(*FAST)
-    tables = sources.fingerprint(sources.look(begun.dataset, 4))
+    tables = sources.fingerprint(sources.scan(begun.dataset, 4))
     made = manifest.of(begun, [*FAST, "dataset.prompt='{animal}'"], tables)
     (tmp_path / manifest.RECORD).write_text(manifest.to_json(made))
     done = planned(tmp_path, "resume=.")

@@ -36,7 +36,7 @@ def out(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tables(tmp_path: Path) -> sources.Tables:
-    return sources.look(config(tmp_path).dataset, None)
+    return sources.scan(config(tmp_path).dataset, None)
 
 
 def config(tmp_path: Path, *more: str) -> Config:
@@ -95,7 +95,7 @@ def test_rejected_rows_of_a_table_with_a_column_called_stage(tmp_path, out):
     path = tmp_path / "plants.csv"
     path.write_text("stage,what\nx1,oak\nx2,elm\nx3,ash\n")
     dataset = ["dataset=csv", f"dataset.path={path}", "dataset.id=stage", 'dataset.prompt="{what}"']
-    plants = sources.look(composed(*dataset, "model=noop", "llm=none").dataset, None)
+    plants = sources.scan(composed(*dataset, "model=noop", "llm=none").dataset, None)
     assert plants.id == "input_stage"
     rows = batch(["x1", "x2", "x3"], stages=[None, "model", "llm"])
     store, columns = Store(str(out)), {plants.id: "stage", "what": "what"}
@@ -114,14 +114,14 @@ def test_failed_rows_can_be_fed_in_again_where_a_joined_table_has_a_column_calle
     (tmp_path / "more.csv").write_text("id,stage\n" + "".join(f"{one},1\n" for one in ROWS))
     join = [f"dataset.join.path={tmp_path / 'more.csv'}", "dataset.join.on=id"]
     made, store = config(tmp_path, *join, 'dataset.prompt="{what}"'), Store(str(out))
-    columns, why = {"id": "id", "what": "what"}, _why(made, sources.look(made.dataset, None))
+    columns, why = {"id": "id", "what": "what"}, _why(made, sources.scan(made.dataset, None))
     with acquire(out, store, "r") as mine:
         writer = Writer(store, Sink(name="test"), 7, "id", columns, FACTS, mine, why)
         writer(batch(ROWS[:2], stages=["model", "llm"]))
     collect_rejected(store)
     made.dataset.path, made.dataset.format = str(out / "failed.parquet"), "parquet"
     made.dataset.join.format = "csv"
-    again = sources.look(made.dataset, None)
+    again = sources.scan(made.dataset, None)
     assert again.rows == 2 and "stage" in again.columns
 
 
@@ -274,7 +274,7 @@ def test_a_run_whose_store_was_emptied_goes_on_in_it(tmp_path, shared, command):
 
 def begun(tmp_path: Path, *more: str) -> manifest.Record:
     made = config(tmp_path, *more)
-    tables = sources.look(made.dataset, made.limit)
+    tables = sources.scan(made.dataset, made.limit)
     return manifest.of(made, [], sources.fingerprint(tables))
 
 

@@ -19,7 +19,7 @@ from imagepipe import assets
 from imagepipe.config import LLM, Config, Dataset, Join, Model
 from imagepipe.errors import UserError
 from imagepipe.execution.pipeline import stages
-from imagepipe.sources import Tables, look, read
+from imagepipe.sources import Tables, read, scan
 from imagepipe.sources.blocks import raw_blocks
 from imagepipe.sources.formats import FORMATS
 from imagepipe.sources.keys import keys_of
@@ -48,7 +48,7 @@ def written(path: Path, content: bytes | list[dict[str, Any]] | pa.Table) -> str
 
 def refused(asked: Dataset, limit: int | None = None) -> UserError:
     with pytest.raises(UserError) as caught:
-        look(asked, limit)
+        scan(asked, limit)
     return caught.value
 
 
@@ -194,7 +194,7 @@ def test_columns_that_can_be_written_to_parquet_and_not_read(
 ) -> None:
     rows = {"id": ["1"], "what": ["a"]}
     path = written(tmp_path / "good.parquet", pa.table({**rows, "x.y": good}))
-    assert look(dataset(path, "parquet"), None).rows == 1
+    assert scan(dataset(path, "parquet"), None).rows == 1
     path = written(tmp_path / "bad.parquet", pa.table({**rows, "x.y": bad}))
     error = refused(dataset(path, "parquet"))
     assert "in column 'x.y', which cannot be read: " in error.problem
@@ -204,12 +204,12 @@ def test_columns_that_cannot_be_shuffled(tmp_path: Path) -> None:
     tensors = pa.FixedShapeTensorArray.from_numpy_ndarray(np.zeros((2, 2, 2), "uint8"))
     table = pa.table({"id": ["1", "2"], "what": ["a", "b"], "tensor": tensors})
     path = written(tmp_path / "t.parquet", table)
-    assert not look(dataset(path, "parquet"), None).shuffled
+    assert not scan(dataset(path, "parquet"), None).shuffled
     error = refused(dataset(path, "parquet", look_through_rows=1))
     assert "has to be shuffled, and column 'tensor' of extension<" in error.problem
     left = written(tmp_path / "left.csv", b"id,place\n1,here\n")
     join = Join(path=path, format="parquet", on="id")
-    assert not look(dataset(left, join=join), None).shuffled
+    assert not scan(dataset(left, join=join), None).shuffled
     join.method = "shuffle"
     assert "column 'tensor'" in refused(dataset(left, join=join)).problem
 
@@ -329,7 +329,7 @@ def test_later_joins_are_checked_too(tmp_path: Path) -> None:
 def test_the_columns_of_an_anti_join_are_not_there(tmp_path: Path) -> None:
     left = written(tmp_path / "left.csv", GOOD)
     done = Join(path=written(tmp_path / "done.csv", b"id,when\n1,x\n1,y\n"), on="id", how="anti")
-    assert look(dataset(left, join=done), None).columns == ("id", "what")
+    assert scan(dataset(left, join=done), None).columns == ("id", "what")
     assert "no column" in str(refused(dataset(left, join=done, prompt="{when}")))
 
 
@@ -358,30 +358,30 @@ def test_the_default_dataset() -> None:
         prompt="{animal} wearing a {outfit}",
         join=Join(path="asset:animals_outfits/outfits.csv", on="id"),
     )
-    tables = look(asked, None)
+    tables = scan(asked, None)
     assert tables.rows == 100
     assert tables.columns == ("id", "animal", "outfit")
     assert tables.input_columns == ("id", "animal")
     assert tables.first_ids == tuple(map(str, range(100, 108)))
-    assert tables.looked_through
+    assert tables.scanned
     assert tables.joins[0].method == "broadcast"
     assert tables.joins[0].reason == "outfits.csv joined by broadcast, small (100 rows, 0.0 MB)"
-    assert look(asked, 7).rows == 7
-    assert look(asked, 700).rows == 100
+    assert scan(asked, 7).rows == 7
+    assert scan(asked, 700).rows == 100
     assert pickle.loads(pickle.dumps(tables)) == tables
 
 
 def test_the_look_is_limited_to_the_files_that_the_rows_come_from(tmp_path: Path) -> None:
     written(tmp_path / "a.csv", GOOD)
     written(tmp_path / "b.csv", b"id,what\n1,again\n3,c\n")
-    assert look(dataset(str(tmp_path)), 2).rows == 2
+    assert scan(dataset(str(tmp_path)), 2).rows == 2
     assert "is not unique" in str(refused(dataset(str(tmp_path))))
 
 
-def test_a_table_too_large_to_look_through(tmp_path: Path) -> None:
+def test_a_table_too_large_to_scan_every_id(tmp_path: Path) -> None:
     path = written(tmp_path / "t.csv", GOOD)
-    assert look(dataset(path, look_through_rows=2), None).looked_through
-    assert not look(dataset(path, look_through_rows=1), None).looked_through
+    assert scan(dataset(path, look_through_rows=2), None).scanned
+    assert not scan(dataset(path, look_through_rows=1), None).scanned
 
 
 def test_places_of_all_kinds(tmp_path: Path) -> None:
@@ -408,13 +408,13 @@ def test_places_of_all_kinds(tmp_path: Path) -> None:
         (tmp_path / "folder").as_uri() + "/*.csv",
         [path],
     ):
-        assert look(dataset(place), None).rows == 2, place
+        assert scan(dataset(place), None).rows == 2, place
 
 
 def test_suffixes_in_capitals_are_found_in_a_folder(tmp_path: Path) -> None:
     written(tmp_path / "a.csv", GOOD)
     written(tmp_path / "B.CSV", b"id,what\n3,c\n")
-    assert look(dataset(str(tmp_path)), None).rows == 3
+    assert scan(dataset(str(tmp_path)), None).rows == 3
 
 
 def test_numbers_are_names_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -422,7 +422,7 @@ def test_numbers_are_names_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     written(tmp_path / "2023", b"1,what\n1,a\n")
     written(tmp_path / "2024", b"1,what\n2,a\n")
     written(tmp_path / "7", b"1,wears\n1,hat\n")
-    tables = look(dataset([2023, 2024], id="1", join=Join(path=7, on=1)), None)
+    tables = scan(dataset([2023, 2024], id="1", join=Join(path=7, on=1)), None)
     assert (tables.rows, tables.joins[0].on) == (2, ("1",))
 
 
@@ -439,18 +439,18 @@ def test_numbers_are_names_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ],
 )
 def test_sound_quotes_are_not_refused(tmp_path: Path, content: bytes, rows: int) -> None:
-    assert look(dataset(written(tmp_path / "t.csv", content)), None).rows == rows
+    assert scan(dataset(written(tmp_path / "t.csv", content)), None).rows == rows
 
 
 @pytest.mark.parametrize("name", ["[id]", "{id}", "PAR1", "PAR1 \xe9", "x" * 200_000])
 def test_a_header_is_not_taken_for_another_format(tmp_path: Path, name: str) -> None:
     path = written(tmp_path / "t.csv", f"{name},what\n1,a\n".encode())
-    assert look(dataset(path, id=name), None).rows == 1
+    assert scan(dataset(path, id=name), None).rows == 1
 
 
 def test_columns_of_the_pipelines_names_are_renamed(tmp_path: Path) -> None:
     path = written(tmp_path / "t.csv", b"prompt,seed,input_seed,llm_x\n1,2,3,4\n")
-    tables = look(dataset(path, id="prompt", prompt="{prompt} {seed}"), None)
+    tables = scan(dataset(path, id="prompt", prompt="{prompt} {seed}"), None)
     assert tables.renamed == {
         "prompt": "input_prompt",
         "seed": "input_input_seed",
@@ -468,7 +468,7 @@ def test_all_columns_of_the_pipeline_are_reserved(tmp_path: Path) -> None:
         llm=LLM(name="none", engine="none"),
         model=Model(name="noop", engine="noop"),
     )
-    added = {name for s in stages(config, look(asked, None)) for name in s.adds.names}
+    added = {name for s in stages(config, scan(asked, None)) for name in s.adds.names}
     assert added >= {"prompt", "image"}
     assert set(new_names(sorted(added))) == added
 
@@ -496,7 +496,7 @@ def test_csv_rows(tmp_path: Path, ray_session: None) -> None:
     )
     written(tmp_path / "b.csv", b"note,id,prompt\r\nn,../a,1\r\nn,e,2\r\nn,f,3\r\n")
     asked = dataset(str(tmp_path), prompt="{prompt}")
-    rows = rows_of(look(asked, 6))
+    rows = rows_of(scan(asked, 6))
     assert list(rows[0]) == ["id", "input_prompt", "note", "failed_stage", "failed_reason"]
     assert {tuple(row.values()) for row in rows} == {
         ("007", 'a "cat", big\nand old', "", None, None),
@@ -513,7 +513,7 @@ def test_files_without_rows_are_left_out(tmp_path: Path, ray_session: None) -> N
     written(tmp_path / "b.csv", GOOD)
     written(tmp_path / "c.csv", b"id,what")
     written(tmp_path / "d.csv", b"id,what\n3,c\n")
-    tables = look(dataset(str(tmp_path)), None)
+    tables = scan(dataset(str(tmp_path)), None)
     assert [os.path.basename(file.path) for file in tables.left.files] == ["b.csv", "d.csv"]
     assert set(by_id(tables)) == {"1", "2", "3"}
     (tmp_path / "right").mkdir()
@@ -521,7 +521,7 @@ def test_files_without_rows_are_left_out(tmp_path: Path, ray_session: None) -> N
     written(tmp_path / "right" / "b.csv", b"id,wears")
     for method in ("broadcast", "shuffle"):
         join = Join(path=str(tmp_path / "right"), on="id", method=method)
-        rows = by_id(look(dataset(str(tmp_path / "b.csv"), join=join), None))
+        rows = by_id(scan(dataset(str(tmp_path / "b.csv"), join=join), None))
         assert [rows[id]["wears"] for id in "12"] == ["hat", None]
 
 
@@ -545,14 +545,14 @@ def test_parquet_rows(tmp_path: Path, ray_session: None) -> None:
     )
     pq.write_table(one, tmp_path / "a.parquet", row_group_size=100)
     pq.write_table(other, tmp_path / "b.pq")
-    tables = look(dataset(str(tmp_path), "parquet"), None)
+    tables = scan(dataset(str(tmp_path), "parquet"), None)
     whole = by_id(tables)
     assert len(whole) == 1003
     assert whole[999]["what"] == "ä"
     assert whole[1001]["more"] == [2]
     assert (whole[0]["n"], whole[1000]["n"], whole[1001]["n"]) == (1.0, 2.5, 3e10)
     assert whole[None]["failed_reason"] == "column 'what' is not valid UTF-8"
-    assert list(by_id(look(dataset(str(tmp_path), "parquet"), 250))) == list(range(250))
+    assert list(by_id(scan(dataset(str(tmp_path), "parquet"), 250))) == list(range(250))
     together = raw_blocks(tables.left, tables.left.files, 1, override_num_blocks=1)
     numbers = together.map_batches(
         lambda block: block.select(["n"]), batch_format="pyarrow", batch_size=None
@@ -575,7 +575,7 @@ def test_what_python_cannot_read_out_of_parquet(tmp_path: Path, ray_session: Non
     path = written(tmp_path / "t.parquet", table)
     right = pa.table({"day": days.slice(0, 2), "wears": ["hat", "cap"]})
     join = Join(path=written(tmp_path / "right.parquet", right), on="day")
-    tables = look(dataset(path, "parquet", join=join), None)
+    tables = scan(dataset(path, "parquet", join=join), None)
     data = read(tables).map_batches(
         lambda block: block.drop_columns("day"), batch_format="pyarrow", batch_size=None
     )
@@ -639,7 +639,7 @@ def test_json_rows_out_of_an_archive(tmp_path: Path, ray_session: None) -> None:
     with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
         archive.writestr("t.jsonl", lines)
     place = f"zip://t.jsonl::{(tmp_path / 'z.zip').as_uri()}"
-    rows = by_id(look(dataset(place, "jsonl"), None))
+    rows = by_id(scan(dataset(place, "jsonl"), None))
     assert rows[1]["what"] == 'a, "b" é😀'
     assert rows[1]["deep"] == {"x": [1]}
     assert (rows[2]["size"], rows[3]["size"], rows[1]["size"]) == (3.0, 1.5, None)
@@ -660,7 +660,7 @@ def test_json_cells_of_another_kind_than_most_fail_their_rows(tmp_path: Path) ->
         {"id": 7, "what": None, "size": "8"},
         {"id": "8", "what": "text", "size": None},
     ]
-    tables = look(dataset(written(tmp_path / "t.jsonl", [*odd, *good]), "jsonl"), None)
+    tables = scan(dataset(written(tmp_path / "t.jsonl", [*odd, *good]), "jsonl"), None)
     assert tables.left.schema.types == [pa.int64(), pa.string(), pa.float64()]
     raw = pa.table({"line": [json.dumps(row).encode() for row in [*odd, *good]]})
     rows, reasons = FORMATS["jsonl"].decode(raw, tables.left.schema)
@@ -684,7 +684,7 @@ def test_json_numbers_that_do_not_fit_beside_those_of_other_files_fail_their_row
     whole = [{"id": 1, "what": "a", "n": 2**53 + 1, "list": [2**53 + 1]}, {"id": 2, "n": 3}]
     written(tmp_path / "1.jsonl", whole)
     written(tmp_path / "2.jsonl", [{"id": 3, "what": "a", "n": 1.5, "list": [1.5]}])
-    left = look(dataset(str(tmp_path), "jsonl"), None).left
+    left = scan(dataset(str(tmp_path), "jsonl"), None).left
     raw = pa.table({"line": [json.dumps(row).encode() for row in whole]})
     rows, reasons = FORMATS["jsonl"].decode(raw, left.schema)
     assert rows["n"].to_pylist() == [None, 3.0]
@@ -730,7 +730,7 @@ def test_both_ways_to_join_give_the_same_rows(tmp_path: Path, ray_session: None)
     outcomes = []
     for inner.method in ("broadcast", "shuffle"):
         some.method = done.method = inner.method
-        tables = look(asked, None)
+        tables = scan(asked, None)
         assert {join.method for join in tables.joins} == {inner.method}
         outcomes.append(by_id(tables))
     rows = outcomes[0]
@@ -752,13 +752,13 @@ def test_both_ways_to_join_give_the_same_rows(tmp_path: Path, ray_session: None)
 
 
 @pytest.mark.parametrize("method", ["broadcast", "shuffle"])
-def test_repeats_in_tables_too_large_to_look_through(
+def test_repeats_in_tables_too_large_to_scan_every_id(
     tmp_path: Path, ray_session: None, method: str
 ) -> None:
     left = written(tmp_path / "left.csv", b"id,what\n1,b\n1,a\n1,b\n2,x\n3,x\n4,x\n,x\n,x\n")
     right = written(tmp_path / "right.csv", b"id,wears\n1,hat\n2,hat\n2,cap\n3,cap\n")
     join = Join(path=right, on="id", method=method)
-    tables = look(dataset(left, join=join, look_through_rows=1), None)
+    tables = scan(dataset(left, join=join, look_through_rows=1), None)
     rows = collected(beside_a_process(read(tables, num_cpus=0.5)))
     told = sorted((r["id"], r["what"], r["wears"], r["failed_stage"]) for r in rows)
     reasons = {r["id"]: r["failed_reason"] for r in rows if r["failed_reason"]}

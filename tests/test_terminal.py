@@ -17,7 +17,7 @@ from imagepipe.sink.ledger import Ledger
 from imagepipe.sink.lock import RunLock
 from imagepipe.sink.metadata import parameters, run_metadata
 from imagepipe.sink.resume import Done
-from imagepipe.sources import look
+from imagepipe.sources import scan
 from imagepipe.store import Store
 from imagepipe.tracking.tracker import NoTracking
 
@@ -66,7 +66,7 @@ def test_a_run_without_pictures_names_no_page_and_no_first_picture(tmp_path: Pat
     config.llm.engine = config.scorer.engine = "none"
     run_lock = RunLock(Store(str(tmp_path)), "claim")
     job = Job(
-        *(config, tmp_path, look(data, None), Resources(name="cpu"), "", "", Ledger(2, failed=2)),
+        *(config, tmp_path, scan(data, None), Resources(name="cpu"), "", "", Ledger(2, failed=2)),
         *(Watch(1.0), time.time(), None, run_lock, Done()),
     )
     out = console(terminal=False)

@@ -95,7 +95,7 @@ from imagepipe.errors import UserError
 from imagepipe.execution.nodes import check
 from imagepipe.execution.session import session
 from imagepipe.store import Store
-from imagepipe.sources import look
+from imagepipe.sources import scan
 from test_config import composed
 
 address, *cases = sys.argv[1:]
@@ -107,7 +107,7 @@ with session(RayOptions("cluster", address), None, verbose=False):
     told.append(ray.get(where.remote()))
     for case in cases:
         config = composed(*json.loads(case))
-        tables = look(config.dataset, None)
+        tables = scan(config.dataset, None)
         try:
             check(config, Store.of(config.sink.path, None), tables)
             told.append("passed")

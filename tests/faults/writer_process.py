@@ -28,7 +28,7 @@ def tables(folder: Path) -> sources.Tables:
     path = folder / "rows.csv"
     path.write_text("id,what\n" + "".join(f"{one},thing\n" for one in IDS))
     dataset = Dataset(name="rows", path=str(path), format="csv", id="id", prompt="{what}")
-    return sources.look(dataset, None)
+    return sources.scan(dataset, None)
 
 
 def rows(numbers: list[int]) -> pa.Table:

@@ -79,7 +79,7 @@ def calibrate(config: Config, machine: Machine) -> Calibration:
     """
     began, path = time.monotonic(), _path(config, machine)
     until = began + (config.resources.calibrate_s or 0.0)
-    tables = sources.look(config.dataset, min(ROWS, config.limit or ROWS))
+    tables = sources.scan(config.dataset, min(ROWS, config.limit or ROWS))
     node = min(machine.nodes, key=lambda node: (node.gpus, node.cpus))
     missing = {}
     if config.llm.engine in UNMEASURED:

@@ -1,4 +1,4 @@
-"""One run, from the checks to the summary: look, settle, start Ray, draw, count, record."""
+"""One run, from the checks to the summary: scan, resolve, start Ray, draw, count, record."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def prepared(config: Config, folder: Path, typed: Sequence[str]) -> Iterator[Rea
     if config.sink.path is not None:
         store.check("sink.path")
     earlier = None if config.resume is None else manifest.read(folder)
-    tables = sources.look(config.dataset, config.limit)
+    tables = sources.scan(config.dataset, config.limit)
     now = manifest.of(config, typed, sources.fingerprint(tables))
     if earlier is not None:
         manifest.check(earlier, now, folder)

@@ -1,11 +1,11 @@
-"""Tables in: `look` at them before anything starts, then `read` and join them with Ray Data."""
+"""Tables in: `scan` at them before anything starts, then `read` and join them with Ray Data."""
 
 from __future__ import annotations
 
 from imagepipe.sources.fingerprint import fingerprint
 from imagepipe.sources.keys import keys_of
-from imagepipe.sources.look import look
 from imagepipe.sources.read import read
+from imagepipe.sources.scan import scan
 from imagepipe.sources.tables import Join, Table, Tables
 
-__all__ = ["Join", "Table", "Tables", "fingerprint", "keys_of", "look", "read"]
+__all__ = ["Join", "Table", "Tables", "fingerprint", "keys_of", "read", "scan"]

@@ -35,7 +35,7 @@ def read(tables: Tables, num_cpus: float = 1.0, done: pa.Array | None = None) ->
     are put into its object store.
     """
     rows = _rows(tables, num_cpus)
-    if not tables.looked_through:
+    if not tables.scanned:
         rows = _one_row_an_id(rows, tables.id, num_cpus)
     if done is not None and len(done):
         import ray

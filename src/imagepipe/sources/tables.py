@@ -1,4 +1,4 @@
-"""What `look` found out and `read` needs: plain, picklable facts about the tables."""
+"""What `scan` found out and `read` needs: plain, picklable facts about the tables."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Table:
     """One table: its files in reading order, no more of them than `rows` needs.
 
     `schema` has the original names and the types that the columns come out with. `unique` says
-    that all keys were looked through and none is there twice; `size` is in bytes, of the files
+    that all keys were scanned and none is there twice; `size` is in bytes, of the files
     (of Parquet uncompressed).
     """
 
@@ -103,14 +103,14 @@ class Tables:
         return (*self.input_columns, *(name for join in self.joins for name in join.adds))
 
     @property
-    def looked_through(self) -> bool:
+    def scanned(self) -> bool:
         """Whether all ids were compared, so that none can turn up a second time."""
         return self.left.unique
 
     @property
     def shuffled(self) -> bool:
         """Whether rows have to be brought together by key before the first can go on."""
-        return not self.looked_through or any(join.method == "shuffle" for join in self.joins)
+        return not self.scanned or any(join.method == "shuffle" for join in self.joins)
 
 
 def new_names(columns: Iterable[str]) -> dict[str, str]:
