@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from imagepipe.config.checks import check, check_model
+from imagepipe.config.fields import did_you_mean
+from imagepipe.config.loading import (
+    MAY_CHANGE,
+    NOT_GIVEN,
+    config_digest,
+    digest_source,
+    json_digest,
+    keys,
+    load,
+    to_yaml,
+    unchecked,
+)
 from imagepipe.config.schema import (
     EMBEDDED,
     LLM,
-    MAY_CHANGE,
     MOST_SAMPLES,
-    NOT_GIVEN,
     STAGES,
     Config,
     Dataset,
@@ -22,20 +33,8 @@ from imagepipe.config.schema import (
     Sink,
     Sweep,
     Tracking,
-    check,
-    check_model,
-    check_named,
-    check_secrets,
-    config_digest,
-    did_you_mean,
-    digest_source,
-    is_open,
-    json_digest,
-    keys,
-    load,
-    to_yaml,
-    unchecked,
 )
+from imagepipe.config.secrets import check_named, check_secrets, is_open
 
 __all__ = [
     "EMBEDDED",

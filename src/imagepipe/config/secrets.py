@@ -1,11 +1,14 @@
-"""What of an address may be written down."""
+"""What must not be written down: secrets in an address, and in what is named like one."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
+from imagepipe.config.fields import paths
+from imagepipe.config.schema import STAGES, Config
 from imagepipe.errors import UserError
 
 HIDDEN = "..."  # stands for what may be a secret
@@ -14,6 +17,20 @@ HIDDEN = "..."  # stands for what may be a secret
 # none.
 SECRET = re.compile(
     r"passw|pwd|token(?!i[sz])|secret|key|credential|(^|-)sig(nature)?$", re.IGNORECASE
+)
+# The keys of variables, and where one that holds a secret is set instead.
+VARIABLES = {
+    "ray.runtime_env.env_vars.": "Set it in the environment of the nodes.",
+    "hydra.job.env_set.": "Set it in the environment of the command.",
+}
+# These hold a text or a list, or whatever somebody else's function takes.
+_OPEN = (
+    *("dataset.path", "dataset.join.path", "dataset.join.on"),
+    *("llm.chat_template_kwargs", "llm.engine_kwargs"),
+    *("llm.options", "model.options", "scorer.options"),
+    *("model.scheduler_config", "model.quantization.quant_kwargs"),
+    "ray.runtime_env",
+    *(f"resources.{stage}.custom" for stage in STAGES),
 )
 
 
@@ -50,3 +67,35 @@ def check_table(field: str, path: Any) -> None:
                 remedy="Give it in the environment, as the store's own tools take it "
                 "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3://), or fetch the file first.",
             )
+
+
+def check_secrets(config: Config) -> None:
+    """As `check_named`, of the whole of `config`."""
+    for key, value in paths(asdict(config)):
+        check_named(key, value)
+
+
+def check_named(key: str, value: Any) -> None:
+    """Raise UserError where the name of a variable, or of an option, says that `value` is a secret.
+
+    Options are texts and stand where any key may be. One that ends in _env is a variable's name.
+    """
+    remedy = next((said for start, said in VARIABLES.items() if key.startswith(start)), None)
+    if remedy is None:
+        names_variable = key.endswith("_env") and str(value).isidentifier()
+        if not (is_open(key) and isinstance(value, str) and value) or names_variable:
+            return
+        name = f"{key.removesuffix('_env')}_env=ITS_NAME"
+        remedy = f"Put it into the environment, for a class of your own with {name}."
+    if SECRET.search(key):
+        raise UserError(
+            field=key,
+            value=HIDDEN,
+            problem="looks like a secret, which would be written down",
+            remedy=remedy,
+        )
+
+
+def is_open(key: str) -> bool:
+    """Whether `key` stands inside a value of somebody else's making, where any key may be."""
+    return key.startswith(tuple(f"{name}." for name in _OPEN))

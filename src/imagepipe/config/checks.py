@@ -1,0 +1,175 @@
+"""What keys must not say together, and what no field's limit can say: whatever the files hold."""
+
+from __future__ import annotations
+
+import math
+
+from imagepipe.config.fields import check_bounds, check_fields
+from imagepipe.config.schema import (
+    LLM,
+    STAGES,
+    Config,
+    Model,
+    RayOptions,
+    Resources,
+    Scorer,
+    Share,
+    Sink,
+    Sweep,
+)
+from imagepipe.config.secrets import check_secrets
+from imagepipe.errors import UserError
+
+
+def check(config: Config) -> None:
+    """Raise UserError for the first value that cannot be right whatever the files hold."""
+    check_fields(config)
+    _check_model(config.model)
+    _check_failures(config.max_failures)
+    _check_sink(config.sink)
+    _check_ray(config.ray)
+    check_secrets(config)
+    _check_llm(config.llm, config.resources.llm)
+    _check_resources(config.resources)
+    _check_sweep(config.sweep, config.scorer)
+    if config.retry_failed and config.resume is None:
+        raise UserError(
+            field="retry_failed",
+            value=True,
+            problem="a new run has no failed rows",
+            remedy="Name the run whose failed rows to try again: resume=FOLDER.",
+        )
+
+
+def _check_failures(most: int | float | None) -> None:
+    if most is None or (isinstance(most, int) and most >= 0) or 0 < most < 1:
+        return
+    raise UserError(
+        field="max_failures",
+        value=most,
+        problem="is neither a count of rows nor a share of them",
+        remedy="Give a whole number (max_failures=10), or a share of all rows between 0 and 1 "
+        "(max_failures=0.05).",
+    )
+
+
+def _check_llm(llm: LLM, share: Share) -> None:
+    check_bounds(llm.max_tokens + 1, math.inf, "llm.max_model_len", llm.max_model_len)
+    if llm.requests_per_minute and share.pool > 1:
+        raise UserError(
+            field="resources.llm.pool",
+            value=share.pool,
+            problem="each process would keep to llm.requests_per_minute by itself",
+            remedy="Use resources.llm.pool=1; it asks resources.llm.batch_size rows at once.",
+        )
+
+
+def check_model(model: Model) -> None:
+    """As `check`, of the model alone."""
+    check_fields(model, "model.")
+    _check_model(model)
+
+
+def _check_model(model: Model) -> None:
+    if model.engine == "diffusers":
+        check_bounds(1, math.inf, "model.steps", model.steps)
+    if model.compile_whole and model.compile is None:
+        raise UserError(
+            field="model.compile_whole",
+            value=True,
+            problem="says what to compile, and nothing is compiled",
+            remedy="Set model.compile=inductor, or leave it out.",
+        )
+
+
+def _check_resources(resources: Resources) -> None:
+    for stage in STAGES:
+        share: Share = getattr(resources, stage)
+        is_chosen = resources.auto or stage == "sink"
+        check_bounds(0 if is_chosen else 1, math.inf, f"resources.{stage}.pool", share.pool)
+        check_bounds(share.pool, math.inf, f"resources.{stage}.pool_max", share.pool_max)
+    if resources.calibrate_s is not None and not resources.auto:
+        raise UserError(
+            field="resources.calibrate_s",
+            value=resources.calibrate_s,
+            problem=f"resources={resources.name} gives every share, so nothing is to be chosen",
+            remedy="Use resources=tuned, or leave it out.",
+        )
+    for stage in ("llm", "model", "scorer") if resources.calibrate_s is not None else ():
+        for key in ("pool", "num_cpus", "num_gpus"):
+            if getattr(getattr(resources, stage), key):
+                raise UserError(
+                    field=f"resources.{stage}.{key}",
+                    value=getattr(getattr(resources, stage), key),
+                    problem="is given by hand, and would be measured",
+                    remedy="Leave it out, or use resources=auto, which keeps to it.",
+                )
+
+
+def _check_sweep(sweep: Sweep, scorer: Scorer) -> None:
+    if sweep.objective == "score" and scorer.engine == "none":
+        raise UserError(
+            field="sweep.objective",
+            value="score",
+            problem=f"scorer={scorer.name} gives no score here",
+            remedy="Choose another scorer, or sweep.objective=images_per_s.",
+        )
+    if sweep.objective == "score" and sweep.score not in (None, scorer.name):
+        raise UserError(
+            field="sweep.score",
+            value=sweep.score,
+            problem="is no score of this run",
+            remedy=f"scorer={scorer.name} gives the score {scorer.name}; leave it out.",
+        )
+    least = sweep.at_least_images_per_s
+    if least is None:
+        return
+    if sweep.objective != "score":
+        raise UserError(
+            field="sweep.at_least_images_per_s",
+            value=least,
+            problem=f"means nothing to sweep.objective={sweep.objective}",
+            remedy="Set sweep.objective=score, or leave it out.",
+        )
+    if not least > 0:
+        raise UserError(
+            field="sweep.at_least_images_per_s",
+            value=least,
+            problem="is no rate",
+            remedy="Give pictures per second, such as 2.5.",
+        )
+
+
+def _check_ray(ray: RayOptions) -> None:
+    if (ray.address or "").startswith("ray://"):
+        raise UserError(
+            field="ray.address",
+            value=ray.address,
+            problem="is an address of Ray's client, through which Ray Data does not run here",
+            remedy="Give HOST:PORT of the cluster's head, or submit the run: ray job submit.",
+        )
+    host, _, port = (ray.address or "auto").rpartition(":")
+    if host and not (port.isdecimal() and int(port) < 1 << 16):
+        raise UserError(
+            field="ray.address",
+            value=ray.address,
+            problem="has no number of a port behind its last colon",
+            remedy="Give HOST:PORT of the cluster's head, as `ray start --head` says it.",
+        )
+
+
+def _check_sink(sink: Sink) -> None:
+    if not (sink.png or sink.image_bytes or sink.webdataset):
+        raise UserError(
+            field="sink",
+            value=sink.name,
+            problem="keeps no picture",
+            remedy="Set sink.png=true, sink.image_bytes=true or sink.webdataset=true.",
+        )
+    if not sink.parquet:
+        raise UserError(
+            field="sink.parquet",
+            value=False,
+            problem="the table is how a run knows which rows it has written",
+            remedy="Leave it true.",
+        )

@@ -1,0 +1,77 @@
+"""Limits of a key, said where its field is declared, and the walk that checks them."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import field, fields, is_dataclass
+from functools import partial
+from typing import Any
+
+from imagepipe.errors import UserError
+
+
+def choice(default: Any, choices: Collection[str]) -> Any:
+    """A field that holds one of `choices`; null passes where its type allows it."""
+    return field(default=default, metadata={"check": partial(check_choice, choices)})
+
+
+def bounded(default: Any, *, least: float, most: float = math.inf) -> Any:
+    """A field that holds a number from `least` to `most`; null passes where its type allows it."""
+    return field(default=default, metadata={"check": partial(check_bounds, least, most)})
+
+
+def check_fields(section: Any, prefix: str = "") -> None:
+    """Raise UserError for the first value in `section`, a dataclass, beyond its field's limits."""
+    for declared in fields(section):
+        key, value = f"{prefix}{declared.name}", getattr(section, declared.name)
+        if "check" in declared.metadata:
+            declared.metadata["check"](key, value)
+        elif is_dataclass(value):
+            check_fields(value, f"{key}.")
+        elif isinstance(value, list):
+            for number, entry in enumerate(value):
+                if is_dataclass(entry):
+                    check_fields(entry, f"{key}[{number}].")
+
+
+def check_choice(choices: Collection[str], key: str, value: str | None) -> None:
+    if value is not None and value not in choices:
+        raise UserError(
+            field=key,
+            value=value,
+            problem="is not one of the choices",
+            remedy=f"{did_you_mean(value, choices)}Choose one of: {', '.join(choices)}.",
+        )
+
+
+def check_bounds(least: float, most: float, key: str, value: float | None) -> None:
+    if value is None or least <= value <= most:
+        return
+    if value > most:
+        raise UserError(field=key, value=value, problem="is too large", remedy=f"At most {most}.")
+    problem = "is no number" if math.isnan(value) else "is too small"
+    raise UserError(field=key, value=value, problem=problem, remedy=f"At least {least}.")
+
+
+def paths(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key in `value`, dicts and lists, with what it holds; nested ones with dots, places in
+    lists as numbers.
+    """
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    for name, child in inner:
+        yield f"{prefix}{name}", child
+        if isinstance(child, dict | list):
+            yield from paths(child, f"{prefix}{name}.")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`Did you mean "..."? ` for the closest of `known`, or nothing where none is close."""
+    known = list(known)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if not close:  # "modle.steps" and "steps" alike: compare the last part too
+        tails = {name.rpartition(".")[2]: name for name in known}
+        tail = difflib.get_close_matches(word.rpartition(".")[2], tails, n=1, cutoff=0.75)
+        close = [tails[name] for name in tail]
+    return f'Did you mean "{close[0]}"? ' if close else ""

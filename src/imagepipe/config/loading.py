@@ -1,0 +1,121 @@
+"""From the composed configuration to the dataclasses and back, and what tells two of them apart.
+
+With `schema` and `registration` the only module that reads OmegaConf.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from hashlib import blake2b
+from importlib.util import find_spec
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from imagepipe.config.checks import check
+from imagepipe.config.fields import did_you_mean, paths
+from imagepipe.config.schema import EMBEDDED, Config
+from imagepipe.config.secrets import is_open
+from imagepipe.errors import UserError
+
+NOT_GIVEN = "(not given)"
+# What may differ when a run is gone on with: none of it changes a picture or the table's columns.
+MAY_CHANGE = (
+    *("resources", "ray", "tracking", "sweep", "resume", "retry_failed", "outputs", "verbose"),
+    *("sink.gallery_images", "dataset.path", "dataset.join.path", "dataset.join.method"),
+    *("dataset.more_joins.path", "dataset.more_joins.method"),
+    *(
+        "dataset.look_through_rows",
+        "max_failures",
+        "llm.base_url",
+        "llm.api_key_env",
+        "llm.timeout_s",
+    ),
+    *("llm.max_retries", "llm.requests_per_minute"),
+)
+
+
+def load(cfg: DictConfig) -> Config:
+    """The composed configuration as dataclasses, checked key by key and across keys.
+
+    The engine `auto` becomes the one that is installed.
+    Raises UserError for an unknown key (also one added with `+`), a required value that is
+    missing, and values that contradict each other.
+    """
+    _refuse_unknown(cfg)
+    for key in sorted(OmegaConf.missing_keys(cfg)):
+        raise UserError(
+            field=key,
+            value="???",
+            problem="is required and has no value",
+            remedy=f"Give one: {key}=...",
+        )
+    config = OmegaConf.to_object(cfg)
+    assert isinstance(config, Config)
+    if config.scorer.engine == "auto":
+        embedded = (config.model.path or "").startswith(EMBEDDED)
+        config.scorer.engine = "clip" if embedded else "none"
+    if config.llm.engine == "auto":
+        config.llm.engine = "vllm" if find_spec("vllm") else "transformers"
+    check(config)
+    return config
+
+
+def unchecked(cfg: DictConfig) -> Config:
+    """As `load`, of a configuration that may be wrong; a missing value is the text `NOT_GIVEN`."""
+    cfg = copy.deepcopy(cfg)
+    for key in OmegaConf.missing_keys(cfg):
+        OmegaConf.update(cfg, key, NOT_GIVEN)
+    config = OmegaConf.to_object(cfg)
+    assert isinstance(config, Config)
+    return config
+
+
+def _refuse_unknown(cfg: DictConfig) -> None:
+    known = set(keys(OmegaConf.structured(Config)))
+    for key in keys(cfg):
+        inside_list = any(part.isdigit() for part in key.split("."))
+        if key in known or inside_list or is_open(key):
+            continue
+        raise UserError(
+            field=key,
+            value=OmegaConf.select(cfg, key),
+            problem="there is no such key",
+            remedy=did_you_mean(key, known).strip()
+            or f"Keys here: {', '.join(_siblings(key, known))}.",
+        )
+
+
+def _siblings(key: str, known: Iterable[str]) -> list[str]:
+    parent = key.rpartition(".")[0]
+    return sorted(name for name in known if name.rpartition(".")[0] == parent)
+
+
+def keys(cfg: Any) -> Iterator[str]:
+    """Every key of `cfg`, nested ones with dots, places in lists as numbers; nothing resolved."""
+    yield from (key for key, _ in paths(OmegaConf.to_container(cfg, resolve=False)))
+
+
+def to_yaml(config: Config) -> str:
+    """The whole configuration as YAML, every interpolation resolved."""
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
+
+
+def digest_source(config: Config) -> dict[str, Any]:
+    """What decides how the pictures look: seed, prompts, models; not resources or folders."""
+    whole = asdict(config)
+    return {key: whole[key] for key in ("seed", "dataset", "llm", "model")}
+
+
+def config_digest(config: Config) -> str:
+    """The same for two configurations that draw the same pictures; 16 hex digits."""
+    return json_digest(digest_source(config))
+
+
+def json_digest(value: Any, size: int = 8) -> str:
+    """The same for values that are the same as JSON; `size` bytes in hex digits."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return blake2b(text.encode(), digest_size=size).hexdigest()
