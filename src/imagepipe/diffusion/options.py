@@ -12,7 +12,7 @@ from typing import Any
 from imagepipe.config import Lora, Model, did_you_mean
 from imagepipe.diffusion import repository
 from imagepipe.errors import UserError
-from imagepipe.stages import weights
+from imagepipe.stages import hub, weights
 
 CAUSE_CHARS = 200  # of an error, which may list every weight
 
@@ -110,7 +110,7 @@ def _found(field: str, path: str) -> str:
 def _unusable(field: str, path: str, revision: str | None, error: Exception) -> UserError:
     if isinstance(weights.locate(path), Path):
         return refused(field, path, f"cannot be used ({first_line(error)})", "Name another.")
-    return weights.refused(f"model.{field}", path, revision, error)
+    return hub.refused(f"model.{field}", path, revision, error)
 
 
 def _check_channels(model: Model, config: dict[str, Any], own: dict[str, Any]) -> None:

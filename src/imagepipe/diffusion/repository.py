@@ -12,7 +12,7 @@ from typing import Any
 from imagepipe.assets import folder as asset
 from imagepipe.config import Model
 from imagepipe.errors import UserError
-from imagepipe.stages import weights
+from imagepipe.stages import hub, weights
 
 INDEX = "model_index.json"
 SMALL = ["*.json", "*.txt", "*.model", "*.jinja"]  # configurations and tokenizers
@@ -44,17 +44,11 @@ class Description:
 
 def quiet() -> None:
     """Without the libraries' own progress bars and notes: what matters is raised or counted."""
-    import logging
-
-    for name in ("torchao", "torch.utils._pytree"):  # diffusers imports torchao where it is
-        logging.getLogger(name).setLevel(logging.ERROR)
+    weights.quiet()  # first, since diffusers imports torchao
     import diffusers
-    import transformers
 
     diffusers.utils.logging.set_verbosity_error()
     diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
 
 
 def describe(model: Model) -> Description:
@@ -171,7 +165,7 @@ def _explained(model: Model, name: str, error: Exception) -> UserError:
     if model.variant:
         small = " ".join(f'"{pattern}"' for pattern in SMALL)
         files = f'--include {small} "*.{model.variant}*.safetensors"'
-    return weights.refused("model.path", name, model.revision, error, files)
+    return hub.refused("model.path", name, model.revision, error, files)
 
 
 def _without_weights(found: Path, model: Model) -> dict[str, list[str]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -54,11 +55,37 @@ def check(scorer: Scorer) -> None:
     if scorer.engine not in WITH_WEIGHTS:
         return
     weights.check_safe("scorer.path", scorer.path, scorer.revision)
+    _check_kind(scorer)
+    weights.check_fit("scorer.path", scorer.path, scorer.revision, partial(_model_class, scorer))
     looks = weights.locate(scorer.processor or scorer.path or "")
     if isinstance(looks, Path):
         _check_processor(scorer, looks)
     elif scorer.processor is not None:
         weights.check("scorer.processor", scorer.processor, None, "config.json")
+
+
+def _check_kind(scorer: Scorer) -> None:
+    where = weights.here(scorer.path or "", scorer.revision)
+    if where is None:
+        return
+    kind = weights.described("scorer.path", scorer.path, where / "config.json").get("model_type")
+    if not str(kind or "clip").startswith("clip"):
+        raise UserError(
+            field="scorer.path",
+            value=scorer.path,
+            problem=f"its config.json says {kind}, and scorer.engine={scorer.engine} takes a CLIP",
+            remedy="Name a CLIP, or write a scorer of your own for it (scorer.engine=custom).",
+        )
+
+
+def _model_class(scorer: Scorer) -> Any:
+    if scorer.engine == "aesthetic":
+        from imagepipe.scoring.aesthetic import predictor_class
+
+        return predictor_class()
+    from transformers import CLIPModel
+
+    return CLIPModel
 
 
 def _check_processor(scorer: Scorer, folder: Path) -> None:

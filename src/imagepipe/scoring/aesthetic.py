@@ -49,20 +49,20 @@ class AestheticScorer:
         self.scorer = scorer
 
     def load(self) -> None:
-        """Raises what transformers raises where the weights cannot be used; no pickles."""
+        """Raises UserError where the weights are not those of such a predictor."""
         import torch
         from transformers import CLIPImageProcessor
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        source = weights.locate(self.scorer.path or "")
         looks = weights.locate(self.scorer.processor or self.scorer.path or "")
         revision = None if self.scorer.processor else self.scorer.revision
         self.processor = CLIPImageProcessor.from_pretrained(looks, revision=revision)
-        model = predictor_class().from_pretrained(
-            source,
+        model = weights.load(
+            "scorer.path",
+            self.scorer.path or "",
+            predictor_class(),
             revision=self.scorer.revision,
             dtype=weights.dtype(self.scorer.dtype, device),
-            use_safetensors=True,
         )
         self.model = model.to(device).eval()
 

@@ -41,7 +41,7 @@ class ClipScorer:
         self.questions: dict[str, dict[str, str]] = {}
 
     def load(self) -> None:
-        """Raises what transformers raises where the weights cannot be used; no pickles."""
+        """Raises UserError where the weights are not those of a CLIP."""
         import torch
         from transformers import CLIPModel, CLIPProcessor
 
@@ -51,11 +51,9 @@ class ClipScorer:
             self.processor = CLIPProcessor.from_pretrained(source, revision=self.revision)
         else:
             self.processor = CLIPProcessor.from_pretrained(weights.locate(self.processor_path))
-        model = CLIPModel.from_pretrained(
-            source,
-            revision=self.revision,
-            dtype=weights.dtype(self.dtype, device),
-            use_safetensors=True,
+        dtype = weights.dtype(self.dtype, device)
+        model = weights.load(
+            "scorer.path", self.path, CLIPModel, revision=self.revision, dtype=dtype
         )
         self.model = model.to(device).eval()
         questions = Path(source) / "questions.json"

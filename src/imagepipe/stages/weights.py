@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from imagepipe.assets import folder
 from imagepipe.errors import UserError
+from imagepipe.stages import hub
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 WEIGHTS = "model.safetensors"  # of a transformers model
 SHARDS = f"{WEIGHTS}.index.json"  # says which files hold them, where there are several
+# A BatchNorm counts its steps, and a CLIP scales what it compares: no answer depends on these.
+NOT_NEEDED = ("num_batches_tracked", "logit_scale")
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # owner/name
 
 
@@ -26,14 +29,20 @@ def locate(path: str) -> Path | str:
     return where
 
 
-def size_gb(path: str | None, revision: str | None = None) -> float | None:
-    """GB (1e9 bytes) of safetensors in a local folder or in the hub's cache; null: in neither."""
+def here(path: str, revision: str | None = None) -> Path | None:
+    """A model's local folder, or its folder in the hub's cache; null: in neither."""
     from huggingface_hub import try_to_load_from_cache
 
-    where = locate(path) if path else None
-    if isinstance(where, str):
-        cached = try_to_load_from_cache(where, "config.json", revision=revision)
-        where = Path(cached).parent if isinstance(cached, str) else None
+    where = locate(path)
+    if isinstance(where, Path):
+        return where
+    cached = try_to_load_from_cache(where, "config.json", revision=revision)
+    return Path(cached).parent if isinstance(cached, str) else None
+
+
+def size_gb(path: str | None, revision: str | None = None) -> float | None:
+    """GB (1e9 bytes) of safetensors in a local folder or in the hub's cache; null: in neither."""
+    where = here(path, revision) if path else None
     if where is None:
         return None
     return sum(file.stat().st_size for file in where.rglob("*.safetensors")) / 1e9 or None
@@ -109,7 +118,7 @@ def _config(field: str, path: str, revision: str | None) -> Path:
     try:
         return Path(hf_hub_download(where, "config.json", revision=revision))
     except Exception as error:  # whatever the reason, the hub does not give it
-        raise refused(field, where, revision, error) from error
+        raise hub.refused(field, where, revision, error) from error
 
 
 def check_path(field: str, path: str | None) -> str:
@@ -203,67 +212,97 @@ def _hub_files(field: str, name: str, revision: str | None, index: str, weights:
         if info.gated:  # what it holds is told to all, its files are not given to all
             HfApi().auth_check(name)
     except Exception as error:  # whatever the reason, the hub does not give it
-        raise refused(field, name, revision, error) from error
+        raise hub.refused(field, name, revision, error) from error
     return [file.rfilename for file in info.siblings or []]
 
 
-def refused(
-    field: str, name: str, revision: str | None, error: BaseException, files: str = ""
-) -> UserError:
-    """What to say where the hub does not give a model: it is gated, not there, or out of reach.
+def check_fit(field: str, path: str | None, revision: str | None, kind: Callable[[], Any]) -> None:
+    """Compare what `kind()`, a class of transformers, needs with what a model's files hold.
 
-    `files` are the options of `hf download` that choose the files needed.
+    Reads headers alone. `load` compares too, so nothing is here of what ships with the package, of
+    what the hub's cache does not hold whole, and of quantised weights, whose loader wants the
+    device that will work with them. Raises UserError as `load` does.
     """
-    from huggingface_hub import errors
+    path = check_path(field, path)
+    where = None if path.startswith("asset:") else here(path, revision)
+    if where is None or "quantization_config" in described(field, path, where / "config.json"):
+        return
+    try:
+        load(field, path, kind(), revision=revision, device_map="meta", local_files_only=True)
+    except OSError:
+        if isinstance(locate(path), Path):
+            raise
 
-    causes = tuple(_causes(error))
-    if any(isinstance(cause, errors.GatedRepoError) for cause in causes):
-        return UserError(
-            field=field,
-            value=name,
-            problem="is gated: the hub gives it only to accounts that accepted its terms",
-            remedy=f"Accept them on its page ({_page(name)}), then: hf auth login. "
-            "Or set HF_TOKEN to a token of that account.",
+
+def load(
+    field: str, path: str, kind: Any, *, where: Path | str | None = None, **arguments: Any
+) -> Any:
+    """`kind.from_pretrained(path, **arguments)` of a class of transformers, from safetensors.
+
+    `where` is the folder of one part of the model at `path`, which is loaded then. With
+    `device_map="meta"` only headers are read. Raises UserError where weights are missing, have
+    another shape or cannot be read: transformers would go on with random ones, and only warn.
+    """
+    quiet()
+    from safetensors import SafetensorError
+
+    source = locate(path) if where is None else where
+    arguments = {"use_safetensors": True, **arguments}  # a pickle would run whatever code it holds
+    try:
+        model, report = kind.from_pretrained(
+            str(source), output_loading_info=True, ignore_mismatched_sizes=True, **arguments
         )
-    if any(isinstance(cause, errors.RevisionNotFoundError) for cause in causes):
-        return UserError(
-            field=field.replace("path", "revision"),
-            value=revision,
-            problem=f"{name} has no such revision on the hub",
-            remedy=f"Its revisions: {_page(name)}/commits/main.",
-        )
-    if any(isinstance(cause, errors.RemoteEntryNotFoundError) for cause in causes):
-        return UserError(
-            field=field,
-            value=name,
-            problem="is on the hub, but lacks the files of such a model",
-            remedy=f"Its files: {_page(name)}/tree/main.",
-        )
-    if any(isinstance(cause, errors.RepositoryNotFoundError) for cause in causes):
-        return UserError(
-            field=field,
-            value=name,
-            problem="is no folder here, and the hub knows no such model or keeps it private",
-            remedy="Check the name. For a private model: hf auth login, or set HF_TOKEN.",
-        )
-    pinned = f" --revision {revision}" if revision else ""
-    return UserError(
+    except SafetensorError as error:
+        raise broken(field, path, Path(source), str(error)) from error
+    refuse_unfit(field, path, f"{source}", model, report)
+    return model
+
+
+def quiet() -> None:
+    """Without transformers' progress bars and notes: `refuse_unfit` reads what a load reports."""
+    import logging
+
+    for name in ("torchao", "torch.utils._pytree"):  # imported beside a model, where they are
+        logging.getLogger(name).setLevel(logging.ERROR)
+    from transformers.utils import logging as of_transformers
+
+    of_transformers.set_verbosity_error()
+    of_transformers.disable_progress_bar()
+
+
+def refuse_unfit(
+    field: str, path: str | None, where: str, model: Any, report: Mapping[str, Iterable[Any]]
+) -> None:
+    """Raise UserError where `report` names weights of `model` that its files do not hold.
+
+    `report` is what transformers and diffusers call their loading info, `where` says which files
+    were read.
+    """
+    missing = sorted(key for key in report["missing_keys"] if not key.endswith(NOT_NEEDED))
+    mismatched = sorted(report["mismatched_keys"])
+    if missing:
+        needs = f"the {len(model.state_dict())} weights of {type(model).__name__}"
+        problem = f"lacks {len(missing)} of {needs}, such as {missing[0]}"
+        others = _renamed(missing, sorted(report["unexpected_keys"]))
+        problem += f", and holds others, such as {others}" if others else ""
+    elif mismatched:
+        name, held, needed = mismatched[0]
+        problem = f"holds {name} as {_shape(held)}, where its config.json asks {_shape(needed)}"
+    else:
+        return
+    raise UserError(
         field=field,
-        value=name,
-        problem="is no folder here, not whole in the hub's cache, and the hub does not give it "
-        f"({type(causes[-1]).__name__})",
-        remedy="Name a local folder, or fetch it where the hub can be reached: "
-        f"hf download {name}{pinned} {files}".strip(),
+        value=path,
+        problem=f"{where} {problem}",
+        remedy="Fetch or save the model again, or name another.",
     )
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__
+def _renamed(missing: list[str], others: list[str]) -> str | None:
+    """One of `others`, best one that ends as something that is `missing`."""
+    ends = (other for other in others if any(other.endswith(key) for key in missing))
+    return next(ends, others[0] if others else None)
 
 
-def _page(name: str) -> str:
-    from huggingface_hub import constants
-
-    return f"{constants.ENDPOINT}/{name}"
+def _shape(size: Iterable[int]) -> str:
+    return "x".join(map(str, size)) or "one number"
