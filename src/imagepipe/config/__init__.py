@@ -14,6 +14,7 @@ from imagepipe.config.loading import (
     load,
     to_yaml,
     unchecked,
+    with_defaults,
 )
 from imagepipe.config.schema import (
     EMBEDDED,
@@ -69,4 +70,5 @@ __all__ = [
     "load",
     "to_yaml",
     "unchecked",
+    "with_defaults",
 ]

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, is_dataclass
 from hashlib import blake2b
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -97,6 +97,23 @@ def _siblings(key: str, known: Iterable[str]) -> list[str]:
 def keys(cfg: Any) -> Iterator[str]:
     """Every key of `cfg`, nested ones with dots, places in lists as numbers; nothing resolved."""
     yield from (key for key, _ in paths(OmegaConf.to_container(cfg, resolve=False)))
+
+
+def with_defaults(recorded: Mapping[str, Any], section: Any = None) -> dict[str, Any]:
+    """`recorded`, a `Config` of before as a dict, with the default of each key that it lacks.
+
+    Keys that there are no longer stay. `section` is what `recorded` is of: a dataclass.
+    """
+    section = section or Config()
+    whole, types = {**asdict(section), **recorded}, get_type_hints(type(section))
+    for name, value in recorded.items():
+        default = getattr(section, name, None)
+        entry: Any = next(filter(is_dataclass, get_args(types.get(name))), None)  # of a list
+        if is_dataclass(default) and isinstance(value, dict):
+            whole[name] = with_defaults(value, default)
+        elif entry and isinstance(value, list):
+            whole[name] = [with_defaults(one, entry()) for one in value]
+    return whole
 
 
 def to_yaml(config: Config) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from imagepipe import __version__, shell
-from imagepipe.config import MAY_CHANGE, Config
+from imagepipe.config import MAY_CHANGE, Config, with_defaults
 from imagepipe.errors import UserError
 
 RECORD = "run.json"
@@ -91,8 +91,11 @@ def arguments(folder: Path, now: Sequence[str]) -> list[str]:
 
 
 def check(record: Record, now: Record, folder: Path) -> None:
-    """Raise UserError where going on would mix two kinds of pictures, or rows of two tables."""
-    for key, was, new in _differences(record.config, now.config):
+    """Raise UserError where going on would mix two kinds of pictures, or rows of two tables.
+
+    A key that there was not when the run began had, in what it meant, its default.
+    """
+    for key, was, new in _differences(with_defaults(record.config), now.config):
         raise UserError(
             field=key,
             value=new,
