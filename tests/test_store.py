@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from s3_server import S3
+from helpers.s3_server import S3
 
 from imagepipe.errors import UserError
 from imagepipe.store import Store, below, check_url, write_whole

@@ -1,6 +1,6 @@
 """The fixed list of 400 prompts that the embedded models are judged on.
 
-`python -m toyworld.held_out` writes it to tests/held_out_prompts.json. Every animal
+`python -m toyworld.held_out` writes it to tests/toyworld/held_out_prompts.json. Every animal
 meets every pair of season and medium once, unnamed ones included; garments and colours come round
 in turn, from combinations that no training saw.
 """
@@ -21,7 +21,7 @@ from toyworld.captions import base_prompt
 from toyworld.world import ANIMALS, COLOURS, GARMENTS, MEDIA, Scene, is_held_out
 
 SEED = 400
-DEFAULT = Path("tests/held_out_prompts.json")
+DEFAULT = Path("tests/toyworld/held_out_prompts.json")
 
 
 @dataclass(frozen=True)

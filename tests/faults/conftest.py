@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Command, start
+from helpers.command import Command, start
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from commands import Command, summary
-from s3_server import S3
+from helpers import HELPERS
+from helpers.command import Command, summary
+from helpers.s3_server import S3
 
 from imagepipe.store import Store
 
-HERE = Path(__file__).parent
 STORE_BYTES = 100 << 20  # of each node's objects
 
 
@@ -44,7 +44,7 @@ def slow(folder: Path, cluster: Any, rows: int, seconds: float) -> list[str]:
     """
     (folder / "marks").mkdir()
     (folder / "slow").touch()
-    shutil.copy(HERE / "slow_engine.py", folder)  # where the command is typed, so it is found
+    shutil.copy(HELPERS / "slow_engine.py", folder)  # where the command is typed, so it is found
     (folder / "t.csv").write_text("id,what\n" + "".join(f"{n},a cat\n" for n in range(rows)))
     return [
         *("ray=cluster", f"ray.address={cluster.address}", "hydra.run.dir=out"),
@@ -96,7 +96,7 @@ from imagepipe.execution.nodes import check
 from imagepipe.execution.session import session
 from imagepipe.store import Store
 from imagepipe.sources import scan
-from test_config import composed
+from helpers.configs import composed
 
 address, *cases = sys.argv[1:]
 told = []
@@ -126,7 +126,6 @@ def test_each_node_is_tried_with_the_package_that_travelled(cluster: Any, s3: S3
     )
     done = subprocess.run(
         [sys.executable, "-c", SEEN, cluster.address, *map(json.dumps, cases)],
-        cwd=HERE.parent,
         capture_output=True,
         text=True,
         env=os.environ | {"HF_HUB_OFFLINE": "1"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from commands import summary, table
-from failing_engines import GREY, ROOM
+from helpers.command import summary, table
+from helpers.configs import composed
+from helpers.failing_engines import GREY, ROOM
 from mlflow import MlflowClient
 from PIL import Image
-from test_config import composed
 
 from imagepipe.errors import RunFailed
 from imagepipe.execution.run import perform, prepared
@@ -24,8 +23,8 @@ from imagepipe.execution.session import SharedSession
 LIBRARIES = ["torch", "accelerate.utils.memory", "imagepipe.execution.pipeline"]
 BAD = ("cursed", "black", "huge", "mute", "loud")
 ENGINES = [
-    *("llm.engine=custom", "llm._target_=failing_engines.Enhancer"),
-    *("model.engine=custom", "model._target_=failing_engines.ImageGenerator", "model=noop"),
+    *("llm.engine=custom", "llm._target_=helpers.failing_engines.Enhancer"),
+    *("model.engine=custom", "model._target_=helpers.failing_engines.ImageGenerator", "model=noop"),
     *("model.width=16", "model.height=16", "scorer=none", "resources=cpu"),
     *("resources.llm.batch_size=8", "resources.model.batch_size=8", "resources.rows_per_block=8"),
 ]
@@ -34,10 +33,8 @@ ENGINES = [
 @pytest.fixture(scope="module")
 def session() -> Iterator[SharedSession]:
     shared = SharedSession()
-    with pytest.MonkeyPatch.context() as environment:  # where Ray's workers find the engines
-        environment.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
-        yield shared
-        shared.close()
+    yield shared
+    shared.close()
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commands import Command, start, summary, table
+from helpers.command import GREY_LEVELS, Command, parts, start, summary, table
 from PIL import Image
-from test_run import GREY_LEVELS
 
 ROWS, IN_A_ROW = 500, 5  # of a run, and how many kills it takes one after another
 FAST = ["model=noop", "model.width=16", "model.height=16", "llm=template", "scorer=none"]
@@ -92,10 +91,6 @@ def differ(one: np.ndarray, other: np.ndarray) -> int:
 def matches(row: dict[str, Any], found: dict[str, tuple[np.ndarray, dict[str, str]]]) -> bool:
     texts = found[Path(row["image_path"]).name][1]
     return all(texts[key] == str(row[key]) for key in ("id", "seed", "prompt", "base_prompt"))
-
-
-def parts(folder: Path) -> int:
-    return len(list((folder / "table").glob("part-*")))
 
 
 def kill_some_time(

@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from commands import Command, summary
-from memory import Peak
+from helpers.command import Command, summary
+from helpers.memory import Peak
 
 from imagepipe.resources.shares import (
     BLOCK_BYTES,

@@ -1,27 +1,26 @@
 """A run whose MLflow server goes and comes back loses no metric and hardly a moment.
 
-`tests/test_tracking.py` has the short form: servers that are away at the start, in the middle and
-at the end, and replays.
+`tests/tracking/test_tracking.py` has the short form: servers that are away at the start, in the
+middle and at the end, and replays.
 """
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from commands import Command, summary
+from helpers.command import Command, summary
+from helpers.mlflow_server import Server, history, journalled
 from mlflow import MlflowClient
-from mlflow_server import Server, history, journalled
 
 ROWS, SECONDS, TIMES = 240, 2.0, 3  # seconds a batch of eight
 LONGER = 1.05
 RUN = [
     *("dataset=csv", "dataset.path=t.csv", "dataset.prompt='{what}'", "llm=none", "scorer=none"),
-    *("model=noop", "model.engine=custom", "model._target_=failing_engines.Slow"),
+    *("model=noop", "model.engine=custom", "model._target_=helpers.failing_engines.Slow"),
     *(f"+model.options.seconds={SECONDS}", "resources=cpu", "resources.model.pool=1"),
     *("resources.model.batch_size=8", "resources.rows_per_block=8"),
     *("model.width=16", "model.height=16"),
@@ -40,10 +39,9 @@ def timed(
     command: Callable[..., Command], server: Server, out: Path, *, away: bool
 ) -> tuple[float, str]:
     """Seconds that the command took, and what it said."""
-    paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     began = time.monotonic()
     asked = [*RUN, f"hydra.run.dir={out}", f"tracking.uri={server.uri}"]
-    running = command(*asked, PYTHONPATH=paths)
+    running = command(*asked)
 
     def drawn() -> int:
         return len(list((out / "images").glob("[!.]*")))

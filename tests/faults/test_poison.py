@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import poison
 import pyarrow.parquet as pq
 import pytest
-from commands import Command, summary
+from helpers import poison
+from helpers.command import Command, summary
 
 SMALL = ["model=noop", "model.width=16", "model.height=16", "llm=none", "scorer=none"]
 TINY = ["model.steps=1", "llm=tiny", "resources.rows_per_block=18"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import results_table
+from helpers import results_table
 
 
 def test_the_page_has_the_last_results():

@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Command, resume_command, summary, table
-from test_kills import parts
+from helpers.command import Command, parts, resume_command, summary, table
 
 ROWS = 24
-SLOW = ["model=noop", "model.engine=custom", "model._target_=painters.Slow", "model.width=16"]
+SLOW = [
+    "model=noop",
+    "model.engine=custom",
+    "model._target_=helpers.painters.Slow",
+    "model.width=16",
+]
 SLOW += ["model.height=16", "llm=none", "scorer=none", f"limit={ROWS}"]
 SLOW += ["resources.rows_per_block=2", "resources.model.batch_size=2", "resources.model.pool=1"]
 SLOW += ["tracking.system_metrics=false", "sink.gallery_images=4"]
-HERE = str(Path(__file__).parent)
 
 
 @pytest.fixture
@@ -26,11 +29,10 @@ def slow(command: Callable[..., Command], tmp_path: Path) -> Iterator[Callable[.
     """A run into `out` that takes its time while the file `slow` is there."""
     options = [f"+model.options.{name}={tmp_path / name}" for name in ("slow", "bad")]
     (tmp_path / "slow").touch()
-    path = os.pathsep.join([HERE, os.environ.get("PYTHONPATH", "")])
 
     def run(*overrides: str, first: bool = True) -> Command:
         whole = [f"hydra.run.dir={tmp_path / 'out'}", *SLOW, *options]
-        return command(*(whole if first else []), *overrides, PYTHONPATH=path)
+        return command(*(whole if first else []), *overrides)
 
     return run
 

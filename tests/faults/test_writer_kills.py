@@ -6,7 +6,6 @@ No Ray: what is killed here is the sink with its claim, and what looks through i
 from __future__ import annotations
 
 import io
-import os
 import random
 import subprocess
 import sys
@@ -16,20 +15,16 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-import writer_process
-from commands import table
+from helpers import writer_process
+from helpers.command import table
 from PIL import Image
-
-HERE = Path(__file__).parent
 
 
 def written(home: Path, out: Path) -> subprocess.Popen[str]:
-    path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(
-        [sys.executable, str(HERE / "writer_process.py"), str(home), str(out)],
+        [sys.executable, "-m", "helpers.writer_process", str(home), str(out)],
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": path},
     )
 
 

@@ -27,7 +27,7 @@ from imagepipe.config import Lora, Model, Quantization
 from imagepipe.errors import UserError
 from imagepipe.sink.metadata import SETTINGS
 
-SAME = 2  # grey levels of 255 that another batch may change on a CPU: tests/test_run.py
+SAME = 2  # grey levels of 255 that another batch may change on a CPU: tests/execution/test_run.py
 
 
 @dataclass(frozen=True)

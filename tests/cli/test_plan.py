@@ -1,0 +1,236 @@
+"""`python -m imagepipe.plan`: what would run, and what is known of its speed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from helpers.command import FAST, run, summary
+from helpers.configs import composed
+
+from imagepipe import sources
+from imagepipe.cli.plan import _from_earlier
+from imagepipe.execution import manifest
+from imagepipe.execution.calibration import _path, known
+from imagepipe.reports.summary import speed_digest
+from imagepipe.resources.machine import Machine, Node
+
+SMALL = ["resources=cpu", "resources.model.pool=1", "resources.model.batch_size=2", "scorer=none"]
+SMALL += ["resources.rows_per_block=2", "resources.sink.batch_size=2", "ray.num_cpus=2"]
+
+
+def planned(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "imagepipe.plan", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+    )
+
+
+def test_the_default_plan_is_a_table(tmp_path: Path):
+    done = planned(tmp_path, "ray.num_cpus=2")
+    assert done.returncode == 0, done.stderr
+    for part in (
+        "rows       100 of columns",
+        "id, prompt -> image, drawn_at, prompt_cut, unknown_words",
+        "2 actors of 0.25 CPUs and 0 GPUs, batches of 8, 0.0206 GB of weights: 2 on node 0",
+        "blocks     of 16 rows; 0.3 GB at most wait in the object store",
+        "image, prompt -> score",
+        "expected   unknown: no such run under outputs/ yet; --calibrate draws a few rows",
+    ):
+        assert part in done.stdout
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_what_is_expected_comes_from_an_earlier_run(tmp_path: Path):
+    out = run(tmp_path, "outputs/first", *FAST, *SMALL, "limit=12", "tracking=none")
+    said, steady = summary(out), 2.5  # what draws nothing is done before there is a steady rate
+    said["images_per_s"]["steady"] = steady
+    (out / "summary.json").write_text(json.dumps(said))
+    done = planned(tmp_path, "--json", *FAST, *SMALL, "limit=60")
+    made = json.loads(done.stdout)
+    assert made["rows"] == 60
+    assert made["expected"]["images_per_s"] == steady
+    first = summary(out)["time_to_first_image_s"]
+    assert made["expected"]["seconds"] == pytest.approx(first + 60 / steady)
+    assert str(Path("outputs/first")) in made["expected"]["source"]
+    model = next(stage for stage in made["stages"] if stage["name"] == "model")
+    assert model["runs"] == "actors" and model["share"]["num_cpus"] == 0.35
+    assert model["places"] == [{"stage": "model", "node": 0, "gpus": []}]
+    other = json.loads(planned(tmp_path, "--json", *FAST, *SMALL, "model.width=32").stdout)
+    assert other["expected"] is None  # another size is another speed
+
+
+def test_a_trial_leaves_the_store_of_the_run_alone(tmp_path: Path):
+    """Also where the run is for a cluster, which is not asked: here there is none."""
+    options = ["llm=none", "scorer=none", "model.steps=8", "ray.num_cpus=2"]
+    elsewhere = ["sink.path=store", "ray.address=127.0.0.1:1"]
+    done = planned(tmp_path, "--calibrate", *options, *elsewhere)
+    assert done.returncode == 0, done.stderr
+    assert "pictures/s" in done.stdout and "by a trial on" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_trial_of_a_table_that_is_too_short_for_a_steady_rate_is_the_whole_run(tmp_path: Path):
+    made = json.loads(planned(tmp_path, "--json", "--calibrate", *FAST, *SMALL, "limit=4").stdout)
+    expected = made["expected"]
+    assert expected["source"] == "a trial on 4 rows"
+    assert expected["images_per_s"] == pytest.approx(4 / expected["seconds"])
+
+
+def test_a_trial_that_is_over_too_soon_is_followed_by_a_longer_one(tmp_path: Path):
+    """A batch of 2 that costs nothing: 12 rows, then 48, then all."""
+    done = planned(tmp_path, "--json", "--calibrate", *FAST, *SMALL, "limit=60")
+    assert done.returncode == 0, done.stderr
+    expected = json.loads(done.stdout)["expected"]
+    assert expected["source"] in ("a trial on 48 rows", "a trial on 60 rows")
+    assert expected["images_per_s"] > 0
+
+
+def test_a_plan_for_a_cluster_says_that_it_is_of_this_machine(tmp_path: Path):
+    options = ["ray=cluster", "ray.address=10.0.0.5:6379", "ray.num_cpus=2"]
+    said = "ray.address=10.0.0.5:6379 is not asked; this is the plan for this machine alone"
+    assert f"cluster    {said}\n" in planned(tmp_path, *options).stdout
+    assert json.loads(planned(tmp_path, "--json", *options).stdout)["cluster"] == said
+    assert json.loads(planned(tmp_path, "--json", "ray.num_cpus=2").stdout)["cluster"] is None
+
+
+@pytest.mark.parametrize("name", ["mine", "pre (a), b=c", "it's mine"])
+def test_presets_of_a_persons_own_are_found_wherever_they_are(tmp_path: Path, name: str):
+    (tmp_path / name / "model").mkdir(parents=True)
+    noop = "name: mine\nengine: noop\nwidth: 64\nheight: 64\n"
+    (tmp_path / name / "model" / "mine.yaml").write_text(noop)
+    done = planned(tmp_path, "--config-dir", name, "model=mine", "ray.num_cpus=2")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_calibration_chooses_and_a_trial_tells_the_rate(tmp_path: Path):
+    """It leaves what was measured, and nothing that was drawn: the run need not measure again."""
+    options = ["resources=tuned", "llm=none", "scorer=none", "model.steps=12", "ray.num_cpus=2"]
+    # Small pictures, or the largest batches take long; steps, or a trial is over within a second.
+    options += ["model.width=64", "model.height=64"]
+    options.append("resources.calibrate_s=240")  # of a machine that does other things too
+    done = planned(tmp_path, "--json", "--calibrate", *options)
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    share = next(stage["share"] for stage in made["stages"] if stage["name"] == "model")
+    assert made["expected"]["images_per_s"] > 0
+    few = min(100, 6 * share["pool"] * share["batch_size"])
+    assert made["expected"]["source"] == f"a trial on {few} rows"
+    assert "model: " in made["resources"] and "rows/s at most, by " in made["resources"]
+    (kept,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    points = json.loads(kept.read_text())["points"]
+    assert {point["stage"] for point in points} == {"model"}
+    assert all(point["rows_per_s"] > 0 for point in points)
+    again = json.loads(planned(tmp_path, "--json", *options).stdout)
+    assert again["resources"] == made["resources"]
+    other = json.loads(planned(tmp_path, "--json", *options, "model.steps=8").stdout)
+    assert "rows/s" not in other["resources"]  # another speed: not measured yet
+
+
+TWO_CPUS = Machine((Node(2, 0),))
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", '{"a"', "{}", '{"points": [{"rows": 1}], "missing": {}, "seconds": 1}']
+)
+def test_a_calibration_that_cannot_be_read_is_not_known(tmp_path: Path, text: str):
+    config = composed("resources=tuned", f"outputs={tmp_path}")
+    path = _path(config, TWO_CPUS)
+    path.parent.mkdir()
+    path.write_text(text)
+    assert known(config, TWO_CPUS) is None
+
+
+def test_a_summary_that_cannot_be_read_tells_nothing(tmp_path: Path):
+    config = composed(*FAST, f"outputs={tmp_path}")
+    digest = speed_digest(config, config.resources, str(TWO_CPUS))
+    rates = {"images_per_s": {"steady": 2.0}, "time_to_first_image_s": 1.0}
+    good = {"speed_digest": digest, "status": "FINISHED", **rates}
+    texts = [json.dumps(good), "[]", '{"a"', '{"images_per_s": 3}']
+    for number, text in enumerate(texts):  # the newest first
+        path = tmp_path / str(number) / "summary.json"
+        path.parent.mkdir()
+        path.write_text(text)
+        os.utime(path, (number, number))
+    copy = tmp_path / "mlruns" / "1" / "artifacts" / "summary.json"
+    copy.parent.mkdir(parents=True)
+    copy.write_text(texts[0])
+    expected = _from_earlier(config, config.resources, TWO_CPUS, 8)
+    assert expected is not None and expected.seconds == 5.0
+    assert expected.source == f"the run in {tmp_path / '0'}"
+
+
+def test_a_run_to_go_on_with_is_refused_with_what_would_plan_it(tmp_path: Path):
+    begun = composed(*FAST)
+    tables = sources.fingerprint(sources.scan(begun.dataset, 4))
+    made = manifest.of(begun, [*FAST, "dataset.prompt='{animal}'"], tables)
+    (tmp_path / manifest.RECORD).write_text(manifest.to_json(made))
+    done = planned(tmp_path, "resume=.")
+    assert done.returncode == 2
+    assert done.stderr.startswith("imagepipe.plan: resume=.: a plan is of a whole run")
+    typed = " ".join(FAST)
+    end = f""" -m imagepipe.plan {typed} 'dataset.prompt='"'"'{{animal}}'"'"''\n"""
+    assert done.stderr.endswith(end)
+    done = planned(tmp_path, "resume=nowhere")
+    assert done.returncode == 2
+    assert "holds no run that can be gone on with" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_trial_that_is_interrupted_leaves_nothing(tmp_path: Path, number: int):
+    plan = [sys.executable, "-m", "imagepipe.plan", "--calibrate", *FAST, *SMALL]
+    with (
+        open(tmp_path / "said", "w") as log,  # no pipe, which processes of Ray would hold open
+        subprocess.Popen(
+            plan,
+            cwd=tmp_path,
+            stderr=log,  # Ray's sockets need a shorter path
+            env=os.environ | {"TMPDIR": str(tmp_path), "RAY_TMPDIR": "/tmp"},
+        ) as running,
+    ):
+        while not list(tmp_path.glob("imagepipe-plan-*/trial/run.json")):
+            assert running.poll() is None
+            time.sleep(0.01)
+        running.send_signal(number)
+    said = (tmp_path / "said").read_text()
+    assert running.returncode == 130, said
+    assert said.splitlines()[-1] == "imagepipe.plan: interrupted"
+    assert "resume=" not in said and "Traceback" not in said
+    assert [path.name for path in tmp_path.iterdir()] == ["said"]
+
+
+def test_a_trial_that_fails_says_why_and_names_no_folder_that_is_gone(tmp_path: Path):
+    (tmp_path / "t.csv").write_text("id,what\n1,\n2,a cat\n")
+    own = ["dataset=csv", "dataset.path=t.csv", 'dataset.prompt="{what}"', "max_failures=0"]
+    done = planned(tmp_path, "--calibrate", *FAST, *SMALL, *own)
+    assert done.returncode == 1
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith("imagepipe.plan: 1 of 2 rows failed, more than max_failures=0; ")
+    assert "imagepipe-plan-" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["resources=cpu", "resources.model.pool=99"], "Try resources."),
+        (["model.stepz=4"], 'Did you mean "model.steps"?'),
+        (["dataset.path=nowhere.csv"], "dataset.path=nowhere.csv"),
+        (["tracking.uri=ftp://x"], "tracking.uri=ftp://x"),
+        (["sink.path=s3://me:key@bucket"], "sink.path=...: carries more than a place"),
+        (["--config-dir", "nowhere"], "--config-dir=nowhere: is no folder"),
+    ],
+)
+def test_what_would_be_refused_is_refused_here(tmp_path: Path, arguments: list[str], said: str):
+    done = planned(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,187 @@
+"""Wrong keys, types, values and choices end the command with one plain line."""
+
+from __future__ import annotations
+
+import pytest
+from helpers.configs import composed
+from omegaconf import OmegaConf
+
+from imagepipe import config as configuration
+from imagepipe.cli.run import config_dir, explain
+from imagepipe.errors import UserError
+
+
+def complaint(*overrides: str) -> str:
+    with pytest.raises(Exception) as caught:  # noqa: PT011  Hydra has many exception classes
+        composed(*overrides)
+    return explain(caught.value)
+
+
+def test_the_defaults_are_the_embedded_models():
+    config = composed()
+    assert (config.dataset.name, config.llm.name, config.model.name) == (
+        "animals_outfits",
+        "tiny",
+        "tiny",
+    )
+    assert (config.model.width, config.model.height) == (128, 128)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("model.stepz=3", 'model.stepz: there is no such key. Did you mean "model.steps"?'),
+        ("+model.stepz=3", 'model.stepz=3: there is no such key. Did you mean "model.steps"?'),
+        (
+            "llm.engine_kwargs.max_num_seqs=4",
+            "Add it with a plus: +llm.engine_kwargs.max_num_seqs=",
+        ),
+        ("llm.max_model_len=64", "llm.max_model_len=64: is too small. At least 65."),
+        ("llm.engine=openay", 'Did you mean "openai"?'),
+        ("modle.steps=3", 'modle: there is no such key. Did you mean "model"?'),
+        ("limit 8", "limit 8: is no setting. Write KEY=VALUE"),
+        ("dataset.prompt={animal} in a hat", "in quotes twice: 'KEY=\"VALUE\"'."),
+        ("+nonsense.deep=3", "nonsense={'deep': 3}: there is no such key."),
+        ("llm=tinny", 'llm=tinny: there is no such choice. Did you mean "tiny"?'),
+        ("sink=tar", "Choose one of: files, parquet, webdataset."),
+        ("model.steps=many", "model.steps: Value 'many'"),
+        ("seed=1.5", "seed: Value '1.5'"),
+        ("model.weights=none", "Choose one of: trained, random."),
+        ("model.offload=modle", 'Did you mean "model"?'),
+        ("model.loras=[{pth: a}]", "pth"),
+        ("model.compile_whole=true", "Set model.compile=inductor, or leave it out."),
+        ("model.steps=0", "model.steps=0: is too small. At least 1."),
+        ("limit=0", "limit=0: is too small. At least 1."),
+        ("llm.top_p=7", "llm.top_p=7.0: is too large. At most 1."),
+        ("llm.top_p=0", "llm.top_p=0.0: is too small."),
+        ("tracking.samples=20", "tracking.samples=20: is too large. At most 8."),
+        ("sink.gallery_images=-1", "sink.gallery_images=-1: is too small. At least 0."),
+        ("tracking.system_metrics_interval_s=0", "interval_s=0.0: is too small. At least 0.1."),
+        ("ray.address=ray://host:10001", "submit the run: ray job submit."),
+        ("ray.address=host:port", "has no number of a port behind its last colon"),
+        ("ray.address=host:65536", "has no number of a port behind its last colon"),
+        ("+ray.runtime_env.env_vars.MY_TOKEN=hunter2", "MY_TOKEN=...: looks like a secret"),
+        ("+ray.runtime_env.env_vars.DB_PASSWD=hunter2", "DB_PASSWD=...: looks like a secret"),
+        ("+model.options={store: {api_key: hunter2}}", "store.api_key=...: looks like a secret"),
+        ("+llm.options.key_env=sk-hunter2", "llm.options.key_env=...: looks like a secret"),
+        ("resources.model.num_cpus=nan", "num_cpus=nan: is no number. At least 0."),
+        ("resources.model.pool_max=0", "resources.model.pool_max=0: is too small. At least 1."),
+        ("ray.object_store_gb=0.01", "ray.object_store_gb=0.01: is too small. At least 0.08."),
+        ("max_failures=-1", "max_failures=-1: is neither a count of rows nor a share of them."),
+        ("max_failures=1.5", "Give a whole number (max_failures=10), or a share of all rows"),
+        ("max_failures=5%", "max_failures: Value '5%'"),
+        ("max_failures=true", "max_failures: Value 'True'"),
+        ("resources.model.pool=-1", "resources.model.pool=-1: is too small. At least 0."),
+        ("dataset.join.how=outer", "Choose one of: inner, left, anti."),
+        (
+            "dataset.join.format=json",
+            "dataset.join.format=json: is not one of the choices. Did you",
+        ),
+        ("model.engine=difusers", 'Did you mean "diffusers"?'),
+        ("dataset=csv", "dataset.path=???: is required and has no value"),
+        ("sink.png=false", "sink=files: keeps no picture"),
+        ("sweep.objective=sore", 'Did you mean "score"?'),
+        ("sweep.at_least_images_per_s=2", "Set sweep.objective=score, or leave it out."),
+        ("sink.parquet=false", "sink.parquet=False: the table is how a run knows"),
+        ("experiment=lab_2_jion", 'Did you mean "lab_2_join"?'),
+    ],
+)
+def test_what_is_wrong_is_said_with_field_value_and_remedy(override: str, said: str):
+    assert said in complaint(override)
+
+
+def test_a_share_is_given_by_hand_or_measured():
+    assert complaint("resources=cpu", "resources.model.pool=0").endswith("At least 1.")
+    said = complaint("resources=tuned", "resources.model.num_gpus=0.5")
+    assert said.startswith("resources.model.num_gpus=0.5: is given by hand, and would be measured")
+    assert "use resources=auto" in said
+
+
+def test_a_sweep_for_a_score_needs_a_scorer():
+    assert "Choose another scorer" in complaint("sweep.objective=score", "scorer=none")
+    assert "is no rate" in complaint("sweep.objective=score", "sweep.at_least_images_per_s=0")
+
+
+def test_a_bare_on_in_yaml_is_explained(tmp_path):
+    (tmp_path / "dataset").mkdir()
+    text = "name: mine\nformat: csv\npath: a.csv\nid: id\nprompt: '{a}'\njoin: {on: id}\n"
+    (tmp_path / "dataset" / "mine.yaml").write_text(text)
+    assert 'Write it in quotes: "on"' in complaint(
+        "dataset=mine", f"hydra.searchpath=[file://{tmp_path}]"
+    )
+
+
+def test_every_choice_of_every_group_composes():
+    for group in sorted(path for path in config_dir().iterdir() if path.is_dir()):
+        if group.name in ("hydra", "dataset"):
+            continue
+        for choice in group.glob("*.yaml"):
+            config = composed(f"{group.name}={choice.stem}")
+            if group.name == "scorer" and choice.stem == "auto":  # named by whom it chooses
+                assert config.scorer.name == "tiny_clip"
+            elif group.name != "experiment":
+                assert getattr(config, group.name).name == choice.stem
+
+
+@pytest.mark.parametrize("choice", ["csv", "parquet", "jsonl"])
+def test_a_dataset_of_ones_own_needs_only_path_and_prompt(choice: str):
+    config = composed(f"dataset={choice}", "dataset.path=a", "dataset.prompt='{what}'")
+    assert (config.dataset.format, config.dataset.id) == (choice, "id")
+
+
+def test_arguments_of_other_libraries_pass_unchecked():
+    llm = composed("+llm.engine_kwargs.max_num_seqs=4", "+llm.engine_kwargs.a.b=x").llm
+    assert llm.engine_kwargs == {"max_num_seqs": 4, "a": {"b": "x"}}
+
+
+def test_a_secret_is_no_option_wherever_it_comes_from(monkeypatch):
+    monkeypatch.setenv("MY_KEY", "hunter2")
+    said = complaint("+llm.options.api_key=${oc.env:MY_KEY}")
+    assert said.startswith("llm.options.api_key=...: looks like a secret")
+    assert said.endswith("with llm.options.api_key_env=ITS_NAME.")
+    options = {"api_key_env": "MY_KEY", "tokenizer": "my/own", "max_tokens": 64}
+    asked = [f"+llm.options.{name}={value}" for name, value in options.items()]
+    assert composed(*asked).llm.options == options
+
+
+def test_a_rate_limit_needs_one_process():
+    said = complaint("llm=openai", "llm.requests_per_minute=60", "resources.llm.pool=2")
+    assert said.startswith("resources.llm.pool=2: each process would keep to")
+
+
+def test_a_list_of_paths_and_of_further_joins_is_accepted():
+    config = composed(
+        "dataset.path=[a.csv,b.csv]", "dataset.more_joins=[{path: c.csv, on: id, how: left}]"
+    )
+    assert config.dataset.path == ["a.csv", "b.csv"]
+    assert config.dataset.more_joins[0].how == "left"
+
+
+def test_the_yaml_of_a_run_composes_to_the_same_run():
+    config = composed("model.steps=3")
+    again = OmegaConf.merge(
+        OmegaConf.structured(configuration.Config), OmegaConf.create(configuration.to_yaml(config))
+    )
+    assert OmegaConf.to_object(again) == config
+
+
+def test_a_score_that_no_scorer_gives_is_refused():
+    said = complaint("sweep.objective=score", "sweep.score=clip", "scorer=tiny_clip")
+    assert said.startswith("sweep.score=clip: is no score of this run. scorer=tiny_clip gives")
+    assert composed("sweep.objective=score", "sweep.score=tiny_clip").sweep.score == "tiny_clip"
+
+
+def test_a_configuration_that_is_not_whole_can_be_told_of():
+    cfg = OmegaConf.structured(configuration.Config)
+    cfg.model.loras = [configuration.Lora()]
+    config = configuration.unchecked(cfg)
+    missing = configuration.NOT_GIVEN
+    assert (config.dataset.path, config.llm.name, config.model.loras[0].path) == (missing,) * 3
+    assert OmegaConf.is_missing(cfg.dataset, "path")
+
+
+def test_errors_survive_the_way_between_processes():
+    import pickle
+
+    error = UserError(field="a", value=1, problem="p", remedy="r")
+    assert str(pickle.loads(pickle.dumps(error))) == "a=1: p. r"

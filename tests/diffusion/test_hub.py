@@ -1,0 +1,219 @@
+"""Models of the hub: from its cache with a pinned revision, and when it does not give them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from helpers.tiny_pipelines import SD
+from PIL import Image
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+FILES = ["model_index.json", "unet/config.json", "unet/diffusion_pytorch_model.bin"]
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Answers as the hub does: what a repository holds is public, a gated one's files are not."""
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        name = "/".join(self.path.removeprefix("/api/models").split("/")[1:3])
+        if name == "tiny/unknown":
+            self._answer(401, {}, {"X-Error-Code": "RepoNotFound"})
+        elif "/revision/" in self.path and not self.path.endswith(("main", COMMIT)):
+            self._answer(404, {}, {"X-Error-Code": "RevisionNotFound"})
+        elif self.path == "/api/models/tiny/gated/auth-check":
+            self._answer(403, {}, {"X-Error-Code": "GatedRepo", "X-Error-Message": "restricted"})
+        elif self.path.startswith("/api/models"):
+            safe = [{"rfilename": "model.safetensors"}] if name == "tiny/code" else []
+            files = [{"rfilename": file} for file in FILES] + safe
+            self._answer(200, {"id": name, "sha": COMMIT, "siblings": files, "gated": "auto"})
+        elif name == "tiny/gated":
+            self._answer(401, {}, {"X-Error-Code": "GatedRepo", "X-Error-Message": "restricted"})
+        elif name == "tiny/code":
+            config = {"model_type": "mine", "auto_map": {"AutoModelForCausalLM": "mine.Model"}}
+            self._answer(200, config, {"ETag": '"2"', "X-Repo-Commit": COMMIT})
+        else:
+            index = {"_class_name": "StableDiffusionPipeline"}
+            index |= {"unet": ["diffusers", "UNet2DConditionModel"]}
+            self._answer(200, index, {"ETag": '"1"', "X-Repo-Commit": COMMIT})
+
+    def _answer(self, code: int, value: object, headers: dict[str, str] | None = None) -> None:
+        body = json.dumps(value).encode()
+        self.send_response(code)
+        for key, text in {**(headers or {}), "Content-Length": str(len(body))}.items():
+            self.send_header(key, text)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Not into the tests' output."""
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+CHECK = """
+import json, sys
+from imagepipe import llm, scoring
+from imagepipe.config import LLM, Model, Scorer
+from imagepipe.diffusion import checks
+from imagepipe.errors import UserError
+kinds = {
+    "model": lambda keys: checks.check(Model("mine", "diffusers", **keys)),
+    "llm": lambda keys: llm.check(LLM("mine", "transformers", **keys)),
+    "scorer": lambda keys: scoring.check(Scorer("mine", "clip", **keys)),
+}
+for keys in json.loads(sys.argv[1]):
+    try:
+        kinds[keys.pop("kind", "model")](keys)
+        print("nothing wrong")
+    except UserError as error:
+        print(error)
+"""
+
+
+def complaints(home: Path, endpoint: str, *models: dict[str, object]) -> list[str]:
+    """What the checks say of `models` in a process whose hub is at `endpoint`.
+
+    Each is a diffusion model, or with `kind` an LLM or a scorer.
+    """
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK, json.dumps(models)],
+        capture_output=True,
+        text=True,
+        env=environment | {"HF_HOME": str(home), "HF_ENDPOINT": endpoint},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_what_the_hub_does_not_give_is_explained(hub, tmp_path):
+    gated, unknown, revision, pickled, *others = complaints(
+        tmp_path,
+        hub,
+        {"path": "tiny/gated", "revision": COMMIT},
+        {"path": "tiny/unknown"},
+        {"path": "tiny/pickled", "revision": "v9"},
+        {"path": "tiny/pickled"},
+        {"path": "tiny/gated", "kind": "llm"},
+        {"path": "tiny/gated", "kind": "scorer"},
+        {"path": "tiny/pickled", "kind": "llm"},
+        {"path": "tiny/pickled", "kind": "scorer"},
+        {"path": "tiny/code", "kind": "llm"},
+    )
+    assert gated.startswith("model.path=tiny/gated: is gated")
+    assert f"{hub}/tiny/gated" in gated and "hf auth login" in gated and "HF_TOKEN" in gated
+    assert "the hub knows no such model" in unknown
+    assert revision.startswith("model.revision=v9: tiny/pickled has no such revision")
+    assert pickled.startswith("model.use_safetensors=True: tiny/pickled has only pickled weights")
+    assert others[0].startswith("llm.path=tiny/gated: is gated")
+    assert others[1].startswith("scorer.path=tiny/gated: is gated")
+    assert others[2].startswith("llm.path=tiny/pickled: has only pickled weights (unet/diffusion")
+    assert others[3].startswith("scorer.path=tiny/pickled: has only pickled weights")
+    assert others[4].startswith("llm.path=tiny/code: brings Python code of its own")
+
+
+def test_a_cache_that_holds_no_weights_is_not_believed(hub, tmp_path):
+    """As the first check of a model leaves it, which reads its configuration."""
+    for name in ("pickled", "code"):
+        snapshot = tmp_path / "hub" / f"models--tiny--{name}" / "snapshots" / COMMIT
+        snapshot.mkdir(parents=True)
+        (snapshot / "config.json").write_text('{"model_type": "llama"}')
+    models = [
+        {"path": f"tiny/{name}", "revision": COMMIT, "kind": kind}
+        for name in ("pickled", "code")
+        for kind in ("llm", "scorer")
+    ]
+    pickled, also, *good = complaints(tmp_path, hub, *models)
+    assert pickled.startswith("llm.path=tiny/pickled: has only pickled weights")
+    assert also.startswith("scorer.path=tiny/pickled: has only pickled weights")
+    assert good == ["nothing wrong"] * 2
+    offline = complaints(tmp_path, "http://127.0.0.1:9", *models)
+    assert all("not whole in the hub's cache" in said for said in offline)
+    processor = {"path": "asset:tiny_clip", "processor": "tiny/code", "kind": "scorer"}
+    snapshot = tmp_path / "hub" / "models--tiny--code"
+    (snapshot / "refs").mkdir()
+    (snapshot / "refs" / "main").write_text(COMMIT)
+    assert complaints(tmp_path, "http://127.0.0.1:9", processor) == ["nothing wrong"]
+
+
+@pytest.fixture
+def cached(trained, tmp_path) -> Path:
+    """A cache as the hub's client lays it out, with one model at one revision."""
+    snapshots = tmp_path / "home" / "hub" / "models--tiny--sd" / "snapshots"
+    shutil.copytree(trained(SD), snapshots / COMMIT)
+    return tmp_path / "home"
+
+
+def test_a_cached_model_is_drawn_with_at_its_pinned_revision(cached, tmp_path):
+    """Through the whole command, without a network."""
+    out = tmp_path / "out"
+    keys = ["path=tiny/sd", f"revision={COMMIT}", "variant=null", "width=32", "height=32"]
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "imagepipe", "model=sd_turbo", "llm=none", "tracking=none"),
+            *(f"model.{key}" for key in keys),
+            f"dataset.prompt='{{animal}} {'cat ' * 80}'",
+            *("limit=2", f"hydra.run.dir={out}"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"HF_HOME": str(cached), "HF_HUB_OFFLINE": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    licence = done.stderr.index("LICENCE    tiny/sd is for non-commercial use only")
+    assert licence < done.stderr.index("model      sd_turbo")
+    rows = pq.read_table(out / "table").to_pylist()
+    assert len(rows) == 2
+    with Image.open(out / rows[0]["image_path"]) as image:
+        assert image.text["model_revision"] == COMMIT
+        assert "weights" not in image.text
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["prompts_cut"], summary["prompts_cut_share"]) == (2, 1.0)
+    assert "2 prompts (100 %) were longer than the model reads" in done.stderr
+
+
+def test_a_hub_out_of_reach_and_a_cache_that_is_not_whole_name_the_command(cached):
+    unet = next(cached.rglob("unet/*.safetensors"))
+    unet.rename(unet.with_suffix(".fp16.safetensors"))
+    whole = {"path": "tiny/sd", "revision": COMMIT, "width": 32, "height": 32}
+    nothing, other, partly, measured, variant, none = complaints(
+        cached,
+        "http://127.0.0.1:9",
+        {"path": "tiny/none", "revision": COMMIT, "variant": "fp16"},
+        {**whole, "revision": COMMIT[::-1]},
+        whole,
+        {**whole, "weights": "random"},
+        {**whole, "variant": "fp16"},
+        {**whole, "variant": "bf16"},
+    )
+    trouble = "is no folder here, not whole in the hub's cache"
+    assert nothing.startswith(f"model.path=tiny/none: {trouble}")
+    assert f"hf download tiny/none --revision {COMMIT} --include" in nothing
+    assert '"*.fp16*.safetensors"' in nothing
+    assert f"hf download tiny/sd --revision {COMMIT[::-1]}" in other
+    assert f'hf download tiny/sd --revision {COMMIT} --include model_index.json "*/*"' in partly
+    assert measured == variant == "nothing wrong"
+    assert '"*.bf16*.safetensors"' in none

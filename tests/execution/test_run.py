@@ -1,0 +1,362 @@
+"""The whole pipeline as a person runs it: real Ray, the real engines, real files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from helpers.command import FAST, GREY_LEVELS, imagepipe, run, summary, table
+from helpers.one_session import run_jobs
+from helpers.written import FACTS, batch
+from PIL import Image
+
+from imagepipe.config import Sink
+from imagepipe.execution.run import _plain
+from imagepipe.sink.lock import ENDED, acquire
+from imagepipe.sink.writer import Writer
+from imagepipe.store import Store
+
+
+@pytest.fixture(scope="module")
+def default_run(tmp_path_factory) -> Path:
+    """What `make run` does, with fewer rows."""
+    folder = tmp_path_factory.mktemp("default")
+    return run(folder, "out", "limit=12", "tracking.system_metrics=false")
+
+
+def test_a_stage_that_never_starts_ends_the_run_and_says_why(tmp_path):
+    options = ["ray.start_timeout_s=0.1", "llm=none", "scorer=none", "limit=2", "tracking=none"]
+    done = imagepipe(tmp_path, *options, "ray.num_cpus=2")
+    assert done.returncode == 1
+    why = "(model): none of its processes came up within ray.start_timeout_s=0.1 s. One asks for "
+    assert f"{why}1 CPUs, 0 GPUs; free now are " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_default_run_leaves_pictures_table_gallery_and_summary(default_run):
+    rows = table(default_run)
+    assert [row["id"] for row in rows] == [str(number) for number in range(100, 112)]
+    for row in rows:
+        assert row["base_prompt"] == f"{row['animal']} wearing a {row['outfit']}"
+        assert row["prompt"].startswith(row["base_prompt"])
+        assert len(row["prompt"]) > len(row["base_prompt"])
+        with Image.open(default_run / row["image_path"]) as image:
+            assert image.size == (128, 128)
+            assert image.text["prompt"] == row["prompt"]
+            assert image.text["seed"] == str(row["seed"])
+            assert image.text["mlflow_run_id"] == summary(default_run)["mlflow"]["run_id"]
+    with Image.open(default_run / "contact_sheet.png") as sheet:
+        assert sheet.width >= 800
+    page = (default_run / "gallery.html").read_text()
+    assert all(row["prompt"] in page for row in rows)
+    assert (default_run / ".hydra" / "config.yaml").is_file()
+    assert not (default_run / "failed.parquet").exists()
+
+
+def test_the_summary_has_rates_times_stages_and_versions(default_run):
+    said = summary(default_run)
+    assert said["pictures"] == said["written"] == 12
+    assert 0 < said["images_per_s"]["end_to_end"] < said["pictures"]
+    assert 0 < said["time_to_first_image_s"] <= said["seconds"]
+    assert {"llm", "model", "write"} <= set(said["stages"])
+    assert said["stages"]["model"]["rows"] == 12
+    assert said["stages"]["model"]["busy_s"] > 0
+    assert said["versions"]["ray"]
+    assert said["resources"]["model"]["num_cpus"] > 0
+
+
+def test_the_run_is_in_mlflow(default_run):
+    from mlflow import MlflowClient
+
+    store = default_run.parent / "outputs" / "mlflow.db"
+    client = MlflowClient(f"sqlite:///{store}")
+    found = client.get_run(summary(default_run)["mlflow"]["run_id"])
+    assert found.info.status == "FINISHED"
+    assert found.data.params["model"] == "tiny"
+    assert found.data.metrics["written"] == found.data.metrics["rows_done"] == 12
+    names = {file.path for file in client.list_artifacts(found.info.run_id)}
+    assert {"summary.json", "contact_sheet.png", "gallery.html"} <= names
+
+
+@pytest.fixture(scope="module")
+def alike(tmp_path_factory) -> dict[str, Path]:
+    """Runs over the same six rows that differ in one thing each."""
+    differ = {
+        "one": [],
+        "again": [],
+        "other seed": ["seed=1"],
+        "other batches": ["resources.model.batch_size=1", "resources.llm.batch_size=3"],
+    }
+    same = ["limit=6", "llm=tiny", "scorer=none", "resources=cpu", "resources.model.pool=1"]
+    folder = tmp_path_factory.mktemp("alike")
+    run_jobs(folder, [[*same, *overrides] for overrides in differ.values()])
+    return {name: folder / f"job{number}" for number, name in enumerate(differ)}
+
+
+def test_the_same_configuration_gives_the_same_bytes_and_another_seed_others(alike):
+    pictures = sorted(path.name for path in (alike["one"] / "images").iterdir())
+    assert len(pictures) == 6
+    for name in pictures:
+        one, again, other = (
+            (alike[run] / "images" / name).read_bytes() for run in ("one", "again", "other seed")
+        )
+        assert one == again
+        assert one != other
+
+
+def test_a_batch_size_changes_no_picture_beyond_the_tolerance(alike):
+    first, second = alike["one"], alike["other batches"]
+    for path in (first / "images").iterdir():
+        one, two = (
+            np.asarray(Image.open(out / "images" / path.name), np.int16) for out in (first, second)
+        )
+        assert np.abs(one - two).max() <= GREY_LEVELS
+    assert [row["prompt"] for row in table(first)] == [row["prompt"] for row in table(second)]
+
+
+def test_a_strangers_tables_with_every_kind_of_row(tmp_path):
+    """The command of the README: quotes, paths as ids, empty cells, a row without a match."""
+    (tmp_path / "subjects.csv").write_bytes(
+        b'key,what\na,"A cat, ""happy"""\n../../etc/passwd,a dog\nempty,\n'
+        b"bad,\xff\xfe\nlonely,a fox\n\xf0\x9f\x98\x80,a\ttab\n"
+    )
+    (tmp_path / "clothes.csv").write_text(
+        "key,wears\na,red scarf\n../../etc/passwd,crown\nempty,hat\nbad,hat\n😀,cape\n"
+    )
+    out = run(
+        tmp_path,
+        "out",
+        *FAST,
+        "dataset=csv",
+        "dataset.path=subjects.csv",
+        "dataset.id=key",
+        "dataset.join.path=clothes.csv",
+        "dataset.join.on=key",
+        'dataset.prompt="{what} wearing a {wears}"',
+        "tracking=none",
+    )
+    said = summary(out)
+    ends = {end: said[end] for end in ("rows_read", "written", "failed", "unmatched")}
+    assert ends == {"rows_read": 6, "written": 3, "failed": 2, "unmatched": 1}
+    rows = {row["key"]: row for row in pq.read_table(out / "table").to_pylist()}
+    assert rows["a"]["base_prompt"] == 'A cat, "happy" wearing a red scarf'
+    assert (
+        sorted(path.parent for path in out.rglob("*.png") if path.name != "contact_sheet.png")
+        == [out / "images"] * 3
+    )
+    failed = {row["key"]: row for row in pq.read_table(out / "failed.parquet").to_pylist()}
+    assert failed["empty"]["reason"] == "column 'what' is empty"
+    assert failed["bad"]["stage"] == "read"
+    (lonely,) = pq.read_table(out / "unmatched.parquet").to_pylist()
+    assert (lonely["key"], lonely["stage"]) == ("lonely", "join")
+    (tmp_path / "clothes.csv").write_text("key,wears\nempty,hat\nbad,hat\nlonely,cape\n")
+    both = ",".join(str(out / f"{name}.parquet") for name in ("failed", "unmatched"))
+    again = run(
+        tmp_path,
+        "again",
+        *FAST,
+        "dataset=parquet",
+        f"dataset.path=[{both}]",
+        "dataset.id=key",
+        "dataset.join.path=clothes.csv",
+        "dataset.join.format=csv",
+        "dataset.join.on=key",
+        'dataset.prompt="{what} wearing a {wears}"',
+        "tracking=none",
+    )
+    prompts = {row["key"]: row["base_prompt"] for row in pq.read_table(again / "table").to_pylist()}
+    assert prompts == {"lonely": "a fox wearing a cape", "bad": "\ufffd\ufffd wearing a hat"}
+    (row,) = pq.read_table(again / "failed.parquet").to_pylist()
+    assert (row["key"], row["stage"], row["reason"]) == (
+        "empty",
+        "prompt",
+        "column 'what' is empty",
+    )
+
+
+def test_several_pictures_a_row_in_the_table_alone(tmp_path):
+    out = run(tmp_path, "out", *FAST, "sink=parquet", "model.images_per_prompt=3", "limit=5")
+    rows = pq.read_table(out / "table").to_pylist()
+    assert len(rows) == 15
+    assert all(row["image"]["bytes"].startswith(b"\x89PNG") for row in rows)
+    assert not (out / "images").exists()
+    assert summary(out)["pictures"] == 15
+
+
+def test_a_sweep_runs_every_job_in_a_folder_of_its_own(tmp_path):
+    """Also after a job that cannot work, which ends the command with an error."""
+    sweep = [f"hydra.sweep.dir={tmp_path / 'sweep'}", "tracking=none", "limit=3", *FAST]
+    done = imagepipe(tmp_path, "-m", *sweep, "dataset.id=nothing,id", "seed=1,2")
+    assert done.returncode == 2
+    assert "dataset.id=nothing: is no column" in done.stderr
+    assert "Traceback" not in done.stderr
+    found = {path.parent.name for path in (tmp_path / "sweep").glob("*/table")}
+    assert found == {"2", "3"}
+    assert len({table(tmp_path / "sweep" / job)[0]["seed"] for job in found}) == 2
+
+
+def test_sigterm_ends_the_run_and_its_mlflow_run(tmp_path):
+    from mlflow import MlflowClient
+
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "imagepipe", f"hydra.run.dir={out}", *FAST]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as running:
+        while not (out / "tracking.jsonl").exists():
+            assert running.poll() is None
+            time.sleep(0.1)
+        running.terminate()
+        _, said = running.communicate()
+    assert running.returncode == 130
+    assert "imagepipe: interrupted" in said
+    assert "Traceback" not in said
+    assert summary(out)["status"] == "KILLED"
+    client = MlflowClient(f"sqlite:///{tmp_path / 'outputs' / 'mlflow.db'}")
+    assert client.get_run(summary(out)["mlflow"]["run_id"]).info.status == "KILLED"
+
+
+@pytest.mark.parametrize("while_there_is", ["out/run.json", "ray/session_*"])
+def test_sigterm_while_ray_starts_is_as_ctrl_c(while_there_is: str):
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:  # short, for the sockets of Ray
+        folder = Path(name)
+        command = [sys.executable, "-m", "imagepipe", *FAST, "tracking=none", "limit=2"]
+        with (
+            open(folder / "said", "w") as log,  # no pipe, which processes of Ray would hold open
+            subprocess.Popen(
+                [*command, "hydra.run.dir=out", "sink.path=place"],
+                cwd=folder,
+                stderr=log,
+                env=os.environ | {"RAY_TMPDIR": name},
+            ) as running,
+        ):
+            while not list(folder.glob(while_there_is)):
+                assert running.poll() is None
+                time.sleep(0.01)
+            running.terminate()
+        said = (folder / "said").read_text()
+        assert running.returncode == 130, said
+        assert said.startswith("imagepipe: interrupted\n  go on with: ")
+        assert said.endswith(" -m imagepipe resume=out\n")
+        assert not list((folder / "place" / ".claims").iterdir())
+
+
+def test_a_writer_whose_claim_has_ended_says_so_plainly(ray_session, tmp_path):
+    import ray
+
+    store = Store(str(tmp_path))
+    with acquire(tmp_path, store, "r") as ended:
+        writer = Writer(store, Sink(name="test"), 7, "id", {"id": "id"}, FACTS, ended)
+    rows = ray.data.from_arrow(batch(["a"]))
+    with pytest.raises(Exception, match="nothing is written") as broke:
+        rows.map_batches(writer, batch_format="pyarrow").materialize()
+    assert _plain(None, broke.value) == ENDED
+
+
+def test_words_that_the_model_does_not_know_are_a_warning(tmp_path):
+    (tmp_path / "t.csv").write_text("id,what\n1,a photo of a lighthouse\n")
+    overrides = ["dataset=csv", "dataset.path=t.csv", 'dataset.prompt="{what}"', "llm=none"]
+    overrides += ["scorer=none", "model.steps=1", "tracking=none"]
+    done = imagepipe(tmp_path, f"hydra.run.dir={tmp_path / 'out'}", *overrides)
+    assert done.returncode == 0, done.stderr
+    assert "words that the model does not know: " in done.stderr
+    assert "lighthouse" in done.stderr
+    assert (tmp_path / "out" / "images" / "1.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["dataset=csv", "dataset.path=no.csv", "dataset.prompt='{a}'"], "dataset.path=no.csv"),
+        (["llm=tinny"], 'llm=tinny: there is no such choice. Did you mean "tiny"?'),
+        (["+model.stepz=3"], 'model.stepz=3: there is no such key. Did you mean "model.steps"?'),
+        (["model.path=no/where"], "model.path=no/where: is no folder here"),
+        (["model.path=./nowhere"], "model.path=./nowhere: no model is there"),
+        (["llm.path=./nowhere"], "llm.path=./nowhere: no model is there"),
+        (["model.scheduler=EulerDiscreteSchedule"], 'Did you mean "EulerDiscreteScheduler"?'),
+        (["resources=gpu_shared", "ray.num_gpus=0"], "resources.llm.num_gpus=0.6"),
+        (["tracking.uri=ftp://x"], "tracking.uri=ftp://x"),
+        (["dataset.prompt='{animl}'"], 'Did you mean "animal"?'),
+        (["dataset.id=ids"], "dataset.id=ids"),
+    ],
+)
+def test_bad_input_ends_before_anything_starts(tmp_path, overrides: list[str], said: str):
+    done = imagepipe(tmp_path, f"hydra.run.dir={tmp_path / 'out'}", *overrides)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out" / "table").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "remedy"),
+    [
+        ("tracking.uri=http://me:hunter2@host:5000", "MLFLOW_TRACKING_PASSWORD"),
+        ("dataset.path=[a.csv,s3://me:hunter2@shop/a.csv]", "AWS_SECRET_ACCESS_KEY"),
+        ("dataset.join.path='https://host/b.csv?X-Amz-Signature=hunter2'", "fetch the file first"),
+        ("dataset.path=https://hunter2@raw.host/a.csv", "fetch the file first"),
+        ("llm.base_url=choice(http://a:8000/v1,http://me:hunter2@b)", "name the key's variable"),
+    ],
+)
+def test_a_secret_in_an_address_reaches_no_file(tmp_path, override: str, remedy: str):
+    done = imagepipe(tmp_path, override)
+    assert done.returncode == 2
+    assert remedy in done.stderr
+    assert "hunter2" not in done.stderr + done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_secret_that_is_typed_as_part_of_a_value_is_not_kept(tmp_path):
+    typed = "+ray.runtime_env={env_vars: {MY_TOKEN: hunter2}}"
+    done = imagepipe(tmp_path, typed, "hydra.run.dir=out")
+    assert done.returncode == 2
+    assert "ray.runtime_env.env_vars.MY_TOKEN=...: looks like a secret" in done.stderr
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in left if b"hunter2" in path.read_bytes()]
+
+
+def test_an_address_may_come_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("OUR_STORE", "ftp://x")
+    done = imagepipe(tmp_path, "tracking.uri=${oc.env:OUR_STORE}", "hydra.run.dir=out")
+    assert done.returncode == 2
+    assert "tracking.uri=ftp://x: " in done.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = imagepipe(tmp_path, f"hydra.run.dir={tmp_path / 'file' / 'out'}")
+    assert done.returncode == 2
+    assert done.stderr.startswith("imagepipe: hydra.run.dir: no folder for the run can be made")
+
+
+def test_a_ray_that_cannot_start_is_told_of_plainly(tmp_path, monkeypatch):
+    """Its sockets have paths of 107 characters at most."""
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / ("deep" * 25)))
+    done = imagepipe(tmp_path, *FAST, "scorer=none", "tracking=none", "hydra.run.dir=out")
+    assert done.returncode == 1
+    assert done.stderr.startswith("imagepipe: Ray did not start on this machine: ")
+    assert "cannot exceed 107 bytes" in done.stderr and "RAY_TMPDIR" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_holds_a_run_is_refused(default_run):
+    done = imagepipe(default_run.parent, f"hydra.run.dir={default_run}")
+    assert done.returncode == 2
+    assert "already holds a run" in done.stderr
+
+
+def test_a_store_that_is_away_is_told_of_and_costs_nothing(tmp_path):
+    """Port 9 discards, where anything listens there at all."""
+    small = [one for one in FAST if not one.startswith("tracking")]
+    store = ["tracking.uri=http://127.0.0.1:9", "tracking.system_metrics=false"]
+    done = imagepipe(tmp_path, *small, *store, "limit=2", "hydra.run.dir=out")
+    assert done.returncode == 0, done.stderr
+    assert "MLflow at http://127.0.0.1:9 does not take the run" in done.stderr
+    assert "send the rest later with: " in done.stderr
+    assert "python -m imagepipe.tracking " in done.stderr
+    assert summary(tmp_path / "out")["written"] == 2

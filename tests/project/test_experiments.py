@@ -1,0 +1,132 @@
+"""Every file in experiments/ composes and runs on a few rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from helpers.command import imagepipe, summary
+from helpers.configs import composed
+from helpers.one_session import run_jobs
+from helpers.sweeps import statuses
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+
+from imagepipe.cli.run import config_dir
+from imagepipe.config import registration
+from imagepipe.resources.machine import Machine, Node, this_machine
+from imagepipe.resources.shares import resolve
+
+NAMES = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))
+SMALL = ["limit=6", "model.width=64", "model.height=64", "model=noop", "tracking=none"]
+
+
+def sweep_of(name: str) -> dict[str, str]:
+    """What the experiment sweeps over: key to values, none for a single run."""
+    registration.register()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        whole = compose("config", [f"experiment={name}"], return_hydra_config=True)
+    if whole.hydra.mode != RunMode.MULTIRUN:
+        return {}
+    return dict(whole.hydra.sweeper.params)
+
+
+def jobs_of(name: str) -> list[list[str]]:
+    """The overrides of each job, as Hydra's own sweeper makes them."""
+    texts = [f"{key}={values}" for key, values in sweep_of(name).items()]
+    overrides = OverridesParser.create().parse_overrides(texts)
+    return BasicSweeper.split_arguments(overrides, None)[0]
+
+
+SWEEPS = [name for name in NAMES if sweep_of(name)]
+RUNS = [name for name in NAMES if name not in SWEEPS]
+
+
+# Of a sweep its last job; the shares of a GPU where there is one.
+LAST = [name for name in SWEEPS if name != "gpu_fractions" or this_machine(composed().ray).gpus]
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The folder of a run of each of RUNS and of the last job of each of LAST, in one session.
+
+    With the real model where that is what is swept.
+    """
+    folder = tmp_path_factory.mktemp("experiments")
+    jobs = [[f"experiment={name}", *SMALL] for name in RUNS]
+    for name in LAST:
+        small = SMALL if name != "model_comparison" else ["tracking=none"]
+        if name == "autotune":
+            small = [*small, "resources.calibrate_s=15"]
+        jobs.append([f"experiment={name}", *small, "limit=3", *jobs_of(name)[-1]])
+    run_jobs(folder, jobs)
+    return {name: folder / f"job{number}" for number, name in enumerate([*RUNS, *LAST])}
+
+
+def test_the_named_ones_are_there():
+    labs = {"lab_1_images", "lab_2_join", "lab_3_llm", "lab_4_parameters"}
+    sweeps = {"gpu_fractions", "cpu_fractions", "steps_vs_quality", "llm_comparison"}
+    assert labs | sweeps | {"model_comparison", "autotune"} <= set(NAMES)
+    assert not labs & set(SWEEPS)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_it_runs(name: str, ran: dict[str, Path]):
+    config = composed(f"experiment={name}")
+    out = ran[name]
+    assert summary(out)["written"] == 6
+    row = pq.read_table(out / "table").to_pylist()[0]
+    assert row["base_prompt"] == config.dataset.prompt.format(**row)
+    assert (row["prompt"] == row["base_prompt"]) == (config.llm.engine == "none")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_job_composes_differs_and_fits_the_machine_that_it_is_for(name: str):
+    """Two cores; for the shares of a GPU a server with one. With the models that it names."""
+    jobs = jobs_of(name) if name in SWEEPS else [[]]
+    configs = [composed(f"experiment={name}", *job) for job in jobs]
+    assert len({str(config) for config in configs}) == len(jobs)
+    assert (len(jobs) > 1) == (name in SWEEPS)
+    machine = Machine((Node(16, 1) if name == "gpu_fractions" else Node(2, 0),))
+    for config in configs:
+        resolve(config, machine, 96)
+
+
+@pytest.mark.parametrize("name", LAST)
+def test_the_last_job_of_a_sweep_runs(name: str, ran: dict[str, Path]):
+    assert summary(ran[name])["written"] == 3
+
+
+def test_an_experiment_is_a_sweep_by_itself_and_what_is_typed_beats_it(tmp_path):
+    done = imagepipe(
+        tmp_path, "experiment=steps_vs_quality", "model.steps=0,1", "hydra.sweep.dir=sweep", *SMALL
+    )
+    assert done.returncode == 0, done.stderr
+    assert statuses(tmp_path / "sweep") == {"0": "FINISHED", "1": "FINISHED"}
+    assert "2 of 2 jobs finished. Best is model.steps=" in done.stderr
+
+
+def test_without_a_gpu_the_gpu_shares_are_refused_plainly(tmp_path):
+    small = ["limit=3", "tracking=none", "ray.num_gpus=0", "hydra.sweep.dir=sweep"]
+    done = imagepipe(tmp_path, "experiment=gpu_fractions", *small)
+    assert done.returncode == 2
+    assert "num_gpus=0.2: no machine here has 0.2 GPUs; at most 0. Try " in done.stderr
+    assert "or resources=auto" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert set(statuses(tmp_path / "sweep").values()) == {"FAILED"}
+    assert len(statuses(tmp_path / "sweep")) == len(jobs_of("gpu_fractions"))
+
+
+def test_lab_3_has_two_actors_a_stage_and_batches_of_their_own():
+    shares = composed("experiment=lab_3_llm").resources
+    assert (shares.llm.pool, shares.model.pool) == (2, 2)
+    assert (shares.llm.batch_size, shares.model.batch_size) == (4, 8)
+    assert shares.llm.num_cpus / shares.model.num_cpus == pytest.approx(0.6 / 0.4)
+
+
+def test_lab_4_takes_another_llm_and_prompt_column_from_outside():
+    config = composed("experiment=lab_4_parameters", "llm=tiny", "dataset.prompt='{outfit}'")
+    assert (config.llm.name, config.dataset.prompt) == ("tiny", "{outfit}")
