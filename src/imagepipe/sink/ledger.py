@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
 COUNTED = ("written", "failed", "unmatched", "pictures", "prompts_cut")
 LEAST_S = 1.0  # of writing, for a steady rate
+MOST_BATCHES = 4096  # whose times are kept
 TOKENS = ("llm_tokens_in", "llm_tokens_out")
 TIMED = ("llm", "model", "scorer")  # stages whose rows say how long they took
 CLOCKED = ("drawn_at", "written_at")
@@ -70,6 +73,7 @@ class Clock:
     batches: int = 0
     pictures: int = 0
     early: list[tuple[float, int]] = field(default_factory=list)  # the first ones, by time
+    later: list[tuple[float, int]] = field(default_factory=list)  # the others, by time
     last: float | None = None
 
     @property
@@ -80,7 +84,13 @@ class Clock:
         """Take in one batch."""
         self.batches, self.pictures = self.batches + 1, self.pictures + pictures
         self.last = max(at, self.last or at)
-        self.early = sorted([*self.early, (at, pictures)])[: self.at_once]
+        *self.early, late = sorted([*self.early, (at, pictures)])
+        if len(self.early) < self.at_once:
+            self.early.append(late)
+        else:
+            insort(self.later, late)
+        if len(self.later) > MOST_BATCHES:  # memory stays the same however many rows there are
+            self.later = [(b[0], a[1] + b[1]) for a, b in zip(*_pairs(self.later), strict=True)]
 
     def rate(self) -> float | None:
         """Pictures per second from the first batch of each process to the last of all.
@@ -89,11 +99,25 @@ class Clock:
         together end their first batches together. Null for less than three batches or LEAST_S,
         which say nothing of a steady state.
         """
-        before = self.early[: max(0, self.batches - 2)]
+        before = self._before
         if self.last is None or not before or self.last - before[-1][0] < LEAST_S:
             return None
         drawn = self.pictures - sum(pictures for _, pictures in before)
         return drawn / (self.last - before[-1][0])
+
+    @property
+    def _before(self) -> list[tuple[float, int]]:
+        """The batches that only start the clock."""
+        return self.early[: max(0, self.batches - 2)]
+
+    @property
+    def steady(self) -> list[tuple[float, int]]:
+        """The batches of which `rate` is, by time, behind the one that starts the clock.
+
+        A run of very many has neighbours added up.
+        """
+        before = self._before
+        return [*before[-1:], *self.early[len(before) :], *self.later]
 
 
 @dataclass
@@ -172,10 +196,24 @@ class Ledger:
         """Pictures per second since `restart`; of all batches where those since are too few."""
         return _slower(self.recent) or _slower(self.clocks)
 
+    def batches(self) -> list[tuple[float, int]]:
+        """When the batches of the steady rate were done, and of how many pictures: `Clock.steady`
+        of what was slower, drawing or writing; none where there is no rate.
+        """
+        clocks = next((one for one in (self.recent, self.clocks) if _slower(one)), {})
+        return min(clocks.values(), key=lambda clock: clock.rate() or 0.0).steady if clocks else []
+
     def counts(self) -> dict[str, int]:
         """What the four ends add up to, as `summary.json` and MLflow name them."""
         names = ("rows_read", "written", "failed", "unmatched", "already_done")
         return {name: getattr(self, name) for name in names}
+
+
+def _pairs(batches: list[tuple[float, int]]) -> tuple[list[Any], list[Any]]:
+    """Each second one, and the one behind it; of an odd number the last stands alone."""
+    if len(batches) % 2:
+        batches = [*batches, (batches[-1][0], 0)]
+    return batches[::2], batches[1::2]
 
 
 def _slower(clocks: Mapping[str, Clock]) -> float | None:
