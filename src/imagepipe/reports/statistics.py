@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 RESAMPLES = 4000
 MANY = 2000  # rows
+FAR = 1e6  # standard errors: a resample of one row again and again has no spread of its own
 SEED = 0  # the same data give the same interval each time
 POWER = 0.8  # with which a difference is to be found by the rows or repeats that are advised
 MOST = 1_000_000  # rows, or repeats: beyond it the jobs are called alike
@@ -90,9 +91,9 @@ def _resampled_t(apart: NDArray[np.float64], level: float, resamples: int) -> ND
     def t(sample: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
         error = sample.std(axis=axis, ddof=1) / math.sqrt(rows)
         moved = np.abs(sample.mean(axis=axis) - mean)
-        return np.divide(moved, error, out=np.full_like(error, np.nan), where=error > 0)
+        return np.divide(moved, error, out=np.full_like(error, FAR), where=error > 0)
 
-    found = stats.bootstrap(
+    return stats.bootstrap(
         (apart,),
         t,
         confidence_level=level,
@@ -101,7 +102,6 @@ def _resampled_t(apart: NDArray[np.float64], level: float, resamples: int) -> ND
         method="percentile",
         rng=np.random.default_rng(SEED),
     ).bootstrap_distribution
-    return found[~np.isnan(found)]  # not those of one and the same row again and again
 
 
 def rate(blocks: ArrayLike, level: float) -> Interval:
