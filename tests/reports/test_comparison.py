@@ -19,6 +19,7 @@ from imagepipe.reports import comparison
 from imagepipe.reports.comparison import grid as grids
 from imagepipe.reports.comparison import page as pages
 from imagepipe.reports.comparison.jobs import front
+from imagepipe.reports.statistics import BLOCKS
 from imagepipe.sink.results import Picture
 
 ATTACK = "</script><script>document.title='broken in'</script><img src=x onerror=alert(1)>"
@@ -45,9 +46,12 @@ class Made:
         }
         if self.color:
             rates = {"steady": self.rate if self.steady else None, "end_to_end": self.rate}
+            if self.steady and self.rate:
+                rates |= {"blocks": [[8 * self.rate, 8.0 + place / 100] for place in range(BLOCKS)]}
             stages = {"model": {"utilisation": 0.5}, "write": {"utilisation": None}}
             scores = {} if self.score is None else {"clip": {"mean": self.score, "std": 0.1}}
             summary |= {"images_per_s": rates, "stages": stages, "scores": scores}
+            summary |= {"rows_for_interval": 304}
             summary |= {"samples": {"id": "id", "ids": ["r0", "r1"]}, "pictures": 1234, "failed": 0}
             self._table(folder / str(number) / "table")
         (folder / str(number)).mkdir(exist_ok=True)
@@ -63,6 +67,7 @@ class Made:
                 "base_prompt": f"base {place} {ATTACK}",
                 "prompt": prompt,
                 "seed": 7 + place,
+                "score": self.score,
                 "image": {"bytes": buffer.getvalue(), "path": None},
             }
             for place, prompt in enumerate(self.prompts)
@@ -93,28 +98,32 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_best_job_is_named_and_by_how_much(folder):
     found = comparison.collect(folder, Sweep())
-    assert [job.number for job in found.ranked] == [0, 3, 1]
-    assert found.headline() == (
-        "3 of 4 jobs finished, 1 did not. Best is model.steps=2, llm=none (8.00 pictures/s), "
-        "8.00 times as fast as the slowest; slowest is model.steps=16, llm=none (1.00 pictures/s)."
+    assert found.headline().startswith(
+        "3 of 4 jobs finished, 1 did not. Fastest is model.steps=2, llm=none: 7.98 ("
     )
-    assert found.numbers() == {"jobs": 4, "jobs_finished": 3, "best_images_per_s": 8.0}
+    assert found.headline().endswith(") as fast as model.steps=4, llm=tiny.")
+    assert found.numbers() == {
+        "jobs": 4,
+        "jobs_finished": 3,
+        "best_images_per_s": pytest.approx(7.98, abs=0.01),
+    }
     assert ATTACK in found.note()
 
 
-def test_with_scores_the_best_is_the_best_score_at_the_rate(folder):
+def test_a_best_score_is_that_of_the_rows_that_all_have(folder):
     scored = comparison.collect(folder, Sweep("score"))
-    assert [job.number for job in scored.ranked] == [1, 0, 3]
-    bound = comparison.collect(folder, Sweep("score", at_least_images_per_s=2.0))
-    assert [job.number for job in bound.ranked] == [0, 3, 1]
-    assert "Best is model.steps=2, llm=none (8.00 pictures/s, score 0.2)" in bound.headline()
+    assert scored.verdict.named is None  # of one row
+    assert [s.value.value for s in scored.verdict.standings] == [0.4, 0.2, 0.1]
+    assert scored.verdict.remarks == ["scores compared on the 1 of 2 rows that every job has"]
 
 
-def test_rates_of_different_kinds_are_not_compared(tmp_path):
+def test_a_job_too_short_for_a_rate_is_not_ranked(tmp_path):
     short = Made({"seed": "2"}, 9.0, None, GREEN, steady=False)
     found = swept_into(tmp_path, [Made({"seed": "1"}, 3.0, None, RED), short])
     assert found.kind == "end_to_end"
-    assert "the rates are end to end" in found.headline()
+    said = "(too short for a rate with an interval: seed=2; about limit=304 would do)"
+    assert found.headline().endswith(said)
+    assert found.numbers() == {"jobs": 2, "jobs_finished": 2}
 
 
 @pytest.mark.parametrize("jobs", [[], [Made({"seed": "1"})], [Made({}, 1.0, None, RED)]])

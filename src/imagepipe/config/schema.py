@@ -236,6 +236,8 @@ class Sweep:
     objective: str = choice("images_per_s", ("images_per_s", "score"))
     score: str | None = None  # which score; null: the only one that there is
     at_least_images_per_s: float | None = None  # with objective=score: a slower job counts as bad
+    baseline: str | None = None  # the job that others are held against, by label or number
+    level: float = bounded(0.95, least=0.5, most=0.9999)  # how sure a best has to be
 
 
 @dataclass

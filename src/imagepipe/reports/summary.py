@@ -13,7 +13,7 @@ from typing import Any
 
 from imagepipe import resources, tracking
 from imagepipe.config import Config, Resources, config_digest, json_digest
-from imagepipe.reports import gallery
+from imagepipe.reports import gallery, statistics
 from imagepipe.reports.job import Job, SweepJob
 from imagepipe.reports.progress import StageState
 from imagepipe.sink.results import Picture
@@ -62,7 +62,8 @@ def summarize(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         **ledger.counts(),
         "pictures": ledger.pictures,  # by this command, as all rates and times
         "pictures_before": job.done.pictures,
-        "images_per_s": {"end_to_end": ledger.pictures / seconds, "steady": ledger.steady()},
+        "images_per_s": {"end_to_end": ledger.pictures / seconds, **_steady(job)},
+        "rows_for_interval": _rows_for_interval(job),
         "time_to_first_image_s": first - job.began if first else None,
         "seconds": seconds,
         "scores": ledger.scores.figures(job.config.scorer.name),
@@ -92,6 +93,27 @@ def summarize(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         "store": job.store.url if job.config.sink.path else None,  # null: the run's own folder
         "sweep": sweep_entry(job.member),
     }
+
+
+def _steady(job: Job) -> dict[str, Any]:
+    """The steady rate, and its interval at `sweep.level`; with the blocks of batches behind it.
+
+    The interval is of what varied within this run, and is not there for too few batches.
+    """
+    (began, _), *batches = job.ledger.batches() or [(0.0, 0)]
+    ends, pictures = zip(*batches, strict=True) if batches else ((), ())
+    blocks = statistics.blocks_of(ends, pictures, began)
+    if blocks is None:
+        return {"steady": job.ledger.steady()}
+    found = statistics.rate(blocks, job.config.sweep.level)
+    interval = {"steady_low": found.low, "steady_high": found.high}
+    return {"steady": job.ledger.steady(), **interval, "blocks": blocks.tolist()}
+
+
+def _rows_for_interval(job: Job) -> int:
+    """About how many rows give the steady rate an interval, with these shares."""
+    batch = max(job.shares.model.batch_size, job.shares.sink.batch_size)
+    return (statistics.LEAST_BATCHES + job.ledger.at_once) * batch
 
 
 def _timed(job: Job) -> set[str]:

@@ -133,6 +133,8 @@ def print_summary(
     """Counts, rate, where everything is, and what to try next (a sweep says that at its end)."""
     ledger, rates = job.ledger, summary["images_per_s"]
     steady = f", {rates['steady']:.1f} in steady state" if rates["steady"] else ""
+    if "steady_low" in rates:
+        steady += f" ({rates['steady_low']:.1f} to {rates['steady_high']:.1f})"
     _line(console, "rows", _counts(ledger))
     first = summary["time_to_first_image_s"]
     began = "" if first is None else f"; first after {first:.1f} s"

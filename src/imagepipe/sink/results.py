@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -67,6 +68,21 @@ def _scores(store: Store) -> Iterator[tuple[float, str, int]]:
         if "score" in file.schema_arrow.names:
             scores = file.read(columns=["score"])["score"].to_pylist()
             yield from ((score, part, i) for i, score in enumerate(scores) if score is not None)
+
+
+def row_scores(store: Store, id_column: str) -> dict[str, float]:
+    """{row's id: its score}, the mean over a row's pictures, of those that have one."""
+    found: dict[str, list[float]] = {}
+    for part in written_parts(store):
+        file = pq.ParquetFile(store.open(part))
+        if "score" not in file.schema_arrow.names:
+            continue
+        rows = file.read(columns=[id_column, "score"])
+        pairs = zip(rows[id_column].to_pylist(), rows["score"].to_pylist(), strict=True)
+        for name, score in pairs:
+            if score is not None and math.isfinite(score):
+                found.setdefault(str(name), []).append(score)
+    return {name: sum(scores) / len(scores) for name, scores in found.items()}
 
 
 def _by_part(chosen: list[tuple[float, str, int]]) -> dict[str, list[int]]:

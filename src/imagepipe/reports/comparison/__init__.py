@@ -3,7 +3,8 @@
 All of it is read from the folders that the jobs left, so it can be made again at any time.
 """
 
-from imagepipe.reports.comparison.jobs import Comparison, Job, collect, objective
+from imagepipe.reports.comparison.job import Job
+from imagepipe.reports.comparison.jobs import Comparison, collect, objective
 from imagepipe.reports.comparison.write import PAGE, SHEET, write
 
 __all__ = ["PAGE", "SHEET", "Comparison", "Job", "collect", "objective", "write"]

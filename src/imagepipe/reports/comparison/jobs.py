@@ -1,4 +1,4 @@
-"""Reads the jobs of a sweep from their folders, and says which was best."""
+"""The jobs of a sweep side by side, and what they let one conclude."""
 
 from __future__ import annotations
 
@@ -6,74 +6,17 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from imagepipe.config import Sweep
-from imagepipe.sink import results
-from imagepipe.sink.results import Picture
-from imagepipe.store import Store
+from imagepipe.reports.comparison.job import Job
+from imagepipe.reports.comparison.verdict import Verdict, conclude
 
 # Below the rate that is asked for any score is worse than every score, and the worse the further
 # below. Finite, so that Optuna's samplers can tell which way is up.
 TOO_SLOW = -1e9
-UNSTEADY = (
-    "Some jobs drew too few pictures for a steady rate, so the rates are end to end; the first "
-    "job pays for what starts only once."
-)
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job, by the `summary.json` that it left."""
-
-    folder: Path
-    summary: Mapping[str, Any]
-
-    @property
-    def number(self) -> int:
-        return self.summary["sweep"]["job"]
-
-    @property
-    def swept(self) -> dict[str, str]:
-        """This job's values of the keys that the sweep varies."""
-        return self.summary["sweep"]["swept"]
-
-    @property
-    def label(self) -> str:
-        return self.summary["sweep"]["label"]
-
-    @property
-    def status(self) -> str:
-        """FINISHED, FAILED or KILLED."""
-        return self.summary["status"]
-
-    @property
-    def trouble(self) -> str:
-        return self.summary["trouble"] or ""
-
-    @property
-    def scores(self) -> dict[str, float]:
-        """The mean of each score over the job's pictures."""
-        found = self.summary.get("scores") or {}
-        return {name: score["mean"] for name, score in found.items() if score["mean"] is not None}
-
-    @property
-    def utilisation(self) -> dict[str, float]:
-        """The share of its processes' time that each stage spent at work, where known."""
-        found = self.summary.get("stages") or {}
-        known = {name: stage["utilisation"] for name, stage in found.items()}
-        return {name: share for name, share in known.items() if share is not None}
-
-    def rate(self, kind: str) -> float | None:
-        """Pictures per second, `kind` being `steady` or `end_to_end`."""
-        return (self.summary.get("images_per_s") or {}).get(kind)
-
-    def pictures(self) -> list[Picture]:
-        """The first picture of each of the run's first rows, as far as they were drawn."""
-        samples = self.summary.get("samples")
-        store = Store.of(self.summary.get("store"), self.folder)
-        return results.of_rows(store, samples["id"], samples["ids"]) if samples else []
 
 
 @dataclass(frozen=True)
@@ -109,49 +52,27 @@ class Comparison:
         """Pictures per second of the `kind` that compares fairly."""
         return job.rate(self.kind)
 
-    @property
-    def ranked(self) -> list[Job]:
-        """The finished jobs that have an objective, the best first."""
-        values = {job.number: objective(self.aim, job.summary, self.kind) for job in self.finished}
-        known = [job for job in self.finished if values[job.number] is not None]
-        return sorted(known, key=lambda job: -(values[job.number] or 0.0))
+    @cached_property
+    def verdict(self) -> Verdict:
+        """What the jobs let one conclude."""
+        return conclude(self.jobs, self.aim)
 
     def headline(self) -> str:
-        """One sentence: how many jobs, which was best, and by how much."""
+        """How many jobs, which is best if that can be said, and what would tell if not."""
         failed = len(self.jobs) - len(self.finished)
         counts = f"{len(self.finished)} of {len(self.jobs)} jobs finished"
         counts += f", {failed} did not" if failed else ""
-        ranked = self.ranked
-        if len(ranked) < 2:
-            return f"{counts}."
-        best, worst = ranked[0], ranked[-1]
-        best_of_all = f"Best is {self._said(best)}{self._times()}"
-        said = f"{counts}. {best_of_all}; {self._place} is {self._said(worst)}."
-        return said if self.kind == "steady" else f"{said} {UNSTEADY}"
-
-    def _said(self, job: Job) -> str:
-        rate = self.rate(job) or 0.0
-        score = objective(Sweep("score", self.aim.score), job.summary, self.kind)
-        scored = f", score {score:.3g}" if self.aim.objective == "score" and score else ""
-        return f"{job.label} ({rate:.2f} pictures/s{scored})"
-
-    def _times(self) -> str:
-        best, worst = (self.rate(self.ranked[place]) or 0.0 for place in (0, -1))
-        if self.aim.objective != "images_per_s" or worst <= 0:
-            return ""
-        return f", {best / worst:.2f} times as fast as the slowest"
-
-    @property
-    def _place(self) -> str:
-        """What the job is that is ranked last."""
-        return "slowest" if self.aim.objective == "images_per_s" else "last"
+        remarks = [f"({remark})" for remark in self.verdict.remarks]
+        return " ".join(filter(None, [f"{counts}.", self.verdict.sentence, *remarks]))
 
     def numbers(self) -> dict[str, float]:
-        """The sweep's own metrics."""
-        numbers = {"jobs": len(self.jobs), "jobs_finished": len(self.finished)}
-        best = self.ranked[0] if self.ranked else None
-        rate = self.rate(best) if best else None
-        return numbers | ({} if rate is None else {"best_images_per_s": rate})
+        """The sweep's own metrics; of a best only where one is named."""
+        numbers: dict[str, float] = {"jobs": len(self.jobs), "jobs_finished": len(self.finished)}
+        best = self.verdict.named
+        values = {s.entry.label: s.value.value for s in self.verdict.standings}
+        if best and best.label in values:
+            numbers[f"best_{self.verdict.measure}"] = values[best.label]
+        return numbers
 
     def note(self) -> str:
         """The headline, and a line for each job that did not finish."""

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from imagepipe.reports.comparison.grid import Grid, Row
-from imagepipe.reports.comparison.jobs import Comparison, Job, front
+from imagepipe.reports.comparison.job import Job
+from imagepipe.reports.comparison.jobs import Comparison, front
 from imagepipe.reports.gallery import at_once, data_uri, encodable, rendered
 
 TEMPLATE = Path(__file__).with_name("comparison.html.j2")
@@ -55,12 +56,11 @@ def _columns(comparison: Comparison) -> list[dict[str, str]]:
 
 
 def _job(comparison: Comparison, job: Job) -> dict[str, Any]:
-    ranked = comparison.ranked
     return {
         "number": job.number,
         "label": encodable(job.label),
         "status": job.status,
-        "best": bool(ranked) and job.number == ranked[0].number,
+        "best": any(job.number in entry.numbers for entry in comparison.verdict.best),
         "utilisation": job.utilisation,
         "cells": {
             "job": job.number,

@@ -1,0 +1,74 @@
+"""One job of a sweep, by what it left in its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imagepipe.sink import results
+from imagepipe.sink.results import Picture
+from imagepipe.store import Store
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job, by the `summary.json` that it left."""
+
+    folder: Path
+    summary: Mapping[str, Any]
+
+    @property
+    def number(self) -> int:
+        return self.summary["sweep"]["job"]
+
+    @property
+    def swept(self) -> dict[str, str]:
+        """This job's values of the keys that the sweep varies."""
+        return self.summary["sweep"]["swept"]
+
+    @property
+    def label(self) -> str:
+        return self.summary["sweep"]["label"]
+
+    @property
+    def status(self) -> str:
+        """FINISHED, FAILED or KILLED."""
+        return self.summary["status"]
+
+    @property
+    def trouble(self) -> str:
+        return self.summary["trouble"] or ""
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The mean of each score over the job's pictures."""
+        found = self.summary.get("scores") or {}
+        return {name: score["mean"] for name, score in found.items() if score["mean"] is not None}
+
+    @property
+    def utilisation(self) -> dict[str, float]:
+        """The share of its processes' time that each stage spent at work, where known."""
+        found = self.summary.get("stages") or {}
+        known = {name: stage["utilisation"] for name, stage in found.items()}
+        return {name: share for name, share in known.items() if share is not None}
+
+    def rate(self, kind: str) -> float | None:
+        """Pictures per second, `kind` being `steady` or `end_to_end`."""
+        return (self.summary.get("images_per_s") or {}).get(kind)
+
+    def pictures(self) -> list[Picture]:
+        """The first picture of each of the run's first rows, as far as they were drawn."""
+        samples = self.summary.get("samples")
+        store = Store.of(self.summary.get("store"), self.folder)
+        return results.of_rows(store, samples["id"], samples["ids"]) if samples else []
+
+    def row_scores(self, name: str) -> dict[str, float]:
+        """{row's id: its score by `name`}, the mean where a row has several pictures; without those
+        that have none."""
+        samples = self.summary.get("samples")
+        if not samples or name not in self.scores:
+            return {}
+        store = Store.of(self.summary.get("store"), self.folder)
+        return results.row_scores(store, samples["id"])
