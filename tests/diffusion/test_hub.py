@@ -36,7 +36,8 @@ class Hub(BaseHTTPRequestHandler):
         elif self.path == "/api/models/tiny/gated/auth-check":
             self._answer(403, {}, {"X-Error-Code": "GatedRepo", "X-Error-Message": "restricted"})
         elif self.path.startswith("/api/models"):
-            safe = [{"rfilename": "model.safetensors"}] if name == "tiny/code" else []
+            is_safe = name in ("tiny/code", "tiny/clip")
+            safe = [{"rfilename": "model.safetensors"}] if is_safe else []
             files = [{"rfilename": file} for file in FILES] + safe
             self._answer(200, {"id": name, "sha": COMMIT, "siblings": files, "gated": "auto"})
         elif name == "tiny/gated":
@@ -135,18 +136,16 @@ def test_what_the_hub_does_not_give_is_explained(hub, tmp_path):
 
 def test_a_cache_that_holds_no_weights_is_not_believed(hub, tmp_path):
     """As the first check of a model leaves it, which reads its configuration."""
-    for name in ("pickled", "code"):
+    models = []
+    for name, kind in (("pickled", "llm"), ("old", "scorer"), ("code", "llm"), ("clip", "scorer")):
         snapshot = tmp_path / "hub" / f"models--tiny--{name}" / "snapshots" / COMMIT
         snapshot.mkdir(parents=True)
-        (snapshot / "config.json").write_text('{"model_type": "llama"}')
-    models = [
-        {"path": f"tiny/{name}", "revision": COMMIT, "kind": kind}
-        for name in ("pickled", "code")
-        for kind in ("llm", "scorer")
-    ]
+        model_type = {"llm": "llama", "scorer": "clip"}[kind]
+        (snapshot / "config.json").write_text(json.dumps({"model_type": model_type}))
+        models.append({"path": f"tiny/{name}", "revision": COMMIT, "kind": kind})
     pickled, also, *good = complaints(tmp_path, hub, *models)
     assert pickled.startswith("llm.path=tiny/pickled: has only pickled weights")
-    assert also.startswith("scorer.path=tiny/pickled: has only pickled weights")
+    assert also.startswith("scorer.path=tiny/old: has only pickled weights")
     assert good == ["nothing wrong"] * 2
     offline = complaints(tmp_path, "http://127.0.0.1:9", *models)
     assert all("not whole in the hub's cache" in said for said in offline)

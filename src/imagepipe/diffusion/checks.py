@@ -4,33 +4,22 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from typing import Any
 
 from imagepipe.config import Model
-from imagepipe.diffusion import options, quantization, random_weights, repository, schedulers
+from imagepipe.diffusion import fit, options, quantization, random_weights, repository, schedulers
 from imagepipe.diffusion.diffusers import arguments, guides_truly
 from imagepipe.diffusion.options import refused
 from imagepipe.stages import weights
 
-# Known to take what every pipeline is called with, so that a run of a preset need not import
-# diffusers to tell, which takes seconds.
-KNOWN = frozenset(
-    (
-        "Flux2KleinPipeline",
-        "FluxPipeline",
-        "PixArtSigmaPipeline",
-        "QwenImagePipeline",
-        "SanaSprintPipeline",
-        "StableDiffusion3Pipeline",
-        "StableDiffusionPipeline",
-        "StableDiffusionXLPipeline",
-        "ZImagePipeline",
-    )
-)
+# A pipeline that changes pictures has such arguments, or such a name.
+CHANGES = ("strength", "mask_image", "control_image")
+CHANGER = re.compile("Adapter|Control|Edit|Layered|Pix2Pix|Refiner|SuperResolution|Upscale")
 
 
 def check(model: Model) -> None:
-    """Fetches the model from the hub where it is not cached; reads no weights.
+    """Fetches the model from the hub where it is not cached; of weights it reads the names.
 
     Raises UserError for whatever would stop the processes that draw: the model is not there, or
     an option does not fit it.
@@ -49,9 +38,11 @@ def check(model: Model) -> None:
     if model.weights == "trained" and not described.is_known:
         return  # its code comes with the model, and is not read here
     asked = _has_options(model, described.configs)
-    if asked or str(described.index["_class_name"]) not in KNOWN:
+    if asked or not (model.path or "").startswith("asset:"):  # which needs no library to tell
         repository.quiet()
         _check_call(model, random_weights.pipeline_class(described.index, model))
+    if model.weights == "trained":
+        fit.check(model, described)
     if asked:
         _check_options(model, described)
 
@@ -112,6 +103,13 @@ def _check_options(model: Model, described: repository.Description) -> None:
 
 def _check_call(model: Model, pipeline: Any) -> None:
     kind, takes = pipeline.__name__, inspect.signature(pipeline.__call__).parameters
+    if any(name in takes for name in CHANGES) or CHANGER.search(kind):
+        raise refused(
+            "path",
+            model.path,
+            f"{kind} changes a picture that it is given, and here a model is given a prompt alone",
+            "Name a text-to-image model.",
+        )
     negative = model.negative_prompt
     guided_by_both = "true_cfg_scale" in takes and not guides_truly(takes)
     if negative is not None and ("negative_prompt" not in takes or guided_by_both):

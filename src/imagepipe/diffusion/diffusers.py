@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from imagepipe.config import Model
-from imagepipe.diffusion import limits, options, quantization, random_weights, repository
+from imagepipe.diffusion import fit, limits, options, quantization, random_weights, repository
 from imagepipe.stages import weights
 
 WORD = re.compile(r"[^\W\d_]+")
@@ -174,6 +174,7 @@ def _trained(model: Model, device: str, dtype: Any) -> Any:
 
     found = repository.fetch(model)
     described = repository.read(found)
+    fit.check(model, described)
     return diffusers.DiffusionPipeline.from_pretrained(
         found,
         variant=model.variant,

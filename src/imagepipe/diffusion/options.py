@@ -84,16 +84,22 @@ def replaced(
     try:
         config = diffusers.AutoModel.load_config(where, revision=revision)
         _check_channels(model, config, described.configs["vae"])
+        if device == "meta" and model.weights == "trained":
+            _check_fit(model, config)
         if model.weights == "random" or device == "meta":
             return {"vae": random_weights.one_part(dict(config), device, dtype)}
-        vae = diffusers.AutoModel.from_pretrained(
+        kind = getattr(diffusers, config["_class_name"])
+        vae, report = kind.from_pretrained(
             where,
             revision=revision,
             dtype=dtype,
             use_safetensors=repository.safetensors_only(model),
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
         )
     except OSError as error:
         raise _unusable("vae", model.vae, revision, error) from error
+    weights.refuse_unfit("model.vae", model.vae, str(where), vae, report)
     return {"vae": vae}
 
 
@@ -122,6 +128,19 @@ def _check_channels(model: Model, config: dict[str, Any], own: dict[str, Any]) -
             f"decodes {channels} channels, and this model draws {drawn}",
             "Name one made for this model.",
         )
+
+
+def _check_fit(model: Model, config: dict[str, Any]) -> None:
+    """Of a folder; what comes from the hub is compared once it is loaded."""
+    import diffusers
+
+    from imagepipe.diffusion import fit
+
+    where = weights.locate(model.vae or "")
+    if isinstance(where, Path) and where.is_dir():
+        kind = getattr(diffusers, config["_class_name"])
+        files = repository.weight_files(where, model)
+        fit.check_part("model.vae", model.vae, where, kind, config, files)
 
 
 def _scheduler(pipe: Any, model: Model) -> None:

@@ -62,7 +62,7 @@ def one_part(config: dict[str, Any], device: str, dtype: torch.dtype) -> Any:
     """The model of diffusers that `config` describes, with random weights."""
     import diffusers
 
-    return _filled(getattr(diffusers, config["_class_name"]), config, device, dtype)
+    return filled(getattr(diffusers, config["_class_name"]), config, device, dtype)
 
 
 def _part(
@@ -74,17 +74,22 @@ def _part(
     device: str,
     dtype: torch.dtype,
 ) -> Any:
-    import diffusers
-    import transformers
-
     if name.startswith("tokenizer"):
         return tokenizer(folder, class_name)
-    kind = getattr({"diffusers": diffusers}.get(library, transformers), class_name, None)
+    kind = part_class(library, class_name)
     if kind is None or config is None:
         return None  # a safety checker or a feature extractor, which no prompt needs
     if hasattr(kind, "named_parameters"):
-        return _filled(kind, config, device, dtype)
+        return filled(kind, config, device, dtype)
     return kind.from_config(config)
+
+
+def part_class(library: str, class_name: str) -> Any:
+    """The class of a part; null where neither diffusers nor transformers has it."""
+    import diffusers
+    import transformers
+
+    return getattr({"diffusers": diffusers}.get(library, transformers), class_name, None)
 
 
 def tokenizer(folder: Path | None, class_name: str) -> Any:
@@ -103,7 +108,7 @@ def tokenizer(folder: Path | None, class_name: str) -> Any:
     return stand_in
 
 
-def _filled(kind: Any, config: dict[str, Any], device: str, dtype: torch.dtype) -> Any:
+def filled(kind: Any, config: dict[str, Any], device: str, dtype: torch.dtype) -> Any:
     """Built without memory for its parameters, which are then made where and as they are needed."""
     import torch
     from accelerate import init_empty_weights

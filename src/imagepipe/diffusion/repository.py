@@ -170,16 +170,40 @@ def _explained(model: Model, name: str, error: Exception) -> UserError:
 
 def _without_weights(found: Path, model: Model) -> dict[str, list[str]]:
     """The models among the parts whose weights are not all there, with those that they have."""
-    allowed = (".safetensors",) if model.use_safetensors else (".safetensors", *weights.PICKLED)
     missing = {}
     for name in parts(_index(found)):
-        inside = sorted(file.name for file in (found / name).glob("*"))
-        files = [file for file in inside if file.endswith((".safetensors", *weights.PICKLED))]
-        usable = [file for file in _chosen(files, model.variant) if file.endswith(allowed)]
-        is_model = "config.json" in inside or not inside
-        if is_model and not (usable and _shards_are_there(found / name, usable)):
-            missing[name] = files
+        part = found / name
+        is_model = (part / "config.json").is_file() or not any(part.glob("*"))
+        if is_model and not weight_files(part, model):
+            missing[name] = _weights_in(part)
     return missing
+
+
+def weight_files(part: Path, model: Model) -> list[Path]:
+    """The files in the folder of a part that diffusers loads; none where they are not all there."""
+    allowed = (".safetensors",) if model.use_safetensors else (".safetensors", *weights.PICKLED)
+    usable = [name for name in _chosen(_weights_in(part), model.variant) if name.endswith(allowed)]
+    safe = [name for name in usable if name.endswith(".safetensors")]
+    shards = [set(_json(file)["weight_map"].values()) for file in part.glob("*.index*.json")]
+    lists = [names for names in shards if not names.isdisjoint(usable)]
+    whole = [names for names in lists if names.issubset(usable)]
+    if lists:
+        return sorted(part / name for name in max(whole, key=_are_safe, default=()))
+    return [part / name for name in safe or usable]
+
+
+def _are_safe(names: set[str]) -> bool:
+    return all(name.endswith(".safetensors") for name in names)
+
+
+def _weights_in(part: Path) -> list[str]:
+    return sorted(f.name for f in part.glob("*") if f.suffix in (".safetensors", *weights.PICKLED))
+
+
+def variant_of(part: Path, model: Model) -> str | None:
+    """The variant to load a part in: null where the part does not have the one asked for."""
+    has = any(_is_of(name, model.variant) for name in _weights_in(part))
+    return model.variant if has else None
 
 
 def _chosen(files: list[str], variant: str | None) -> list[str]:
@@ -198,13 +222,6 @@ def _has_variant(found: Path, model: Model) -> bool:
     """Whether any part has the variant asked for; without one diffusers gives up."""
     files = [file.name for name in parts(_index(found)) for file in (found / name).glob("*")]
     return model.variant is None or any(_is_of(file, model.variant) for file in files)
-
-
-def _shards_are_there(part: Path, usable: list[str]) -> bool:
-    """Whether one list of shards, where there are such of these, names only files among them."""
-    named = [set(_json(f)["weight_map"].values()) for f in part.glob("*.index*.json")]
-    lists = [shards for shards in named if not shards.isdisjoint(usable)]
-    return not lists or any(shards.issubset(usable) for shards in lists)
 
 
 def _refuse_missing(model: Model, missing: dict[str, list[str]], found: Path) -> None:

@@ -258,6 +258,26 @@ def load(
     return model
 
 
+def shapes(field: str, path: str | None, file: Path) -> dict[str, tuple[int, ...]]:
+    """The names and shapes of the weights in a file; of a safetensors file its header is read.
+
+    Raises UserError where it cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        if file.suffix == ".safetensors":
+            with safe_open(file, "np") as held:
+                names = held.keys()
+                return {name: tuple(held.get_slice(name).get_shape()) for name in names}
+        import torch
+
+        held = torch.load(file, map_location="meta", weights_only=True)
+        return {name: tuple(value.shape) for name, value in held.items()}
+    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
+        raise broken(field, path, file, str(error).strip().partition("\n")[0]) from error
+
+
 def quiet() -> None:
     """Without transformers' progress bars and notes: `refuse_unfit` reads what a load reports."""
     import logging
