@@ -21,7 +21,7 @@ from typing import IO, Any
 from imagepipe.config import Tracking
 from imagepipe.errors import UserError
 from imagepipe.signals import sigterm_as_interrupt
-from imagepipe.tracking import check
+from imagepipe.tracking import check, moved
 from imagepipe.tracking.address import SERVERS, Address, default_uri, page, resolve
 
 HOST = "127.0.0.1"
@@ -78,7 +78,10 @@ def _store(outputs: Path, uri: str | None) -> str:
             problem=f"holds no runs yet (no {asked.sqlite_file})",
             remedy="Make some with: python -m imagepipe. Or name the folder of yours.",
         )
-    return resolve(config, outputs).uri
+    store = resolve(config, outputs)
+    if store.sqlite_file:
+        moved.follow(store.sqlite_file)
+    return store.uri
 
 
 def _port(asked: int | None) -> int:

@@ -11,11 +11,13 @@ from imagepipe.tracking import replay
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Exit codes: 0 all was sent, 2 it was not."""
     parser = argparse.ArgumentParser(prog="python -m imagepipe.tracking", description=__doc__)
     parser.add_argument("folder", type=Path, help="a run folder, such as outputs/DATE/TIME")
-    folder = parser.parse_args(arguments).folder
+    parser.add_argument("--uri", help="another store than the run's own, as in tracking.uri")
+    asked = parser.parse_args(arguments)
     try:
-        print(f"Recorded: {replay(folder)}")
+        print(f"Recorded: {replay(asked.folder, asked.uri)}")
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 
 from imagepipe.config import Tracking
@@ -17,23 +18,54 @@ from imagepipe.shell import python
 SERVERS = ("http", "https")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 SQLITE_MAGIC = b"SQLite format 3\0"  # https://www.sqlite.org/fileformat.html, section 1.3
+PLATFORMS = {  # what names them, and the package by which MLflow opens them: none for its own
+    "databricks": None,
+    "databricks-uc": None,
+    "azureml": "azureml-mlflow",
+    "arn": "sagemaker-mlflow",
+}
+STORES = "mlflow.tracking_store"  # the entry points by which other packages add kinds of stores
 REMEDY = (
     "Give a server (http://host:5000) or a database (sqlite:////absolute/mlflow.db), or null for "
     "one under outputs/"
 )
+VARIABLE = "MLFLOW_TRACKING_URI"
 PORT = 5000  # where the links to a database's runs say that it is served
 
 
 @dataclass(frozen=True)
 class Address:
-    """A store that MLflow can open. `artifacts` null: the server keeps the artifacts itself."""
+    """A store that MLflow can open. `artifacts` null: the server keeps the artifacts itself.
+
+    One that `follows` is a sqlite file that lies beside the runs and moves with them: the default
+    one, or one that was typed by a relative path.
+    """
 
     uri: str
     artifacts: str | None
+    follows: bool = False
+
+    @classmethod
+    def of_journal(cls, store: dict[str, Any], folder: Path) -> Address:
+        """What `to_journal` wrote into the run's `folder`, wherever that is now."""
+        if "database" not in store:
+            return cls(**store)
+        return beside(Path(os.path.normpath(folder / store["database"])), follows=True)
+
+    def to_journal(self, folder: Path) -> dict[str, Any]:
+        """What the journal in `folder` remembers: of a store that follows, the way from there."""
+        if self.follows:
+            return {"database": os.path.relpath(str(self.sqlite_file), folder)}
+        return {"uri": self.uri, "artifacts": self.artifacts}
 
     @property
     def is_server(self) -> bool:
         return self.artifacts is None
+
+    @property
+    def has_pages(self) -> bool:
+        """Whether a person can be sent to pages of MLflow's own; platforms have others."""
+        return not self.is_server or urlsplit(self.uri).scheme in SERVERS
 
     @property
     def sqlite_file(self) -> Path | None:
@@ -41,12 +73,16 @@ class Address:
 
     def link(self, experiment_id: str, run_id: str) -> str:
         """The address of the run's page; for a database, the command that serves it first."""
+        if not self.has_pages:
+            return f"run {run_id} at {self.uri}"
         page = self._page(f"{experiment_id}/runs/{run_id}", {})
         return page if self.is_server else f"{self.serving}   then {page}"
 
     def sweep_links(self, experiment_id: str, sweep: str, order: str) -> list[tuple[str, str]]:
         """(What, link) for MLflow's views of a sweep's jobs; for a database first the command
         that serves them. `order` is a metric, the largest first."""
+        if not self.has_pages:
+            return []
         search = {
             "searchFilter": f"tags.sweep = '{sweep}'",
             "orderByKey": f"metrics.`{order}`",
@@ -101,7 +137,7 @@ def check(config: Tracking) -> None:
             field="tracking.experiment",
             value=repr(config.experiment),
             problem="is no name",
-            remedy="Name one, or leave it out for imagepipe",
+            remedy="Name one (MLFLOW_EXPERIMENT_NAME does, too), or leave it out for imagepipe",
         )
 
 
@@ -118,12 +154,17 @@ def check_uri(config: Tracking) -> None:
 def resolve(config: Tracking, outputs: Path) -> Address:
     """The store of a checked `config`; relative sqlite files count from the current folder."""
     uri = config.uri or default_uri(outputs)
-    if urlsplit(uri).scheme in SERVERS:
+    if platform(uri) or urlsplit(uri).scheme in SERVERS:
         return Address(uri, None)
-    artifacts = (outputs / "mlruns").absolute()
-    if uri.startswith("sqlite"):
-        uri = _sqlite_uri(_writable_sqlite(uri))
-    return Address(uri, artifacts.as_uri())
+    if not uri.startswith("sqlite"):
+        return Address(uri, (outputs / "mlruns").absolute().as_uri())
+    follows = not config.uri or not _sqlite_path(uri).is_absolute()
+    return beside(_writable_sqlite(uri), follows=follows)
+
+
+def beside(database: Path, *, follows: bool) -> Address:
+    """The sqlite file `database`, with the artifacts in `mlruns` beside it."""
+    return Address(_sqlite_uri(database), (database.parent / "mlruns").as_uri(), follows)
 
 
 def default_uri(outputs: Path) -> str:
@@ -131,7 +172,26 @@ def default_uri(outputs: Path) -> str:
     return _sqlite_uri(outputs.absolute() / "mlflow.db")
 
 
+def platform(uri: str) -> str | None:
+    """What names the platform that MLflow opens by `uri`: its own, or that of a plug-in's."""
+    name = uri.partition(":")[0]
+    if name in PLATFORMS:
+        return name
+    known = SERVERS + DATABASES
+    return name if name.partition("+")[0] not in known and name in plugins() else None
+
+
+def plugins() -> set[str]:
+    """The kinds of stores that installed packages add to MLflow's."""
+    from importlib.metadata import entry_points
+
+    return set(entry_points(group=STORES).names)
+
+
 def _check_uri(uri: str) -> None:
+    if platform(uri):  # MLflow says itself what it cannot open
+        _check_carried(uri, _parts(uri))
+        return
     parts = _split(uri)
     kind = parts.scheme.partition("+")[0]
     if kind not in SERVERS + DATABASES:
@@ -189,8 +249,12 @@ def _check_carried(uri: str, parts: SplitResult) -> None:
 
 
 def _refuse(uri: str, problem: str) -> NoReturn:
+    given = f" (given by {VARIABLE})" if uri == os.environ.get(VARIABLE) else ""
     raise UserError(
-        field="tracking.uri", value=without_secrets(uri), problem=problem, remedy=REMEDY
+        field="tracking.uri",
+        value=without_secrets(uri),
+        problem=f"{problem}{given}",
+        remedy=f"{REMEDY}; or record nothing: tracking=none" if given else REMEDY,
     )
 
 

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from imagepipe.tracking.address import Address
+from imagepipe.tracking import moved
+from imagepipe.tracking.address import PLATFORMS, Address, platform, plugins
+from imagepipe.tracking.failures import cut
 from imagepipe.tracking.journal import Event, Journal
+from imagepipe.tracking.lane import Lane, Step
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput
-    from PIL.Image import Image
 
 log = logging.getLogger(__name__)
 
 RUN_TAG = "imagepipe.run"  # our id of the run, by which a replay finds it again
-TABLE = "pictures.json"
 PARAM_LIMIT, TAG_LIMIT = 6000, 8000  # characters; mlflow.utils.validation
 RUN_NAME_LIMIT = 250  # characters; SqlRun in mlflow.store.tracking.dbmodels.models
-EVENTS_PER_BATCH = 60  # an event has about 12 values, and a request takes 1000
 LOCK_TIMEOUT_S = 60.0  # another process making the database's schema takes 1 to 4 s
 
 # Unbounded, a call to a server that is gone blocks for 248 s.
@@ -38,31 +35,22 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0.5",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")  # error codes that trying again won't mend
-CHATTER = ("mlflow", "alembic")  # INFO lines of theirs say nothing about the run
+# What they say of the run is said here, once: not at each try, and without a stack.
+CHATTER = ("mlflow", "alembic", "urllib3.connectionpool")
 
 
-@dataclass
-class Sender:
-    """Sends the events of `journal`, in order, from where it last got to.
+class Sender(Lane):
+    """Sends all that needs no artifact store: the run, its parameters, metrics, note and end.
 
-    `run_id` and `experiment_id` are null until the store has answered. Not thread-safe: one
-    thread at a time calls `drain`.
+    `run_id` and `experiment_id` are null until the store has answered.
     """
 
-    address: Address
-    journal: Journal
-    run_id: str | None = None
-    experiment_id: str | None = None
-    offset: int = 0
-    _client: MlflowClient | None = None
-    _warned: set[str] = field(default_factory=set)
-
-    def drain(self) -> None:
-        """Send what is new. Raises what MLflow raises when the store is away; call it again."""
-        for events, offset in _batches(self.journal.read(self.offset)):
-            self._send(events)
-            self.offset = offset
+    def __init__(self, address: Address, journal: Journal) -> None:
+        super().__init__(journal)
+        self.address = address
+        self.run_id: str | None = None
+        self.experiment_id: str | None = None
+        self._client: MlflowClient | None = None
 
     @property
     def url(self) -> str | None:
@@ -70,31 +58,21 @@ class Sender:
             return None
         return self.address.link(self.experiment_id, self.run_id)
 
-    def _send(self, events: list[Event]) -> None:
+    def steps(self, events: list[Event]) -> Iterator[Step]:
         kind = events[0]["kind"]
         if kind == "start":
-            self._open(events[0])
-            steps = self._start_steps(events[0])
+            self._open(events[0])  # nothing can be sent without a run, so whatever fails holds
+            yield from self._start_steps(events[0])
         elif kind == "metrics":
-            steps = [lambda: self._metrics(events)]
+            yield "metrics", lambda: self._metrics(events)
         else:
-            steps = self._finish_steps(events[0])
-        for step in steps:
-            self._attempt(kind, step)
+            yield from self._finish_steps(events[0])
 
-    def _attempt(self, kind: str, step: Callable[[], Any]) -> None:
-        """Do `step`; what MLflow refuses as such is said once and left out, not tried for ever."""
-        from mlflow.exceptions import MlflowException
-        from PIL import UnidentifiedImageError
-
-        try:
-            step()
-        except (MlflowException, UnidentifiedImageError, UnicodeError) as error:
-            if getattr(error, "error_code", "INVALID_PARAMETER_VALUE") not in REFUSALS:
-                raise
-            level = logging.DEBUG if kind in self._warned else logging.WARNING
-            self._warned.add(kind)
-            log.log(level, "MLflow refused a part of the run's %s: %s", kind, one_line(error))
+    def connected(self) -> tuple[MlflowClient, str]:
+        """The client, and the run's id."""
+        if self._client is None or self.run_id is None:
+            raise RuntimeError(f"{self.journal.path} does not begin with a start")
+        return self._client, self.run_id
 
     def _open(self, event: Event) -> None:
         """Connect, and find or make the experiment and the run."""
@@ -128,13 +106,13 @@ class Sender:
             raise
 
     def _create(self, client: MlflowClient, experiment_id: str, event: Event) -> Any:
-        tags = {key: _cut(value, TAG_LIMIT) for key, value in event["tags"].items()}
+        tags = {key: cut(value, TAG_LIMIT) for key, value in event["tags"].items()}
         if parent := event.get("parent"):
             tags["mlflow.parentRunId"] = self._parent(client, parent)
         return client.create_run(
             experiment_id,
             start_time=event["time"],
-            run_name=event["run_name"] and _cut(event["run_name"], RUN_NAME_LIMIT),
+            run_name=event["run_name"] and cut(event["run_name"], RUN_NAME_LIMIT),
             tags={"mlflow.source.name": "imagepipe", **tags, RUN_TAG: event["run"]},
         )
 
@@ -149,24 +127,27 @@ class Sender:
             raise LookupError("the sweep's own run has not come there yet")
         return found[0].info.run_id
 
-    def _start_steps(self, event: Event) -> list[Callable[[], Any]]:
-        from mlflow.entities import Param
-
-        client, run_id = self._connected()
-        there = client.get_run(run_id).data.params  # they stay as they were when the run began
-        new = {key: value for key, value in event["params"].items() if key not in there}
-        params = [Param(key, _cut(value, PARAM_LIMIT)) for key, value in new.items()]
+    def _start_steps(self, event: Event) -> list[Step]:
+        client, run_id = self.connected()
         inputs = [_dataset_input(dataset) for dataset in event["datasets"]]
         return [
-            lambda: client.log_batch(run_id, params=params),
-            lambda: client.log_inputs(run_id, inputs),
-            lambda: client.log_text(run_id, event["config"], "config.yaml"),
+            ("parameters", lambda: self._params(event["params"])),
+            ("dataset inputs", lambda: client.log_inputs(run_id, inputs)),
         ]
+
+    def _params(self, params: dict[str, str]) -> None:
+        from mlflow.entities import Param
+
+        client, run_id = self.connected()
+        there = client.get_run(run_id).data.params  # they stay as they were when the run began
+        new = {key: value for key, value in params.items() if key not in there}
+        given = [Param(key, cut(value, PARAM_LIMIT)) for key, value in new.items()]
+        client.log_batch(run_id, params=given)
 
     def _metrics(self, events: list[Event]) -> None:
         from mlflow.entities import Metric
 
-        client, run_id = self._connected()
+        client, run_id = self.connected()
         metrics = [
             Metric(key, value, event["time"], event["step"])
             for event in events
@@ -174,75 +155,35 @@ class Sender:
         ]
         client.log_batch(run_id, metrics=metrics)
 
-    def _finish_steps(self, event: Event) -> list[Callable[[], Any]]:
-        client, run_id = self._connected()
-        trouble = event.get("trouble")
-        return [
-            lambda: self._metrics([event]),
-            *(lambda name=name: self._artifact(name) for name in event["artifacts"]),
-            lambda: self._samples(event),
-            lambda: self._table(event),
-            lambda: event["note"] and client.set_tag(run_id, "mlflow.note.content", event["note"]),
-            lambda: trouble and client.set_tag(run_id, "trouble", _cut(trouble, TAG_LIMIT)),
-            lambda: client.set_terminated(run_id, event["status"], end_time=event["time"]),
-        ]
-
-    def _artifact(self, name: str) -> None:
-        client, run_id = self._connected()
-        path = self.journal.folder / name
-        if path.is_file():
-            client.log_artifact(run_id, str(path))
-        elif not self.journal.is_open():  # a run that is gone on with writes it again at its end
-            log.warning("MLflow does not get %s: it is no longer there", path)
-
-    def _samples(self, event: Event) -> None:
-        """Images under keys; MLflow gives each call a new file, so look what is there first."""
-        client, run_id = self._connected()
-        there = [file.path for file in client.list_artifacts(run_id, "images")]
-        for number, sample in enumerate(event["samples"]):
-            key = f"sample/{number:02d}"
-            name = f"{key.replace('/', '~')}+step+0+timestamp+{event['time']}+"
-            if not any(name in path and "+compressed" in path for path in there):
-                image = _image(sample["png"])
-                client.log_image(run_id, image, key=key, step=0, timestamp=event["time"])
-
-    def _table(self, event: Event) -> None:
-        """Exactly `prompt` and `image`: a third text column breaks the matrix of prompt by run."""
-        client, run_id = self._connected()
-        there = any(file.path == TABLE for file in client.list_artifacts(run_id))
-        if there or not event["samples"]:
-            return
-        table = {
-            "prompt": [sample["prompt"] for sample in event["samples"]],
-            "image": [_image(sample["png"]) for sample in event["samples"]],
-        }
-        client.log_table(run_id, table, TABLE)
-
-    def _connected(self) -> tuple[MlflowClient, str]:
-        if self._client is None or self.run_id is None:
-            raise RuntimeError(f"{self.journal.path} does not begin with a start")
-        return self._client, self.run_id
+    def _finish_steps(self, event: Event) -> Iterator[Step]:
+        client, run_id = self.connected()
+        note, trouble = event["note"], event.get("trouble")
+        yield "metrics", lambda: self._metrics([event])
+        if note:
+            yield "note", lambda: client.set_tag(run_id, "mlflow.note.content", note)
+        if trouble:
+            yield "trouble", lambda: client.set_tag(run_id, "trouble", cut(trouble, TAG_LIMIT))
+        ended = event["status"], event["time"]
+        yield "end", lambda: client.set_terminated(run_id, ended[0], end_time=ended[1])
 
 
 def connect(address: Address) -> MlflowClient:
     """A quiet client with bounded waits. Creates the database's schema, under a file lock."""
     for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)
+    name = platform(address.uri)
+    if name and (package := PLATFORMS.get(name)) and name not in plugins():
+        raise LookupError(f"MLflow opens {name}: by the package {package}, which is not installed")
     from mlflow import MlflowClient
 
     if not log.isEnabledFor(logging.DEBUG):
-        for name in CHATTER:
-            logging.getLogger(name).setLevel(logging.WARNING)
-        # urllib3 warns at each retry; ours says once that the server is away.
-        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+        for chatter in CHATTER:
+            logging.getLogger(chatter).setLevel(logging.CRITICAL)
     with _schema_lock(address):
-        return MlflowClient(address.uri)
-
-
-def one_line(error: BaseException, limit: int = 200) -> str:
-    """The first words of an error that may be pages long."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return _cut(text, limit)
+        client = MlflowClient(address.uri)
+        if address.sqlite_file:
+            moved.follow(address.sqlite_file)
+        return client
 
 
 def _schema_lock(address: Address) -> Any:
@@ -253,28 +194,13 @@ def _schema_lock(address: Address) -> Any:
     return FileLock(f"{path}.lock", timeout=LOCK_TIMEOUT_S) if path else nullcontext()
 
 
-def _batches(events: Iterator[tuple[Event, int]]) -> Iterator[tuple[list[Event], int]]:
-    """Neighbouring metrics events together, all others alone; with the offset after each."""
-    batch: list[Event] = []
-    end = 0
-    for event, offset in events:
-        joins = batch and event["kind"] == batch[-1]["kind"] == "metrics"
-        if batch and not (joins and len(batch) < EVENTS_PER_BATCH):
-            yield batch, end
-            batch = []
-        batch.append(event)
-        end = offset
-    if batch:
-        yield batch, end
-
-
 def _dataset_input(dataset: dict[str, Any]) -> DatasetInput:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     path = dataset["path"]
     columns = [{"name": name, "type": "any"} for name in dataset["columns"]]
     entity = Dataset(
-        name=_cut(dataset["name"], 500),
+        name=cut(dataset["name"], 500),
         digest=dataset["digest"][:36],
         source_type=urlsplit(path).scheme or "local",
         source=json.dumps({"uri": path, "format": dataset["format"]}),
@@ -282,13 +208,3 @@ def _dataset_input(dataset: dict[str, Any]) -> DatasetInput:
         profile=json.dumps({"num_rows": dataset["rows"]}),
     )
     return DatasetInput(entity, tags=[InputTag("mlflow.data.context", "inference")])
-
-
-def _image(png: str) -> Image:
-    from PIL import Image
-
-    return Image.open(io.BytesIO(base64.b64decode(png)))
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"

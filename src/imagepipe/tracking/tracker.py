@@ -7,6 +7,7 @@ import logging
 import re
 import shlex
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -19,9 +20,12 @@ from imagepipe.errors import UserError
 from imagepipe.shell import python
 from imagepipe.tracking import machine
 from imagepipe.tracking.address import Address, check, resolve
+from imagepipe.tracking.artifacts import Artifacts
+from imagepipe.tracking.failures import reason
 from imagepipe.tracking.journal import JOURNAL, DatasetInfo, Journal, Parent, Status
 from imagepipe.tracking.markdown import markdown
-from imagepipe.tracking.sender import TAG_LIMIT, Sender, connect, one_line
+from imagepipe.tracking.sender import TAG_LIMIT, Sender, connect
+from imagepipe.tracking.worker import Worker
 
 if TYPE_CHECKING:
     from imagepipe.sink.results import Picture
@@ -44,7 +48,6 @@ NESTED = {
     "llm": "llm",
 }  # of a summary, and their prefix
 KEY_LIMIT = 250  # characters; mlflow.utils.validation
-RETRY_S = (1.0, 30.0)  # first and longest pause while the store is away
 FIRST_WAIT_S = 60.0  # longest that `run_id` waits for the store's first answer
 FINISH_WAIT_S = 60.0  # longest that `finish` waits for what is still to be sent
 
@@ -136,7 +139,7 @@ def start(
     journal.append(
         "start",
         run=journal.run_key(),
-        store={"uri": address.uri, "artifacts": address.artifacts},
+        store=address.to_journal(journal.folder),
         experiment=config.experiment,
         run_name=config.run_name,
         params=params,
@@ -168,10 +171,11 @@ def is_open(folder: Path) -> bool:
     return Journal(folder.absolute()).is_open()
 
 
-def replay(folder: Path) -> str:
+def replay(folder: Path, uri: str | None = None) -> str:
     """Send the journals of a run's or a sweep's folder to their store again; the run's link.
 
-    Raises UserError where the folder has no journal, or the store still does not answer.
+    To the store at `uri` where one is given. Raises UserError where the folder has no journal, the
+    store still does not answer, or it does not take all of a run.
     """
     journal = Journal(folder.absolute())
     stores = [event["store"] for event, _ in journal.read() if event["kind"] == "start"]
@@ -182,23 +186,48 @@ def replay(folder: Path) -> str:
             problem=f"holds no {journal.path.name} with a run in it",
             remedy="Name a run folder, such as outputs/2026-01-31/12-00-00",
         )
-    sender = Sender(Address(**stores[-1]), journal)
+    address = _elsewhere(uri) if uri else Address.of_journal(stores[-1], journal.folder)
+    database = address.sqlite_file
+    if database and address.follows and not database.is_file():
+        raise UserError(
+            field="folder",
+            value=folder,
+            problem=f"has no database beside it, which would be {database}",
+            remedy="Name the store with --uri",
+        )
+    sender = Sender(address, journal)
+    artifacts = Artifacts(sender)
     try:
         sender.drain()
+        artifacts.drain()
     except Exception as error:  # whatever MLflow, its HTTP or its database layer raise
-        raise UserError(
-            field="tracking.uri",
-            value=sender.address.uri,
-            problem=f"does not take the run ({one_line(error)})",
-            remedy="Try again when it answers; the record stays in the folder",
-        ) from error
+        raise _untaken(address, reason(error)) from error
+    if left := [*sender.left_out, *artifacts.left_out]:
+        raise _untaken(address, f"without {', '.join(left)}")
     for job in sorted(set(folder.rglob(JOURNAL)) - {folder / JOURNAL}):
-        replay(job.parent)
+        replay(job.parent, uri)
     return str(sender.url)
 
 
+def _elsewhere(uri: str) -> Address:
+    """The store that a person names for a record; its artifacts lie beside a database."""
+    config = Tracking(name="typed", backend="mlflow", uri=uri)
+    check(config)
+    return resolve(config, Path("outputs"))
+
+
+def _untaken(address: Address, why: str) -> UserError:
+    return UserError(
+        field="tracking.uri",
+        value=address.uri,
+        problem=f"does not take the run ({why})",
+        remedy="Try again when it does, or send it elsewhere with --uri; the record stays in the "
+        "folder",
+    )
+
+
 class MlflowTracker:
-    """Writes the journal at once, and lets a thread send it.
+    """Writes the journal at once, and lets two threads send it: the files have one of their own.
 
     Connecting takes seconds (MLflow's import, a new database's schema) that overlap with the
     run's own start; asking for `run_id` before that waits for the first answer.
@@ -207,30 +236,27 @@ class MlflowTracker:
     def __init__(self, sender: Sender, config: Tracking) -> None:
         self._sender, self._journal, self._samples = sender, sender.journal, config.samples
         self._experiment = config.experiment
-        self._unsent, self._warned = True, False
         self._step, self._repeated = 0, set[str]()
-        self._tried, self._wake, self._closing = (threading.Event() for _ in range(3))
-        self._watcher = threading.Thread(
-            target=self._watch, args=[config.system_metrics_interval_s], daemon=True
-        )
-        self._worker = threading.Thread(target=self._work, daemon=True)
-        self._worker.start()
+        self._closing = threading.Event()
+        self._artifacts = Worker(Artifacts(sender), self._warn_of_files)
+        self._records = Worker(sender, self._warn, then=self._artifacts.wake)
         if config.system_metrics:
-            self._watcher.start()
+            interval_s = config.system_metrics_interval_s
+            threading.Thread(target=self._watch, args=[interval_s], daemon=True).start()
 
     @property
     def run_id(self) -> str | None:
-        self._tried.wait(FIRST_WAIT_S)
+        self._records.tried.wait(FIRST_WAIT_S)
         return self._sender.run_id
 
     @property
     def experiment_id(self) -> str | None:
-        self._tried.wait(FIRST_WAIT_S)
+        self._records.tried.wait(FIRST_WAIT_S)
         return self._sender.experiment_id
 
     @property
     def url(self) -> str | None:
-        self._tried.wait(FIRST_WAIT_S)
+        self._records.tried.wait(FIRST_WAIT_S)
         return self._sender.url
 
     @property
@@ -267,12 +293,14 @@ class MlflowTracker:
             note=note and markdown(note, TAG_LIMIT),
         )
         self._closing.set()
-        self._wake.set()
-        self._worker.join(FINISH_WAIT_S)
-        if self._unsent or self._worker.is_alive():
+        until = time.monotonic() + FINISH_WAIT_S
+        sent = [worker.close(until) for worker in (self._records, self._artifacts)]
+        left = [*self._records.lane.left_out, *self._artifacts.lane.left_out]
+        if left or not all(sent):
             log.warning(
-                "MLflow does not have all of this run; send the rest later with: "
+                "MLflow does not have all of this run%s; send the rest later with: "
                 "%s -m imagepipe.tracking %s",
+                f" (no {', '.join(left)})" if left else "",
                 python(),
                 shlex.quote(str(folder)),
             )
@@ -281,44 +309,19 @@ class MlflowTracker:
         numbers = {_key(key): float(value) for key, value in values.items()}
         if numbers:
             self._journal.append("metrics", step=step, values=numbers)
-            self._wake.set()
-
-    def _work(self) -> None:
-        """Send until the run closes, and once more after that."""
-        pause, longest = RETRY_S
-        while not self._closing.is_set():
-            if self._drain():
-                pause = RETRY_S[0]
-                self._wake.wait()
-                self._wake.clear()
-            else:
-                self._closing.wait(pause)
-                pause = min(2 * pause, longest)
-        self._drain()
-
-    def _drain(self) -> bool:
-        """Whether all was sent. A store may fail in any way; none of them may end the run."""
-        try:
-            self._sender.drain()
-            self._unsent = False
-        except Exception as error:
-            self._unsent = True
-            self._warn(error)
-        finally:
-            self._tried.set()
-        return not self._unsent
+            self._records.wake()
 
     def _warn(self, error: Exception) -> None:
-        level = logging.DEBUG if self._warned else logging.WARNING
-        self._warned = True
-        log.log(
-            level,
+        log.warning(
             "MLflow at %s does not take the run (%s); it goes on, recorded in %s",
             self._sender.address.uri,
-            one_line(error),
+            reason(error),
             self._journal.path,
-            exc_info=log.isEnabledFor(logging.DEBUG),
         )
+
+    def _warn_of_files(self, error: Exception) -> None:
+        if self._records.sent:  # else it is the same connection, of which it was said
+            log.warning("MLflow does not take the run's files (%s); it goes on", reason(error))
 
     def _watch(self, interval_s: float) -> None:
         figures = machine.figures(self._closing, interval_s)
