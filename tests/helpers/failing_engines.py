@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 
+from imagepipe import config
 from imagepipe.config import LLM, Model
 from imagepipe.llm import Answer
 
@@ -64,3 +65,29 @@ class Slow(ImageGenerator):
     def paint(self, prompts: list[str], seeds: list[int]) -> np.ndarray:
         time.sleep(self.model.options["seconds"])
         return np.full((len(prompts), self.model.height, self.model.width, 3), GREY, np.uint8)
+
+
+class Scorer:
+    """Scores 1, breaks at some prompts, and gives others no number or too many.
+
+    Of the pictures of "half a" thing every second one gets none.
+    """
+
+    def __init__(self, config: config.Scorer) -> None:
+        self.config = config
+
+    def load(self) -> None:
+        """There are no weights."""
+
+    def score(self, images: np.ndarray, prompts: list[str]) -> np.ndarray:
+        import torch
+
+        asked = " ".join(prompts)
+        if "huge" in asked:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        if "cursed" in asked:
+            raise ValueError("this prompt is cursed")
+        scores = [float("nan") if "blank" in prompt else 1.0 for prompt in prompts]
+        if "half" in asked:
+            scores[1::2] = [float("inf")] * (len(scores) // 2)
+        return np.array([*scores, 1.0] if "twice" in asked else scores)

@@ -23,7 +23,7 @@ from imagepipe.scoring.aesthetic import predictor_class
 from imagepipe.scoring.stage import stage
 from imagepipe.sink import results
 from imagepipe.sink.ledger import Scores
-from imagepipe.stages.stage import FAILED_REASON, LEDGER, apply
+from imagepipe.stages.stage import LEDGER, apply
 from imagepipe.store import Store
 from toyworld import train_clip
 
@@ -132,19 +132,6 @@ def rows(images: np.ndarray, each: int) -> pa.Table:
     )
 
 
-class Fixed:
-    """A scorer that gives the scores that it was made with."""
-
-    def __init__(self, scores: list[float]) -> None:
-        self.scores = scores
-
-    def load(self) -> None:
-        pass
-
-    def score(self, images: np.ndarray, prompts: list[str]) -> np.ndarray:
-        return np.array(self.scores)
-
-
 def test_a_row_of_several_pictures_has_a_score_for_each(clip: Path, images: np.ndarray):
     four = images[[0, 1, 2, 0]]
     one = stage(scorer("clip", clip), each=2)
@@ -152,20 +139,6 @@ def test_a_row_of_several_pictures_has_a_score_for_each(clip: Path, images: np.n
     prompts = [PROMPTS[0], PROMPTS[0], PROMPTS[1], PROMPTS[1]]
     expected = scores_of("clip", clip, four, prompts)
     np.testing.assert_allclose(np.ravel(scored), expected, rtol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("given", "score", "reason"),
-    [([1.5], [1.5], None), ([np.nan], [None], None), ([1.0, 2.0], None, "gave (2,) for 1")],
-)
-def test_scores_that_are_none(given, score, reason, images, monkeypatch):
-    monkeypatch.setitem(
-        __import__("imagepipe.scoring").scoring.ENGINES, "x", lambda _: Fixed(given)
-    )
-    one = stage(Scorer("mine", "x"), each=1)
-    table = apply(one, one.recipe(), rows(images[:1], 1))
-    assert table["score"].to_pylist() == [score]
-    assert reason is None or reason in table[FAILED_REASON][0].as_py()
 
 
 def test_running_figures_are_those_of_all_scores():

@@ -40,6 +40,7 @@ def test_a_picture_holds_its_row(tmp_path):
         "unknown_words": ["zyx", "lighthouse"],
         "reasons": None,
         "scores": [],
+        "unscored": [],
         "written_at": None,
         "drawn_at": 1.0,
         "llm_s": 1.0,

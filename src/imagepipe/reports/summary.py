@@ -53,8 +53,8 @@ def stages(job: Job) -> list[tuple[str, StageState]]:
 def summarize(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
     """`summary.json`. Rates in pictures per second, times in seconds since the command.
 
-    Of a resumed run `written`, rates and times are of the last command; `scores` and `reasons`
-    are of the whole.
+    Of a resumed run `written`, rates and times are of the last command; `scores`, `unscored` and
+    `reasons` are of the whole.
     """
     ledger, seconds, timed = job.ledger, time.time() - job.began, _timed(job)
     first = ledger.first_written
@@ -67,6 +67,8 @@ def summarize(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         "time_to_first_image_s": first - job.began if first else None,
         "seconds": seconds,
         "scores": ledger.scores.figures(job.config.scorer.name),
+        "unscored": ledger.unscored.total(),  # pictures that the scorer failed with
+        "unscored_reasons": dict(ledger.unscored.most_common(20)),
         "weights": job.config.model.weights,
         "prompts_cut": ledger.prompts_cut,
         "prompts_cut_share": ledger.prompts_cut / ledger.written if ledger.written else None,

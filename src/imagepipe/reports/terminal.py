@@ -221,6 +221,8 @@ def _warnings(job: Job) -> list[str]:
         )
     for reason, number in ledger.llm_fallbacks.most_common():
         said.append(f"{number} answers of the LLM not used ({reason}): base prompt drawn")
+    for reason, number in ledger.unscored.most_common(3):
+        said.append(f"{number} pictures are kept without a score: {reason}")
     for reason, number in ledger.reasons.most_common(3):
         said.append(f"{number} failed: {reason}")
     if ledger.failed:

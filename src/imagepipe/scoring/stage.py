@@ -9,18 +9,21 @@ import numpy as np
 import pyarrow as pa
 
 from imagepipe.config import Scorer
-from imagepipe.scoring import make
-from imagepipe.stages.stage import Columns, Stage
+from imagepipe.scoring import ImageScorer, make
+from imagepipe.stages.stage import Columns, Stage, lost_gpu, reason
 
+NO_NUMBER = "the scorer gave a number that is none"
 THRIFT = "give it more of a GPU (resources.scorer.num_gpus)"
 
 
 def stage(scorer: Scorer, each: int) -> Stage:
     """The stage that adds `score`: for a row of `each` pictures a list of `each` float32.
 
-    It reads the whole prompt, as the model did. A score that is no finite number is null.
+    It reads the whole prompt, as the model did. A score that is no finite number is null, and
+    those of a row that the scorer fails with are: the pictures are drawn by then, and kept.
+    `scorer_error` says why (text; null where all have a score).
     """
-    adds = pa.schema([("score", pa.list_(pa.float32(), each))])
+    adds = pa.schema([("score", pa.list_(pa.float32(), each)), ("scorer_error", pa.string())])
     recipe = partial(_worker, scorer, each)
     return Stage("scorer", ("image", "prompt"), adds, recipe, out_of_memory_hint=THRIFT)
 
@@ -35,10 +38,26 @@ def _worker(scorer: Scorer, each: int) -> Callable[[pa.Table], Columns]:
         flat = images.to_numpy_ndarray()
         flat = flat.reshape(-1, *flat.shape[2:])
         prompts = [prompt for prompt in rows["prompt"].to_pylist() for _ in range(each)]
-        scores = judge.score(flat, prompts).astype(np.float32)
-        if scores.shape != (len(prompts),):
-            raise ValueError(f"the scorer gave {scores.shape} for {len(prompts)} pictures")
-        finite = pa.array(scores, mask=~np.isfinite(scores))
-        return {"score": pa.FixedSizeListArray.from_arrays(finite, each)}
+        failed = NO_NUMBER
+        try:
+            scores = _scores(judge, flat, prompts)
+        except Exception as error:
+            if rows.num_rows > 1 or lost_gpu(error):
+                raise  # and the halves are tried
+            scores, failed = np.full(len(prompts), np.nan, np.float32), reason(error, THRIFT)
+        finite = np.isfinite(scores)
+        whole = finite.reshape(-1, each).all(axis=1)
+        return {
+            "score": pa.FixedSizeListArray.from_arrays(pa.array(scores, mask=~finite), each),
+            "scorer_error": [None if has_all else failed for has_all in whole],
+        }
 
     return work
+
+
+def _scores(judge: ImageScorer, images: np.ndarray, prompts: list[str]) -> np.ndarray:
+    """float32 (n,). Raises ValueError where the scorer gives another number of them."""
+    scores = judge.score(images, prompts).astype(np.float32)
+    if scores.shape != (len(prompts),):
+        raise ValueError(f"the scorer gave {scores.shape} for {len(prompts)} pictures")
+    return scores

@@ -142,6 +142,7 @@ class Ledger:
     unknown_words: Tally = field(default_factory=Tally)
     reasons: Tally = field(default_factory=Tally)
     scores: Scores = field(default_factory=Scores)
+    unscored: Tally = field(default_factory=Tally)  # pictures that a scorer failed with, by reason
     busy_s: Counter[str] = field(default_factory=Counter)  # of each stage's processes
     clocks: dict[str, Clock] = field(init=False)  # by what they tell
     recent: dict[str, Clock] = field(init=False)  # of the batches since `restart`
@@ -166,6 +167,7 @@ class Ledger:
             self.reasons.add(row["reasons"])
             self.llm_fallbacks.add(row["llm_fallbacks"])
             self.scores.add(row["scores"])
+            self.unscored.add(row["unscored"])
             self.busy_s.update({stage: row[f"{stage}_s"] for stage in TIMED})
             if row["pictures"]:
                 for clocks in (self.clocks, self.recent):

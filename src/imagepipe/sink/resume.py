@@ -39,6 +39,7 @@ class Done:
     unmatched: int = 0
     reasons: Tally = field(default_factory=Tally)
     scores: Scores = field(default_factory=Scores)
+    unscored: Tally = field(default_factory=Tally)
     set_aside: tuple[str, ...] = ()  # parts that could not be read
 
     def ledger(self, rows_read: int, at_once: int) -> Ledger:
@@ -51,6 +52,7 @@ class Done:
             unmatched=self.unmatched,
             reasons=self.reasons,
             scores=self.scores,
+            unscored=self.unscored,
         )
 
 
@@ -70,12 +72,16 @@ def take_in(
     for name in FOLDERS:
         store.clear(name)
     aside: list[str] = []
-    scores, pictures, keys = Scores(), 0, [_no_ids()]
-    for _, rows in _tables(store, written_parts(store), [tables.id], ["score"], aside):
+    scores, unscored, pictures, keys = Scores(), Tally(), 0, [_no_ids()]
+    for _, rows in _tables(
+        store, written_parts(store), [tables.id], ["score", "scorer_error"], aside
+    ):
         pictures += rows.num_rows
         keys.append(keys_of(rows, [tables.id]).unique())
         if "score" in rows.column_names:
             scores.add(rows["score"].drop_null().to_pylist())
+        if "scorer_error" in rows.column_names:
+            unscored.add(rows["scorer_error"].drop_null().to_pylist())
     _drop_shards_without_a_part(store)
     written = pa.concat_arrays(keys).unique()
     failed = _rejected(store, "failed", id_column, why, written, aside, again=retry_failed)
@@ -91,6 +97,7 @@ def take_in(
         unmatched=unmatched.num_rows,
         reasons=reasons,
         scores=scores,
+        unscored=unscored,
         set_aside=tuple(aside),
     )
 

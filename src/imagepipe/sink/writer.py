@@ -57,6 +57,7 @@ COUNTS = pa.schema(
         ("unknown_words", pa.list_(pa.string())),
         ("reasons", pa.list_(pa.string())),
         ("scores", pa.list_(pa.float64())),  # of the pictures that have one
+        ("unscored", pa.list_(pa.string())),  # why, of those that a scorer gave none
     ]
 )
 
@@ -107,6 +108,7 @@ class Writer:
             "unknown_words": _words(good["unknown_words"]),
             "reasons": [f"{s}: {r}"[:TOLD] for s, r in zip(*_ledger(failed), strict=True)],
             "scores": _scores(good),
+            "unscored": _unscored(good),
         }
         return pa.table({name: [value] for name, value in counts.items()}, schema=COUNTS)
 
@@ -151,6 +153,9 @@ class Writer:
             place = table.schema.get_field_index("score")
             scores = rows["score"].combine_chunks().flatten()
             table = table.set_column(place, "score", scores)
+            place = table.schema.get_field_index("scorer_error")
+            why = pc.if_else(pc.is_null(scores), table["scorer_error"], None)
+            table = table.set_column(place, "scorer_error", why)
         if each > 1:
             table = table.append_column("image_index", pa.array(index, pa.int32()))
         paths = [f"images/{name}.png" for name in names]
@@ -318,6 +323,13 @@ def _scores(rows: pa.Table) -> list[float]:
         return []
     lists = (scores for scores in rows["score"].to_pylist() if scores)
     return [score for scores in lists for score in scores if score is not None]
+
+
+def _unscored(rows: pa.Table) -> list[str]:
+    if "score" not in rows.column_names:
+        return []
+    pairs = zip(rows["score"].to_pylist(), rows["scorer_error"].to_pylist(), strict=True)
+    return [why[:TOLD] for scores, why in pairs if why for score in scores if score is None]
 
 
 def _ledger(rows: pa.Table) -> tuple[list[Any], list[Any]]:

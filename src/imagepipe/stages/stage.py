@@ -141,7 +141,7 @@ def _work(stage: Stage, work: Worker, rows: pa.Table) -> tuple[Columns, list[str
     except Exception as error:
         if rows.num_rows == 1:
             log.debug("stage %s failed a row", stage.name, exc_info=True)
-            return _nothing(stage), [_reason(stage, error)]
+            return _nothing(stage), [reason(error, stage.out_of_memory_hint)]
         full = out_of_memory(error)
     if full:  # here and not above: the error's stack held what the batch had in memory
         _free()
@@ -154,10 +154,11 @@ def _work(stage: Stage, work: Worker, rows: pa.Table) -> tuple[Columns, list[str
     return columns, [reason for part in parts for reason in part[1]]
 
 
-def _reason(stage: Stage, error: Exception) -> str:
+def reason(error: Exception, out_of_memory_hint: str) -> str:
+    """Why a row failed by itself."""
     said = f"{type(error).__name__}: {error}"[:REASON_CHARS]
     if out_of_memory(error):
-        return f"out of memory with this row alone: {stage.out_of_memory_hint} ({said})"
+        return f"out of memory with this row alone: {out_of_memory_hint} ({said})"
     return said
 
 

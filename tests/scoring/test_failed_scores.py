@@ -1,0 +1,58 @@
+"""What a scorer fails with keeps its picture, has no score, and is counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from helpers.written import batch, writer
+from pyarrow import parquet as pq
+
+from imagepipe.config import Scorer
+from imagepipe.scoring.stage import NO_NUMBER, stage
+from imagepipe.sink.ledger import Ledger
+from imagepipe.stages.stage import BatchSizeBackoff, apply
+
+PROMPTS = ["a cat", "a cursed cat", "a blank", "a dog", "twice", "a huge cat"]
+CURSED = "ValueError: this prompt is cursed"
+TWICE = "ValueError: the scorer gave (2,) for 1 pictures"
+
+
+def scored(prompts: list[str], each: int = 1) -> pa.Table:
+    one = stage(Scorer("mine", "custom", _target_="helpers.failing_engines.Scorer"), each)
+    rows = batch([f"r{i}" for i in range(len(prompts))], each=each)
+    place = rows.schema.get_field_index("prompt")
+    return apply(one, BatchSizeBackoff(one.recipe()), rows.set_column(place, "prompt", [prompts]))
+
+
+def test_a_row_that_the_scorer_fails_with_is_no_failed_row():
+    table = scored(PROMPTS)
+    assert table["failed_stage"].null_count == len(PROMPTS)
+    assert table["score"].to_pylist() == [[1.0], [None], [None], [1.0], [None], [None]]
+    *said, full = table["scorer_error"].to_pylist()
+    assert said == [None, CURSED, NO_NUMBER, None, TWICE]
+    assert full.startswith("out of memory with this row alone: give it more of a GPU")
+
+
+@pytest.mark.parametrize("each", [1, 2])
+def test_its_picture_is_written_and_counted(each: int, tmp_path: Path):
+    ledger = Ledger(rows_read=3)
+    ledger.add(writer(tmp_path)(scored(PROMPTS[:3], each)))
+    assert ledger.adds_up and (ledger.written, ledger.failed) == (3, 0)
+    assert ledger.unscored == {CURSED: each, NO_NUMBER: each}
+    assert ledger.scores.count == each
+    rows = pq.read_table(tmp_path / "table").to_pylist()
+    assert [row["score"] for row in rows] == [*[1.0] * each, *[None] * 2 * each]
+    assert [row["scorer_error"] for row in rows] == [
+        *[None] * each, *[CURSED] * each, *[NO_NUMBER] * each,
+    ]  # fmt: skip
+    assert all((tmp_path / row["image_path"]).is_file() for row in rows)
+
+
+def test_of_a_rows_pictures_only_the_one_without_a_score_says_why(tmp_path: Path):
+    ledger = Ledger(rows_read=1)
+    ledger.add(writer(tmp_path)(scored(["half a cat"], each=2)))
+    rows = pq.read_table(tmp_path / "table").to_pylist()
+    assert [(row["score"], row["scorer_error"]) for row in rows] == [(1.0, None), (None, NO_NUMBER)]
+    assert ledger.unscored == {NO_NUMBER: 1}
