@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+LINE_CHARS = 200  # of an error, which may list every weight
+
 
 class UserError(Exception):
     """Something a person typed, or a file they named, is not usable.
@@ -38,3 +40,27 @@ class Interrupted(KeyboardInterrupt):
 
     No Exception, so that it ends a whole sweep too. The command exits with 130, as shells do.
     """
+
+
+def one_line(error: BaseException, limit: int = LINE_CHARS) -> str:
+    """What `error` says, in a line of at most `limit` characters; without words, its class.
+
+    That is its first line. Ray begins with where the error was: of one of Ray's it is what caused
+    it, or else the last line.
+    """
+    cause = getattr(error, "cause", None) or error
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    line = lines[-1 if _is_rays(cause) else 0] if lines else type(cause).__name__
+    return line if len(line) <= limit else f"{line[: limit - 3]}..."
+
+
+def with_class(error: BaseException, limit: int = LINE_CHARS) -> str:
+    """As `one_line`, behind the name of its class, which Ray's last line has already."""
+    cause = getattr(error, "cause", None) or error
+    kind = type(cause).__name__
+    line = one_line(cause, limit - len(f"{kind}: "))
+    return line if line == kind or _is_rays(cause) else f"{kind}: {line}"
+
+
+def _is_rays(error: BaseException) -> bool:
+    return type(error).__module__.startswith("ray.")

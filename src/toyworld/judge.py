@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from imagepipe.assets import folder
-from imagepipe.config import Model
+from imagepipe.config import Model, Scorer
 from imagepipe.diffusion import make
 from imagepipe.reports.gallery import contact_sheet
 from imagepipe.scoring.clip import ClipScorer
@@ -114,7 +114,7 @@ def main() -> None:
         images = rendered(cases)
     else:
         images = drawn(cases, arguments.pipeline, arguments.steps, arguments.guidance)
-    scorer = ClipScorer(arguments.scorer)
+    scorer = ClipScorer(Scorer("clip", "clip", path=arguments.scorer))
     scorer.load()
     wrong = misses(cases, scorer.answers(images))
     print(f"{len(cases)} pictures")

@@ -18,7 +18,7 @@ from helpers.written import FACTS, batch
 from PIL import Image
 
 from imagepipe.config import Sink
-from imagepipe.execution.run import _plain
+from imagepipe.execution.run import user_message
 from imagepipe.sink.lock import ENDED, acquire
 from imagepipe.sink.writer import Writer
 from imagepipe.store import Store
@@ -255,7 +255,7 @@ def test_a_writer_whose_claim_has_ended_says_so_plainly(ray_session, tmp_path):
     rows = ray.data.from_arrow(batch(["a"]))
     with pytest.raises(Exception, match="nothing is written") as broke:
         rows.map_batches(writer, batch_format="pyarrow").materialize()
-    assert _plain(None, broke.value) == ENDED
+    assert user_message(None, broke.value) == ENDED
 
 
 def test_words_that_the_model_does_not_know_are_a_warning(tmp_path):

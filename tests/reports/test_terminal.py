@@ -80,7 +80,7 @@ def test_a_run_without_pictures_names_no_page_and_no_first_picture(tmp_path: Pat
 
 
 def test_pictures_of_random_weights_say_so():
-    config = Config(model=Model(name="m", path="a/b", weights="random"))
+    config = Config(model=Model(name="m", engine="diffusers", path="a/b", weights="random"))
     config.llm.name = "none"
     said = run_metadata(config, None)
     assert said["weights"] == "random (noise)"

@@ -17,7 +17,7 @@ from PIL import Image
 
 from imagepipe import diffusion, llm, scoring
 from imagepipe.errors import UserError
-from imagepipe.execution.run import _plain
+from imagepipe.execution.run import user_message
 
 DOCS = ROOT / "docs" / "plugins.md"
 BOTH = '''
@@ -92,7 +92,7 @@ def test_what_a_process_refuses_is_said_as_on_the_driver():
     refused = UserError(field="model.x", value=1, problem="cannot be used here", remedy="Choose 2.")
     stack = f'Traceback (most recent call last):\n  File "a.py", line 1\n{UserError.__module__}.'
     died = ActorDiedError(RayTaskError("_Actor", f"{stack}UserError: {refused}", refused))
-    assert _plain(None, died) == str(refused)
+    assert user_message(None, died) == str(refused)
 
 
 @pytest.mark.parametrize(

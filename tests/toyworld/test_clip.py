@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from imagepipe.assets import folder
+from imagepipe.config import Scorer
 from imagepipe.scoring.clip import ClipScorer
 from toyworld import held_out, judge
 from toyworld import tokenizer as toy_tokenizer
@@ -39,7 +40,7 @@ CASES = held_out.load(PROMPTS)[::4]
 
 @pytest.fixture(scope="module")
 def shipped() -> ClipScorer:
-    scorer = ClipScorer()
+    scorer = ClipScorer(Scorer("clip", "clip", path="asset:tiny_clip"))
     scorer.load()
     return scorer
 
@@ -95,7 +96,7 @@ def test_a_lesson_follows_from_its_step(real: np.ndarray) -> None:
 
 def test_a_training_leaves_a_folder_that_scores(tmp_path: Path, real: np.ndarray) -> None:
     train(tmp_path / "work", tmp_path / "out", QUICK, count=8)
-    scorer = ClipScorer(str(tmp_path / "out"))
+    scorer = ClipScorer(Scorer("clip", "clip", path=str(tmp_path / "out")))
     scorer.load()
     scores = scorer.score(real[:3], ["a cat", "a very long text " * 40, ""])
     assert scores.shape == (3,)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from imagepipe.config import EMBEDDED
-
-PREFIX = EMBEDDED
+PREFIX = "asset:"  # how the path of a model that ships with imagepipe begins
 
 
 def folder(path: str) -> Path | str:

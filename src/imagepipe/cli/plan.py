@@ -143,14 +143,15 @@ def _not_asked(options: RayOptions) -> str | None:
 
 
 def _weights_gb(config: Config) -> dict[str, float | None]:
+    from imagepipe.stages import engines
     from imagepipe.stages.weights import size_gb
 
-    llm, model, scorer = config.llm, config.model, config.scorer
-    return {
-        "llm": size_gb(llm.path, llm.revision) if llm.engine in ("transformers", "vllm") else None,
-        "model": model.weights_gb or (size_gb(model.path) if model.engine == "diffusers" else None),
-        "scorer": size_gb(scorer.path, scorer.revision) if scorer.engine != "custom" else None,
+    found = {
+        kind: size_gb(getattr(config, kind).path, getattr(config, kind).revision)
+        for kind, engine in engines.chosen(config).items()
+        if engine.weights
     }
+    return {**found, "model": config.model.weights_gb or found.get("model")}
 
 
 def _measured(config: Config, machine: Machine, *, calibrate: bool) -> Calibration | None:

@@ -24,8 +24,9 @@ from omegaconf.errors import OmegaConfBaseException
 from imagepipe import __version__
 from imagepipe import config as configuration
 from imagepipe.config import Lora, Model, Quantization
-from imagepipe.errors import UserError
+from imagepipe.errors import UserError, one_line, with_class
 from imagepipe.sink.metadata import SETTINGS
+from imagepipe.stages import engines
 
 SAME = 2  # grey levels of 255 that another batch may change on a CPU: tests/execution/test_run.py
 
@@ -96,7 +97,7 @@ def read(path: Path, changes: Sequence[str] = (), *, trust: bool = False) -> Dra
     except (TypeError, ValueError, AttributeError, OmegaConfBaseException) as error:
         raise _refused(
             path,
-            f"has settings that cannot be read ({_first_line(error)})",
+            f"has settings that cannot be read ({_with_key(error)})",
             "Take a picture as imagepipe wrote it, and the same version: it says "
             f"{texts.get('imagepipe_version', 'none')}, and this is {__version__}.",
         ) from error
@@ -118,14 +119,12 @@ def again(drawn: Drawn) -> np.ndarray:
     Raises UserError where the model is not to be had, or cannot draw with its settings here.
     """
     from imagepipe import diffusion
-    from imagepipe.diffusion import checks
 
     try:
-        if drawn.model.engine == "diffusers":
-            checks.check(drawn.model)
-        painter = diffusion.make(drawn.model)
-        painter.load()
-        now = painter.paint([drawn.texts["prompt"]], [drawn.seed])[0]
+        diffusion.check(drawn.model)
+        generator = diffusion.make(drawn.model)
+        generator.load()
+        now = generator.paint([drawn.texts["prompt"]], [drawn.seed])[0]
         if now.shape != drawn.image.shape:
             raise ValueError(f"it drew {now.shape}, not {drawn.image.shape}")
         return now
@@ -134,7 +133,7 @@ def again(drawn: Drawn) -> np.ndarray:
     except Exception as error:  # whatever a model raises that does not take what a picture says
         raise _refused(
             drawn.path,
-            f"cannot be drawn again here ({type(error).__name__}: {_first_line(error)})",
+            f"cannot be drawn again here ({with_class(error)})",
             "Where a setting does not fit this machine, give another behind the picture, such as "
             "model.offload=model.",
         ) from error
@@ -188,19 +187,19 @@ def _change(whole: Any, change: str) -> None:
         raise UserError(
             field=key,
             value=value,
-            problem=f"is no setting of the model ({_first_line(error)})",
+            problem=f"is no setting of the model ({_with_key(error)})",
             remedy="Give one as imagepipe takes it, such as model.path=FOLDER.",
         ) from error
 
 
-def _first_line(error: Exception) -> str:
-    key, line = getattr(error, "full_key", None), str(error).partition("\n")[0]
-    return f"{key}: {line}" if key else line
+def _with_key(error: Exception) -> str:
+    key = getattr(error, "full_key", None)  # OmegaConf's
+    return f"{key}: {one_line(error)}" if key else one_line(error)
 
 
 def _check_harmless(path: Path, model: Model) -> None:
     asked = {
-        "engine=custom": model.engine == "custom",
+        "engine=custom": engines.of("model", model).is_custom,
         "trust_remote_code=true": model.trust_remote_code,
         "use_safetensors=false": not model.use_safetensors,
     }

@@ -17,7 +17,6 @@ from imagepipe.config.loading import (
     with_defaults,
 )
 from imagepipe.config.schema import (
-    EMBEDDED,
     LLM,
     MOST_SAMPLES,
     STAGES,
@@ -38,7 +37,6 @@ from imagepipe.config.schema import (
 from imagepipe.config.secrets import check_named, check_secrets, is_open
 
 __all__ = [
-    "EMBEDDED",
     "LLM",
     "MAY_CHANGE",
     "MOST_SAMPLES",

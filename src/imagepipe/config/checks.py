@@ -19,6 +19,7 @@ from imagepipe.config.schema import (
 )
 from imagepipe.config.secrets import check_secrets
 from imagepipe.errors import UserError
+from imagepipe.stages import engines
 
 
 def check(config: Config) -> None:
@@ -71,8 +72,8 @@ def check_model(model: Model) -> None:
 
 
 def _check_model(model: Model) -> None:
-    if model.engine == "diffusers":
-        check_bounds(1, math.inf, "model.steps", model.steps)
+    least = engines.of("model", model).least_steps
+    check_bounds(least, math.inf, "model.steps", model.steps)
     if model.compile_whole and model.compile is None:
         raise UserError(
             field="model.compile_whole",
@@ -107,7 +108,7 @@ def _check_resources(resources: Resources) -> None:
 
 
 def _check_sweep(sweep: Sweep, scorer: Scorer) -> None:
-    if sweep.objective == "score" and scorer.engine == "none":
+    if sweep.objective == "score" and not engines.of("scorer", scorer).works:
         raise UserError(
             field="sweep.objective",
             value="score",

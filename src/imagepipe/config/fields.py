@@ -9,12 +9,20 @@ from dataclasses import field, fields, is_dataclass
 from functools import partial
 from typing import Any
 
+from omegaconf import MISSING
+
 from imagepipe.errors import UserError
+from imagepipe.stages import engines
 
 
 def choice(default: Any, choices: Collection[str]) -> Any:
     """A field that holds one of `choices`; null passes where its type allows it."""
     return field(default=default, metadata={"check": partial(check_choice, choices)})
+
+
+def engine(kind: str) -> Any:
+    """A required field that holds an engine of the table, of `kind`: llm, model or scorer."""
+    return field(default=MISSING, metadata={"check": partial(_check_engine, kind)})
 
 
 def bounded(default: Any, *, least: float, most: float = math.inf) -> Any:
@@ -44,6 +52,10 @@ def check_choice(choices: Collection[str], key: str, value: str | None) -> None:
             problem="is not one of the choices",
             remedy=f"{did_you_mean(value, choices)}Choose one of: {', '.join(choices)}.",
         )
+
+
+def _check_engine(kind: str, key: str, value: str) -> None:
+    check_choice(engines.choices(kind), key, value)
 
 
 def check_bounds(least: float, most: float, key: str, value: float | None) -> None:

@@ -10,16 +10,17 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, is_dataclass
 from hashlib import blake2b
-from importlib.util import find_spec
 from typing import Any, get_args, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 
+from imagepipe.assets import PREFIX
 from imagepipe.config.checks import check
 from imagepipe.config.fields import did_you_mean, paths
-from imagepipe.config.schema import EMBEDDED, Config
+from imagepipe.config.schema import Config
 from imagepipe.config.secrets import is_open
 from imagepipe.errors import UserError
+from imagepipe.stages import engines
 
 NOT_GIVEN = "(not given)"
 # What may differ when a run is gone on with: none of it changes a picture or the table's columns.
@@ -56,10 +57,10 @@ def load(cfg: DictConfig) -> Config:
     config = OmegaConf.to_object(cfg)
     assert isinstance(config, Config)
     if config.scorer.engine == "auto":
-        embedded = (config.model.path or "").startswith(EMBEDDED)
-        config.scorer.engine = "clip" if embedded else "none"
+        embedded = (config.model.path or "").startswith(PREFIX)
+        config.scorer.engine = "clip" if embedded else engines.NONE
     if config.llm.engine == "auto":
-        config.llm.engine = "vllm" if find_spec("vllm") else "transformers"
+        config.llm.engine = engines.automatic("llm")
     check(config)
     return config
 

@@ -11,16 +11,12 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from imagepipe.config.fields import bounded, choice
+from imagepipe.config.fields import bounded, choice, engine
 
-EMBEDDED = "asset:"  # how the path of a model that ships with imagepipe begins
 MOST_SAMPLES = 8  # rows whose pictures MLflow shows of every run, the same in each
 STAGES = ("llm", "model", "scorer", "sink")  # those with resources of their own
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 FORMATS = ("csv", "parquet", "jsonl")
-LLM_ENGINES = ("auto", "vllm", "transformers", "openai", "template", "custom", "none")
-MODEL_ENGINES = ("diffusers", "noop", "custom")
-SCORER_ENGINES = ("none", "clip", "aesthetic", "custom")
 
 
 @dataclass
@@ -55,7 +51,7 @@ class LLM:
 
     name: str = MISSING
     # auto: vllm where it is installed, else transformers
-    engine: str = choice(MISSING, LLM_ENGINES)
+    engine: str = engine("llm")
     path: str | None = None  # "asset:NAME", a local folder, a hub id, or a server's model
     revision: str | None = None
     system: str = ""
@@ -103,7 +99,7 @@ class Model:
     """The diffusion model and how it samples. Options are called as in diffusers."""
 
     name: str = MISSING
-    engine: str = choice(MISSING, MODEL_ENGINES)
+    engine: str = engine("model")
     path: str | None = None  # "asset:NAME", a local folder, or a hub id
     revision: str | None = None
     variant: str | None = None  # weight file variant on the hub, such as fp16
@@ -146,7 +142,7 @@ class Scorer:
     """Who judges the finished pictures. `engine=auto`: the embedded scorer for embedded models."""
 
     name: str = MISSING
-    engine: str = choice(MISSING, SCORER_ENGINES)
+    engine: str = engine("scorer")
     path: str | None = None  # "asset:NAME", a local folder, or a hub id
     revision: str | None = None
     processor: str | None = None  # where the processor is, for a model that comes without

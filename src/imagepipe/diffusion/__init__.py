@@ -35,24 +35,16 @@ class ImageGenerator(Protocol):
         ...
 
 
-def _diffusers(model: Model) -> ImageGenerator:
-    from imagepipe.diffusion.diffusers import DiffusersGenerator
-
-    return DiffusersGenerator(model)
-
-
-def _noop(model: Model) -> ImageGenerator:
-    from imagepipe.diffusion.noop import NoopGenerator
-
-    return NoopGenerator(model)
-
-
-ENGINES: dict[str, Callable[[Model], ImageGenerator]] = {
-    "diffusers": _diffusers,
-    "noop": _noop,
-}
+def recipe(model: Model) -> Callable[[], ImageGenerator]:
+    """What makes the engine that `model.engine` names, not yet loaded, in any process."""
+    return engines.recipe("model", model, ImageGenerator)
 
 
 def make(model: Model) -> ImageGenerator:
     """The engine that `model.engine` names, not yet loaded. Raises UserError on other names."""
-    return engines.make("model", model, ENGINES, ImageGenerator)
+    return recipe(model)()
+
+
+def check(model: Model) -> None:
+    """Raise UserError where the model is unavailable, or cannot draw as it is asked to."""
+    engines.check("model", model, ImageGenerator)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pkgutil import resolve_name
 from typing import Any
 
 from imagepipe.config import Model
+from imagepipe.stages import engines
 
 # A tokenizer without a limit says so with a huge number (transformers' VERY_LARGE_INTEGER).
 NO_LIMIT = 1_000_000
@@ -82,13 +85,19 @@ def of(model: Model, pipeline: Any, components: Mapping[str, Any]) -> PromptLimi
     return PromptLimit(encoders)
 
 
-def load(model: Model) -> PromptLimit:
-    """The limit of `model`, from its tokenizers alone: no weights are read or fetched.
+def recipe(model: Model) -> Callable[[], PromptLimit]:
+    """What tells the limit of `model`, in any process. An engine that reads none has none."""
+    named = engines.of("model", model).prompt_limit
+    return partial(resolve_name(named), model) if named else PromptLimit
 
-    An engine without a text encoder (`noop`) has no limit.
-    """
-    if model.engine != "diffusers":
-        return PromptLimit()
+
+def load(model: Model) -> PromptLimit:
+    """The limit of `model`, of any engine."""
+    return recipe(model)()
+
+
+def of_repository(model: Model) -> PromptLimit:
+    """The limit of a model of diffusers, from its tokenizers alone: no weights are read."""
     import diffusers
 
     from imagepipe.diffusion import random_weights, repository

@@ -11,10 +11,8 @@ from typing import Any
 
 from imagepipe.config import Lora, Model, did_you_mean
 from imagepipe.diffusion import repository
-from imagepipe.errors import UserError
+from imagepipe.errors import UserError, one_line
 from imagepipe.stages import hub, weights
-
-CAUSE_CHARS = 200  # of an error, which may list every weight
 
 
 def configure(pipe: Any, model: Model) -> None:
@@ -60,11 +58,6 @@ def denoiser(pipe: Any) -> Any:
 def refused(field: str, value: object, problem: str, remedy: str) -> UserError:
     """The error for `model.<field>`."""
     return UserError(field=f"model.{field}", value=value, problem=problem, remedy=remedy)
-
-
-def first_line(error: Exception) -> str:
-    """What it says, in short."""
-    return str(error).strip().partition("\n")[0][:CAUSE_CHARS]
 
 
 def replaced(
@@ -115,7 +108,7 @@ def _found(field: str, path: str) -> str:
 
 def _unusable(field: str, path: str, revision: str | None, error: Exception) -> UserError:
     if isinstance(weights.locate(path), Path):
-        return refused(field, path, f"cannot be used ({first_line(error)})", "Name another.")
+        return refused(field, path, f"cannot be used ({one_line(error)})", "Name another.")
     return hub.refused(f"model.{field}", path, revision, error)
 
 
@@ -268,7 +261,7 @@ def _add_lora(pipe: Any, model: Model, name: str, lora: Lora) -> None:
     except OSError as error:
         raise _unusable("loras", lora.path, lora.revision, error) from error
     except (KeyError, RuntimeError, ValueError, SafetensorError) as error:
-        said = first_line(error)
+        said = one_line(error)
         if "weight_name" in said:
             raise refused(
                 "loras",

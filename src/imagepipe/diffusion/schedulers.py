@@ -11,8 +11,8 @@ import numpy as np
 from imagepipe.config import Model, did_you_mean
 from imagepipe.diffusion import options, random_weights, repository
 from imagepipe.diffusion.diffusers import arguments
-from imagepipe.diffusion.options import first_line, refused
-from imagepipe.errors import UserError
+from imagepipe.diffusion.options import refused
+from imagepipe.errors import UserError, one_line
 
 FLOWS = ("FlowMatch", "FlowMap", "LTXEulerAncestralRF")  # schedulers, by how their names begin
 USED = re.compile(r"self\.scheduler\.(order|init_noise_sigma|scale_model_input)\b")
@@ -99,7 +99,7 @@ def _trouble(
     except UserError:
         raise
     except Exception as error:  # of any kind: what is wrong shows deep in the scheduler
-        return first_line(error) or type(error).__name__
+        return one_line(error)
     by_seed = torch.allclose(both[1:], last, equal_nan=True)
     return None if by_seed else "its noise does not depend on the seed alone"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from imagepipe.config import Model
-from imagepipe.diffusion import make
+from imagepipe.diffusion import ImageGenerator, recipe
 from imagepipe.prompts.template import row_seed
 from imagepipe.stages.stage import FAILED_REASON, Columns, Stage
 
@@ -39,13 +39,15 @@ def stage(model: Model, *, run_seed: int, id_column: str) -> Stage:
             ("unknown_words", pa.string()),
         ]
     )
-    recipe = partial(_worker, model, run_seed, id_column)
-    return Stage("model", (id_column, "prompt"), adds, recipe, out_of_memory_hint=THRIFT)
+    work = partial(_worker, recipe(model), model, run_seed, id_column)
+    return Stage("model", (id_column, "prompt"), adds, work, out_of_memory_hint=THRIFT)
 
 
-def _worker(model: Model, run_seed: int, id_column: str) -> Callable[[pa.Table], Columns]:
-    painter = make(model)
-    painter.load()
+def _worker(
+    make: Callable[[], ImageGenerator], model: Model, run_seed: int, id_column: str
+) -> Callable[[pa.Table], Columns]:
+    generator = make()
+    generator.load()
     each = model.images_per_prompt
 
     def work(rows: pa.Table) -> Columns:
@@ -53,7 +55,7 @@ def _worker(model: Model, run_seed: int, id_column: str) -> Callable[[pa.Table],
         seeds = [row_seed(run_seed, id_, k) for id_ in ids for k in range(each)]
         repeated = [prompt for prompt in prompts for _ in range(each)]
         parts = [  # never more pictures at once than the batch size says
-            painter.paint(repeated[i : i + len(prompts)], seeds[i : i + len(prompts)])
+            generator.paint(repeated[i : i + len(prompts)], seeds[i : i + len(prompts)])
             for i in range(0, len(repeated), len(prompts))
         ]
         images = np.asarray(parts[0]) if each == 1 else np.concatenate(parts)  # which copies
@@ -61,8 +63,8 @@ def _worker(model: Model, run_seed: int, id_column: str) -> Callable[[pa.Table],
         return {
             "image": images.reshape(len(prompts), each, model.height, model.width, 3),
             "drawn_at": [time.time()] * len(prompts),
-            "prompt_cut": [painter.is_cut(prompt) for prompt in prompts],
-            "unknown_words": [", ".join(painter.unknown_words(p)) or None for p in prompts],
+            "prompt_cut": [generator.is_cut(prompt) for prompt in prompts],
+            "unknown_words": [", ".join(generator.unknown_words(p)) or None for p in prompts],
             FAILED_REASON: [BLACK if any(row) else None for row in black],
         }
 

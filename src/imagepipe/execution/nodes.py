@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from imagepipe.assets import PREFIX, folder
 from imagepipe.config import Config
-from imagepipe.errors import UserError
+from imagepipe.errors import UserError, one_line
+from imagepipe.stages import engines
 from imagepipe.store import Store, reason
 
 if TYPE_CHECKING:
@@ -68,11 +69,10 @@ def _answer(config: Config, node: str, answer: Any) -> Answer:
     try:
         return ray.get(answer, timeout=PATIENCE_S)
     except ray.exceptions.RayError as error:  # a package that is not there, no room to unpack
-        lines = [line for line in str(error).splitlines() if line.strip()]
         raise UserError(
             field="ray.address",
             value=config.ray.address,
-            problem=f"the node {node} cannot run imagepipe ({lines[-1].strip()})",
+            problem=f"the node {node} cannot run imagepipe ({one_line(error)})",
             remedy="Install the packages that imagepipe needs on every node.",
         ) from error
 
@@ -126,7 +126,7 @@ def _needs(config: Config, tables: Tables) -> Iterator[Need]:
     ):
         for file in table.files[:FILES_OF_A_TABLE]:
             yield Need(field, table.filesystem, file.path)
-    if config.llm.engine == "vllm" and (config.llm.path or "").startswith(PREFIX):
+    if engines.of("llm", config.llm).processor and (config.llm.path or "").startswith(PREFIX):
         # Ray Data's processor takes the folder as it is called on this machine.
         yield Need("llm.path", LocalFileSystem(), str(folder(config.llm.path or "")))
     for field, path in _models(config):

@@ -9,12 +9,11 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from imagepipe import prompts, scoring, sources
+from imagepipe import prompts, sources
 from imagepipe.config import Config, Resources, Share
 from imagepipe.diffusion import limits
 from imagepipe.diffusion.stage import stage as model_stage
@@ -30,6 +29,7 @@ from imagepipe.resources.process import (
 from imagepipe.resources.shares import bytes_on_their_way, pools
 from imagepipe.scoring.stage import stage as scorer_stage
 from imagepipe.sink.writer import Writer
+from imagepipe.stages import engines
 from imagepipe.stages.processor import LIGHT_CPUS, RESTARTS, ProcessorStage, fold, unfold
 from imagepipe.stages.stage import BatchSizeBackoff, Stage, apply, worker
 
@@ -51,10 +51,10 @@ def stages(config: Config, tables: sources.Tables) -> list[Stage]:
     """
     chain = [
         prompts.stage(config.dataset.prompt, tables.renamed, config.seed, tables.id),
-        llm_stage(config.llm, limit=partial(limits.load, config.model)),
+        llm_stage(config.llm, limit=limits.recipe(config.model)),
         model_stage(config.model, run_seed=config.seed, id_column=tables.id),
     ]
-    if config.scorer.engine != "none":
+    if engines.of("scorer", config.scorer).works:
         chain.append(scorer_stage(config.scorer, config.model.images_per_prompt))
     columns = {tables.renamed.get(name, name) for name in tables.columns}
     for stage in chain:
@@ -74,13 +74,9 @@ def libraries(config: Config) -> list[str]:
     """What its processes load before they do anything else: `module`, or `module:name`."""
     found = [__name__, "pandas", "pyarrow.dataset"]
     found += ["jsonschema", "requests", "google.protobuf.text_format"]  # what Ray loads in each
-    drawn = config.model.engine == "diffusers"
-    asked = config.llm.engine in ("transformers", "vllm")
-    if drawn or asked or config.scorer.engine in scoring.WITH_WEIGHTS:
-        found += ["torch", "transformers:PreTrainedModel"]
-    if drawn:
-        found += ["transformers:CLIPTextModel", "diffusers:DiffusionPipeline"]
-    return found
+    for engine in engines.chosen(config).values():
+        found += engine.libraries
+    return list(dict.fromkeys(found))
 
 
 def build(

@@ -14,7 +14,6 @@ from rich.console import Console
 
 from imagepipe import diffusion, errors, llm, prompts, resources, scoring, shell, sources, tracking
 from imagepipe.config import Config
-from imagepipe.diffusion import checks
 from imagepipe.errors import Interrupted, RunFailed, UserError
 from imagepipe.execution import calibration, manifest, nodes, pipeline
 from imagepipe.execution.session import cluster, session
@@ -23,6 +22,7 @@ from imagepipe.reports.job import Job, SweepJob
 from imagepipe.reports.progress import Watch
 from imagepipe.reports.summary import stages, summarize, write_files
 from imagepipe.resources.machine import Machine, this_machine
+from imagepipe.resources.tuning import Calibration
 from imagepipe.signals import defer_signals, graceful_stop, sigterm_as_interrupt
 from imagepipe.sink import results, resume
 from imagepipe.sink.lock import RunLock, acquire
@@ -147,7 +147,7 @@ def perform(ready: Ready, began: float, member: SweepJob | None = None) -> Outco
     machine = ready.machine or cluster()
     if ready.machine is None or config.sink.path:
         nodes.check(config, Store.of(config.sink.path, ready.folder), tables)
-    measured = calibration.measured(config, machine, console)
+    measured = _measured(config, machine, console)
     shares, why = resources.resolve(config, machine, tables.rows, measured)
     done = _done(ready)
     ledger = done.ledger(tables.rows, max(1, shares.model.pool))
@@ -168,6 +168,16 @@ def perform(ready: Ready, began: float, member: SweepJob | None = None) -> Outco
         if tracker and tracking.is_open(ready.folder):
             record.finish_early(tracker, ready.folder, "KILLED", "interrupted", member)
         raise
+
+
+def _measured(config: Config, machine: Machine, console: Console) -> Calibration | None:
+    """What `resources.calibrate_s` asks for: kept from an earlier run, or measured now."""
+    if config.resources.calibrate_s is None:
+        return None
+    if kept := calibration.known(config, machine):
+        return kept
+    terminal.calibrating(console, config.resources.calibrate_s)
+    return calibration.calibrate(config, machine)
 
 
 def _done(ready: Ready) -> Done:
@@ -202,7 +212,7 @@ def _tracked(job: Job, tracker: tracking.Tracker, console: Console) -> Outcome:
         _leave(job, tracker, summary)
     except OSError as error:  # a full disk, a folder that can no longer be written
         status = "FAILED" if status == "FINISHED" else status
-        trouble = "; then: ".join(filter(None, [trouble, _plain(job, error)]))
+        trouble = "; then: ".join(filter(None, [trouble, user_message(job, error)]))
         tracker.finish(status, summary=summary, pictures=[], folder=job.folder, note=trouble)
     if trouble:
         kind = Interrupted if status == "KILLED" else RunFailed
@@ -223,7 +233,7 @@ def _drawn(
     except Exception as error:
         if job.config.verbose:
             console.print_exception()
-        return "FAILED", _plain(job, error)
+        return "FAILED", user_message(job, error)
     if job.ledger.adds_up:
         return "FINISHED", None
     return "FAILED", f"{job.ledger.rows} of {job.ledger.rows_read} rows accounted for"
@@ -291,16 +301,13 @@ def _leave(job: Job, tracker: tracking.Tracker, summary: dict[str, Any]) -> None
 
 def check_models(config: Config) -> None:
     """Raise UserError where an engine, its weights or its options are not to be had."""
-    if config.model.engine == "diffusers":
-        checks.check(config.model)
-    if config.model.engine == "custom":
-        diffusion.make(config.model)
+    diffusion.check(config.model)
     llm.check(config.llm)
     scoring.check(config.scorer)
 
 
-def _plain(job: Job, error: Exception) -> str:
-    """The error itself, of all that Ray says around it: one of ours, or else the last line."""
+def user_message(job: Job, error: Exception) -> str:
+    """The error itself, of all that Ray says around it: one of ours, or else in one line."""
     if isinstance(error, RunFailed):
         return str(error)
     if type(error).__name__ == "ExecutionTimeoutError":  # Ray Data's
@@ -308,11 +315,10 @@ def _plain(job: Job, error: Exception) -> str:
     cause = getattr(error, "cause", None) or error.__cause__ or error
     if type(cause).__name__ == "SystemException":  # Ray's mark, not the error
         cause = error
-    lines = [line for line in str(cause).strip().splitlines() if line.strip()]
     every = f"{error}\n{cause}".splitlines()
     ours = (line.partition(f"{errors.__name__}.")[2].partition(": ")[2] for line in every[::-1])
     said = next(filter(None, ours), None)
-    return said or f"{type(cause).__name__}: {lines[-1].strip() if lines else ''}"
+    return said or errors.with_class(cause)
 
 
 def stall_message(job: Job) -> str:

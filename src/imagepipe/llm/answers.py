@@ -44,11 +44,11 @@ def repeats(text: str) -> bool:
         return True
     words = re.findall(r"\w+", text.lower())
     return any(
-        stall_message(words, length) for length in range(1, min(LOOP_WORDS, len(words) // 3) + 1)
+        _follows_itself(words, length) for length in range(1, min(LOOP_WORDS, len(words) // 3) + 1)
     )
 
 
-def stall_message(words: list[str], length: int) -> bool:
+def _follows_itself(words: list[str], length: int) -> bool:
     """Whether a phrase of `length` words follows itself at least twice."""
     wanted = length * (3 if length == 1 else 2)
     run = 0

@@ -7,13 +7,14 @@ answer.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from imagepipe.config.secrets import HIDDEN
-from imagepipe.errors import UserError
+from imagepipe.errors import UserError, with_class
 from imagepipe.llm import Answer, endpoint
 from imagepipe.llm.chat import messages
 
@@ -157,4 +158,5 @@ def _read(text: str) -> Answer:
 
 def _plain(error: BaseException, key: str | None) -> str:
     """What to tell of `error`, without the key: some servers repeat one that they do not like."""
-    return f"{type(error).__name__}: {error}".replace(key or HIDDEN, HIDDEN)[:REASON_CHARS]
+    whole = with_class(error, limit=sys.maxsize)
+    return whole.replace(key or HIDDEN, HIDDEN)[:REASON_CHARS]

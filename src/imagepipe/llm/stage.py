@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pkgutil import resolve_name
 
 import pyarrow as pa
 
 from imagepipe.config import LLM
-from imagepipe.llm import Answer, make, vllm
+from imagepipe.llm import Answer, Enhancer, recipe
 from imagepipe.llm.answers import Limit, fallback
 from imagepipe.prompts.seasons import season_of
+from imagepipe.stages import engines
 from imagepipe.stages.processor import ProcessorStage
 from imagepipe.stages.stage import FAILED_REASON, Columns, Stage, Worker
 
@@ -34,20 +36,24 @@ def stage(config: LLM, limit: Callable[[], Limit]) -> Stage:
     `answers.FALLBACKS`; null: the answer is used). Without an LLM the prompt is the base prompt
     and the other columns are null. `limit` is a recipe too: it reads tokenizers.
     """
-    if config.engine == "none":
+    engine = engines.of("llm", config)
+    if not engine.works:
         return Stage("llm", READS, ADDS, _unchanged)
-    if config.engine == "vllm":
+    if engine.processor:
+        parts = resolve_name(engine.made_by)
         return ProcessorStage(
             "llm",
             READS,
             ADDS,
-            recipe=partial(_reader, limit),
-            questions=partial(vllm.questions, config),
-            asks=vllm.ASKS,
-            replies=vllm.REPLIES,
-            processor=partial(vllm.processor, config),
+            recipe=partial(_reader, parts.answers, limit),
+            questions=partial(parts.questions, config),
+            asks=parts.ASKS,
+            replies=parts.REPLIES,
+            processor=partial(parts.processor, config),
         )
-    return Stage("llm", READS, ADDS, partial(_enhancer, config, limit), out_of_memory_hint=THRIFT)
+    return Stage(
+        "llm", READS, ADDS, partial(_enhancer, recipe(config), limit), out_of_memory_hint=THRIFT
+    )
 
 
 def _unchanged() -> Worker:
@@ -58,9 +64,9 @@ def _unchanged() -> Worker:
     return work
 
 
-def _enhancer(config: LLM, limit: Callable[[], Limit]) -> Worker:
+def _enhancer(make: Callable[[], Enhancer], limit: Callable[[], Limit]) -> Worker:
     """The engine and its weights live in the stage's own process."""
-    enhancer, limited = make(config), limit()
+    enhancer, limited = make(), limit()
     enhancer.load()
 
     def work(rows: pa.Table) -> Columns:
@@ -71,12 +77,12 @@ def _enhancer(config: LLM, limit: Callable[[], Limit]) -> Worker:
     return work
 
 
-def _reader(limit: Callable[[], Limit]) -> Worker:
+def _reader(answers: Callable[[pa.Table], list[Answer]], limit: Callable[[], Limit]) -> Worker:
     """The engine has answered before; only its replies are read here."""
     limited = limit()
 
     def work(rows: pa.Table) -> Columns:
-        return _columns(rows, vllm.answers(rows), limited)
+        return _columns(rows, answers(rows), limited)
 
     return work
 

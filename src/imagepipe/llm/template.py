@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from imagepipe.config import LLM
 from imagepipe.llm import Answer
 from imagepipe.prompts.seasons import enhance
 
 
 class TemplateEnhancer:
     """Needs no weights and no time; also what the tiny language model learned to imitate."""
+
+    def __init__(self, config: LLM) -> None:
+        """There is nothing to choose."""
 
     def load(self) -> None:
         """Nothing to read."""

@@ -16,12 +16,13 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from imagepipe.config import LLM, Share
-from imagepipe.errors import RunFailed
+from imagepipe.errors import RunFailed, UserError
 from imagepipe.llm import Answer
 from imagepipe.prompts.seasons import season_of
 from imagepipe.resources.process import alone_on_gpus, computing, set_aside
@@ -46,6 +47,18 @@ WHOLE_GPU = 0.9  # vLLM's own default: the rest is for CUDA and what else is the
 # All that a process of the embedded LLM takes is 0.73 GiB (benchmarks/results/gpu_shares.json).
 CONTEXT_MIB = 700
 MOST_MISSING = 0.05  # of a GPU, to be made up for by a smaller engine
+
+
+def check(config: LLM) -> None:
+    """Raise UserError where vLLM is not installed."""
+    if not find_spec("vllm"):
+        raise UserError(
+            field="llm.engine",
+            value=config.engine,
+            problem="vLLM is not installed here",
+            remedy="On Linux with a GPU: make vllm, or pip install 'imagepipe[vllm]'. "
+            "Or use llm.engine=transformers.",
+        )
 
 
 def questions(config: LLM) -> Worker:

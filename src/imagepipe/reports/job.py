@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imagepipe import sources, tracking
-from imagepipe.config import Config, Resources
+from imagepipe.config import Config, Resources, Scorer
 from imagepipe.reports.progress import Watch
 from imagepipe.sink.ledger import Ledger
 from imagepipe.sink.lock import RunLock
 from imagepipe.sink.resume import Done
+from imagepipe.stages import engines
 from imagepipe.store import Store
 
 
@@ -50,3 +51,8 @@ class Job:
     def store(self) -> Store:
         """Where pictures, table and rejected rows are."""
         return Store.of(self.config.sink.path, self.folder)
+
+
+def scorer_name(scorer: Scorer) -> str:
+    """What a run's reports call its scorer; none where nothing is scored."""
+    return scorer.name if engines.of("scorer", scorer).works else engines.NONE

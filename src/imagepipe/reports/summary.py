@@ -17,6 +17,7 @@ from imagepipe.reports import gallery, statistics
 from imagepipe.reports.job import Job, SweepJob
 from imagepipe.reports.progress import StageState
 from imagepipe.sink.results import Picture
+from imagepipe.stages import engines
 from imagepipe.store import write_whole
 
 ON_THE_SHEET = 48
@@ -120,10 +121,8 @@ def _rows_for_interval(job: Job) -> int:
 
 def _timed(job: Job) -> set[str]:
     """The stages whose rows say how long their batch took in a process."""
-    pools = {stage for stage, _ in resources.pools(job.config, job.shares)}
-    if job.config.llm.engine == "vllm":  # its batches overlap, so their times add up to more
-        pools.remove("llm")
-    return pools
+    known = engines.chosen(job.config)
+    return {stage for stage, engine in known.items() if engine.actors and not engine.overlaps}
 
 
 def _llm(job: Job) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from rich.progress import Progress as Bar
 from imagepipe import shell, tracking
 from imagepipe.config import Config, Model
 from imagepipe.reports.comparison import Comparison
-from imagepipe.reports.job import Job
+from imagepipe.reports.job import Job, scorer_name
 from imagepipe.sink.ledger import Ledger
+from imagepipe.stages import engines
 
 LINE_EVERY_S = 10.0
 RANDOM = (
@@ -98,7 +99,7 @@ def print_header(console: Console, job: Job) -> None:
         "dataset": f"{config.dataset.name}: {tables.rows} rows{joins}{done}",
         "llm": f"{config.llm.name} ({config.llm.engine})",
         "model": _model(config.model),
-        "scorer": config.scorer.name if config.scorer.engine != "none" else "none",
+        "scorer": scorer_name(config.scorer),
         "resources": job.why,
     }
     for name, text in lines.items():
@@ -163,7 +164,7 @@ def print_summary(
 
 
 def _next(config: Config) -> str:
-    other = "llm=tiny" if config.llm.engine == "none" else "llm=none"
+    other = "llm=none" if engines.of("llm", config.llm).works else "llm=tiny"
     sweep = f"{shell.python()} -m imagepipe -m model.steps=2,4,8"
     return f"{sweep}    or    {other}    or    --help"
 

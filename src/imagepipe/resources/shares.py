@@ -16,10 +16,8 @@ from imagepipe.errors import UserError
 from imagepipe.resources.machine import GIB, Machine
 from imagepipe.resources.packing import CPUS_FOR_TASKS, Misfit, Pools, candidates, free_cpus, pack
 from imagepipe.resources.tuning import Calibration, choose
+from imagepipe.stages import engines
 
-# Engines that load weights run as actors, which keep them; the others run as stateless tasks.
-LLM_ACTORS = ("transformers", "vllm", "openai", "custom")
-MODEL_ACTORS = ("diffusers", "noop", "custom")
 # How `auto` divides a GPU among the stages that a run has. More than half of it for the model: Ray
 # fills a GPU up before it begins another, and would put two halves on one.
 GPU_PARTS = {"llm": 4, "model": 7, "scorer": 2}
@@ -62,12 +60,9 @@ def resolve(
 
 def pools(config: Config, resources: Resources) -> Iterator[tuple[str, Share]]:
     """The stages that run as actors, with their shares."""
-    if config.llm.engine in LLM_ACTORS:
-        yield "llm", resources.llm
-    if config.model.engine in MODEL_ACTORS:
-        yield "model", resources.model
-    if config.scorer.engine != "none":
-        yield "scorer", resources.scorer
+    for stage, engine in engines.chosen(config).items():
+        if engine.actors:
+            yield stage, getattr(resources, stage)
 
 
 def _choose(config: Config, asked: Resources, machine: Machine, rows: int) -> Resources:
@@ -97,15 +92,15 @@ def _fits(config: Config, resources: Resources, machine: Machine) -> bool:
 
 def _divide(config: Config, asked: Resources, machine: Machine, model: int) -> Resources:
     """`asked` with a place for `model` processes that draw, as far as it leaves that open."""
-    waits = config.llm.engine == "openai"  # its process only waits for a server's answers
+    waiting = {stage for stage, engine in engines.chosen(config).items() if engine.waits}
     beside = max(1, model // 4)
-    best = {"llm": 1 if waits else beside, "model": model, "scorer": beside}
+    best = {"llm": beside, "model": model, "scorer": beside} | dict.fromkeys(waiting, 1)
     shares = {
         stage: replace(share, pool=_pool(share, best[stage]))
         for stage, share in pools(config, asked)
     }
     held = sum(share.num_cpus * share.pool for share in shares.values())
-    needy = {s: share for s, share in shares.items() if share.num_gpus or s != "llm" or not waits}
+    needy = {s: share for s, share in shares.items() if share.num_gpus or s not in waiting}
     cpus = _cpus_each(needy, held, machine)
     gpus = _gpus_each(needy, machine)
     chosen: dict[str, Any] = shares | {

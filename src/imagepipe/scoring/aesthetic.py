@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from imagepipe.config import Scorer
+from imagepipe.scoring import checks
 from imagepipe.stages import weights
 
 WIDTHS = (1024, 128, 64, 16, 1)
@@ -40,6 +41,11 @@ def predictor_class() -> Any:
             return self.layers(F.normalize(embedding, dim=1))[:, 0]
 
     return AestheticPredictor
+
+
+def check(scorer: Scorer) -> None:
+    """Raise UserError where the predictor is unavailable."""
+    checks.check(scorer, predictor_class)
 
 
 class AestheticScorer:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imagepipe.config import Scorer
+from imagepipe.scoring import checks
 from imagepipe.stages import weights
 
 if TYPE_CHECKING:
@@ -20,22 +22,26 @@ if TYPE_CHECKING:
 CHUNK = 64  # pictures at a time, so that memory does not grow with the number of pictures
 
 
+def check(scorer: Scorer) -> None:
+    """Raise UserError where the CLIP is unavailable."""
+    checks.check(scorer, model_class)
+
+
+def model_class() -> Any:
+    from transformers import CLIPModel
+
+    return CLIPModel
+
+
 class ClipScorer:
     """A recipe until `load`; scores on the GPU if there is one, otherwise on the CPU.
 
-    `path` is a CLIP's folder or hub id, `processor` another one to take the processor from, for
-    models that come without.
+    `scorer.path` is a CLIP's folder or hub id, `scorer.processor` another one to take the processor
+    from, for models that come without.
     """
 
-    def __init__(
-        self,
-        path: str = "asset:tiny_clip",
-        revision: str | None = None,
-        processor: str | None = None,
-        dtype: str = "auto",
-    ) -> None:
-        self.path, self.revision, self.dtype = path, revision, dtype
-        self.processor_path = processor
+    def __init__(self, scorer: Scorer) -> None:
+        self.scorer = scorer
         self.model: Any = None
         self.processor: Any = None
         self.questions: dict[str, dict[str, str]] = {}
@@ -43,18 +49,17 @@ class ClipScorer:
     def load(self) -> None:
         """Raises UserError where the weights are not those of a CLIP."""
         import torch
-        from transformers import CLIPModel, CLIPProcessor
+        from transformers import CLIPProcessor
 
-        source = weights.locate(self.path)
+        path, revision = self.scorer.path or "", self.scorer.revision
+        source = weights.locate(path)
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        if self.processor_path is None:
-            self.processor = CLIPProcessor.from_pretrained(source, revision=self.revision)
+        if self.scorer.processor is None:
+            self.processor = CLIPProcessor.from_pretrained(source, revision=revision)
         else:
-            self.processor = CLIPProcessor.from_pretrained(weights.locate(self.processor_path))
-        dtype = weights.dtype(self.dtype, device)
-        model = weights.load(
-            "scorer.path", self.path, CLIPModel, revision=self.revision, dtype=dtype
-        )
+            self.processor = CLIPProcessor.from_pretrained(weights.locate(self.scorer.processor))
+        dtype = weights.dtype(self.scorer.dtype, device)
+        model = weights.load("scorer.path", path, model_class(), revision=revision, dtype=dtype)
         self.model = model.to(device).eval()
         questions = Path(source) / "questions.json"
         self.questions = json.loads(questions.read_text("utf-8")) if questions.is_file() else {}

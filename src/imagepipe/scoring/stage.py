@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from imagepipe.config import Scorer
-from imagepipe.scoring import ImageScorer, make
+from imagepipe.scoring import ImageScorer, recipe
 from imagepipe.stages.stage import Columns, Stage, lost_gpu, reason
 
 NO_NUMBER = "the scorer gave a number that is none"
@@ -24,13 +24,13 @@ def stage(scorer: Scorer, each: int) -> Stage:
     `scorer_error` says why (text; null where all have a score).
     """
     adds = pa.schema([("score", pa.list_(pa.float32(), each)), ("scorer_error", pa.string())])
-    recipe = partial(_worker, scorer, each)
-    return Stage("scorer", ("image", "prompt"), adds, recipe, out_of_memory_hint=THRIFT)
+    work = partial(_worker, recipe(scorer), each)
+    return Stage("scorer", ("image", "prompt"), adds, work, out_of_memory_hint=THRIFT)
 
 
-def _worker(scorer: Scorer, each: int) -> Callable[[pa.Table], Columns]:
-    judge = make(scorer)
-    judge.load()
+def _worker(make: Callable[[], ImageScorer], each: int) -> Callable[[pa.Table], Columns]:
+    scorer = make()
+    scorer.load()
 
     def work(rows: pa.Table) -> Columns:
         images = rows["image"].combine_chunks()
@@ -40,7 +40,7 @@ def _worker(scorer: Scorer, each: int) -> Callable[[pa.Table], Columns]:
         prompts = [prompt for prompt in rows["prompt"].to_pylist() for _ in range(each)]
         failed = NO_NUMBER
         try:
-            scores = _scores(judge, flat, prompts)
+            scores = _scores(scorer, flat, prompts)
         except Exception as error:
             if rows.num_rows > 1 or lost_gpu(error):
                 raise  # and the halves are tried
@@ -55,9 +55,9 @@ def _worker(scorer: Scorer, each: int) -> Callable[[pa.Table], Columns]:
     return work
 
 
-def _scores(judge: ImageScorer, images: np.ndarray, prompts: list[str]) -> np.ndarray:
+def _scores(scorer: ImageScorer, images: np.ndarray, prompts: list[str]) -> np.ndarray:
     """float32 (n,). Raises ValueError where the scorer gives another number of them."""
-    scores = judge.score(images, prompts).astype(np.float32)
+    scores = scorer.score(images, prompts).astype(np.float32)
     if scores.shape != (len(prompts),):
         raise ValueError(f"the scorer gave {scores.shape} for {len(prompts)} pictures")
     return scores

@@ -12,6 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from imagepipe import __version__
 from imagepipe.config import Config, Model, config_digest
+from imagepipe.stages import engines
 
 SETTINGS = "model_settings"  # the text in a picture that says all of its model's
 # zlib's run-length strategy (zlib.Z_RLE): half the time of the default at the same size.
@@ -50,7 +51,7 @@ def settings(model: Model) -> str | None:
     Its options may hold anything, and no picture should decide which code is run. Where weights
     wait changes no picture, and is not to be had on every machine.
     """
-    if model.engine == "custom":
+    if engines.of("model", model).is_custom:
         return None
     whole, usual = asdict(replace(model, offload="none")), asdict(Model())
     return json.dumps({key: value for key, value in whole.items() if value != usual[key]})

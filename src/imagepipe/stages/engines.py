@@ -1,13 +1,122 @@
-"""From a section of the configuration to its engine: one of ours by name, or with `engine: custom`
-a class of a person's own, named by `_target_`.
+"""The table of engines: whatever the rest of imagepipe has to know of one stands in its line.
+
+A new engine is a file beside the others in `llm/`, `diffusion/` or `scoring/`, and a line here.
+Nothing else asks for an engine's name. The table names classes and imports none of them, so the
+configuration can read it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pkgutil import resolve_name
 from typing import Any, Protocol
 
-from imagepipe.errors import UserError
+from imagepipe.errors import UserError, one_line
+
+NONE = "none"  # the engine of a stage that does nothing
+TARGET = "_target_"  # in place of a class: the one that the section names there
+TORCH = ("torch", "transformers:PreTrainedModel")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What is known of an engine before it is imported. Functions and classes are dotted paths."""
+
+    # Called with its section of the configuration; empty: its stage has no work.
+    made_by: str
+    # Its stage runs in a pool of processes that keep it; false: in tasks, which keep nothing.
+    actors: bool = True
+    # `path` names weights: looked at before the run starts, counted by a plan.
+    weights: bool = False
+    # What its processes load before anything else: `module`, or `module:name` in it.
+    libraries: tuple[str, ...] = ()
+    # Called with its section on the driver; raises UserError where it could not work.
+    check: str | None = None
+    # The package without which `auto` takes another.
+    package: str | None = None
+    # Its processes wait for another machine's answers: one is enough, and it needs no CPU.
+    waits: bool = False
+    # Its batches overlap, so the times of rows add up to more than its processes were busy.
+    overlaps: bool = False
+    # Why a calibration cannot measure it; null: it can.
+    unmeasured: str | None = None
+    # A processor of `ray.data.llm` does its work: `made_by` is the module with its parts.
+    processor: bool = False
+    # Of a model: called with its section, tells which prompts it reads to their end.
+    prompt_limit: str | None = None
+    # Of a model: without so many steps there is no picture.
+    least_steps: int = 0
+
+    @property
+    def works(self) -> bool:
+        return self.made_by != ""
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether it is a class that the configuration names, so that any code could be run."""
+        return self.made_by == TARGET
+
+
+CUSTOM = Engine(TARGET)
+TABLE: dict[str, dict[str, Engine]] = {
+    "llm": {
+        "vllm": Engine(
+            "imagepipe.llm.vllm",
+            weights=True,
+            libraries=TORCH,
+            check="imagepipe.llm.vllm.check",
+            package="vllm",
+            overlaps=True,
+            # It takes its share when it starts.
+            unmeasured="vLLM makes its batches itself",
+            processor=True,
+        ),
+        "transformers": Engine(
+            "imagepipe.llm.transformers.TransformersEnhancer", weights=True, libraries=TORCH
+        ),
+        "openai": Engine(
+            "imagepipe.llm.openai.OpenAIEnhancer",
+            check="imagepipe.llm.openai.check",
+            waits=True,
+            unmeasured="a server answers it",
+        ),
+        "template": Engine("imagepipe.llm.template.TemplateEnhancer", actors=False),
+        "custom": CUSTOM,
+        NONE: Engine("", actors=False),
+    },
+    "model": {
+        "diffusers": Engine(
+            "imagepipe.diffusion.diffusers.DiffusersGenerator",
+            weights=True,
+            libraries=(*TORCH, "transformers:CLIPTextModel", "diffusers:DiffusionPipeline"),
+            check="imagepipe.diffusion.checks.check",
+            prompt_limit="imagepipe.diffusion.limits.of_repository",
+            least_steps=1,
+        ),
+        "noop": Engine("imagepipe.diffusion.noop.NoopGenerator"),
+        "custom": CUSTOM,
+    },
+    "scorer": {
+        NONE: Engine("", actors=False),
+        "clip": Engine(
+            "imagepipe.scoring.clip.ClipScorer",
+            weights=True,
+            libraries=TORCH,
+            check="imagepipe.scoring.clip.check",
+        ),
+        "aesthetic": Engine(
+            "imagepipe.scoring.aesthetic.AestheticScorer",
+            weights=True,
+            libraries=TORCH,
+            check="imagepipe.scoring.aesthetic.check",
+        ),
+        "custom": CUSTOM,
+    },
+}
+AUTO = {"llm": ("vllm", "transformers")}  # what `auto` means: the first that is installed
 
 
 class Section(Protocol):
@@ -15,60 +124,88 @@ class Section(Protocol):
 
     engine: str
     _target_: str | None
-    options: dict[str, Any]
 
 
-def make(field: str, config: Any, known: Mapping[str, Callable[[Any], Any]], protocol: type) -> Any:
-    """The engine that `config.engine` names, not yet loaded.
+def choices(kind: str) -> tuple[str, ...]:
+    """What `engine` may be in the section `kind`: llm, model or scorer."""
+    return (*(["auto"] if kind in AUTO else []), *TABLE[kind])
 
-    `field` is the section's name, `known` {name: what makes it}, `protocol` what a class of a
-    person's own must have the methods of; it is called with `config` and reads its `options`
-    there. Raises UserError for other names, and for a class that is not to be had or lacks a
-    method.
-    """
-    if config.engine == "custom":
-        return _own(field, config, protocol)
-    if config.engine not in known:
+
+def automatic(kind: str) -> str:
+    """The engine that `auto` means on this machine."""
+    return next(name for name in AUTO[kind] if _is_installed(TABLE[kind][name]))
+
+
+def of(kind: str, section: Section) -> Engine:
+    """The line of the engine that `section` names. Raises UserError for other names."""
+    if section.engine not in TABLE[kind]:
         raise UserError(
-            field=f"{field}.engine",
-            value=config.engine,
+            field=f"{kind}.engine",
+            value=section.engine,
             problem="no such engine",
-            remedy=f"Use one of {', '.join(known)}.",
+            remedy=f"Use one of {', '.join(TABLE[kind])}.",
         )
-    return known[config.engine](config)
+    return TABLE[kind][section.engine]
 
 
-def _own(field: str, config: Section, protocol: type) -> Any:
-    made = _class(field, config)(config)
+def chosen(config: Any) -> dict[str, Engine]:
+    """The lines of the engines that a whole configuration names: {kind: line}."""
+    return {kind: of(kind, getattr(config, kind)) for kind in TABLE}
+
+
+def check(kind: str, section: Section, protocol: type) -> Engine:
+    """The engine's line. Raises UserError where it cannot work here."""
+    engine = of(kind, section)
+    if engine.is_custom:
+        recipe(kind, section, protocol)()
+    if engine.check:
+        resolve_name(engine.check)(section)
+    return engine
+
+
+def recipe(kind: str, section: Section, protocol: type) -> Callable[[], Any]:
+    """What makes the engine that `section` names, not yet loaded: in any process.
+
+    It takes the engine's line along, since a process of a stage reads the table as it was
+    installed. Made, it raises UserError where the class is unavailable or lacks a method of
+    `protocol`.
+    """
+    return partial(_make, of(kind, section), kind, section, protocol)
+
+
+def _make(engine: Engine, kind: str, section: Section, protocol: type) -> Any:
+    named = _own_class(kind, section) if engine.is_custom else resolve_name(engine.made_by)
+    made = named(section)
     lacking = [name for name in _methods(protocol) if not callable(getattr(made, name, None))]
     if lacking:
+        key = TARGET if engine.is_custom else "engine"
         raise UserError(
-            field=f"{field}._target_",
-            value=config._target_,
+            field=f"{kind}.{key}",
+            value=getattr(section, key),
             problem=f"lacks the method{'s' if len(lacking) > 1 else ''} {', '.join(lacking)}",
             remedy=f"It has to be what {protocol.__module__}.{protocol.__name__} describes.",
         )
     return made
 
 
-def _class(field: str, config: Section) -> Any:
-    from hydra.utils import get_class
-
-    if not config._target_:
+def _own_class(kind: str, section: Section) -> Any:
+    if not section._target_:
         raise UserError(
-            field=f"{field}._target_",
-            value=config._target_,
-            problem=f"{field}.engine=custom needs a class of your own",
+            field=f"{kind}.{TARGET}",
+            value=section._target_,
+            problem=f"{kind}.engine=custom needs a class of your own",
             remedy="Name it as package.module.Class.",
         )
     try:
-        return get_class(config._target_)
+        found = resolve_name(section._target_)
+        if not isinstance(found, type):
+            raise TypeError("it is no class")
+        return found
     except Exception as error:  # whatever importing somebody's module raises
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise UserError(
-            field=f"{field}._target_",
-            value=config._target_,
-            problem=f"cannot be imported ({reason})",
+            field=f"{kind}.{TARGET}",
+            value=section._target_,
+            problem=f"cannot be imported ({one_line(error)})",
             remedy="Name it as package.module.Class, and install the package here or start "
             "imagepipe in the folder that holds it.",
         ) from error
@@ -76,3 +213,7 @@ def _class(field: str, config: Section) -> Any:
 
 def _methods(protocol: type) -> list[str]:
     return [name for name, value in vars(protocol).items() if callable(value) and name[0] != "_"]
+
+
+def _is_installed(engine: Engine) -> bool:
+    return engine.package is None or find_spec(engine.package) is not None

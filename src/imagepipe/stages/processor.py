@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from imagepipe.config import Share
 from imagepipe.stages.stage import FAILED_STAGE, Stage, Worker, apply, worker
 
 if TYPE_CHECKING:
     from ray.data import Dataset
+
+    from imagepipe.config import Share
 
 PAST = "imagepipe_row"  # the row, as bytes
 ERROR = "__inference_error__"  # Ray's: why a row has no answer; "" where it has one

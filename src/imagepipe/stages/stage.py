@@ -19,6 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from imagepipe.errors import with_class
+
 log = logging.getLogger(__name__)
 
 FAILED_STAGE = "failed_stage"
@@ -156,7 +158,7 @@ def _work(stage: Stage, work: Worker, rows: pa.Table) -> tuple[Columns, list[str
 
 def reason(error: Exception, out_of_memory_hint: str) -> str:
     """Why a row failed by itself."""
-    said = f"{type(error).__name__}: {error}"[:REASON_CHARS]
+    said = with_class(error, REASON_CHARS)
     if out_of_memory(error):
         return f"out of memory with this row alone: {out_of_memory_hint} ({said})"
     return said

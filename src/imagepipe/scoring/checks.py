@@ -1,0 +1,48 @@
+"""Whether what a CLIP needs is there, before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from imagepipe.config import Scorer
+from imagepipe.errors import UserError
+from imagepipe.stages import weights
+
+PROCESSORS = ("processor_config.json", "preprocessor_config.json")  # new, old
+
+
+def check(scorer: Scorer, model_class: Callable[[], Any]) -> None:
+    """Raise UserError where weights are not those of `model_class`, or there is no processor."""
+    _check_kind(scorer)
+    weights.check_fit("scorer.path", scorer.path, scorer.revision, model_class)
+    looks = weights.locate(scorer.processor or scorer.path or "")
+    if isinstance(looks, Path):
+        _check_processor(scorer, looks)
+    elif scorer.processor is not None:
+        weights.check("scorer.processor", scorer.processor, None, "config.json")
+
+
+def _check_kind(scorer: Scorer) -> None:
+    where = weights.here(scorer.path or "", scorer.revision)
+    if where is None:
+        return
+    kind = weights.described("scorer.path", scorer.path, where / "config.json").get("model_type")
+    if not str(kind or "clip").startswith("clip"):
+        raise UserError(
+            field="scorer.path",
+            value=scorer.path,
+            problem=f"its config.json says {kind}, and scorer.engine={scorer.engine} takes a CLIP",
+            remedy="Name a CLIP, or write a scorer of your own for it (scorer.engine=custom).",
+        )
+
+
+def _check_processor(scorer: Scorer, folder: Path) -> None:
+    if not any((folder / name).is_file() for name in PROCESSORS):
+        raise UserError(
+            field="scorer.processor",
+            value=scorer.processor,
+            problem=f"{folder} holds no processor (neither {' nor '.join(PROCESSORS)})",
+            remedy="Name a folder that holds one, or a model of the hub as owner/name.",
+        )
