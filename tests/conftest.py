@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -29,6 +30,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # several test processes share the cores
 os.environ.update(RAY_worker_niceness="0")  # and Ray's own 15 would starve beside pytest
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background: commands
     signal.signal(signal.SIGINT, signal.default_int_handler)  # that tests start inherit it
+ID_CHARS = 20  # of a text that is a test's parameter
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
 
@@ -36,6 +38,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", help="folder to keep what browser tests see in")
     parser.addoption("--faults-results", type=Path, help="file to add what tests/faults found to")
     parser.addoption("--kills", type=int, default=3, help="how many processes tests/faults kills")
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Texts as short words and bytes by their argument's name: a test's name has to be the same in
+    every process, and to be typed. pytest numbers those that come out alike.
+    """
+    if isinstance(val, bytes):
+        return argname
+    if isinstance(val, str):
+        return re.sub(r"[^\w.=+-]+", "-", val, flags=re.ASCII)[:ID_CHARS].strip("-") or argname
+    return None
 
 
 @pytest.fixture

@@ -245,6 +245,10 @@ def test_another_scheduler_that_adds_noise_as_the_models_own_draws(hub_id, name,
         (SD, None, {"timestep_spacing": "nope"}, "model.scheduler_config={'timestep_spacing': 'no"),
         (SD, None, {"beta_schedule": "nope"}, "cannot draw with this model (nope is not"),
     ],
+    ids=(
+        "flow-ddim noise-flow consistency-flow flow-half noise-half noise-flowing v-flowing heun "
+        "map sa sde wuerstchen spacing schedule"
+    ).split(),
 )
 def test_a_scheduler_that_cannot_draw_with_the_model_is_refused(
     hub_id, name, settings, said, trained

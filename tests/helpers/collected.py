@@ -1,0 +1,25 @@
+"""A plugin of pytest: the ids and the parameters of all tests, as JSON in the file $COLLECTED.
+
+COLLECTED=ids.json python -m pytest -p helpers.collected --collect-only
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from pprint import pformat
+
+import pytest
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    found = {item.nodeid: parameters(item) for item in session.items}
+    Path(os.environ["COLLECTED"]).write_text(json.dumps(found))
+
+
+def parameters(item: pytest.Item) -> str:
+    """Sets in order, and objects without their addresses."""
+    given = item.callspec.params if hasattr(item, "callspec") else {}
+    return re.sub(r" at 0x[0-9a-f]+", "", pformat(given))
