@@ -1,11 +1,13 @@
-"""Any error as one line."""
+"""Texts fit for a terminal, guesses at what was meant, and any error as one line."""
 
 from __future__ import annotations
+
+import pickle
 
 import pytest
 from ray.exceptions import RayTaskError
 
-from imagepipe.errors import one_line, with_class
+from imagepipe.errors import UserError, did_you_mean, listed, one_line, shown, with_class
 
 STACK = 'Traceback (most recent call last):\n  File "a.py", line 1\nValueError: no such thing\n'
 
@@ -39,3 +41,60 @@ def test_a_long_one_is_cut():
     error = ValueError("x" * 99)
     assert one_line(error, limit=20) == f"{'x' * 17}..."
     assert with_class(error, limit=20) == f"ValueError: {'x' * 5}..."
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        pytest.param("a cat\n\tin a hat", "a cat\n\tin a hat", id="lines"),
+        pytest.param("\x1b[31mred\x1b[0m", "\\x1b[31mred\\x1b[0m", id="colour"),
+        pytest.param("a\rb\x07\x9b", "a\\rb\\x07\\x9b", id="control"),
+        pytest.param("\u202egpj.tac", "\\u202egpj.tac", id="direction"),
+        pytest.param("half \ud83d", "half \\ud83d", id="surrogate"),
+        pytest.param("é 提示 🐈 שלום", "é 提示 🐈 שלום", id="scripts"),
+    ],
+)
+def test_what_steers_a_terminal_is_written_out(text: str, plain: str):
+    assert shown(text) == plain
+
+
+def test_long_texts_are_cut_in_their_middle():
+    said = shown("begin " + "x" * 59_000 + " end")
+    assert len(said) < 2000
+    assert said.startswith("begin xxx")
+    assert said.endswith("xxx end")
+    assert "... (59,010 characters) ..." in said
+    assert shown("x" * 1900) == "x" * 1900
+
+
+def test_no_error_is_longer_than_two_kilobytes_and_each_keeps_its_remedy():
+    error = UserError(field="dataset.path", value="v" * 9000, problem="p" * 9000, remedy="Do this.")
+    assert len(str(error)) < 2048
+    assert str(error).startswith("dataset.path=vvv")
+    assert str(error).endswith("Do this.")
+    again = pickle.loads(pickle.dumps(error))
+    assert (again.value, str(again)) == (error.value, str(error))
+
+
+def test_a_list_says_the_closest_and_how_many_more():
+    names = [f"column_{place}" for place in range(3000)]
+    said = listed(names, near="column_2999x")
+    assert said.startswith("column_2999, ")
+    assert said.endswith(" ... and 2,988 more")
+    assert listed(["a", "b"], near="z") == "a, b"
+    assert listed(["n" * 999]).startswith("nnn")
+    assert len(listed(["n" * 999])) < 100
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "said"),
+    [
+        pytest.param("modle.steps", ["model.steps", "seed"], "model.steps", id="close"),
+        pytest.param("steps", ["model.steps"], "model.steps", id="last-part"),
+        pytest.param("t.csv", ["t.csv", "r.csv"], "r.csv", id="not-itself"),
+        pytest.param("t.csv", ["t.csv"], "", id="nothing-else"),
+        pytest.param("xyz", ["model"], "", id="far"),
+    ],
+)
+def test_a_guess_is_never_the_very_thing_that_was_typed(word: str, known: list[str], said: str):
+    assert did_you_mean(word, known) == (f'Did you mean "{said}"? ' if said else "")

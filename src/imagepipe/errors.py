@@ -1,10 +1,62 @@
-"""The errors that a person sees as one plain line."""
+"""The errors that a person sees as one plain line, and what makes a text fit for that."""
 
 from __future__ import annotations
 
+import difflib
+import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 LINE_CHARS = 200  # of an error, which may list every weight
+MOST_CHARS = 1900  # of a whole message
+VALUE_CHARS = 240  # of the value that it is about
+MOST_NAMES, NAME_CHARS = 12, 60  # of a list of names
+
+
+def shown(text: object, most: int = MOST_CHARS) -> str:
+    """`text` as a terminal may show it: cut in its middle, and without signs that steer it.
+
+    What a person's file holds may be an escape sequence, which would move the cursor, colour what
+    follows or turn the direction of the writing. Lines and tabs stay.
+    """
+    text = str(text)
+    if len(text) > most:
+        cut = f" ... ({len(text):,} characters) ... "
+        text = text[: most * 2 // 3] + cut + text[len(text) - most // 4 :]
+    return "".join(sign if _is_plain(sign) else _escaped(sign) for sign in text)
+
+
+def _is_plain(sign: str) -> bool:
+    # Cc: control, Cf: direction and other unseen signs, Cs: half of a surrogate pair.
+    return sign in "\n\t" or unicodedata.category(sign) not in ("Cc", "Cf", "Cs")
+
+
+def _escaped(sign: str) -> str:
+    return sign.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def listed(names: Iterable[object], near: str | None = None) -> str:
+    """The first of `names`, or those that are most like `near`, and how many more there are."""
+    every = [shown(name, NAME_CHARS) for name in names]
+    some = every[:MOST_NAMES]
+    if near is not None and len(every) > MOST_NAMES:
+        some = difflib.get_close_matches(near, every, MOST_NAMES, cutoff=0.0)
+    more = f" ... and {len(every) - len(some):,} more" if len(every) > len(some) else ""
+    return ", ".join(some) + more
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`Did you mean "..."? ` for the closest of `known`, or nothing where none is close.
+
+    Never for `word` itself: where that is known, something else is wrong.
+    """
+    names = [name for name in known if name != word]
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if not close:  # "modle.steps" and "steps" alike: compare the last part too
+        tails = {name.rpartition(".")[2]: name for name in names}
+        tail = difflib.get_close_matches(word.rpartition(".")[2], tails, n=1, cutoff=0.75)
+        close = [tails[name] for name in tail]
+    return f'Did you mean "{shown(close[0], NAME_CHARS)}"? ' if close else ""
 
 
 class UserError(Exception):
@@ -17,7 +69,8 @@ class UserError(Exception):
 
     def __init__(self, *, field: str, value: object, problem: str, remedy: str) -> None:
         self.field, self.value, self.problem, self.remedy = field, value, problem, remedy
-        super().__init__(f"{field}={value}: {problem}. {remedy}")
+        said = f"{shown(field, VALUE_CHARS)}={shown(value, VALUE_CHARS)}"
+        super().__init__(shown(f"{said}: {problem}. {remedy}"))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Survive pickling, since Ray carries errors from workers to the driver."""

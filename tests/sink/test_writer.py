@@ -55,7 +55,8 @@ def test_a_picture_holds_its_row(tmp_path):
         assert image.text["seed"] == str(row_seed(7, "b"))
         assert image.text["parameters"] == (
             "a fine thing 1 <é>\nNegative prompt: blur\n"
-            f"Steps: 4, CFG scale: 2, Size: 8x8, Model: m, Seed: {row_seed(7, 'b')}"
+            "Steps: 4, Sampler: the model's own, CFG scale: 2, Size: 8x8, Model: m, "
+            f"Seed: {row_seed(7, 'b')}"
         )
 
 

@@ -28,7 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 from imagepipe import config as configuration
 from imagepipe import store, tracking
 from imagepipe.config import registration, secrets
-from imagepipe.errors import RunFailed, UserError
+from imagepipe.errors import RunFailed, UserError, did_you_mean, listed, shown
 from imagepipe.execution import manifest
 from imagepipe.llm import endpoint
 from imagepipe.tracking import address
@@ -278,8 +278,8 @@ def explain(error: Exception) -> str:
         return str(error)
     if isinstance(error, MissingConfigException) and error.options:
         group, _, choice = (error.missing_cfg_file or "").rpartition("/")
-        guess = configuration.did_you_mean(choice, error.options)
-        choices = ", ".join(error.options)
+        guess = did_you_mean(choice, error.options)
+        choices = listed(error.options, choice)
         return f"{group}={choice}: there is no such choice. {guess}Choose one of: {choices}."
     if isinstance(error, OverrideParseException):
         return (
@@ -299,7 +299,7 @@ def _of_composing(error: Exception) -> str:
         if configuration.is_open(key):
             return f"{key}: is not there yet. Add it with a plus: +{key}=..."
         known = set(configuration.keys(OmegaConf.structured(configuration.Config)))
-        guess = configuration.did_you_mean(key, known).strip()
+        guess = did_you_mean(key, known).strip()
         return f"{key}: there is no such key. {guess or 'See python -m imagepipe --help.'}"
     cause = error.__cause__ or error
     said = (getattr(cause, "msg", None) or str(cause)).splitlines()[0]
@@ -312,5 +312,5 @@ def config_dir() -> Path:
 
 
 def _fail(message: str, code: int) -> None:
-    print(f"imagepipe: {message}", file=sys.stderr)
+    print(f"imagepipe: {shown(message)}", file=sys.stderr)
     sys.exit(code)

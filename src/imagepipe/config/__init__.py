@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from imagepipe.config.checks import check, check_model
-from imagepipe.config.fields import did_you_mean
 from imagepipe.config.loading import (
     MAY_CHANGE,
     NOT_GIVEN,
@@ -60,7 +59,6 @@ __all__ = [
     "check_named",
     "check_secrets",
     "config_digest",
-    "did_you_mean",
     "digest_source",
     "is_open",
     "json_digest",

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import field, fields, is_dataclass
 from functools import partial
 from typing import Any
 
 from omegaconf import MISSING
 
-from imagepipe.errors import UserError
+from imagepipe.errors import UserError, did_you_mean
 from imagepipe.stages import engines
 
 
@@ -76,14 +75,3 @@ def paths(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield f"{prefix}{name}", child
         if isinstance(child, dict | list):
             yield from paths(child, f"{prefix}{name}.")
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`Did you mean "..."? ` for the closest of `known`, or nothing where none is close."""
-    known = list(known)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    if not close:  # "modle.steps" and "steps" alike: compare the last part too
-        tails = {name.rpartition(".")[2]: name for name in known}
-        tail = difflib.get_close_matches(word.rpartition(".")[2], tails, n=1, cutoff=0.75)
-        close = [tails[name] for name in tail]
-    return f'Did you mean "{close[0]}"? ' if close else ""

@@ -16,10 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from imagepipe.assets import PREFIX
 from imagepipe.config.checks import check
-from imagepipe.config.fields import did_you_mean, paths
+from imagepipe.config.fields import paths
 from imagepipe.config.schema import Config
 from imagepipe.config.secrets import is_open
-from imagepipe.errors import UserError
+from imagepipe.errors import UserError, did_you_mean, listed
 from imagepipe.stages import engines
 
 NOT_GIVEN = "(not given)"
@@ -86,7 +86,7 @@ def _refuse_unknown(cfg: DictConfig) -> None:
             value=OmegaConf.select(cfg, key),
             problem="there is no such key",
             remedy=did_you_mean(key, known).strip()
-            or f"Keys here: {', '.join(_siblings(key, known))}.",
+            or f"Keys here: {listed(_siblings(key, known), key)}.",
         )
 
 

@@ -9,9 +9,9 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from imagepipe.config import Lora, Model, did_you_mean
+from imagepipe.config import Lora, Model
 from imagepipe.diffusion import repository
-from imagepipe.errors import UserError, one_line
+from imagepipe.errors import UserError, did_you_mean, one_line
 from imagepipe.stages import hub, weights
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from imagepipe.config import Model, did_you_mean
+from imagepipe.config import Model
 from imagepipe.diffusion import options, random_weights, repository
 from imagepipe.diffusion.diffusers import arguments
 from imagepipe.diffusion.options import refused
-from imagepipe.errors import UserError, one_line
+from imagepipe.errors import UserError, did_you_mean, one_line
 
 FLOWS = ("FlowMatch", "FlowMap", "LTXEulerAncestralRF")  # schedulers, by how their names begin
 USED = re.compile(r"self\.scheduler\.(order|init_noise_sigma|scale_model_input)\b")

@@ -17,7 +17,7 @@ from imagepipe import prompts, sources
 from imagepipe.config import Config, Resources, Share
 from imagepipe.diffusion import limits
 from imagepipe.diffusion.stage import stage as model_stage
-from imagepipe.errors import UserError
+from imagepipe.errors import UserError, listed
 from imagepipe.llm.stage import stage as llm_stage
 from imagepipe.resources.process import (
     alone_on_gpus,
@@ -64,7 +64,7 @@ def stages(config: Config, tables: sources.Tables) -> list[Stage]:
                 field=stage.name,
                 value=", ".join(missing),
                 problem="this stage reads columns that nothing before it gives",
-                remedy=f"Columns so far: {', '.join(sorted(columns))}.",
+                remedy=f"Columns so far: {listed(sorted(columns), missing[0])}.",
             )
         columns |= set(stage.adds.names)
     return chain

@@ -14,6 +14,7 @@ from rich.progress import Progress as Bar
 
 from imagepipe import shell, tracking
 from imagepipe.config import Config, Model
+from imagepipe.errors import shown
 from imagepipe.reports.comparison import Comparison
 from imagepipe.reports.job import Job, scorer_name
 from imagepipe.sink.ledger import Ledger
@@ -235,5 +236,5 @@ def _warnings(job: Job) -> list[str]:
 
 
 def _line(console: Console, name: str, text: str) -> None:
-    text = text.replace("\n", f"\n{'':<11}")
+    text = shown(text).replace("\n", f"\n{'':<11}")
     console.print(f"{name:<10} {text}", soft_wrap=True, highlight=False, markup=False)

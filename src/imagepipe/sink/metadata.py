@@ -30,7 +30,11 @@ def encode(image: np.ndarray, metadata: dict[str, str]) -> bytes:
 
 
 def parameters(prompt: str, seed: int, metadata: dict[str, str]) -> str:
-    """One text in the form that Stable Diffusion web UIs write and image tools read."""
+    """One text in the form that Stable Diffusion web UIs write and image tools read.
+
+    Those tell the prompt from the settings by its lines, and the settings by a sampler among them.
+    So prompts have one line here, and a scheduler that is the model's own is named so.
+    """
     names = {
         "steps": "Steps",
         "scheduler": "Sampler",
@@ -40,8 +44,10 @@ def parameters(prompt: str, seed: int, metadata: dict[str, str]) -> str:
         "weights": "Weights",
     }
     parts = [f"{shown}: {metadata[name]}" for name, shown in names.items() if name in metadata]
-    negative = metadata.get("negative_prompt")
-    lines = [prompt, *([f"Negative prompt: {negative}"] if negative else [])]
+    if "scheduler" not in metadata:
+        parts.insert(1 if "steps" in metadata else 0, "Sampler: the model's own")
+    negative = " ".join(metadata.get("negative_prompt", "").split())
+    lines = [" ".join(prompt.split()), *([f"Negative prompt: {negative}"] if negative else [])]
     return "\n".join([*lines, ", ".join([*parts, f"Seed: {seed}"])])
 
 

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import io
 import json
-import tarfile
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +27,7 @@ from imagepipe.sink.ledger import TIMED
 from imagepipe.sink.lock import RunLock
 from imagepipe.sink.metadata import encode, parameters
 from imagepipe.sink.naming import file_stem
+from imagepipe.sink.webdataset import shard
 from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE, LEDGER
 from imagepipe.store import Store
 
@@ -129,7 +127,7 @@ class Writer:
             for path, png in zip(paths, pngs, strict=True):
                 self.store.write(path, png)
         if self.sink.webdataset:
-            self.store.write(f"shards/{self._key(rows)}.tar", _webdataset(_described(table), pngs))
+            self.store.write(f"shards/{self._key(rows)}.tar", shard(table, pngs))
         if self.sink.image_bytes:
             cells = [{"bytes": b, "path": p} for b, p in zip(pngs, paths, strict=True)]
             table = table.append_column("image", pa.array(cells, IMAGE))
@@ -200,46 +198,6 @@ class Writer:
             names += _place()  # rows that could not be read may have no id, or that of others
         ids = json.dumps([str(value) for value in names])
         return "part-" + blake2b(ids.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
-
-
-def _described(table: pa.Table) -> list[dict[str, Any]]:
-    """The rows as Python's values; as text what Python has none for, such as a far date.
-
-    What cannot be told as text either is null.
-    """
-    try:
-        return table.to_pylist()
-    except (OverflowError, ValueError):
-        columns = {name: [_value(cell) for cell in table[name]] for name in table.column_names}
-        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def _value(cell: pa.Scalar) -> Any:
-    try:
-        return cell.as_py()
-    except (OverflowError, ValueError):
-        with suppress(pa.ArrowException, ValueError):
-            return cell.cast(pa.string()).as_py()
-        return None
-
-
-def _webdataset(rows: list[dict[str, Any]], pngs: list[bytes]) -> bytes:
-    """A tar in WebDataset's layout: `<key>.png` and `<key>.json` side by side."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for row, png in zip(rows, pngs, strict=True):
-            key = shard_key(row["image_path"])
-            text = json.dumps(row, default=str, ensure_ascii=False).encode("utf-8", "replace")
-            for name, content in ((f"{key}.png", png), (f"{key}.json", text)):
-                info = tarfile.TarInfo(name)
-                info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-def shard_key(image_path: str) -> str:
-    """A sample's name inside a shard; WebDataset ends it at the first dot, so it has none."""
-    return Path(image_path).stem.replace(".", "%2E")
 
 
 def collect_rejected(store: Store) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from imagepipe import prompts
-from imagepipe.config import did_you_mean
-from imagepipe.errors import UserError
+from imagepipe.errors import UserError, did_you_mean, listed
 from imagepipe.sources.tables import Table
 
 
@@ -19,7 +18,7 @@ def check_key(key: str, name: str, schema: pa.Schema, where: str) -> None:
             field=key,
             value=name,
             problem=f"is no column of {where}",
-            remedy=f"{hint}{did_you_mean(name, names)}Columns: {', '.join(names)}.",
+            remedy=f"{hint}{did_you_mean(name, names)}Columns: {listed(names, name)}.",
         )
     kind = schema.field(name).type
     if pa.types.is_nested(kind) or is_binary(kind) or isinstance(kind, pa.BaseExtensionType):
@@ -53,7 +52,7 @@ def check_template(template: str, schema: pa.Schema) -> None:
                 field="dataset.prompt",
                 value=template,
                 problem=f"names {name!r}, which is no column",
-                remedy=f"{did_you_mean(name, schema.names)}Columns: {', '.join(schema.names)}.",
+                remedy=f"{did_you_mean(name, schema.names)}Columns: {listed(schema.names, name)}.",
             )
         kind = schema.field(name).type
         if pa.types.is_nested(kind) or is_binary(kind):

@@ -10,8 +10,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from imagepipe import assets
-from imagepipe.config import did_you_mean
-from imagepipe.errors import UserError
+from imagepipe.errors import UserError, did_you_mean
 from imagepipe.store import open_url
 
 

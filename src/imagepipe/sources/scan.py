@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from imagepipe import config
-from imagepipe.errors import UserError
+from imagepipe.errors import UserError, listed
 from imagepipe.sources.checks import check_id_type, check_key, check_shuffle, check_template
 from imagepipe.sources.scan_table import Request, scan_table
 from imagepipe.sources.tables import Join, Table, Tables, new_names
@@ -81,7 +81,7 @@ def _join(prefix: str, join: config.Join, dataset: config.Dataset, left: pa.Sche
         raise UserError(
             field=request.field,
             value=table.name,
-            problem=f"has columns that the left table has too: {', '.join(both)}",
+            problem=f"has columns that the left table has too: {listed(both)}",
             remedy=f"Rename them, or leave them out of one file; only {', '.join(on)} is shared.",
         )
     method, reason = _method(join.method, table)

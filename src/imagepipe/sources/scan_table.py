@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pyarrow.fs import FileSystem
 
 from imagepipe import config
-from imagepipe.errors import UserError
+from imagepipe.errors import UserError, listed
 from imagepipe.sources import contents, files
 from imagepipe.sources.checks import check_key
 from imagepipe.sources.format import Unreadable, unify, with_types
@@ -158,7 +158,7 @@ def _check_header(found: _Found, path: str, schema: pa.Schema) -> None:
     twice = [name for name, number in Counter(schema.names).items() if number > 1]
     if twice:
         raise Unreadable(
-            f"has several columns of the name {', '.join(map(repr, twice))}",
+            f"has several columns of the name {listed(map(repr, twice))}",
             "Give each column a name of its own.",
         )
     for name in found.request.keys:
@@ -166,7 +166,7 @@ def _check_header(found: _Found, path: str, schema: pa.Schema) -> None:
     differing = set(schema.names) ^ set(found.schema.names)
     if found.files and differing and found.request.format != "jsonl":
         raise Unreadable(
-            f"has not the columns of {found.files[0].path}: {', '.join(sorted(differing))}",
+            f"has not the columns of {found.files[0].path}: {listed(sorted(differing))}",
             "Give all files of one table the same columns.",
         )
 

@@ -114,14 +114,21 @@ class Tables:
 
 
 def new_names(columns: Iterable[str]) -> dict[str, str]:
-    """`input_<name>` for each of `columns` that the pipeline's own columns would collide with."""
-    taken = set(columns)
+    """`input_<name>` for each of `columns` that the pipeline's own columns would collide with.
+
+    Or another of them: names that differ by case alone are one name to DuckDB and to some disks.
+    """
+    columns = list(columns)
+    taken = {name.lower() for name in columns}
+    seen: set[str] = set()
     renamed = {}
     for name in columns:
-        if name in RESERVED or name.startswith(RESERVED_PREFIXES):
+        low = name.lower()
+        if low in RESERVED or low.startswith(RESERVED_PREFIXES) or low in seen:
             new = f"input_{name}"
-            while new in taken:
+            while new.lower() in taken:
                 new = f"input_{new}"
-            taken.add(new)
+            taken.add(new.lower())
             renamed[name] = new
+        seen.add(low)
     return renamed

@@ -1,0 +1,75 @@
+"""WebDataset's shards: a tar with `<key>.png` and `<key>.json` side by side.
+
+JSON has no types of columns, so readers take them from the first rows. So that they find the same
+in every row, a text that is missing is "". Bytes are base64, and what is no finite number is null.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+import tarfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+
+def shard(table: pa.Table, pngs: list[bytes]) -> bytes:
+    """The tar of a picture a row of `table`, which has `image_path`."""
+    texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for row, png in zip(_described(table), pngs, strict=True):
+            key = shard_key(row["image_path"])
+            row |= {name: "" for name in texts if row[name] is None}
+            text = json.dumps(_json(row), default=str, ensure_ascii=False, allow_nan=False)
+            _add(tar, f"{key}.png", png)
+            _add(tar, f"{key}.json", text.encode("utf-8", "replace"))
+    return buffer.getvalue()
+
+
+def shard_key(image_path: str) -> str:
+    """A sample's name inside a shard; WebDataset ends it at the first dot, so it has none."""
+    return Path(image_path).stem.replace(".", "%2E")
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    tar.addfile(info, io.BytesIO(content))
+
+
+def _json(value: Any) -> Any:
+    """`value` as JSON can say it."""
+    if isinstance(value, dict):
+        return {name: _json(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_json(inner) for inner in value]
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _described(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows as Python's values; as text what Python has none for, such as a far date.
+
+    What cannot be told as text either is null.
+    """
+    try:
+        return table.to_pylist()
+    except (OverflowError, ValueError):
+        columns = {name: [_value(cell) for cell in table[name]] for name in table.column_names}
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _value(cell: pa.Scalar) -> Any:
+    try:
+        return cell.as_py()
+    except (OverflowError, ValueError):
+        with suppress(pa.ArrowException, ValueError):
+            return cell.cast(pa.string()).as_py()
+        return None
