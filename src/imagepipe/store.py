@@ -113,7 +113,7 @@ class Store:
             if info.is_file and TEMPORARY.match(info.base_name):
                 filesystem.delete_file(info.path)
 
-    def set_aside(self, name: str) -> str:
+    def hide_torn(self, name: str) -> str:
         """Give `name` another that `parts` passes over; the place, for a person."""
         filesystem, path = self._open(name)
         folder, _, last = name.rpartition("/")

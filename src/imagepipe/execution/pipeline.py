@@ -24,7 +24,7 @@ from imagepipe.resources.process import (
     bind,
     freeze_gc,
     out_of_memory_error,
-    set_aside,
+    ray_resources,
 )
 from imagepipe.resources.shares import bytes_on_their_way, pools
 from imagepipe.scoring.stage import stage as scorer_stage
@@ -180,7 +180,7 @@ def _as_actors(data: Dataset, stage: Stage, share: Share) -> Dataset:
                 # A pool grows by what queues at its processes, which Ray Data then numbers.
                 max_tasks_in_flight_per_actor=IN_FLIGHT if most == share.pool else None,
             ),
-            **set_aside(share),
+            **ray_resources(share),
             **RESTARTS,
         )
 

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from imagepipe import diffusion, errors, llm, prompts, resources, scoring, shell, sources, tracking
-from imagepipe.config import Config
+from imagepipe.config import Config, Dataset
 from imagepipe.errors import Interrupted, RunFailed, UserError
 from imagepipe.execution import calibration, manifest, nodes, pipeline
 from imagepipe.execution.session import cluster, session
@@ -141,8 +141,8 @@ def _finished(config: Config, folder: Path) -> Outcome | None:
     return Outcome(folder, summary) if summary["status"] == "FINISHED" and not again else None
 
 
-def perform(ready: Ready, began: float, member: SweepJob | None = None) -> Outcome:
-    """Run inside a Ray session. `began` is when its clock starts; `member` says of which sweep."""
+def perform(ready: Ready, began: float, sweep_job: SweepJob | None = None) -> Outcome:
+    """Run inside a Ray session. `began` is when its clock starts."""
     config, tables, console = ready.config, ready.tables, Console(stderr=True)
     machine = ready.machine or cluster()
     if ready.machine is None or config.sink.path:
@@ -153,20 +153,20 @@ def perform(ready: Ready, began: float, member: SweepJob | None = None) -> Outco
     ledger = done.ledger(tables.rows, max(1, shares.model.pool))
     watch = Watch(config.ray.start_timeout_s)
     job = Job(
-        *(config, ready.folder, tables, shares, why, str(machine), ledger, watch, began, member),
+        *(config, ready.folder, tables, shares, why, str(machine), ledger, watch, began, sweep_job),
         *(ready.run_lock, done),
     )
     terminal.print_header(console, job)
     tracker: tracking.Tracker | None = None
     try:
         with defer_signals():  # a record that is begun half would be begun again, as another run
-            tracker = record.track(config, ready.folder, ready.typed, member, tables)
+            tracker = record.track(config, ready.folder, ready.typed, sweep_job, tables)
         return _tracked(job, tracker, console)
     except Interrupted:
         raise
     except KeyboardInterrupt:  # before the first row, or while the record was ended
         if tracker and tracking.is_open(ready.folder):
-            record.finish_early(tracker, ready.folder, "KILLED", "interrupted", member)
+            record.finish_early(tracker, ready.folder, "KILLED", "interrupted", sweep_job)
         raise
 
 
@@ -187,19 +187,19 @@ def _done(ready: Ready) -> Done:
     store = Store.of(config.sink.path, folder)
     # That of the command before would say that nothing is left, once its failed rows are taken in.
     (folder / "summary.json").unlink(missing_ok=True)
-    why = _why(config, ready.tables)
+    why = _why(config.dataset, ready.tables)
     return resume.take_in(
         store, ready.tables, config.dataset.id, why, retry_failed=config.retry_failed
     )
 
 
-def _why(config: Config, tables: sources.Tables) -> tuple[str, str]:
+def _why(dataset: Dataset, tables: sources.Tables) -> tuple[str, str]:
     """The columns in which rejected rows say why: others than those that decide what is drawn, and
     than those that a joined table adds, which the rows may not have when they are fed in again.
     """
     joined = (name for join in tables.joins for name in (*join.on, *join.adds))
-    template = prompts.template_columns(config.dataset.prompt)
-    return why_columns({config.dataset.id, *template, *joined})
+    template = prompts.template_columns(dataset.prompt)
+    return why_columns({dataset.id, *template, *joined})
 
 
 def _tracked(job: Job, tracker: tracking.Tracker, console: Console) -> Outcome:
@@ -255,7 +255,7 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
         input_columns={renamed.get(name, name): name for name in job.tables.input_columns},
         metadata=run_metadata(job.config, tracker.run_id),
         run_lock=job.run_lock,
-        why=_why(job.config, job.tables),
+        why=_why(job.config.dataset, job.tables),
     )
     next_metrics = time.monotonic()
     progress = terminal.Progress(job.tables.rows, console)

@@ -75,7 +75,7 @@ class Sweep:
         self, number: int, cfg: DictConfig, folder: Path, overrides: Sequence[str]
     ) -> float | None:
         """Run one job in `folder`; its objective, or null where it drew nothing to measure."""
-        member = self._member(number, overrides)
+        sweep_job = self._sweep_job(number, overrides)
         try:
             config = configuration.load(cfg)
             if config.sink.path:  # a place of its own for each job, as its folder is
@@ -90,7 +90,7 @@ class Sweep:
                     verbose=config.verbose,
                 ),
             ):
-                outcome = run.perform(ready, time.time(), member)
+                outcome = run.perform(ready, time.time(), sweep_job)
             return comparison.objective(config.sweep, outcome.summary)
         except Exception as error:
             self._record_refused(number, cfg, folder, overrides, error)
@@ -130,7 +130,7 @@ class Sweep:
         links = self.tracker.sweep_links(self.name, order)
         terminal.sweep_end(Console(stderr=True), self.folder, result, links)
 
-    def _member(self, number: int, overrides: Sequence[str]) -> SweepJob:
+    def _sweep_job(self, number: int, overrides: Sequence[str]) -> SweepJob:
         """A job's place. Waits for the parent, in which the job's record is nested."""
         _ = self.tracker.run_id
         values = dict(_key_and_value(override) for override in overrides)
@@ -148,11 +148,11 @@ class Sweep:
         """A job that did not pass its checks is a FAILED run too, where the sweep is recorded."""
         if (folder / "summary.json").exists():
             return
-        mine, member = self.config, self._member(number, overrides)
+        mine, sweep_job = self.config, self._sweep_job(number, overrides)
         config = configuration.unchecked(cfg)
         config = replace(config, tracking=mine.tracking, outputs=mine.outputs)
-        tracker = record.track(config, folder, overrides, member, None)
-        record.finish_early(tracker, folder, "FAILED", str(error), member)
+        tracker = record.track(config, folder, overrides, sweep_job, None)
+        record.finish_early(tracker, folder, "FAILED", str(error), sweep_job)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from imagepipe.config import LLM, Share
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.llm import Answer
 from imagepipe.prompts.seasons import season_of
-from imagepipe.resources.process import alone_on_gpus, computing, set_aside
+from imagepipe.resources.process import alone_on_gpus, computing, ray_resources
 from imagepipe.stages.processor import ERROR, LIGHT_CPUS, PAST, RESTARTS
 from imagepipe.stages.stage import Columns, Worker
 from imagepipe.stages.weights import locate
@@ -120,7 +120,7 @@ def processor(config: LLM, share: Share) -> Processor:
             postprocess_map_kwargs=light,
         )
     for name, stage in built.stages.items():  # the engine's, which gets our name and limits
-        arguments = {**stage.map_batches_kwargs, **set_aside(share), **RESTARTS}
+        arguments = {**stage.map_batches_kwargs, **ray_resources(share), **RESTARTS}
         engine = _named(stage.fn, share)
         ours = {"fn": engine, "map_batches_kwargs": arguments}
         built.stages[name] = stage.model_copy(update=ours)

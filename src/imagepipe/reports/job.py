@@ -43,7 +43,7 @@ class Job:
     ledger: Ledger
     watch: Watch
     began: float  # time.time() of the command
-    member: SweepJob | None
+    sweep_job: SweepJob | None
     run_lock: RunLock
     done: Done  # by earlier commands; the ledger begins with it
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from imagepipe import __version__, sources, tracking
-from imagepipe.config import Config, config_digest, json_digest, to_yaml
+from imagepipe.config import Config, Dataset, config_digest, json_digest, to_yaml
 from imagepipe.reports.job import Job, SweepJob, scorer_name
 from imagepipe.reports.summary import mlflow_ids, sweep_entry, write_json
 from imagepipe.sink.ledger import Ledger
@@ -18,25 +18,24 @@ def track(
     config: Config,
     folder: Path,
     overrides: Sequence[str],
-    member: SweepJob | None,
+    sweep_job: SweepJob | None,
     tables: sources.Tables | None,
 ) -> tracking.Tracker:
     """Begin the record of a run in MLflow. `tables` null: it is refused and never read them."""
+    name = config.tracking.run_name or (sweep_job.label if sweep_job else None)
     return tracking.start(
-        replace(
-            config.tracking, run_name=config.tracking.run_name or (member.label if member else None)
-        ),
+        replace(config.tracking, run_name=name),
         outputs=Path(config.outputs).absolute(),
         folder=folder,
-        params=params(config, overrides, member.swept if member else {}),
+        params=params(config, overrides, sweep_job.swept if sweep_job else {}),
         tags={
             "imagepipe.version": __version__,
             "imagepipe.config_digest": config_digest(config),
-            **({"sweep": member.sweep} if member else {}),
+            **({"sweep": sweep_job.sweep} if sweep_job else {}),
         },
-        datasets=datasets(config, tables) if tables else [],
+        datasets=datasets(config.dataset, tables) if tables else [],
         config_yaml=to_yaml(config),
-        parent=member.parent if member else None,
+        parent=sweep_job.parent if sweep_job else None,
     )
 
 
@@ -60,8 +59,7 @@ def params(config: Config, overrides: Sequence[str], swept: Mapping[str, str]) -
     return params | {key: value for key, value in swept.items() if key not in params}
 
 
-def datasets(config: Config, tables: sources.Tables) -> list[tracking.DatasetInfo]:
-    data = config.dataset
+def datasets(data: Dataset, tables: sources.Tables) -> list[tracking.DatasetInfo]:
     return [
         tracking.DatasetInfo(
             name=data.name,
@@ -95,14 +93,14 @@ def finish_early(
     folder: Path,
     status: tracking.Status,
     trouble: str,
-    member: SweepJob | None,
+    sweep_job: SweepJob | None,
 ) -> None:
     """Write `summary.json` of a run that did not come to drawing, and end its record."""
     summary = {
         "status": status,
         "trouble": trouble,
         "mlflow": mlflow_ids(tracker),
-        "sweep": sweep_entry(member),
+        "sweep": sweep_entry(sweep_job),
     }
     write_json(folder / "summary.json", summary)
     tracker.finish(status, summary=summary, pictures=[], folder=folder, note=trouble)

@@ -94,7 +94,7 @@ def summarize(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         "mlflow": mlflow_ids(tracker),
         "samples": {"id": job.tables.id, "ids": job.tables.first_ids},
         "store": job.store.url if job.config.sink.path else None,  # null: the run's own folder
-        "sweep": sweep_entry(job.member),
+        "sweep": sweep_entry(job.sweep_job),
     }
 
 
@@ -145,15 +145,15 @@ def _llm(job: Job) -> dict[str, Any]:
     }
 
 
-def sweep_entry(member: SweepJob | None) -> dict[str, Any] | None:
+def sweep_entry(sweep_job: SweepJob | None) -> dict[str, Any] | None:
     """What a job's `summary.json` says of its sweep; the comparison reads it."""
-    if member is None:
+    if sweep_job is None:
         return None
     return {
-        "name": member.sweep,
-        "job": member.number,
-        "label": member.label,
-        "swept": member.swept,
+        "name": sweep_job.sweep,
+        "job": sweep_job.number,
+        "label": sweep_job.label,
+        "swept": sweep_job.swept,
     }
 
 

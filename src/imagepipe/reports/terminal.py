@@ -89,8 +89,8 @@ def calibrating(console: Console, seconds: float) -> None:
 
 def print_header(console: Console, job: Job) -> None:
     """What is about to happen, in a few lines; of a sweep's job only what differs."""
-    if job.member:
-        _line(console, f"job {job.member.number}", job.member.label)
+    if job.sweep_job:
+        _line(console, f"job {job.sweep_job.number}", job.sweep_job.label)
         _line(console, "resources", job.why)
         return
     config, tables = job.config, job.tables
@@ -107,7 +107,7 @@ def print_header(console: Console, job: Job) -> None:
         _line(console, name, text)
     if config.model.weights == "random":
         _line(console, "NOISE", RANDOM)
-    for part in job.done.set_aside:
+    for part in job.done.torn:
         _line(console, "note", f"a part of the table cannot be read and is set aside: {part}")
 
 
@@ -155,7 +155,7 @@ def print_summary(
     _line(console, "folder", str(job.folder))
     if job.config.sink.path:
         _line(console, "written to", job.store.url)
-    if job.member:
+    if job.sweep_job:
         return
     if (job.folder / "gallery.html").exists():  # there is none without pictures
         _line(console, "look at", str(job.folder / "gallery.html"))

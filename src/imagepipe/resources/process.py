@@ -55,7 +55,7 @@ def computing(share: Share) -> dict[str, str]:
     return {"CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": f"{100 * share.num_gpus:.0f}"}
 
 
-def set_aside(share: Share) -> dict[str, Any]:
+def ray_resources(share: Share) -> dict[str, Any]:
     """Arguments of `map_batches`: what Ray counts of a process besides its CPUs and GPUs."""
     return {
         "memory": share.memory_gb * GIB or None,

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from imagepipe.config import Scorer
 from imagepipe.scoring import ImageScorer, recipe
-from imagepipe.stages.stage import Columns, Stage, lost_gpu, reason
+from imagepipe.stages.stage import Columns, Stage, arrays, lost_gpu, reason
 
 NO_NUMBER = "the scorer gave a number that is none"
 THRIFT = "give it more of a GPU (resources.scorer.num_gpus)"
@@ -33,10 +33,8 @@ def _worker(make: Callable[[], ImageScorer], each: int) -> Callable[[pa.Table], 
     scorer.load()
 
     def work(rows: pa.Table) -> Columns:
-        images = rows["image"].combine_chunks()
-        images = images.chunk(0) if isinstance(images, pa.ChunkedArray) else images
-        flat = images.to_numpy_ndarray()
-        flat = flat.reshape(-1, *flat.shape[2:])
+        images = arrays(rows["image"])
+        flat = images.reshape(-1, *images.shape[2:])
         prompts = [prompt for prompt in rows["prompt"].to_pylist() for _ in range(each)]
         failed = NO_NUMBER
         try:

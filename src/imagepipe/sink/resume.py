@@ -40,7 +40,7 @@ class Done:
     reasons: Tally = field(default_factory=Tally)
     scores: Scores = field(default_factory=Scores)
     unscored: Tally = field(default_factory=Tally)
-    set_aside: tuple[str, ...] = ()  # parts that could not be read
+    torn: tuple[str, ...] = ()  # parts that could not be read
 
     def ledger(self, rows_read: int, at_once: int) -> Ledger:
         """The counts that a run begins with which goes on from here."""
@@ -71,10 +71,10 @@ def take_in(
     """
     for name in FOLDERS:
         store.clear(name)
-    aside: list[str] = []
+    torn: list[str] = []
     scores, unscored, pictures, keys = Scores(), Tally(), 0, [_no_ids()]
     for _, rows in _tables(
-        store, written_parts(store), [tables.id], ["score", "scorer_error"], aside
+        store, written_parts(store), [tables.id], ["score", "scorer_error"], torn
     ):
         pictures += rows.num_rows
         keys.append(keys_of(rows, [tables.id]).unique())
@@ -84,8 +84,8 @@ def take_in(
             unscored.add(rows["scorer_error"].drop_null().to_pylist())
     _drop_shards_without_a_part(store)
     written = pa.concat_arrays(keys).unique()
-    failed = _rejected(store, "failed", id_column, why, written, aside, again=retry_failed)
-    unmatched = _rejected(store, "unmatched", id_column, why, written, aside)
+    failed = _rejected(store, "failed", id_column, why, written, torn, again=retry_failed)
+    unmatched = _rejected(store, "unmatched", id_column, why, written, torn)
     stages, texts = failed["stage"].to_pylist(), failed["reason"].to_pylist()
     reasons = Tally()
     reasons.add(f"{s}: {r}" for s, r in zip(stages, texts, strict=True))
@@ -98,7 +98,7 @@ def take_in(
         reasons=reasons,
         scores=scores,
         unscored=unscored,
-        set_aside=tuple(aside),
+        torn=tuple(torn),
     )
 
 
@@ -108,7 +108,7 @@ def _rejected(
     id_column: str,
     why: Sequence[str],
     written: pa.Array,
-    aside: list[str],
+    torn: list[str],
     *,
     again: bool = False,
 ) -> pa.Table:
@@ -122,7 +122,7 @@ def _rejected(
     whole, kept = f"{name}.parquet", f".{name}/part-earlier.parquet"
     every = [*([whole] if store.exists(whole) else []), *store.parts(f".{name}")]
     found: dict[str, pa.Table] = {}
-    for part, rows in _tables(store, every, [id_column, *why], [], aside):
+    for part, rows in _tables(store, every, [id_column, *why], [], torn):
         columns = [keys_of(rows, [id_column]), *(rows[name] for name in why)]
         found[part] = pa.table(columns, names=["id", "stage", "reason"])
     none = pa.table([_no_ids()] * 3, names=["id", "stage", "reason"])
@@ -151,9 +151,9 @@ def _tables(
     parts: Sequence[str],
     needed: Sequence[str],
     wanted: Sequence[str],
-    aside: list[str],
+    torn: list[str],
 ) -> Iterator[tuple[str, pa.Table]]:
-    """The columns of each part. One that is torn or lacks a needed column is set aside."""
+    """The columns of each part. One that is torn or lacks a needed column is hidden."""
     for part in parts:
         try:
             with store.open(part) as stream:
@@ -162,7 +162,7 @@ def _tables(
                 rows = file.read([*needed, *(name for name in wanted if name in there)])
             rows.select(needed)
         except (pa.ArrowInvalid, OSError, KeyError):
-            aside.append(store.set_aside(part))
+            torn.append(store.hide_torn(part))
         else:
             yield part, rows
 

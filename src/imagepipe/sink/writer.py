@@ -28,7 +28,7 @@ from imagepipe.sink.lock import RunLock
 from imagepipe.sink.metadata import encode, parameters
 from imagepipe.sink.naming import file_stem
 from imagepipe.sink.webdataset import shard
-from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE, LEDGER
+from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE, LEDGER, arrays
 from imagepipe.store import Store
 
 WHY = ("stage", "reason")  # the columns of rejected rows
@@ -113,7 +113,7 @@ class Writer:
     def _write_good(self, rows: pa.Table) -> int:
         if rows.num_rows == 0:
             return 0
-        images = _arrays(rows["image"])
+        images = arrays(rows["image"])
         rows = rows.drop_columns(["image", "drawn_at", *LEDGER.names])
         table = self._row_a_picture(rows, images.shape[1])
         flat = images.reshape(-1, *images.shape[2:])
@@ -244,13 +244,6 @@ def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
         for f in schema
     ]
     return pa.table(columns, schema=schema)
-
-
-def _arrays(column: pa.ChunkedArray) -> np.ndarray:
-    """(rows, n, height, width, 3), without a copy where the batch is in one piece."""
-    array = column.combine_chunks()
-    array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
-    return array.to_numpy_ndarray()
 
 
 def _place() -> tuple[str, int]:
