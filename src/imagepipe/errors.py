@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
+__all__ = ["RunFailed", "UserError"]  # what a plug-in may rely on: docs/plugins.md
+
 LINE_CHARS = 200  # of an error, which may list every weight
 MOST_CHARS = 1900  # of a whole message
 VALUE_CHARS = 240  # of the value that it is about

@@ -10,6 +10,8 @@ import numpy as np
 from imagepipe.config import Model
 from imagepipe.stages import engines
 
+__all__ = ["ImageGenerator", "Painter"]  # what a plug-in may rely on: docs/plugins.md
+
 
 class ImageGenerator(Protocol):
     """A recipe on the driver; weights only after `load`, in the process that draws."""
@@ -33,6 +35,9 @@ class ImageGenerator(Protocol):
     def unknown_words(self, prompt: str) -> list[str]:
         """Words that the model has never seen; empty where its vocabulary is open."""
         ...
+
+
+Painter = ImageGenerator  # as it was called before, for plug-ins that import it so
 
 
 def recipe(model: Model) -> Callable[[], ImageGenerator]:

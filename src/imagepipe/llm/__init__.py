@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from imagepipe.config import LLM
 
 
+__all__ = ["Answer", "Enhancer"]  # what a plug-in may rely on: docs/plugins.md
+
+
 @dataclass(frozen=True)
 class Answer:
     """`text` is stripped; the token counts are the engine's own, null where it tells none.

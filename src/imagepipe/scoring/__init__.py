@@ -10,6 +10,8 @@ import numpy as np
 from imagepipe.config import Scorer
 from imagepipe.stages import engines, weights
 
+__all__ = ["ImageScorer", "Judge"]  # what a plug-in may rely on: docs/plugins.md
+
 
 class ImageScorer(Protocol):
     """A recipe on the driver; weights only after `load`, in the process that scores."""
@@ -21,6 +23,9 @@ class ImageScorer(Protocol):
     def score(self, images: np.ndarray, prompts: list[str]) -> np.ndarray:
         """float32 (n,), higher is better: picture i, uint8 (n, height, width, 3), for prompt i."""
         ...
+
+
+Judge = ImageScorer  # as it was called before, for plug-ins that import it so
 
 
 def recipe(scorer: Scorer) -> Callable[[], ImageScorer]:
