@@ -10,7 +10,7 @@ from typing import Any
 from imagepipe.config import Model
 from imagepipe.diffusion import fit, options, quantization, random_weights, repository, schedulers
 from imagepipe.diffusion.diffusers import arguments, guides_truly
-from imagepipe.diffusion.options import refused
+from imagepipe.diffusion.refusals import refused
 from imagepipe.stages import weights
 
 # A pipeline that changes pictures has such arguments, or such a name.

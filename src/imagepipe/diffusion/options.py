@@ -9,10 +9,11 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from imagepipe.config import Lora, Model
-from imagepipe.diffusion import repository
-from imagepipe.errors import UserError, did_you_mean, one_line
-from imagepipe.stages import hub, weights
+from imagepipe.config import Model
+from imagepipe.diffusion import lora, repository
+from imagepipe.diffusion.refusals import found, refused, unusable
+from imagepipe.errors import did_you_mean
+from imagepipe.stages import weights
 
 
 def configure(pipe: Any, model: Model) -> None:
@@ -26,7 +27,7 @@ def configure(pipe: Any, model: Model) -> None:
     if model.compile is not None:
         _check_compiler(pipe, model)
     if model.weights == "trained":
-        _loras(pipe, model)
+        lora.add(pipe, model)
 
 
 def place(pipe: Any, model: Model, device: str) -> None:
@@ -55,11 +56,6 @@ def denoiser(pipe: Any) -> Any:
     return pipe.unet if part is None else part
 
 
-def refused(field: str, value: object, problem: str, remedy: str) -> UserError:
-    """The error for `model.<field>`."""
-    return UserError(field=f"model.{field}", value=value, problem=problem, remedy=remedy)
-
-
 def replaced(
     model: Model, described: repository.Description, device: str, dtype: Any
 ) -> dict[str, Any]:
@@ -73,7 +69,7 @@ def replaced(
 
     from imagepipe.diffusion import random_weights
 
-    where, revision = _found("vae", model.vae), model.vae_revision
+    where, revision = found("vae", model.vae), model.vae_revision
     try:
         config = diffusers.AutoModel.load_config(where, revision=revision)
         _check_channels(model, config, described.configs["vae"])
@@ -91,25 +87,9 @@ def replaced(
             ignore_mismatched_sizes=True,
         )
     except OSError as error:
-        raise _unusable("vae", model.vae, revision, error) from error
+        raise unusable("vae", model.vae, revision, error) from error
     weights.refuse_unfit("model.vae", model.vae, str(where), vae, report)
     return {"vae": vae}
-
-
-def _found(field: str, path: str) -> str:
-    """The local path or the hub id. Raises UserError where a path is neither."""
-    where = weights.locate(path)
-    if isinstance(where, Path) and not where.exists():
-        raise refused(
-            field, path, "there is no such file or folder", "Name one, or a model of the hub."
-        )
-    return str(where)
-
-
-def _unusable(field: str, path: str, revision: str | None, error: Exception) -> UserError:
-    if isinstance(weights.locate(path), Path):
-        return refused(field, path, f"cannot be used ({one_line(error)})", "Name another.")
-    return hub.refused(f"model.{field}", path, revision, error)
 
 
 def _check_channels(model: Model, config: dict[str, Any], own: dict[str, Any]) -> None:
@@ -224,67 +204,6 @@ def _attention(pipe: Any, model: Model) -> None:
             f"{type(part).__name__} does not offer the choice",
             "Set it to null.",
         )
-
-
-def _loras(pipe: Any, model: Model) -> None:
-    """Added beside each other, each with its own weight."""
-    if not model.loras:
-        return
-    if not hasattr(pipe, "load_lora_weights"):
-        kind = type(pipe).__name__
-        raise refused("loras", _paths(model), f"{kind} takes no LoRA", "Set it to [].")
-    names = [f"lora_{number}" for number in range(len(model.loras))]
-    for name, lora in zip(names, model.loras, strict=True):
-        _add_lora(pipe, model, name, lora)
-    pipe.set_adapters(names, [lora.weight for lora in model.loras])
-
-
-def _add_lora(pipe: Any, model: Model, name: str, lora: Lora) -> None:
-    from safetensors import SafetensorError
-
-    where = _found("loras", lora.path)
-    if lora.path.endswith(weights.PICKLED) and model.use_safetensors:
-        raise refused(
-            "use_safetensors",
-            True,
-            f"{lora.path} is a pickle, which can run any code when it is read",
-            "Set model.use_safetensors=false if you trust who made it.",
-        )
-    try:
-        pipe.load_lora_weights(
-            where,
-            weight_name=lora.weight_name,
-            revision=lora.revision,
-            adapter_name=name,
-            use_safetensors=repository.safetensors_only(model),
-        )
-    except OSError as error:
-        raise _unusable("loras", lora.path, lora.revision, error) from error
-    except (KeyError, RuntimeError, ValueError, SafetensorError) as error:
-        said = one_line(error)
-        if "weight_name" in said:
-            raise refused(
-                "loras",
-                lora.path,
-                f"does not say which of its files to read ({said})",
-                "Set the LoRA's weight_name.",
-            ) from error
-        raise _other_architecture(pipe, lora, f", or cannot be read ({said})") from error
-    if not any(name in added for added in pipe.get_list_adapters().values()):
-        raise _other_architecture(pipe, lora)
-
-
-def _other_architecture(pipe: Any, lora: Lora, cause: str = "") -> UserError:
-    return refused(
-        "loras",
-        lora.path,
-        f"was trained for another architecture than {type(pipe).__name__}{cause}",
-        "Name one that was trained for this model.",
-    )
-
-
-def _paths(model: Model) -> str:
-    return ", ".join(lora.path for lora in model.loras)
 
 
 def _check_compiler(pipe: Any, model: Model) -> None:

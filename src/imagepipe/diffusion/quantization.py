@@ -8,7 +8,7 @@ from typing import Any
 
 from imagepipe.config import Model
 from imagepipe.diffusion import repository
-from imagepipe.diffusion.options import refused
+from imagepipe.diffusion.refusals import refused
 from imagepipe.errors import did_you_mean
 
 # The package that a backend of quantisation comes in, where its name does not say so.

@@ -44,10 +44,12 @@ class Description:
 
 def quiet() -> None:
     """Without the libraries' own progress bars and notes: what matters is raised or counted."""
+    import logging
+
     weights.quiet()  # first, since diffusers imports torchao
     import diffusers
 
-    diffusers.utils.logging.set_verbosity_error()
+    diffusers.utils.logging.set_verbosity(logging.CRITICAL)  # its errors are raised, too
     diffusers.utils.logging.disable_progress_bar()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from imagepipe.config import Model
 from imagepipe.diffusion import options, random_weights, repository
 from imagepipe.diffusion.diffusers import arguments
-from imagepipe.diffusion.options import refused
+from imagepipe.diffusion.refusals import refused
 from imagepipe.errors import UserError, did_you_mean, one_line
 
 FLOWS = ("FlowMatch", "FlowMap", "LTXEulerAncestralRF")  # schedulers, by how their names begin

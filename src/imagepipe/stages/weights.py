@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from imagepipe.assets import folder
-from imagepipe.errors import UserError
+from imagepipe.errors import UserError, one_line
 from imagepipe.stages import hub
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt")
@@ -183,7 +183,7 @@ def described(field: str, path: object, file: Path) -> dict[str, Any]:
     try:
         said = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise broken(field, path, file, str(error)) from error
+        raise broken(field, path, file, one_line(error)) from error
     if not isinstance(said, dict):
         raise broken(field, path, file, "it is no JSON object")
     return said
@@ -253,7 +253,7 @@ def load(
             str(source), output_loading_info=True, ignore_mismatched_sizes=True, **arguments
         )
     except SafetensorError as error:
-        raise broken(field, path, Path(source), str(error)) from error
+        raise broken(field, path, Path(source), one_line(error)) from error
     refuse_unfit(field, path, f"{source}", model, report)
     return model
 
@@ -275,7 +275,7 @@ def shapes(field: str, path: str | None, file: Path) -> dict[str, tuple[int, ...
         held = torch.load(file, map_location="meta", weights_only=True)
         return {name: tuple(value.shape) for name, value in held.items()}
     except (SafetensorError, OSError, RuntimeError, ValueError) as error:
-        raise broken(field, path, file, str(error).strip().partition("\n")[0]) from error
+        raise broken(field, path, file, one_line(error)) from error
 
 
 def quiet() -> None:

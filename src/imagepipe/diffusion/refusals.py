@@ -1,0 +1,29 @@
+"""What to say of a key of the `model` section that cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from imagepipe.errors import UserError, one_line
+from imagepipe.stages import hub, weights
+
+
+def refused(field: str, value: object, problem: str, remedy: str) -> UserError:
+    """The error for `model.<field>`."""
+    return UserError(field=f"model.{field}", value=value, problem=problem, remedy=remedy)
+
+
+def found(field: str, path: str) -> str:
+    """The local path or the hub id. Raises UserError where a path is neither."""
+    where = weights.locate(path)
+    if isinstance(where, Path) and not where.exists():
+        raise refused(
+            field, path, "there is no such file or folder", "Name one, or a model of the hub."
+        )
+    return str(where)
+
+
+def unusable(field: str, path: str, revision: str | None, error: Exception) -> UserError:
+    if isinstance(weights.locate(path), Path):
+        return refused(field, path, f"cannot be used ({one_line(error)})", "Name another.")
+    return hub.refused(f"model.{field}", path, revision, error)
