@@ -168,3 +168,18 @@ def test_a_pipeline_that_changes_pictures_is_refused(kind: str, copied: Folder):
     index = json.loads((folder / "model_index.json").read_text())
     (folder / "model_index.json").write_text(json.dumps(index | {"_class_name": kind}))
     assert f"{kind} changes a picture that it is given" in complaint(small(folder))
+
+
+@pytest.mark.parametrize(
+    "file", ["unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"]
+)
+def test_a_pointer_of_git_lfs_is_told(file: str, copied: Folder):
+    folder = copied(SD)
+    (folder / file).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    assert f"{folder / file} is a pointer of Git LFS" in complaint(small(folder))
+
+
+def test_a_decoder_in_one_file_is_told(trained: Folder, tmp_path: Path):
+    save_file({"decoder.conv_in.weight": torch.zeros(1)}, tmp_path / "vae.safetensors")
+    said = complaint(small(trained(SD), vae=str(tmp_path / "vae.safetensors")))
+    assert "vae.safetensors: is one file, and a model is a folder" in said

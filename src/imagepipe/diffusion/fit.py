@@ -9,7 +9,7 @@ from typing import Any
 
 from imagepipe.config import Model
 from imagepipe.diffusion import random_weights, repository
-from imagepipe.stages import weights
+from imagepipe.stages import kinds, weights
 
 # What diffusers calls the four matrices of an attention today, by the names in older files.
 RENAMED = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
@@ -32,10 +32,12 @@ def check(model: Model, described: repository.Description) -> None:
         is_left = name == "vae" and model.vae is not None  # for the one that model.vae names
         if is_left or "quantization_config" in config or not hasattr(kind, "named_parameters"):
             continue  # quantised weights have other names and shapes
+        files = repository.weight_files(folder / name, model)
+        for file in filter(kinds.is_pointer, files):
+            raise weights.broken("model.path", model.path, file, "a pointer of Git LFS")
         if hasattr(kind, "config_class"):
             _check_transformers(model, folder / name, kind)
         else:
-            files = repository.weight_files(folder / name, model)
             check_part("model.path", model.path, folder / name, kind, config, files)
 
 

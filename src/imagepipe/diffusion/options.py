@@ -13,7 +13,7 @@ from imagepipe.config import Model
 from imagepipe.diffusion import lora, repository
 from imagepipe.diffusion.refusals import found, refused, unusable
 from imagepipe.errors import did_you_mean
-from imagepipe.stages import weights
+from imagepipe.stages import kinds, weights
 
 
 def configure(pipe: Any, model: Model) -> None:
@@ -70,6 +70,9 @@ def replaced(
     from imagepipe.diffusion import random_weights
 
     where, revision = found("vae", model.vae), model.vae_revision
+    told = kinds.told(Path(where)) if Path(where).is_file() else None
+    if told:
+        raise refused("vae", model.vae, *told)
     try:
         config = diffusers.AutoModel.load_config(where, revision=revision)
         _check_channels(model, config, described.configs["vae"])

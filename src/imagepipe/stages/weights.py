@@ -10,9 +10,9 @@ from typing import Any
 
 from imagepipe.assets import folder
 from imagepipe.errors import UserError, one_line
-from imagepipe.stages import hub
+from imagepipe.stages import hub, kinds
 
-PICKLED = (".bin", ".pt", ".pth", ".ckpt")
+PICKLED = kinds.PICKLES
 WEIGHTS = "model.safetensors"  # of a transformers model
 SHARDS = f"{WEIGHTS}.index.json"  # says which files hold them, where there are several
 # A BatchNorm counts its steps, and a CLIP scales what it compares: no answer depends on these.
@@ -145,12 +145,7 @@ def _files(
     if isinstance(where, str):
         return _hub_files(field, where, revision, index, weights)
     if not (where / index).is_file():
-        raise UserError(
-            field=field,
-            value=path,
-            problem=f"no model is there ({where / index} does not exist)",
-            remedy="Name a folder that holds one, or a model of the hub as owner/name.",
-        )
+        raise _no_model(field, path, where, index)
     lacking = _lacking(field, path, where) if weights else None
     if lacking:
         raise UserError(
@@ -161,7 +156,19 @@ def _files(
         )
     if weights:
         described(field, path, where / index)
+        for file in where.glob("*.safetensors"):
+            if kinds.is_pointer(file):
+                raise broken(field, path, file, "a pointer of Git LFS")
     return [file.name for file in where.iterdir()]
+
+
+def _no_model(field: str, path: str, where: Path, index: str) -> UserError:
+    nothing = (
+        f"no model is there ({where / index} does not exist)",
+        "Name a folder that holds one, or a model of the hub as owner/name.",
+    )
+    problem, remedy = kinds.told(where) or nothing
+    return UserError(field=field, value=path, problem=problem, remedy=remedy)
 
 
 def _lacking(field: str, path: str, where: Path) -> str | None:
@@ -191,6 +198,13 @@ def described(field: str, path: object, file: Path) -> dict[str, Any]:
 
 def broken(field: str, path: object, file: Path, cause: str) -> UserError:
     """The error where `file` of a model is not what it should be."""
+    if file.is_file() and kinds.is_pointer(file):
+        return UserError(
+            field=field,
+            value=path,
+            problem=f"{file} is a pointer of Git LFS, and not the file",
+            remedy=kinds.POINTED,
+        )
     return UserError(
         field=field,
         value=path,

@@ -1,0 +1,96 @@
+"""What a file or a folder is that is no model in the layout that is needed, and what to do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+POINTER = b"version https://git-lfs"
+POINTED = "Fetch the files themselves: git lfs pull in that folder, or hf download."
+PICKLES = (".bin", ".ckpt", ".pt", ".pth")
+CONVERT = (
+    "Convert it once, in Python: from diffusers import {kind}; "
+    "{kind}.from_single_file(FILE).save_pretrained(FOLDER). Then name that folder."
+)
+SERVED = (
+    "Name the model's own folder, with .safetensors. A language model can be served: llm=openai."
+)
+OWN = "Name the model in the layout of diffusers or transformers."
+# By what only one kind of checkpoint has in the names of its weights.
+CHECKPOINTS = {
+    "conditioner.embedders.1.": "StableDiffusionXLPipeline",
+    "joint_blocks.": "StableDiffusion3Pipeline",
+    "double_blocks.": "FluxPipeline",
+    "model.diffusion_model.": "StableDiffusionPipeline",
+}
+# Files that tell a folder's kind, in the order in which they are looked for.
+TELLING = {
+    "open_clip_config.json": ("is in the layout of open_clip", OWN),
+    "model_index.json": ("is a diffusers pipeline", "Name it as model.path."),
+    "config.json": ("is one model of a kind of its own, and no pipeline of diffusers", OWN),
+    "*.gguf": ("is GGUF, the format of llama.cpp", SERVED),
+    "*.onnx": ("is ONNX", OWN),
+    "*.msgpack": ("is in the format of Flax", OWN),
+}
+
+
+def is_pointer(file: Path) -> bool:
+    """Whether Git LFS left its note there in place of the file."""
+    with file.open("rb") as opened:
+        return opened.read(len(POINTER)) == POINTER
+
+
+def told(where: Path) -> tuple[str, str] | None:
+    """The kind of what lies there, and what to do; null where nothing tells it."""
+    if where.is_file():
+        return _file(where)
+    if not where.is_dir():
+        return None
+    if (where / "adapter_config.json").is_file():
+        return _adapter(where)
+    for pattern, found in TELLING.items():
+        if any(where.glob(pattern)):
+            return found
+    files = [file for file in where.iterdir() if file.suffix in (".safetensors", *PICKLES)]
+    return _file(files[0]) if len(files) == 1 else None
+
+
+def _file(file: Path) -> tuple[str, str]:
+    if is_pointer(file):
+        return "is a pointer of Git LFS, and not the weights", POINTED
+    with file.open("rb") as opened:
+        if opened.read(4) == b"GGUF":
+            return TELLING["*.gguf"]
+    if file.suffix in PICKLES:
+        kind = "StableDiffusionPipeline"
+        return "is a pickled checkpoint in one file", CONVERT.format(kind=kind)
+    names = _names(file) if file.suffix == ".safetensors" else []
+    if any("lora_" in name or ".lora." in name for name in names):
+        return "is a LoRA", f"Add it to its model: model.loras=[{{path: {file}}}]."
+    kinds = (kind for part, kind in CHECKPOINTS.items() if any(part in name for name in names))
+    kind = next(kinds, None)
+    if kind:
+        return "is a checkpoint in one file", CONVERT.format(kind=kind)
+    return "is one file, and a model is a folder", OWN
+
+
+def _adapter(folder: Path) -> tuple[str, str]:
+    try:
+        said = json.loads((folder / "adapter_config.json").read_text("utf-8"))
+        base = said.get("base_model_name_or_path")
+    except (OSError, ValueError, AttributeError):
+        base = None
+    return f"is an adapter of peft for {base or 'another model'}", (
+        "Merge it into that model with peft (merge_and_unload, save_pretrained), and name the "
+        "result. A LoRA for a diffusion model is named in model.loras."
+    )
+
+
+def _names(file: Path) -> list[str]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "np") as held:
+            return list(held.keys())
+    except SafetensorError:
+        return []
