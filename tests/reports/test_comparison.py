@@ -37,12 +37,15 @@ class Made:
     prompts: tuple[str, ...] = ("a cat", "a dog")
     steady: bool = True
 
+    @property
+    def label(self) -> str:
+        return ", ".join(f"{key}={value}" for key, value in self.swept.items())
+
     def write(self, folder: Path, number: int) -> None:
-        label = ", ".join(f"{key}={value}" for key, value in self.swept.items())
         summary = {
             "status": "FINISHED" if self.color else "FAILED",
             "trouble": None if self.color else f"no such thing: {ATTACK}",
-            "sweep": {"name": "s", "job": number, "label": label, "swept": self.swept},
+            "sweep": {"name": "s", "job": number, "label": self.label, "swept": self.swept},
         }
         if self.color:
             rates = {"steady": self.rate if self.steady else None, "end_to_end": self.rate}
@@ -108,6 +111,18 @@ def test_the_best_job_is_named_and_by_how_much(folder):
         "best_images_per_s": pytest.approx(7.98, abs=0.01),
     }
     assert ATTACK in found.note()
+
+
+def test_the_page_says_how_sure_each_figure_is(folder, browser):
+    page = browser.new_page()
+    page.goto((folder / comparison.PAGE).as_uri())
+    rows = [row.split("\t") for row in page.inner_text("#verdict tbody").splitlines()]
+    page.close()
+    assert [row[0] for row in rows] == [JOBS[place].label for place in (0, 3, 1)]
+    assert rows[0][1].startswith("7.98 (")
+    assert rows[0][2:] == ["the baseline", ""]
+    assert rows[1][2].startswith("0.50 (")
+    assert [row[3] for row in rows[1:]] == ["would be found again"] * 2
 
 
 def test_a_best_score_is_that_of_the_rows_that_all_have(folder):
@@ -203,7 +218,7 @@ def test_the_table_sorts_by_numbers_and_texts_with_gaps_last(page):
     assert column(page, "pictures/s, steady") == ["8", "4", "1", "–"]
     head.filter(has_text="llm").click()
     assert column(page, "llm")[-1] == "tiny"
-    assert page.inner_text("tr.best td") == "0"
+    assert page.inner_text("#jobs tr.best td") == "0"
 
 
 @pytest.mark.browser

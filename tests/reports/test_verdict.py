@@ -10,9 +10,10 @@ import pytest
 
 from imagepipe.config import Sweep
 from imagepipe.reports import statistics
-from imagepipe.reports.comparison import verdict
+from imagepipe.reports.comparison import measures, verdict
 from imagepipe.reports.comparison.job import Job
-from imagepipe.reports.comparison.verdict import Entry, Verdict, conclude
+from imagepipe.reports.comparison.measures import Entry
+from imagepipe.reports.comparison.verdict import Verdict, conclude
 
 STEADY = [[8.0, 1.0]] * statistics.BLOCKS
 SPEED, SCORE = Sweep(), Sweep(objective="score")
@@ -38,7 +39,7 @@ def timed(*slower: float, aim: Sweep = SPEED) -> Verdict:
 
 def scored(scores: dict[str, dict[str, float]], aim: Sweep = SCORE) -> Verdict:
     found = [Entry(label, [job(place, label)]) for place, label in enumerate(scores)]
-    measure, remarks = verdict.scored(found, aim, "clip", scores)
+    measure, remarks = measures.scored(found, aim, "clip", scores)
     return verdict._judged(measure, aim, remarks)
 
 
@@ -152,7 +153,7 @@ def test_a_job_below_the_rate_asked_for_is_not_best():
         Entry("c", [job(2, "c", rate=2.0)]),
     ]
     aim = Sweep(objective="score", at_least_images_per_s=4.0)
-    measure, remarks = verdict.scored(found, aim, "clip", scores)
+    measure, remarks = measures.scored(found, aim, "clip", scores)
     judged = verdict._judged(measure, aim, remarks)
     assert judged.named is not None
     assert judged.named.label == "a"
@@ -208,8 +209,8 @@ def test_what_is_on_the_front_surely_perhaps_and_not():
     base = rng.normal(size=64)
     better = {"fast": 0.0, "middle": -1.0, "slow": 2.0, "as-slow": 2.01}
     scores = {n: by_row(base + up + rng.normal(0, 0.1, 64)) for n, up in better.items()}
-    rate, _ = verdict.timed(made, SPEED)
-    score, _ = verdict.scored(made, SCORE, "clip", scores)
+    rate, _ = measures.timed(made, SPEED)
+    score, _ = measures.scored(made, SCORE, "clip", scores)
     assert verdict.on_the_front(rate, score, 0.95) == {
         "fast": "surely",
         "middle": "not",

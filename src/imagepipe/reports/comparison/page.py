@@ -30,12 +30,34 @@ def html(comparison: Comparison, grid: Grid, title: str) -> str:
         title=encodable(title),
         headline=encodable(comparison.headline()),
         rate=RATES[comparison.kind],
+        verdict=_verdict(comparison),
         columns=_columns(comparison),
         jobs=[_job(comparison, job) for job in comparison.jobs],
         stages=list(dict.fromkeys(name for job in comparison.jobs for name in job.utilisation)),
         rows=at_once(lambda row: _row(row, side), grid.rows),
         data=_data(comparison),
     )
+
+
+def _verdict(comparison: Comparison) -> dict[str, Any]:
+    """The entries, the best first, each with its interval and against the baseline."""
+    verdict = comparison.verdict
+    base = next((s.entry.label for s in verdict.standings if s.against is None), "")
+    return {
+        "sure": f"{100 * verdict.level:g} %",
+        "measure": encodable(verdict.measure),
+        "baseline": encodable(base),
+        "rows": [
+            {
+                "label": encodable(standing.entry.label),
+                "best": standing.entry in verdict.best,
+                "value": standing.said,
+                "against": standing.apart,
+                "told": standing.told,
+            }
+            for standing in verdict.standings
+        ],
+    }
 
 
 def _columns(comparison: Comparison) -> list[dict[str, str]]:
