@@ -33,6 +33,7 @@ from helpers.tiny_pipelines import (
 )
 from torch.nn.modules.module import register_module_forward_pre_hook
 
+from imagepipe.compat.diffusers import SchedulerUse
 from imagepipe.config import Lora, Model, Quantization
 from imagepipe.diffusion import (
     checks,
@@ -263,9 +264,9 @@ def test_a_scheduler_whose_noise_has_no_seed_is_known():
             del guess, time, return_dict
             return (rows + torch.randn(rows.shape),)
 
-    model = Model("mine", "diffusers", steps=2)
-    assert "seed alone" in schedulers._trouble(Careless, {}, {}, None, model)
-    assert schedulers._trouble(diffusers.EulerDiscreteScheduler, {}, {}, None, model) is None
+    called = {"told": {"num_inference_steps": 2}, "use": SchedulerUse()}
+    assert "seed alone" in schedulers._trouble(Careless, {}, {}, **called)
+    assert schedulers._trouble(diffusers.EulerDiscreteScheduler, {}, {}, **called) is None
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
 
+from imagepipe.compat.hydra import share_config_store
 from imagepipe.config import Config
 
 
@@ -24,15 +25,9 @@ class Optuna(OptunaSweeperConf):
     max_failure_rate: float = 1.0
 
 
-def _itself(store: ConfigStore, memo: dict[int, Any]) -> ConfigStore:
-    return store
-
-
 def register() -> None:
     """Make the schema known to Hydra, under the name that `conf/config.yaml` asks for."""
-    # Hydra copies its store for every group that --help lists, which took 1.5 s of 2. The store is
-    # a singleton, read only from here on: a copy of it may be itself.
-    ConfigStore.__deepcopy__ = _itself  # type: ignore[attr-defined]
+    share_config_store()
     Plugins.instance()  # loads the plugins, of which Optuna's stores its own configuration
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)

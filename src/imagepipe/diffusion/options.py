@@ -9,6 +9,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+from imagepipe.compat import diffusers as compat
 from imagepipe.config import Model
 from imagepipe.diffusion import lora, repository
 from imagepipe.diffusion.refusals import found, refused, unusable
@@ -32,9 +33,10 @@ def configure(pipe: Any, model: Model) -> None:
 
 def place(pipe: Any, model: Model, device: str) -> None:
     """Onto the device, or, with `model.offload`, part by part when it is that part's turn."""
-    if model.loras and model.weights == "trained" and not model.quantization.quant_backend:
+    fused = model.loras and model.weights == "trained" and not model.quantization.quant_backend
+    if fused and (parts := compat.lora_parts(pipe)):
         # Into the weights, so that the LoRAs cost no time; by default not those of a text encoder.
-        pipe.fuse_lora(components=pipe._lora_loadable_modules)
+        pipe.fuse_lora(components=parts)
         pipe.unload_lora_weights()
     if model.offload == "none":
         pipe.to(device)
@@ -134,9 +136,7 @@ def scheduler(kind: Any, config: Any, settings: dict[str, Any]) -> Any:
 
     Raises ImportError where it needs a package that is not installed.
     """
-    from diffusers.utils import requires_backends
-
-    requires_backends(kind, getattr(kind, "_backends", []))
+    kind.load_config  # noqa: B018 (diffusers' stand-in for a class that needs a package raises)
     known = list(inspect.signature(kind.__init__).parameters)[1:]
     for name, value in settings.items():
         if name not in known:
@@ -199,8 +199,7 @@ def _attention(pipe: Any, model: Model) -> None:
         raise refused(
             "attention_backend", backend, f"cannot be used here ({error})", "Choose another."
         ) from error
-    processors = (getattr(module, "processor", None) for module in part.modules())
-    if all(getattr(one, "_attention_backend", None) != backend for one in processors):
+    if not compat.draws_with(part, backend):
         raise refused(
             "attention_backend",
             backend,
@@ -229,7 +228,9 @@ def _compile(pipe: Any, model: Model) -> None:
     part = denoiser(pipe)
     if model.compile_whole:
         pipe.vae.decoder.compile(backend=model.compile)
-    if not model.compile_whole and getattr(part, "_repeated_blocks", None):
+        part.compile(backend=model.compile)
+        return
+    try:
         part.compile_repeated_blocks(backend=model.compile)
-    else:
+    except ValueError:  # it names no blocks that repeat
         part.compile(backend=model.compile)

@@ -32,7 +32,8 @@ def pipeline(model: Model, device: str, dtype: torch.dtype, **given: Any) -> Any
     described = repository.describe(model)
     kind = pipeline_class(described.index, model)
     known = inspect.signature(kind.__init__).parameters
-    parts = dict.fromkeys(kind._optional_components) | given
+    needed = [name for name, one in known.items() if one.default is one.empty]
+    parts = dict.fromkeys(needed[1:]) | given  # but for self: an index need not name all
     for name, (library, class_name) in described.parts.items():
         if name in known and name not in given:
             folder = described.folder / name if described.folder else None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import re
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from imagepipe.compat.diffusers import SchedulerUse, scheduler_use
 from imagepipe.config import Model
 from imagepipe.diffusion import options, random_weights, repository
 from imagepipe.diffusion.diffusers import arguments
@@ -15,7 +16,6 @@ from imagepipe.diffusion.refusals import refused
 from imagepipe.errors import UserError, did_you_mean, one_line
 
 FLOWS = ("FlowMatch", "FlowMap", "LTXEulerAncestralRF")  # schedulers, by how their names begin
-USED = re.compile(r"self\.scheduler\.(order|init_noise_sigma|scale_model_input)\b")
 
 
 def check_name(name: str) -> None:
@@ -47,9 +47,14 @@ def check(model: Model, described: repository.Description) -> None:
     _check_noise(model, own, kind, config)
     repository.quiet()
     pipeline = random_weights.pipeline_class(described.index, model) if described.is_known else None
-    trouble = _trouble(kind, config, model.scheduler_config, pipeline, model)
+    use = SchedulerUse() if pipeline is None else scheduler_use(pipeline)
+    if use is None:
+        return
+    takes = {} if pipeline is None else inspect.signature(pipeline.__call__).parameters
+    trial = partial(_trouble, told=arguments(model, takes, 1), use=use)
+    trouble = trial(kind, config, model.scheduler_config)
     # A trial that the model's own does not pass says nothing about another.
-    if trouble and not _trouble(own, config, {}, pipeline, model):
+    if trouble and not trial(own, config, {}):
         raise _refused(model, f"cannot draw with this model ({trouble})")
 
 
@@ -88,14 +93,22 @@ def _can_flow(kind: Any) -> bool:
 
 
 def _trouble(
-    kind: Any, config: dict[str, Any], settings: dict[str, Any], pipeline: Any, model: Model
+    kind: Any,
+    config: dict[str, Any],
+    settings: dict[str, Any],
+    *,
+    told: dict[str, Any],
+    use: SchedulerUse,
 ) -> str | None:
-    """Why such a scheduler cannot draw: found with numbers in place of pictures, and no model."""
+    """Why such a scheduler cannot draw: found with numbers in place of pictures, and no model.
+
+    `told` is what the pipeline is called with, `use` what it does with its scheduler.
+    """
     import torch
 
     try:
         made = options.scheduler(kind, config, settings)
-        both, last = (_steps(made, pipeline, model, seeds) for seeds in ([1, 2], [2]))
+        both, last = (_steps(made, told, use, seeds) for seeds in ([1, 2], [2]))
     except UserError:
         raise
     except Exception as error:  # of any kind: what is wrong shows deep in the scheduler
@@ -104,38 +117,32 @@ def _trouble(
     return None if by_seed else "its noise does not depend on the seed alone"
 
 
-def _steps(scheduler: Any, pipeline: Any, model: Model, seeds: list[int]) -> Any:
-    """What all steps make of a row a seed, as `pipeline` takes them."""
+def _steps(scheduler: Any, told: dict[str, Any], use: SchedulerUse, seeds: list[int]) -> Any:
+    """What all steps make of a row a seed, as the pipeline takes them."""
     import torch
 
-    code = "" if pipeline is None else inspect.getsource(pipeline)
-    for name in set(USED.findall(code)):
+    for name in use.reads:
         getattr(scheduler, name)
-    scheduler.set_timesteps(**_schedule(scheduler, pipeline, code, model))
+    scheduler.set_timesteps(**_schedule(scheduler, told, use))
     rows, takes = torch.zeros(len(seeds), 4, 2, 2), inspect.signature(scheduler.step).parameters
     noise = {"generator": [torch.Generator().manual_seed(seed) for seed in seeds]}
-    told = noise if "generator" in takes else {}
+    given = noise if "generator" in takes else {}
     for time in scheduler.timesteps:
         if hasattr(scheduler, "scale_model_input"):
             scheduler.scale_model_input(rows, time)  # else some warn
-        rows = scheduler.step(torch.zeros_like(rows), time, rows, return_dict=False, **told)[0]
+        rows = scheduler.step(torch.zeros_like(rows), time, rows, return_dict=False, **given)[0]
     return rows
 
 
-def _schedule(scheduler: Any, pipeline: Any, code: str, model: Model) -> dict[str, Any]:
-    """What `pipeline` gives `set_timesteps`; only its `code` says whether it has sigmas of its own.
-
-    Those of FLUX are an array, those of Z-Image a list.
-    """
-    takes = {} if pipeline is None else inspect.signature(pipeline.__call__).parameters
+def _schedule(scheduler: Any, told: dict[str, Any], use: SchedulerUse) -> dict[str, Any]:
+    """What the pipeline gives `set_timesteps`."""
     known = inspect.signature(scheduler.set_timesteps).parameters
-    told = arguments(model, takes, 1)
     given = {name: value for name, value in told.items() if name in known}
-    if "mu = " in code and ("mu" not in takes or scheduler.config.get("use_dynamic_shifting")):
+    shifts = scheduler.config.get("use_dynamic_shifting")
+    if use.gives_mu == "always" or (use.gives_mu and shifts):
         given["mu"] = 1.0
-    leaves_them = "use_flow_sigmas" in code and scheduler.config.get("use_flow_sigmas")
-    if re.search(r"\bsigmas = (?!None)", code) and not leaves_them:
-        sigmas = np.linspace(1, 1 / model.steps, model.steps)
-        given["sigmas"] = sigmas if "np.linspace" in code else sigmas.tolist()
+    if use.sigmas and not (use.leaves_sigmas and scheduler.config.get("use_flow_sigmas")):
+        sigmas = np.linspace(1, 1 / told["num_inference_steps"], told["num_inference_steps"])
+        given["sigmas"] = sigmas if use.sigmas == "array" else sigmas.tolist()
         given.pop("num_inference_steps", None)
     return given

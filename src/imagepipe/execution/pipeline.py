@@ -6,7 +6,6 @@ read -> join -> prompt -> enhance -> generate -> score -> write
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from imagepipe import prompts, sources
+from imagepipe.compat import ray_data
 from imagepipe.config import Config, Resources, Share
 from imagepipe.diffusion import limits
 from imagepipe.diffusion.stage import stage as model_stage
@@ -30,7 +30,7 @@ from imagepipe.resources.shares import bytes_on_their_way, pools
 from imagepipe.scoring.stage import stage as scorer_stage
 from imagepipe.sink.writer import Writer
 from imagepipe.stages import engines
-from imagepipe.stages.processor import LIGHT_CPUS, RESTARTS, ProcessorStage, fold, unfold
+from imagepipe.stages.processor import LIGHT_CPUS, ProcessorStage, fold, unfold
 from imagepipe.stages.stage import BatchSizeBackoff, Stage, apply, worker
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ def build(
     for stage in chain:
         share = shares.get(stage.name)
         if stage is first:  # before it all is one operator, which takes blocks as they were read
-            data = _in_blocks(data, resources.rows_per_block)
+            rows = resources.rows_per_block or tables.rows
+            data = ray_data.in_blocks(data, rows, tables.rows, BLOCK_CPUS)
         if share is None:
             data = _as_tasks(data, stage)
         elif isinstance(stage, ProcessorStage):
@@ -126,18 +127,6 @@ def write(table: pa.Table, writer: Writer) -> pa.Table:
     return writer(table)
 
 
-def _in_blocks(data: Dataset, rows: int | None) -> Dataset:
-    """The same rows, `rows` to a block but for the last.
-
-    Ray Data has these tasks ask for a whole CPU, and its `repartition` takes no other number. Where
-    one CPU is all that the processes leave, such a task would hold it while it waits for the next
-    stages to take what it made, and they would wait for the CPU. So the plan's own entry is set.
-    """
-    data = data.repartition(target_num_rows_per_block=rows, strict=True)
-    data._logical_plan.dag.ray_remote_args["num_cpus"] = BLOCK_CPUS
-    return data
-
-
 def _as_tasks(data: Dataset, stage: Stage) -> Dataset:
     return _light(data, stage.name, lambda table: apply(stage, worker(stage.recipe), table))
 
@@ -155,34 +144,25 @@ def _light(data: Dataset, name: str, run: Callable[[pa.Table], pa.Table]) -> Dat
 
 
 def _as_actors(data: Dataset, stage: Stage, share: Share) -> Dataset:
-    from ray.data import ActorPoolStrategy
-    from ray.util.annotations import RayDeprecationWarning
-
     most = share.pool_max or share.pool
     # A GPU draws on while a thread takes the last pictures to the object store: Ray Data lets one
     # call at a time work. On a CPU nothing would be gained, and two blocks would come out late,
     # since their batches take turns.
-    at_once = IN_FLIGHT if share.num_gpus else 1
-    with warnings.catch_warnings():
-        # RESTARTS are deprecated arguments, but the pinned Ray knows no other way to say them.
-        warnings.simplefilter("ignore", RayDeprecationWarning)
-        return data.map_batches(
-            type(stage.name, (_Actor,), {}),  # what Ray Data calls the operator
-            fn_constructor_args=(stage, share),
-            batch_format="pyarrow",
-            batch_size=share.batch_size,
-            num_cpus=share.num_cpus,
-            num_gpus=share.num_gpus,
-            compute=ActorPoolStrategy(
-                min_size=share.pool,
-                max_size=most,
-                max_concurrent_calls_per_actor=at_once,
-                # A pool grows by what queues at its processes, which Ray Data then numbers.
-                max_tasks_in_flight_per_actor=IN_FLIGHT if most == share.pool else None,
-            ),
-            **ray_resources(share),
-            **RESTARTS,
-        )
+    return ray_data.map_in_actors(
+        data,
+        type(stage.name, (_Actor,), {}),  # what Ray Data calls the operator
+        least=share.pool,
+        most=most,
+        at_once=IN_FLIGHT if share.num_gpus else 1,
+        # A pool grows by what queues at its processes, which Ray Data then numbers.
+        in_flight=IN_FLIGHT if most == share.pool else None,
+        fn_constructor_args=(stage, share),
+        batch_format="pyarrow",
+        batch_size=share.batch_size,
+        num_cpus=share.num_cpus,
+        num_gpus=share.num_gpus,
+        **ray_resources(share),
+    )
 
 
 class _Actor:

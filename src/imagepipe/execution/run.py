@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from imagepipe import diffusion, errors, llm, prompts, resources, scoring, shell, sources, tracking
+from imagepipe.compat import ray_data
 from imagepipe.config import Config, Dataset
 from imagepipe.errors import Interrupted, RunFailed, UserError
 from imagepipe.execution import calibration, manifest, nodes, pipeline
@@ -244,8 +245,8 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
     from ray.data import DataContext
 
     context = DataContext.get_current()
-    context.custom_execution_callback_classes = [job.watch.callback()]
-    context.execution_no_progress_timeout_s = job.config.ray.progress_timeout_s
+    job.watch.follow(context)
+    ray_data.end_stalls(context, job.config.ray.progress_timeout_s)
     renamed = job.tables.renamed
     writer = Writer(
         store=job.store,
@@ -308,12 +309,14 @@ def check_models(config: Config) -> None:
 
 def user_message(job: Job, error: Exception) -> str:
     """The error itself, of all that Ray says around it: one of ours, or else in one line."""
+    from ray.data.exceptions import SystemException
+
     if isinstance(error, RunFailed):
         return str(error)
-    if type(error).__name__ == "ExecutionTimeoutError":  # Ray Data's
+    if ray_data.is_stall(error):
         return stall_message(job)
     cause = getattr(error, "cause", None) or error.__cause__ or error
-    if type(cause).__name__ == "SystemException":  # Ray's mark, not the error
+    if isinstance(cause, SystemException):  # Ray's mark, not the error
         cause = error
     every = f"{error}\n{cause}".splitlines()
     ours = (line.partition(f"{errors.__name__}.")[2].partition(": ")[2] for line in every[::-1])

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import imagepipe
+from imagepipe.compat import say_what_is_lost
+from imagepipe.compat.forkserver import executable, forkserver
+from imagepipe.compat.ray import init, starting, starts_workers_by_script
 from imagepipe.config import RayOptions
 from imagepipe.errors import RunFailed, UserError
-from imagepipe.execution.forkserver import executable, forkserver
 from imagepipe.resources.machine import Machine, from_ray
 from imagepipe.resources.process import freeze_gc
 from imagepipe.signals import defer_signals
@@ -104,6 +106,7 @@ def cluster() -> Machine:
 def _ray(
     options: RayOptions, machine: Machine | None, libraries: Sequence[str], verbose: bool
 ) -> Iterator[None]:
+    say_what_is_lost(verbose)
     if not verbose:  # what Ray's C++ core writes to this process's stderr
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         # Each try that failed is printed with its stack; the last one's error is raised.
@@ -117,7 +120,8 @@ def _ray(
     with ExitStack() as stack:
         with _plain(options, machine):
             script = None
-            if machine is not None and machine.gpus == 0 and sys.platform == "linux":
+            forks = machine is not None and machine.gpus == 0 and sys.platform == "linux"
+            if forks and starts_workers_by_script():
                 script = stack.enter_context(forkserver(libraries, verbose=verbose))
                 # Those that Ray starts before it is asked are not forked: nobody would use them.
                 os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
@@ -148,15 +152,15 @@ def _init(
             "address": "local",
             "num_cpus": machine.cpus,
             "num_gpus": machine.gpus,
-            "_memory": machine.nodes[0].memory,
             "object_store_memory": int(store * 1e9) if store else None,
             "runtime_env": {"py_executable": executable(script)} if script else None,
         }
     )
-    with _without_idle_services(script, verbose), nullcontext() if verbose else _silence_stderr():
+    memory = machine.nodes[0].memory if machine is not None else None
+    with starting(script, verbose=verbose), nullcontext() if verbose else _silence_stderr():
         if machine is None:
             _wait_for_port(str(options.address))
-        ray.init(log_to_driver=verbose, logging_level=level, **arguments)
+        init(memory, log_to_driver=verbose, logging_level=level, **arguments)
     return ray.shutdown
 
 
@@ -165,39 +169,6 @@ def _wait_for_port(address: str) -> None:
     host, _, port = address.rpartition(":")
     if host:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
-
-
-@contextmanager
-def _without_idle_services(script: str | None, verbose: bool) -> Iterator[None]:
-    """The Ray that is started meanwhile starts its workers by `script`, or in its own way.
-
-    It leaves SIGTERM alone, on which it would end this process without a word. And it is without
-    processes that do nothing here, which take a second of CPU to start and are given another to
-    end: an autoscaler that could add no machine, a dashboard's server without the dashboard, and,
-    unless `verbose`, what reads the logs for this process to print. Ray has no setting for any of
-    it. It joins the name of its own script to a folder, so that a whole path replaces both.
-    """
-    from ray._private import ray_constants, utils
-    from ray._private.node import Node
-
-    idle = ["start_monitor", "start_api_server", *([] if verbose else ["start_log_monitor"])]
-    with ExitStack() as stack:
-        if script is not None:
-            stack.enter_context(_replaced(ray_constants, "SETUP_WORKER_FILENAME", script))
-        stack.enter_context(_replaced(utils, "set_sigterm_handler", lambda _: None))
-        for name in idle:
-            stack.enter_context(_replaced(Node, name, lambda *_, **__: None))
-        yield
-
-
-@contextmanager
-def _replaced(owner: Any, name: str, value: object) -> Iterator[None]:
-    before = getattr(owner, name)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)
 
 
 @contextmanager
@@ -255,18 +226,13 @@ def _data_context(verbose: bool) -> Iterator[None]:
     """Ray Data's settings for one run. They outlive Ray itself: without this they would leak."""
     from ray.data import DataContext
 
-    before = copy.copy(DataContext.get_current())
-    context = copy.copy(before)
+    context = copy.copy(DataContext.get_current())
     context.enable_progress_bars = verbose
     context.print_on_execution_start = verbose
-    DataContext._set_current(context)
-    try:
-        with warnings.catch_warnings():
-            if not verbose:
-                warnings.filterwarnings("ignore", module=r"ray\.")
-            yield
-    finally:
-        DataContext._set_current(before)
+    with DataContext.current(context), warnings.catch_warnings():
+        if not verbose:
+            warnings.filterwarnings("ignore", module=r"ray\.")
+        yield
 
 
 def _all_free() -> bool:

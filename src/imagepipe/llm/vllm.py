@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from imagepipe.compat import ray_data
 from imagepipe.config import LLM, Share
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.llm import Answer
 from imagepipe.prompts.seasons import season_of
 from imagepipe.resources.process import alone_on_gpus, computing, ray_resources
-from imagepipe.stages.processor import ERROR, LIGHT_CPUS, PAST, RESTARTS
+from imagepipe.stages.processor import ERROR, LIGHT_CPUS, PAST
 from imagepipe.stages.stage import Columns, Worker
 from imagepipe.stages.weights import locate
 
@@ -119,11 +120,9 @@ def processor(config: LLM, share: Share) -> Processor:
             preprocess_map_kwargs=light,
             postprocess_map_kwargs=light,
         )
-    for name, stage in built.stages.items():  # the engine's, which gets our name and limits
-        arguments = {**stage.map_batches_kwargs, **ray_resources(share), **RESTARTS}
-        engine = _named(stage.fn, share)
-        ours = {"fn": engine, "map_batches_kwargs": arguments}
-        built.stages[name] = stage.model_copy(update=ours)
+    # The engine's stage gets our name and limits.
+    named = partial(_named, share=share)
+    ray_data.change_stages(built, named, **ray_resources(share), **ray_data.restarts())
     return built
 
 

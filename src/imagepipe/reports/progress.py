@@ -1,20 +1,23 @@
 """What each stage is doing while Ray Data runs: rows out, busy time; and whether it starts at all.
 
-Built on Ray Data's execution callback, which is not public: the lock pins Ray.
+Where Ray Data's executor cannot be watched there are no figures.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from imagepipe.compat import ray_data
 from imagepipe.errors import RunFailed
 from imagepipe.resources.machine import GIB
 
 if TYPE_CHECKING:
-    from ray.data._internal.execution.execution_callback import ExecutionCallback
+    from ray.data import DataContext
 
 INTERVAL_S = 0.25  # the callback runs at each step of the scheduler, hundreds of times a second
 
@@ -74,6 +77,7 @@ class Watch:
         self._up_s: dict[str, float] = {}  # of the pools: their processes' time, added up
         self._began: float | None = None
         self._last = -INTERVAL_S  # when it was read
+        self._follows = True  # and can let nothing in
 
     @property
     def complete(self) -> bool:
@@ -81,61 +85,54 @@ class Watch:
         executor of its own, has none."""
         return bool(self._up) and all(self._up.values())
 
-    def callback(self) -> type[ExecutionCallback]:
-        """A class for Ray's `DataContext.custom_execution_callback_classes`."""
-        from ray.data._internal.execution.execution_callback import ExecutionCallback
-
-        watch = self
-
-        class Callback(ExecutionCallback):
-            def on_execution_step(self, executor: Any) -> None:
-                if watch.stopping:
-                    _let_nothing_in(executor)
-                if time.monotonic() >= watch._last + INTERVAL_S:
-                    watch._read(executor)
-
-            def after_execution_succeeds(self, executor: Any) -> None:
-                watch._read(executor)
-
-        return Callback
+    def follow(self, context: DataContext) -> None:
+        """Watch the runs with `context`."""
+        step, end, timeout_s = self._step, self._read, self.start_timeout_s
+        self._follows = ray_data.watch(context, step, end, timeout_s)
 
     def stop(self) -> None:
-        """Begin no more pictures; those that the model has begun are scored and written."""
+        """Begin no more pictures; those that the model has begun are scored and written.
+
+        Raises KeyboardInterrupt where that is not possible.
+        """
         self.stopping = True
+        if not self._follows:
+            raise KeyboardInterrupt
+
+    def _step(self, executor: Any) -> None:
+        if self.stopping and self._follows:
+            self._follows = ray_data.let_nothing_in(executor, "(model)")
+            if not self._follows:
+                os.kill(os.getpid(), signal.SIGINT)  # the second: this is another thread
+        if time.monotonic() >= self._last + INTERVAL_S:
+            self._read(executor)
 
     def _read(self, executor: Any) -> None:
         now = time.monotonic()
         if self._began is None:
             self._began = self._last = now
         since, self._last = now - self._last, now
-        for operator in executor._topology or {}:
-            metrics, pools = operator.metrics, operator.get_autoscaling_actor_pools()
-            up_s = self._up_s.get(operator.name, 0.0)
-            up_s += since * sum(pool.num_running_actors() for pool in pools)
-            self._up_s[operator.name] = up_s
-            state = self.stages.get(operator.name, StageState())
-            self.stages[operator.name] = state.after(
-                metrics.rows_task_outputs_generated,
-                metrics.block_generation_time,
-                operator.num_active_tasks(),
-                up_s,
-                now,
+        for operator in ray_data.operators(executor):
+            name, pools = operator.name, operator.pools
+            up_s = self._up_s.get(name, 0.0) + since * sum(up for up, _ in pools)
+            self._up_s[name] = up_s
+            state = self.stages.get(name, StageState())
+            self.stages[name] = state.after(
+                operator.rows, operator.busy_s, operator.running, up_s, now
             )
-            if now - self._began > self.start_timeout_s and _waits(operator):
+            waits = any(coming and not up for up, coming in pools)
+            if waits and now - self._began > self.start_timeout_s:
                 raise RunFailed(self._why(operator))
-            for pool in pools:
-                up = bool(pool.num_running_actors() and not pool.num_pending_actors())
-                if up and not self._up.get(operator.name):
-                    self.stages[operator.name] = self.stages[operator.name].anew(now)
-                self._up[operator.name] = self._up.get(operator.name) or up
+            for up, coming in pools:
+                whole = bool(up and not coming)
+                if whole and not self._up.get(name):
+                    self.stages[name] = self.stages[name].anew(now)
+                self._up[name] = self._up.get(name) or whole
 
-    def _why(self, operator: Any) -> str:
+    def _why(self, operator: ray_data.Operator) -> str:
         import ray
 
-        share, free = operator.min_scheduling_resources(), ray.available_resources()
-        asked = {"CPU": share.cpu or 0, "GPU": share.gpu or 0}
-        asked |= {"memory": share.memory} if share.memory else {}
-        asked |= operator._ray_remote_args.get("resources") or {}
+        asked, free = ray_data.asked(operator), ray.available_resources()
         return (
             f"{operator.name}: none of its processes came up within ray.start_timeout_s="
             f"{self.start_timeout_s:g} s. One asks for {_listed(asked)}; free now are "
@@ -153,25 +150,3 @@ def _listed(amounts: Mapping[str, float]) -> str:
         for name, amount in amounts.items()
     ]
     return ", ".join(said)
-
-
-def _waits(operator: Any) -> bool:
-    """Whether this is a pool of which no process has come up yet."""
-    pools = operator.get_autoscaling_actor_pools()
-    return any(not pool.num_running_actors() and pool.num_pending_actors() for pool in pools)
-
-
-def _let_nothing_in(executor: Any) -> None:
-    """Empty what waits for the model or for a stage before it, so that Ray comes to an end.
-
-    A shuffle before them has an executor of its own, which is left alone.
-    """
-    operators = list((executor._topology or {}).items())
-    ends = [place for place, (one, _) in enumerate(operators) if "(model)" in one.name]
-    for operator, state in operators[: ends[-1] + 1] if ends else ():
-        if not operator.input_dependencies:
-            operator.mark_execution_finished()
-        for queue in state.input_queues:
-            queue.clear()
-        if hasattr(operator, "clear_internal_input_queue"):
-            operator.clear_internal_input_queue()

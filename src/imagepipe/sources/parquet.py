@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSystem
 
+from imagepipe.compat.ray_data import files_of_any_name
 from imagepipe.sources.format import Reasons, Unreadable, as_bytes, as_text, plain
 
 if TYPE_CHECKING:
@@ -66,10 +67,7 @@ class Parquet:
     ) -> Dataset:
         import ray
 
-        # Ray's newer reader takes only files named *.parquet, without a word, and starts actors.
-        context = ray.data.DataContext.get_current()
-        before, context.use_datasource_v2 = context.use_datasource_v2, False
-        try:
+        with files_of_any_name():
             return ray.data.read_parquet(
                 paths,
                 filesystem=filesystem,
@@ -78,8 +76,6 @@ class Parquet:
                 schema=schema,  # or files of differing types cannot share a block
                 **options,
             )
-        finally:
-            context.use_datasource_v2 = before
 
     def size(self, filesystem: FileSystem, path: str) -> int:
         with filesystem.open_input_file(path) as file:

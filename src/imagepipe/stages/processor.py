@@ -23,13 +23,10 @@ if TYPE_CHECKING:
     from imagepipe.config import Share
 
 PAST = "imagepipe_row"  # the row, as bytes
-ERROR = "__inference_error__"  # Ray's: why a row has no answer; "" where it has one
+# As `build_processor` documents it: why a row has no answer; "" where it has one.
+ERROR = "__inference_error__"
 # A task that only touches texts; small, so that tasks find room beside the actors.
 LIGHT_CPUS = 0.25
-# A process that dies on a row must not be restarted for ever: that row would loop. The restarts
-# alone end that. Each call to a process whose node was just lost counts as a try too, and several
-# pass before Ray knows of the loss: a limit on them would end the run.
-RESTARTS = {"max_restarts": 2, "max_task_retries": -1}
 
 
 @dataclass(frozen=True)

@@ -296,7 +296,7 @@ def quiet() -> None:
     """Without transformers' progress bars and notes: `refuse_unfit` reads what a load reports."""
     import logging
 
-    for name in ("torchao", "torch.utils._pytree"):  # imported beside a model, where they are
+    for name in ("torchao", "torch.utils"):  # imported beside a model, where they are
         logging.getLogger(name).setLevel(logging.ERROR)
     from transformers.utils import logging as of_transformers
 

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from imagepipe.execution.forkserver import executable, forkserver
+from imagepipe.compat.forkserver import executable, forkserver
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: forks, /proc")
 
@@ -168,7 +168,7 @@ def test_a_worker_that_ends_leaves_nothing_behind(worker: Path) -> None:
 def test_the_server_ends_with_a_process_that_is_killed(short: Path) -> None:
     program = (
         "import time\n"
-        "from imagepipe.execution.forkserver import forkserver\n"
+        "from imagepipe.compat.forkserver import forkserver\n"
         "with forkserver([], verbose=False):\n"
         "    print('up', flush=True)\n"
         "    time.sleep(60)\n"
