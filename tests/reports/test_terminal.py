@@ -12,7 +12,7 @@ from imagepipe.config import Config, Dataset, Model, Resources
 from imagepipe.reports.job import Job
 from imagepipe.reports.progress import Watch
 from imagepipe.reports.summary import summarize
-from imagepipe.reports.terminal import Progress, licence, print_summary
+from imagepipe.reports.terminal import Progress, licence, print_header, print_summary
 from imagepipe.sink.ledger import Ledger
 from imagepipe.sink.lock import RunLock
 from imagepipe.sink.metadata import parameters, run_metadata
@@ -58,17 +58,21 @@ def test_a_licence_that_forbids_commercial_use_is_shown():
     assert "a/b is for non-commercial use only: Research only" in out.file.getvalue()
 
 
-def test_a_run_without_pictures_names_no_page_and_no_first_picture(tmp_path: Path):
-    (tmp_path / "t.csv").write_text("id,what\n1,a\n2,b\n")
-    path = str(tmp_path / "t.csv")
-    data = Dataset(name="t", path=path, format="csv", id="id", prompt="{what}")
-    config = Config(dataset=data, model=Model(name="noop", engine="noop"))
+def job_of(folder: Path, table: str, model: Model, ledger: Ledger) -> Job:
+    (folder / "t.csv").write_text(table)
+    data = Dataset(name="t", path=str(folder / "t.csv"), format="csv", id="id", prompt="{what}")
+    config = Config(dataset=data, model=model)
     config.llm.engine = config.scorer.engine = "none"
-    run_lock = RunLock(Store(str(tmp_path)), "claim")
-    job = Job(
-        *(config, tmp_path, scan(data, None), Resources(name="cpu"), "", "", Ledger(2, failed=2)),
+    run_lock = RunLock(Store(str(folder)), "claim")
+    return Job(
+        *(config, folder, scan(data, None), Resources(name="cpu"), "", "", ledger),
         *(Watch(1.0), time.time(), None, run_lock, Done()),
     )
+
+
+def test_a_run_without_pictures_names_no_page_and_no_first_picture(tmp_path: Path):
+    noop = Model(name="noop", engine="noop")
+    job = job_of(tmp_path, "id,what\n1,a\n2,b\n", noop, Ledger(2, failed=2))
     out = console(terminal=False)
     print_summary(out, job, NoTracking(), summarize(job, NoTracking()))
     said = out.file.getvalue()
@@ -77,6 +81,26 @@ def test_a_run_without_pictures_names_no_page_and_no_first_picture(tmp_path: Pat
     (tmp_path / "gallery.html").write_text("<p>pictures")
     print_summary(out, job, NoTracking(), summarize(job, NoTracking()))
     assert f"look at    {tmp_path / 'gallery.html'}\n" in out.file.getvalue()
+
+
+def test_what_has_no_effect_is_said_once_with_the_way(tmp_path: Path):
+    ledger = Ledger(3, written=3)
+    ledger.prompt_signs.update({"(word:1.4)": 2, "[word]": 1, "<lora:name:1>": 1})
+    ledger.unscored.update({"ValueError: no": 2})
+    model = Model(name="m", engine="diffusers", path="a/b")
+    job = job_of(tmp_path, "id,what,seed,Width\n1,a,7,64\n", model, ledger)
+    out = console(terminal=False)
+    print_header(out, job)
+    columns = "seed, Width of the table do not choose how a row is drawn: seed, model.width hold"
+    assert columns in out.file.getvalue()
+    summary = summarize(job, NoTracking())
+    print_summary(out, job, NoTracking(), summary)
+    _, signs, scores = (line for line in out.file.getvalue().splitlines() if "note  " in line)
+    assert "(word:1.4) in 2, [word] in 1, <lora:name:1> in 1. Instead: say in words" in signs
+    assert signs.count("say in words") == 1 and signs.endswith("add LoRAs with model.loras")
+    assert scores.endswith("2 pictures are kept without a score: ValueError: no")
+    assert summary["columns_without_effect"] == ["seed", "Width"]
+    assert (summary["unscored"], summary["prompt_signs"]["[word]"]) == (2, 1)
 
 
 def test_pictures_of_random_weights_say_so():

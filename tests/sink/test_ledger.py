@@ -13,7 +13,7 @@ def counts(**values) -> pa.Table:
     row = (
         dict.fromkeys(COUNTS.names, 0)
         | {"written_at": 0.0, "unknown_words": [], "reasons": []}
-        | {"scores": [], "unscored": [], "llm_fallbacks": []}
+        | {"scores": [], "unscored": [], "prompt_signs": [], "llm_fallbacks": []}
         | values
     )
     row["drawn_at"] = values.get("drawn_at", row["written_at"])

@@ -41,6 +41,7 @@ def test_a_picture_holds_its_row(tmp_path):
         "reasons": None,
         "scores": [],
         "unscored": [],
+        "prompt_signs": [],
         "written_at": None,
         "drawn_at": 1.0,
         "llm_s": 1.0,

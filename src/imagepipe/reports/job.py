@@ -7,6 +7,8 @@ from pathlib import Path
 
 from imagepipe import sources, tracking
 from imagepipe.config import Config, Resources, Scorer
+from imagepipe.prompts.signs import unread
+from imagepipe.prompts.template import template_columns
 from imagepipe.reports.progress import Watch
 from imagepipe.sink.ledger import Ledger
 from imagepipe.sink.lock import RunLock
@@ -51,6 +53,12 @@ class Job:
     def store(self) -> Store:
         """Where pictures, table and rejected rows are."""
         return Store.of(self.config.sink.path, self.folder)
+
+    @property
+    def unread_columns(self) -> dict[str, str]:
+        """Columns that seem to choose how their row is drawn, and the keys that do instead."""
+        data = self.config.dataset
+        return unread(self.tables.input_columns, {data.id, *template_columns(data.prompt)})
 
 
 def scorer_name(scorer: Scorer) -> str:

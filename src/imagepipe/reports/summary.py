@@ -74,6 +74,8 @@ def summarize(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         "prompts_cut": ledger.prompts_cut,
         "prompts_cut_share": ledger.prompts_cut / ledger.written if ledger.written else None,
         "llm": _llm(job),
+        "columns_without_effect": list(job.unread_columns),
+        "prompt_signs": dict(ledger.prompt_signs),
         "unknown_words": dict(ledger.unknown_words.most_common(20)),
         "reasons": dict(ledger.reasons.most_common(20)),
         "stages": {

@@ -15,6 +15,7 @@ from rich.progress import Progress as Bar
 from imagepipe import shell, tracking
 from imagepipe.config import Config, Model
 from imagepipe.errors import shown
+from imagepipe.prompts.signs import way
 from imagepipe.reports.comparison import Comparison
 from imagepipe.reports.job import Job, scorer_name
 from imagepipe.sink.ledger import Ledger
@@ -107,6 +108,10 @@ def print_header(console: Console, job: Job) -> None:
         _line(console, name, text)
     if config.model.weights == "random":
         _line(console, "NOISE", RANDOM)
+    if columns := job.unread_columns:
+        held = ", ".join(dict.fromkeys(columns.values()))
+        said = f"{', '.join(columns)} of the table do not choose how a row is drawn: {held} "
+        _line(console, "note", f"{said}hold for all rows")
     for part in job.done.torn:
         _line(console, "note", f"a part of the table cannot be read and is set aside: {part}")
 
@@ -216,6 +221,8 @@ def _warnings(job: Job) -> list[str]:
     if ledger.unknown_words:
         words = ", ".join(word for word, _ in ledger.unknown_words.most_common(8))
         said.append(f"words that the model does not know: {words}")
+    if ledger.prompt_signs and job.config.model.engine == "diffusers":
+        said.append(_signs(ledger))
     if ledger.prompts_cut:
         share = 100 * ledger.prompts_cut / max(1, ledger.written)
         said.append(
@@ -233,6 +240,16 @@ def _warnings(job: Job) -> list[str]:
     if ledger.unmatched:
         said.append(f"rows without a match: {job.store.place('unmatched.parquet')}")
     return said
+
+
+def _signs(ledger: Ledger) -> str:
+    """One note of all that other tools would read in the prompts."""
+    held = ", ".join(f"{sign} in {number}" for sign, number in ledger.prompt_signs.most_common())
+    ways = dict.fromkeys(way(sign) for sign, _ in ledger.prompt_signs.most_common())
+    return (
+        f"prompts hold signs of other tools, which the model reads as plain text: {held}. "
+        f"Instead: {'; '.join(ways)}"
+    )
 
 
 def _line(console: Console, name: str, text: str) -> None:

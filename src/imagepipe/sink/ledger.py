@@ -140,6 +140,7 @@ class Ledger:
     llm_tokens_out: int = 0
     llm_fallbacks: Tally = field(default_factory=Tally)  # base prompts drawn, by reason
     unknown_words: Tally = field(default_factory=Tally)
+    prompt_signs: Tally = field(default_factory=Tally)  # prompts that hold them
     reasons: Tally = field(default_factory=Tally)
     scores: Scores = field(default_factory=Scores)
     unscored: Tally = field(default_factory=Tally)  # pictures that a scorer failed with, by reason
@@ -164,6 +165,7 @@ class Ledger:
             for name in (*COUNTED, *TOKENS):
                 setattr(self, name, getattr(self, name) + row[name])
             self.unknown_words.add(row["unknown_words"])
+            self.prompt_signs.add(row["prompt_signs"])
             self.reasons.add(row["reasons"])
             self.llm_fallbacks.add(row["llm_fallbacks"])
             self.scores.add(row["scores"])

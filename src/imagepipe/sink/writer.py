@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from imagepipe.config import Sink
+from imagepipe.prompts.signs import signs
 from imagepipe.prompts.template import row_seed
 from imagepipe.sink.ledger import TIMED
 from imagepipe.sink.lock import RunLock
@@ -53,6 +54,7 @@ COUNTS = pa.schema(
         ("llm_tokens_out", pa.int64()),
         ("llm_fallbacks", pa.list_(pa.string())),
         ("unknown_words", pa.list_(pa.string())),
+        ("prompt_signs", pa.list_(pa.string())),  # of other tools, that a model reads as plain text
         ("reasons", pa.list_(pa.string())),
         ("scores", pa.list_(pa.float64())),  # of the pictures that have one
         ("unscored", pa.list_(pa.string())),  # why, of those that a scorer gave none
@@ -104,6 +106,7 @@ class Writer:
             "llm_tokens_out": pc.sum(good["llm_tokens_out"]).as_py() or 0,
             "llm_fallbacks": good["llm_fallback"].drop_null().to_pylist(),
             "unknown_words": _words(good["unknown_words"]),
+            "prompt_signs": [sign for text in good["prompt"].to_pylist() for sign in signs(text)],
             "reasons": [f"{s}: {r}"[:TOLD] for s, r in zip(*_ledger(failed), strict=True)],
             "scores": _scores(good),
             "unscored": _unscored(good),

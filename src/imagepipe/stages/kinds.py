@@ -62,8 +62,8 @@ def _file(file: Path) -> tuple[str, str]:
         if opened.read(4) == b"GGUF":
             return TELLING["*.gguf"]
     if file.suffix in PICKLES:
-        kind = "StableDiffusionPipeline"
-        return "is a pickled checkpoint in one file", CONVERT.format(kind=kind)
+        pickled = CONVERT.format(kind="StableDiffusionPipeline")
+        return "is a pickled checkpoint in one file", pickled
     names = _names(file) if file.suffix == ".safetensors" else []
     if any("lora_" in name or ".lora." in name for name in names):
         return "is a LoRA", f"Add it to its model: model.loras=[{{path: {file}}}]."

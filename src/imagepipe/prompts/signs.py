@@ -1,0 +1,61 @@
+"""What other tools read in a prompt or a table, and has no effect here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+
+WEIGHT = "say in words what matters, and put it first"
+VARY = "write the choices into the table, a row each"
+LORA = "add LoRAs with model.loras"
+INVERSION = "textual inversions are not read; a LoRA can be added with model.loras"
+PLAIN = "leave it out"
+# By an example: how a sign looks, and what to do in its place. Sources: the prompt syntax of
+# AUTOMATIC1111's web UI, ComfyUI, compel and dynamicprompts.
+SIGNS: dict[str, tuple[str, str]] = {
+    "(word:1.4)": (r"\([^()]*[^\d\s()]\s*:\s*[+-]?\d*\.?\d+\s*\)", WEIGHT),
+    "((word))": (r"\({2,}[^()]+\){2,}", WEIGHT),
+    "(word)1.3": (r"\)(?:\d*\.\d+|[+]+|-{2,})", WEIGHT),
+    "[word]": (r"\[[^\[\]]+\]", WEIGHT),
+    "<lora:name:1>": (r"<(?:lora|lyco|hypernet):[^<>]*>", LORA),
+    "<token>": (r"<[A-Za-z][\w-]*>", INVERSION),
+    "embedding:name": (r"\bembedding:\w", INVERSION),
+    "__name__": (r"(?<!\w)__[\w/*-]+?__(?!\w)", VARY),
+    "{a|b}": (r"\{[^{}]*\|[^{}]*\}", VARY),
+    "BREAK": (r"(?<!\w)BREAK(?!\w)", PLAIN),
+    "AND": (r"(?<!\w)AND(?!\w)", PLAIN),
+}
+# Columns that look as if they chose how their row is drawn, and what chooses it for all rows.
+CHOOSES = {
+    "seed": "seed",
+    "steps": "model.steps",
+    "num_inference_steps": "model.steps",
+    "negative_prompt": "model.negative_prompt",
+    "width": "model.width",
+    "height": "model.height",
+    "guidance": "model.guidance",
+    "guidance_scale": "model.guidance",
+    "cfg_scale": "model.guidance",
+    "sampler": "model.scheduler",
+    "scheduler": "model.scheduler",
+}
+_FOUND = {sign: re.compile(pattern) for sign, (pattern, _) in SIGNS.items()}
+_WORDS = ("BREAK", "AND")  # signs only where the prompt is not in capitals throughout
+
+
+def signs(prompt: str) -> list[str]:
+    """The examples of SIGNS whose kind stands in `prompt`, each once."""
+    loud = prompt.isupper()
+    found = [sign for sign, pattern in _FOUND.items() if pattern.search(prompt)]
+    return [sign for sign in found if not (loud and sign in _WORDS)]
+
+
+def way(sign: str) -> str:
+    """What to do in place of a sign."""
+    return SIGNS[sign][1]
+
+
+def unread(columns: Iterable[str], used: Collection[str]) -> dict[str, str]:
+    """Of `columns` those that look so and are not `used`, each with the key that holds instead."""
+    found = {name: CHOOSES.get(name.strip().lower()) for name in columns if name not in used}
+    return {name: key for name, key in found.items() if key}

@@ -1,0 +1,72 @@
+"""Signs of other tools in a prompt, and columns that choose nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from helpers.written import batch, writer
+
+from imagepipe.prompts.signs import SIGNS, signs, unread, way
+from imagepipe.sink.ledger import Ledger
+
+
+@pytest.mark.parametrize(
+    ("prompt", "found"),
+    [
+        ("a cat wearing a (red:1.4) hat", ["(word:1.4)"]),
+        ("a (very old, worn : .8) hat", ["(word:1.4)"]),
+        ("a ((red)) hat", ["((word))"]),
+        ("a (red hat)1.3, (blue)++", ["(word)1.3"]),
+        ("a [red] hat", ["[word]"]),
+        ("<lora:mine:0.8> a cat", ["<lora:name:1>"]),
+        ("<lyco:mine> <hypernet:x:1>", ["<lora:name:1>"]),
+        ("a <my-cat> in a hat", ["<token>"]),
+        ("a cat, embedding:EasyNegative", ["embedding:name"]),
+        ("__animal__ in __clothes/hats__", ["__name__"]),
+        ("a {cat|dog}", ["{a|b}"]),
+        ("a cat BREAK a hat", ["BREAK"]),
+        ("a cat AND a dog", ["AND"]),
+        ("(a:1.1) and [b]", ["(word:1.4)", "[word]"]),
+    ],
+)
+def test_signs_of_other_tools(prompt: str, found: list[str]):
+    assert signs(prompt) == found
+    assert all(way(sign) for sign in found)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a cat (old) in a hat, at 10:30 (16:9)",
+        "a cat and a dog; a break; BREAKFAST in snake_case__name",
+        "A CAT AND A DOG",
+        "3 < 4 and 5 > 4, {braces}, C++ <3",
+        "un chat, 猫 (帽子)",
+    ],
+)
+def test_plain_text_is_none(prompt: str):
+    assert signs(prompt) == []
+
+
+def test_every_example_is_found_by_itself():
+    assert all(sign in signs(f"a {sign} b") for sign in SIGNS)
+
+
+def test_they_are_counted_over_a_run(tmp_path: Path):
+    ledger = Ledger(rows_read=2)
+    rows = batch(["a", "b"])
+    place = rows.schema.get_field_index("prompt")
+    prompts = ["a (red:1.2) (old:2) cat", "(red:1.2) <lora:x:1>"]
+    ledger.add(writer(tmp_path)(rows.set_column(place, "prompt", [prompts])))
+    assert ledger.prompt_signs == {"(word:1.4)": 2, "<lora:name:1>": 1}
+
+
+def test_columns_that_choose_nothing():
+    columns = ["id", "animal", "seed", "Steps", "negative_prompt", "width"]
+    assert unread(columns, {"id", "animal", "width"}) == {
+        "seed": "seed",
+        "Steps": "model.steps",
+        "negative_prompt": "model.negative_prompt",
+    }
+    assert unread(["seed"], {"seed"}) == {}
