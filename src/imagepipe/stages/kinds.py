@@ -68,9 +68,8 @@ def _file(file: Path) -> tuple[str, str]:
     if any("lora_" in name or ".lora." in name for name in names):
         return "is a LoRA", f"Add it to its model: model.loras=[{{path: {file}}}]."
     kinds = (kind for part, kind in CHECKPOINTS.items() if any(part in name for name in names))
-    kind = next(kinds, None)
-    if kind:
-        return "is a checkpoint in one file", CONVERT.format(kind=kind)
+    if pipeline := next(kinds, None):
+        return "is a checkpoint in one file", CONVERT.format(kind=pipeline)
     return "is one file, and a model is a folder", OWN
 
 
