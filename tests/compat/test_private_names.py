@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,13 +20,15 @@ OURS = {"self", "cls"}
 
 def private(code: str) -> list[str]:
     """The private names of others in `code`, as they stand there."""
-    return [name for node in ast.walk(ast.parse(code)) for name in _of(node, _imported(code))]
+    nodes = [*ast.walk(ast.parse(code))]
+    imported = _imported(nodes)
+    return [name for node in nodes for name in _of(node, imported)]
 
 
-def _imported(code: str) -> set[str]:
-    """What `code` calls the modules and classes of the libraries."""
+def _imported(nodes: Sequence[ast.AST]) -> set[str]:
+    """What a file calls the modules and classes of the libraries."""
     found = set()
-    for node in ast.walk(ast.parse(code)):
+    for node in nodes:
         if isinstance(node, ast.Import | ast.ImportFrom):
             modules = [alias.name for alias in node.names]
             if isinstance(node, ast.ImportFrom):
