@@ -24,7 +24,8 @@ from imagepipe.execution.run import prepared
 from imagepipe.resources.machine import GIB, Machine, Node, _cpus, this_machine
 from imagepipe.resources.packing import pack
 from imagepipe.resources.process import alone_on_gpus, out_of_memory_error
-from imagepipe.resources.shares import pools, resolve
+from imagepipe.resources.shares import resolve
+from imagepipe.resources.workload import pools
 
 LAPTOP = Machine((Node(2, 0, 12 * GIB),))
 WAITING = ("openai", "llm")  # waits for a server, and needs no share

@@ -11,8 +11,9 @@ from imagepipe.config import Share
 from imagepipe.errors import UserError
 from imagepipe.resources.machine import GIB, Machine, Node
 from imagepipe.resources.packing import pack
-from imagepipe.resources.shares import pools, resolve
+from imagepipe.resources.shares import resolve
 from imagepipe.resources.tuning import Calibration, Point, choose, predicted
+from imagepipe.resources.workload import pools
 
 LAPTOP = Machine((Node(2, 0, 12 * GIB),))
 SERVER = Machine((Node(16, 0, 64 * GIB),))

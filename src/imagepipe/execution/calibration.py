@@ -18,8 +18,8 @@ from imagepipe.config import Config, json_digest
 from imagepipe.execution import pipeline
 from imagepipe.execution.bench import ROWS, Bench, probes
 from imagepipe.resources.machine import Machine
-from imagepipe.resources.shares import pools
 from imagepipe.resources.tuning import Calibration, Point
+from imagepipe.resources.workload import pools
 from imagepipe.stages import engines
 from imagepipe.store import write_whole
 

@@ -26,7 +26,8 @@ from imagepipe.resources.process import (
     out_of_memory_error,
     ray_resources,
 )
-from imagepipe.resources.shares import bytes_on_their_way, pools
+from imagepipe.resources.shares import bytes_on_their_way
+from imagepipe.resources.workload import pools
 from imagepipe.scoring.stage import stage as scorer_stage
 from imagepipe.sink.writer import Writer
 from imagepipe.stages import engines

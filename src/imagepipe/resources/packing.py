@@ -65,10 +65,10 @@ class _Room:
             self.custom[name] = self.custom.get(name, 0) - amount
         return gpus
 
-    def _free_gpus(self, asked: float) -> tuple[int, ...] | None:
-        if not asked:
+    def _free_gpus(self, requested: float) -> tuple[int, ...] | None:
+        if not requested:
             return ()
-        each, count = min(1.0, asked), max(1, math.ceil(asked))
+        each, count = min(1.0, requested), max(1, math.ceil(requested))
         free = [i for i, left in enumerate(self.gpus) if left + _ROUNDING >= each]
         return tuple(free[:count]) if len(free) >= count else None
 
@@ -166,12 +166,12 @@ def _gpu_at_most(share: Share, limit: float) -> Share:
 def _alone(stage: str, share: Share, machine: Machine) -> Misfit | None:
     """Why not even one process of this pool could start."""
     nodes = machine.nodes
-    asked = {
+    requested = {
         "num_cpus": (share.num_cpus, max(node.cpus for node in nodes), "CPUs"),
         "num_gpus": (share.num_gpus, max(node.gpus for node in nodes), "GPUs"),
         "memory_gb": (share.memory_gb, max(node.memory for node in nodes) / GIB, "GiB of memory"),
     }
-    for key, (wanted, most, what) in asked.items():
+    for key, (wanted, most, what) in requested.items():
         if wanted > most + _ROUNDING:
             return Misfit(stage, key, f"no machine here has {wanted:g} {what}; at most {most:.3g}")
     for name, amount in share.custom.items():
