@@ -23,7 +23,8 @@ from toyworld.augment import augment
 from toyworld.captions import caption, words
 from toyworld.card import replace_text, update_card
 from toyworld.pictures import SIZE, load_or_find_cells, load_or_render
-from toyworld.training import Settings, Trainer, autocast, device, generator
+from toyworld.training import Settings, Trainer, generator
+from toyworld.workers import autocast, device
 from toyworld.world import ANIMALS, COLOURS, GARMENTS, MEDIA, Scene
 
 if TYPE_CHECKING:

@@ -30,18 +30,8 @@ from toyworld.card import update_card, weights_of
 from toyworld.pictures import load_or_render
 from toyworld.tokenizer import kept
 from toyworld.train_vae import encode
-from toyworld.training import (
-    Loss,
-    Settings,
-    Trainer,
-    autocast,
-    device,
-    first_alone,
-    generator,
-    join_workers,
-    share,
-    workers,
-)
+from toyworld.training import Loss, Settings, Trainer, generator
+from toyworld.workers import autocast, device, first_alone, join_workers, share, workers
 from toyworld.world import Scene
 
 _PICTURES_SEED = 202

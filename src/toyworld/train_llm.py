@@ -24,7 +24,8 @@ from imagepipe.prompts.seasons import SEASONS, enhance
 from toyworld import captions, outside
 from toyworld import tokenizer as toy_tokenizer
 from toyworld.card import update_card, weights_of
-from toyworld.training import Settings, Trainer, autocast, device
+from toyworld.training import Settings, Trainer
+from toyworld.workers import autocast, device
 from toyworld.world import sample_scene
 
 if TYPE_CHECKING:

@@ -23,17 +23,8 @@ from torch.nn import functional as F
 from toyworld.autoencoder import grow, new_small, standardised
 from toyworld.card import replace_text
 from toyworld.pictures import load_or_render
-from toyworld.training import (
-    Settings,
-    Trainer,
-    autocast,
-    device,
-    first_alone,
-    generator,
-    join_workers,
-    share,
-    workers,
-)
+from toyworld.training import Settings, Trainer, generator
+from toyworld.workers import autocast, device, first_alone, join_workers, share, workers
 
 # Keeps latents close to a unit normal, which the diffusion model learns more easily.
 _KL_WEIGHT = 1e-3

@@ -23,25 +23,20 @@ import copy
 import json
 import math
 import os
-import platform
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
-# Quintic Newton-Schulz coefficients of Muon
-# (Keller Jordan, 2024, kellerjordan.github.io/posts/muon).
-_NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-_ROUNDS = 5
+from toyworld.muon import Muon
+from toyworld.workers import average_gradients, device, hardware, workers
 
 Loss = Callable[[int], dict[str, Tensor]]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -65,61 +60,6 @@ class Settings:
     log_every: int = 20
 
 
-def device() -> torch.device:
-    """CUDA where there is one, the CPU otherwise."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def join_workers() -> None:
-    """Joins the other processes that `torchrun` started, if it started this one."""
-    if "RANK" in os.environ and not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-
-
-def workers() -> tuple[int, int]:
-    """(number of this process, how many train together)."""
-    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-
-
-def share(batch: int) -> slice:
-    """The part of a batch that this process computes."""
-    number, count = workers()
-    if batch % count:
-        raise ValueError(f"a batch of {batch} does not divide among {count} processes")
-    return slice(number * batch // count, (number + 1) * batch // count)
-
-
-def first_alone(make: Callable[[], T]) -> T:
-    """`make()`, called by the first process before all others: for files made at first use."""
-    number, count = workers()
-    made = make() if number == 0 else None
-    if count > 1:
-        dist.barrier()
-    return make() if made is None else made
-
-
-def average_gradients(model: nn.Module) -> None:
-    """Replaces the gradients of `model` by their mean over all processes."""
-    if workers()[1] == 1:
-        return
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    flat = torch.cat([g.reshape(-1) for g in gradients])
-    dist.all_reduce(flat)
-    flat /= workers()[1]
-    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(mean.view_as(gradient))
-
-
-def autocast() -> torch.autocast:
-    """bfloat16 autocast where the device computes in it; a CPU that only imitates it would train
-    up to 20 times slower than in float32.
-    """
-    native = torch.cuda.is_available() or any(
-        torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")
-    )
-    return torch.autocast(device().type, dtype=torch.bfloat16, enabled=native)
-
-
 def generator(seed: int, step: int) -> torch.Generator:
     """A CPU generator for one step of one run; neighbouring steps are unrelated."""
     mixed = (seed * 0x9E3779B97F4A7C15 + step * 0xD1B54A32D192ED03) % (1 << 63)
@@ -131,63 +71,6 @@ def cosine(step: int, steps: int, warmup: int) -> float:
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-
-
-def hardware() -> str:
-    """The device a training runs on, in words."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    processes = workers()[1]
-    return f"{os.cpu_count()} CPU cores ({platform.machine()}), no GPU, {processes} process(es)"
-
-
-class Muon(torch.optim.Optimizer):
-    """Momentum whose update is replaced by the nearest orthogonal matrix.
-
-    Takes parameters of 2 or more dimensions, read as (first, all others). `torch.optim.Muon` takes
-    2-D ones only. Source: Keller Jordan, 2024 (see `_NEWTON_SCHULZ`).
-    """
-
-    def __init__(
-        self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0
-    ) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
-        for group in self.param_groups:
-            for param in group["params"]:
-                if param.grad is not None:
-                    self._update(param, group["lr"], group["momentum"], group["weight_decay"])
-
-    def _update(self, param: Tensor, rate: float, momentum: float, decay: float) -> None:
-        state = self.state[param]
-        if not state:
-            state["momentum"] = torch.zeros_like(param)
-        buffer = state["momentum"].lerp_(param.grad, 1 - momentum)
-        flat = param.grad.lerp(buffer, momentum).reshape(param.shape[0], -1)
-        scale = max(1.0, flat.shape[0] / flat.shape[1]) ** 0.5
-        param.mul_(1 - rate * decay)
-        param.add_(orthogonalise(flat).reshape(param.shape), alpha=-rate * scale)
-
-
-def orthogonalise(matrix: Tensor) -> Tensor:
-    """About U Vᵀ of the SVD of a 2-D `matrix`, by Newton-Schulz on its smaller Gram matrix.
-
-    The polynomials commute, so all rounds run on the small square matrix and the wide one is
-    multiplied only twice.
-    """
-    if matrix.shape[0] > matrix.shape[1]:
-        return orthogonalise(matrix.T).T
-    a, b, c = _NEWTON_SCHULZ
-    wide = matrix / (matrix.norm() + 1e-7)
-    gram = wide @ wide.T
-    total = eye = torch.eye(gram.shape[0], device=gram.device, dtype=gram.dtype)
-    for _ in range(_ROUNDS):
-        factor = a * eye + b * gram + c * (gram @ gram)
-        total = factor @ total
-        gram = factor @ gram @ factor
-    return total @ wide
 
 
 def optimisers(

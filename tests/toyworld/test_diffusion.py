@@ -14,8 +14,9 @@ from imagepipe.errors import UserError
 from toyworld import tiny_pipeline, train_diffusion, train_vae
 from toyworld.autoencoder import grow, new_small, standardised
 from toyworld.card import check_digests, update_card
+from toyworld.muon import orthogonalise
 from toyworld.pictures import draw, load_or_render
-from toyworld.training import Settings, Trainer, generator, orthogonalise
+from toyworld.training import Settings, Trainer, generator
 from toyworld.world import is_held_out
 
 CHANNELS = (32, 32)
