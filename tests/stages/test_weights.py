@@ -26,7 +26,7 @@ from transformers import (
 from transformers.models.clip import CLIPConfig
 
 from imagepipe.errors import UserError
-from imagepipe.stages import weights
+from imagepipe.stages import loading
 
 SIZES: dict[str, Any] = {
     "hidden_size": 8,
@@ -59,15 +59,15 @@ def changed(folder: Path, rename: Rename, file: str = FILE) -> Path:
 
 def compare(kind: Any, folder: Path) -> None:
     """By the headers, and as a process loads it."""
-    weights.check_fit("llm.path", str(folder), None, lambda: kind)
-    assert weights.load("llm.path", str(folder), kind).device.type == "cpu"
+    loading.check_fit("llm.path", str(folder), None, lambda: kind)
+    assert loading.load("llm.path", str(folder), kind).device.type == "cpu"
 
 
 def complaints(kind: Any, folder: Path) -> set[str]:
     said = set()
     for arguments in ({"device_map": "meta"}, {}):
         with pytest.raises(UserError) as caught:
-            weights.load("llm.path", str(folder), kind, **arguments)
+            loading.load("llm.path", str(folder), kind, **arguments)
         said.add(str(caught.value))
     return said
 
@@ -90,7 +90,7 @@ def test_weights_that_are_missing_are_refused(rename: Rename, said: str, tmp_pat
     [complaint] = complaints(AutoModelForCausalLM, tmp_path)  # the same of the headers and a load
     assert complaint.startswith(f"llm.path={tmp_path}: {tmp_path} ")
     with pytest.raises(UserError, match=said):
-        weights.check_fit("llm.path", str(tmp_path), None, lambda: AutoModelForCausalLM)
+        loading.check_fit("llm.path", str(tmp_path), None, lambda: AutoModelForCausalLM)
 
 
 def test_weights_are_missing_in_one_of_several_files(tmp_path: Path):
@@ -176,10 +176,10 @@ def test_quantised_weights_are_left_to_the_process_that_loads_them(tmp_path: Pat
     config = json.loads((tmp_path / "config.json").read_text())
     method = {"quantization_config": {"quant_method": "awq", "bits": 4}}
     (tmp_path / "config.json").write_text(json.dumps(config | method))
-    weights.check_fit("llm.path", str(tmp_path), None, lambda: pytest.fail("was loaded"))
+    loading.check_fit("llm.path", str(tmp_path), None, lambda: pytest.fail("was loaded"))
 
 
 @pytest.mark.parametrize("name", ["tiny_llm", "tiny_clip"])
 def test_what_ships_is_whole(name: str):
     kind = {"tiny_llm": AutoModelForCausalLM, "tiny_clip": CLIPModel}[name]
-    weights.load("llm.path", f"asset:{name}", kind, device_map="meta")
+    loading.load("llm.path", f"asset:{name}", kind, device_map="meta")

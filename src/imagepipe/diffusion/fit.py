@@ -9,7 +9,7 @@ from typing import Any
 
 from imagepipe.config import Model
 from imagepipe.diffusion import random_weights, repository
-from imagepipe.stages import kinds, weights
+from imagepipe.stages import kinds, loading, weights
 
 # What diffusers calls the four matrices of an attention today, by the names in older files.
 RENAMED = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
@@ -42,7 +42,7 @@ def check(model: Model, described: repository.Description) -> None:
 
 
 def _check_transformers(model: Model, folder: Path, kind: Any) -> None:
-    weights.load(
+    loading.load(
         "model.path",
         model.path or "",
         kind,
@@ -68,7 +68,7 @@ def check_part(
     needs = {name: tuple(value.shape) for name, value in part.state_dict().items()}
     held: dict[str, tuple[int, ...]] = {}
     for file in files:
-        held |= weights.shapes(field, path, file)
+        held |= loading.shapes(field, path, file)
     held = {_today(name): shape for name, shape in held.items()} if needs.keys() - held else held
     both = needs.keys() & held
     report = {
@@ -76,7 +76,7 @@ def check_part(
         "unexpected_keys": held.keys() - needs,
         "mismatched_keys": [(n, held[n], needs[n]) for n in both if held[n] != needs[n]],
     }
-    weights.refuse_unfit(field, path, f"{where}", part, report)
+    loading.refuse_unfit(field, path, f"{where}", part, report)
 
 
 def _today(name: str) -> str:

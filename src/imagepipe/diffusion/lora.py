@@ -11,7 +11,7 @@ from imagepipe.config import Lora, Model
 from imagepipe.diffusion import repository
 from imagepipe.diffusion.refusals import found, refused, unusable
 from imagepipe.errors import UserError, one_line
-from imagepipe.stages import weights
+from imagepipe.stages import loading, weights
 
 FILE = "pytorch_lora_weights.safetensors"  # where a LoRA is a folder or of the hub
 UP = ("lora.up.weight", "_lora.up.weight", "lora_linear_layer.up.weight", "lora_B.weight")
@@ -144,7 +144,7 @@ def _names(lora: Lora) -> list[str]:
         file = where / (lora.weight_name or FILE)
     if file is None or not Path(file).is_file():
         return []
-    return list(weights.shapes("model.loras", lora.path, Path(file)))
+    return list(loading.shapes("model.loras", lora.path, Path(file)))
 
 
 def _paths(model: Model) -> str:

@@ -14,7 +14,7 @@ from imagepipe.config import Model
 from imagepipe.diffusion import lora, repository
 from imagepipe.diffusion.refusals import found, refused, unusable
 from imagepipe.errors import did_you_mean
-from imagepipe.stages import kinds, weights
+from imagepipe.stages import kinds, loading, weights
 
 
 def configure(pipe: Any, model: Model) -> None:
@@ -93,7 +93,7 @@ def replaced(
         )
     except OSError as error:
         raise unusable("vae", model.vae, revision, error) from error
-    weights.refuse_unfit("model.vae", model.vae, str(where), vae, report)
+    loading.refuse_unfit("model.vae", model.vae, str(where), vae, report)
     return {"vae": vae}
 
 

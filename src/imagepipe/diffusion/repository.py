@@ -12,7 +12,7 @@ from typing import Any
 from imagepipe.assets import folder as asset
 from imagepipe.config import Model
 from imagepipe.errors import UserError
-from imagepipe.stages import hub, weights
+from imagepipe.stages import hub, loading, weights
 
 INDEX = "model_index.json"
 SMALL = ["*.json", "*.txt", "*.model", "*.jinja"]  # configurations and tokenizers
@@ -46,7 +46,7 @@ def quiet() -> None:
     """Without the libraries' own progress bars and notes: what matters is raised or counted."""
     import logging
 
-    weights.quiet()  # first, since diffusers imports torchao
+    loading.quiet()  # first, since diffusers imports torchao
     import diffusers
 
     diffusers.utils.logging.set_verbosity(logging.CRITICAL)  # its errors are raised, too
@@ -186,7 +186,8 @@ def weight_files(part: Path, model: Model) -> list[Path]:
     allowed = (".safetensors",) if model.use_safetensors else (".safetensors", *weights.PICKLED)
     usable = [name for name in _chosen(_weights_in(part), model.variant) if name.endswith(allowed)]
     safe = [name for name in usable if name.endswith(".safetensors")]
-    shards = [set(_json(file)["weight_map"].values()) for file in part.glob("*.index*.json")]
+    indices = sorted(part.glob("*.index*.json"))
+    shards = [weights.shards("model.path", model.path, index) for index in indices]
     lists = [names for names in shards if not names.isdisjoint(usable)]
     whole = [names for names in lists if names.issubset(usable)]
     if lists:

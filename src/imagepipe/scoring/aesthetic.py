@@ -13,7 +13,7 @@ import numpy as np
 
 from imagepipe.config import Scorer
 from imagepipe.scoring import checks
-from imagepipe.stages import weights
+from imagepipe.stages import loading, weights
 
 WIDTHS = (1024, 128, 64, 16, 1)
 CHUNK = 64  # pictures at a time, so that memory does not grow with the number of pictures
@@ -63,7 +63,7 @@ class AestheticScorer:
         looks = weights.locate(self.scorer.processor or self.scorer.path or "")
         revision = None if self.scorer.processor else self.scorer.revision
         self.processor = CLIPImageProcessor.from_pretrained(looks, revision=revision)
-        model = weights.load(
+        model = loading.load(
             "scorer.path",
             self.scorer.path or "",
             predictor_class(),

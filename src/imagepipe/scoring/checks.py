@@ -8,7 +8,7 @@ from typing import Any
 
 from imagepipe.config import Scorer
 from imagepipe.errors import UserError
-from imagepipe.stages import weights
+from imagepipe.stages import loading, weights
 
 PROCESSORS = ("processor_config.json", "preprocessor_config.json")  # new, old
 
@@ -16,7 +16,7 @@ PROCESSORS = ("processor_config.json", "preprocessor_config.json")  # new, old
 def check(scorer: Scorer, model_class: Callable[[], Any]) -> None:
     """Raise UserError where weights are not those of `model_class`, or there is no processor."""
     _check_kind(scorer)
-    weights.check_fit("scorer.path", scorer.path, scorer.revision, model_class)
+    loading.check_fit("scorer.path", scorer.path, scorer.revision, model_class)
     looks = weights.locate(scorer.processor or scorer.path or "")
     if isinstance(looks, Path):
         _check_processor(scorer, looks)

@@ -14,7 +14,7 @@ import numpy as np
 
 from imagepipe.config import Scorer
 from imagepipe.scoring import checks
-from imagepipe.stages import weights
+from imagepipe.stages import loading, weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,7 +59,7 @@ class ClipScorer:
         else:
             self.processor = CLIPProcessor.from_pretrained(weights.locate(self.scorer.processor))
         dtype = weights.dtype(self.scorer.dtype, device)
-        model = weights.load("scorer.path", path, model_class(), revision=revision, dtype=dtype)
+        model = loading.load("scorer.path", path, model_class(), revision=revision, dtype=dtype)
         self.model = model.to(device).eval()
         questions = Path(source) / "questions.json"
         self.questions = json.loads(questions.read_text("utf-8")) if questions.is_file() else {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,6 @@ from imagepipe.stages import hub, kinds
 PICKLED = kinds.PICKLES
 WEIGHTS = "model.safetensors"  # of a transformers model
 SHARDS = f"{WEIGHTS}.index.json"  # says which files hold them, where there are several
-# A BatchNorm counts its steps, and a CLIP scales what it compares: no answer depends on these.
-NOT_NEEDED = ("num_batches_tracked", "logit_scale")
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # owner/name
 
 
@@ -179,10 +176,15 @@ def _lacking(field: str, path: str, where: Path) -> str | None:
     if (where / WEIGHTS).is_file():
         return None
     if (where / SHARDS).is_file():
-        shards = described(field, path, where / SHARDS).get("weight_map", {}).values()
-        return min((name for name in shards if not (where / name).is_file()), default=None)
+        listed = shards(field, path, where / SHARDS)
+        return min((name for name in listed if not (where / name).is_file()), default=None)
     found = any(file.name.endswith((".safetensors", *PICKLED)) for file in where.iterdir())
     return None if found else WEIGHTS
+
+
+def shards(field: str, path: object, index: Path) -> set[str]:
+    """The names of the files that hold the weights which `index` lists."""
+    return set(described(field, path, index).get("weight_map", {}).values())
 
 
 def described(field: str, path: object, file: Path) -> dict[str, Any]:
@@ -228,115 +230,3 @@ def _hub_files(field: str, name: str, revision: str | None, index: str, weights:
     except Exception as error:  # whatever the reason, the hub does not give it
         raise hub.refused(field, name, revision, error) from error
     return [file.rfilename for file in info.siblings or []]
-
-
-def check_fit(field: str, path: str | None, revision: str | None, kind: Callable[[], Any]) -> None:
-    """Compare what `kind()`, a class of transformers, needs with what a model's files hold.
-
-    Reads headers alone. `load` compares too, so nothing is here of what ships with the package, of
-    what the hub's cache does not hold whole, and of quantised weights, whose loader wants the
-    device that will work with them. Raises UserError as `load` does.
-    """
-    path = check_path(field, path)
-    where = None if path.startswith("asset:") else here(path, revision)
-    if where is None or "quantization_config" in described(field, path, where / "config.json"):
-        return
-    try:
-        load(field, path, kind(), revision=revision, device_map="meta", local_files_only=True)
-    except OSError:
-        if isinstance(locate(path), Path):
-            raise
-
-
-def load(
-    field: str, path: str, kind: Any, *, where: Path | str | None = None, **arguments: Any
-) -> Any:
-    """`kind.from_pretrained(path, **arguments)` of a class of transformers, from safetensors.
-
-    `where` is the folder of one part of the model at `path`, which is loaded then. With
-    `device_map="meta"` only headers are read. Raises UserError where weights are missing, have
-    another shape or cannot be read: transformers would go on with random ones, and only warn.
-    """
-    quiet()
-    from safetensors import SafetensorError
-
-    source = locate(path) if where is None else where
-    arguments = {"use_safetensors": True, **arguments}  # a pickle would run whatever code it holds
-    try:
-        model, report = kind.from_pretrained(
-            str(source), output_loading_info=True, ignore_mismatched_sizes=True, **arguments
-        )
-    except SafetensorError as error:
-        raise broken(field, path, Path(source), one_line(error)) from error
-    refuse_unfit(field, path, f"{source}", model, report)
-    return model
-
-
-def shapes(field: str, path: str | None, file: Path) -> dict[str, tuple[int, ...]]:
-    """The names and shapes of the weights in a file; of a safetensors file its header is read.
-
-    Raises UserError where it cannot be read.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        if file.suffix == ".safetensors":
-            with safe_open(file, "np") as held:
-                names = held.keys()
-                return {name: tuple(held.get_slice(name).get_shape()) for name in names}
-        import torch
-
-        held = torch.load(file, map_location="meta", weights_only=True)
-        return {name: tuple(value.shape) for name, value in held.items()}
-    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
-        raise broken(field, path, file, one_line(error)) from error
-
-
-def quiet() -> None:
-    """Without transformers' progress bars and notes: `refuse_unfit` reads what a load reports."""
-    import logging
-
-    for name in ("torchao", "torch.utils"):  # imported beside a model, where they are
-        logging.getLogger(name).setLevel(logging.ERROR)
-    from transformers.utils import logging as of_transformers
-
-    of_transformers.set_verbosity_error()
-    of_transformers.disable_progress_bar()
-
-
-def refuse_unfit(
-    field: str, path: str | None, where: str, model: Any, report: Mapping[str, Iterable[Any]]
-) -> None:
-    """Raise UserError where `report` names weights of `model` that its files do not hold.
-
-    `report` is what transformers and diffusers call their loading info, `where` says which files
-    were read.
-    """
-    missing = sorted(key for key in report["missing_keys"] if not key.endswith(NOT_NEEDED))
-    mismatched = sorted(report["mismatched_keys"])
-    if missing:
-        needs = f"the {len(model.state_dict())} weights of {type(model).__name__}"
-        problem = f"lacks {len(missing)} of {needs}, such as {missing[0]}"
-        others = _renamed(missing, sorted(report["unexpected_keys"]))
-        problem += f", and holds others, such as {others}" if others else ""
-    elif mismatched:
-        name, held, needed = mismatched[0]
-        problem = f"holds {name} as {_shape(held)}, where its config.json asks {_shape(needed)}"
-    else:
-        return
-    raise UserError(
-        field=field,
-        value=path,
-        problem=f"{where} {problem}",
-        remedy="Fetch or save the model again, or name another.",
-    )
-
-
-def _renamed(missing: list[str], others: list[str]) -> str | None:
-    """One of `others`, best one that ends as something that is `missing`."""
-    ends = (other for other in others if any(other.endswith(key) for key in missing))
-    return next(ends, others[0] if others else None)
-
-
-def _shape(size: Iterable[int]) -> str:
-    return "x".join(map(str, size)) or "one number"
