@@ -75,6 +75,15 @@ def test_a_weight_of_another_shape_is_refused(copied: Folder):
     assert "holds conv_in.weight as 16x8x3x3, where its config.json asks 16x4x3x3" in said
 
 
+def test_layers_that_a_configuration_does_not_count_are_not_left_out(copied: Folder):
+    folder = copied(FLUX)
+    file = folder / "transformer/diffusion_pytorch_model.safetensors"
+    held = load_file(file)
+    more = {name.replace("blocks.0", "blocks.1"): v.clone() for name, v in held.items()}
+    save_file(held | more, file, metadata={"format": "pt"})
+    assert "of layers that its config.json does not count" in complaint(small(folder))
+
+
 def test_a_decoder_of_another_place_is_compared_too(trained: Folder, copied: Folder):
     vae = copied(SD) / "vae"
     painter(small(trained(SD), vae=str(vae)))

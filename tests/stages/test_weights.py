@@ -111,6 +111,14 @@ def test_weights_of_another_shape_are_refused(tmp_path: Path):
     assert "holds lm_head.weight as 20x8, where its config.json asks 30x8" in complaint
 
 
+def test_layers_that_the_configuration_does_not_count_are_not_left_out(tmp_path: Path):
+    LlamaForCausalLM(llama()).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
+    [complaint] = complaints(AutoModelForCausalLM, tmp_path)
+    assert "holds 9 weights, such as model.layers.1.input_layernorm.weight, of layers" in complaint
+
+
 def test_a_file_that_is_cut_is_refused(tmp_path: Path):
     LlamaForCausalLM(llama()).save_pretrained(tmp_path)
     whole = (tmp_path / FILE).read_bytes()

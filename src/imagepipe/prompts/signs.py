@@ -9,7 +9,7 @@ WEIGHT = "say in words what matters, and put it first"
 VARY = "write the choices into the table, a row each"
 LORA = "add LoRAs with model.loras"
 INVERSION = "textual inversions are not read; a LoRA can be added with model.loras"
-PLAIN = "leave it out"
+PLAIN = "leave BREAK and AND out"
 # By an example: how a sign looks, and what to do in its place. Sources: the prompt syntax of
 # AUTOMATIC1111's web UI, ComfyUI, compel and dynamicprompts.
 SIGNS: dict[str, tuple[str, str]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from imagepipe.stages import weights
 
 # A BatchNorm counts its steps, and a CLIP scales what it compares: no answer depends on these.
 NOT_NEEDED = ("num_batches_tracked", "logit_scale")
+NUMBER = re.compile(r"\.\d+(?=\.)")  # of a layer, in the name of a weight
 
 
 def check_fit(field: str, path: str | None, revision: str | None, kind: Callable[[], Any]) -> None:
@@ -92,13 +94,15 @@ def quiet() -> None:
 def refuse_unfit(
     field: str, path: str | None, where: str, model: Any, report: Mapping[str, Iterable[Any]]
 ) -> None:
-    """Raise UserError where `report` names weights of `model` that its files do not hold.
+    """Raise UserError where `report` names weights of `model` that its files do not hold, or layers
+    of theirs that it does not have.
 
     `report` is what transformers and diffusers call their loading info, `where` says which files
     were read.
     """
     missing = sorted(key for key in report["missing_keys"] if not key.endswith(NOT_NEEDED))
     mismatched = sorted(report["mismatched_keys"])
+    more = _of_more_layers(model, report["unexpected_keys"])
     if missing:
         needs = f"the {len(model.state_dict())} weights of {type(model).__name__}"
         problem = f"lacks {len(missing)} of {needs}, such as {missing[0]}"
@@ -107,6 +111,9 @@ def refuse_unfit(
     elif mismatched:
         name, held, needed = mismatched[0]
         problem = f"holds {name} as {_shape(held)}, where its config.json asks {_shape(needed)}"
+    elif more:
+        problem = f"holds {len(more)} weights, such as {more[0]}, of layers that its config.json "
+        problem += "does not count: they would be left out"
     else:
         return
     raise UserError(
@@ -115,6 +122,16 @@ def refuse_unfit(
         problem=f"{where} {problem}",
         remedy="Fetch or save the model again, or name another.",
     )
+
+
+def _of_more_layers(model: Any, unexpected: Iterable[str]) -> list[str]:
+    """Of the names that `model` does not have those that differ from its own by a number alone.
+
+    Others are of what a file holds besides, such as the other half of a CLIP, and do no harm.
+    """
+    unexpected = sorted(unexpected)
+    own = {NUMBER.sub(".#", name) for name in model.state_dict()} if unexpected else set()
+    return [name for name in unexpected if NUMBER.sub(".#", name) in own]
 
 
 def _renamed(missing: list[str], others: list[str]) -> str | None:
