@@ -9,10 +9,13 @@ import pytest
 from helpers.written import batch, writer
 from pyarrow import parquet as pq
 
-from imagepipe.config import Scorer
+from imagepipe.config import Dataset, Scorer
 from imagepipe.scoring.stage import NO_NUMBER, stage
+from imagepipe.sink import resume
 from imagepipe.sink.ledger import Ledger
+from imagepipe.sources import scan
 from imagepipe.stages.stage import BatchSizeBackoff, apply
+from imagepipe.store import Store
 
 PROMPTS = ["a cat", "a cursed cat", "a blank", "a dog", "twice", "a huge cat"]
 CURSED = "ValueError: this prompt is cursed"
@@ -56,3 +59,12 @@ def test_of_a_rows_pictures_only_the_one_without_a_score_says_why(tmp_path: Path
     rows = pq.read_table(tmp_path / "table").to_pylist()
     assert [(row["score"], row["scorer_error"]) for row in rows] == [(1.0, None), (None, NO_NUMBER)]
     assert ledger.unscored == {NO_NUMBER: 1}
+
+
+def test_a_resumed_run_counts_those_of_before(tmp_path: Path):
+    (tmp_path / "t.csv").write_text("id,what\nr0,a\nr1,b\nr2,c\n")
+    data = Dataset(path=str(tmp_path / "t.csv"), format="csv", id="id", prompt="{what}")
+    writer(tmp_path / "out")(scored(PROMPTS[:3]))
+    done = resume.take_in(Store(str(tmp_path / "out")), scan(data, None), "id", retry_failed=False)
+    ledger = done.ledger(3, 1)
+    assert ledger.adds_up and ledger.unscored == {CURSED: 1, NO_NUMBER: 1}
