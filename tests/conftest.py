@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import pytest
 from filelock import FileLock
 from helpers import TESTS
 from helpers.s3_server import S3
+from helpers.sweeps import Swept
 from PIL import Image
 
 # What tests start finds `helpers` as they do.
@@ -69,9 +69,11 @@ def screenshot(request: pytest.FixtureRequest) -> Callable[[Any, str], None]:
     return take
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_session() -> Iterator[None]:
-    """Ray on two CPUs, quiet, for all tests that ask for it."""
+    """Ray on two CPUs, quiet, for all tests of a file that ask for it: those of another may start
+    a session of their own.
+    """
     import ray
 
     ray.init(
@@ -153,13 +155,8 @@ def s3() -> Iterator[S3]:
         server.stop()
 
 
-@dataclass(frozen=True)
-class Swept:
-    """A sweep that was typed in `home`: where it is, and what the command said."""
-
-    home: Path
-    folder: Path
-    said: str
+SWEPT = ["llm=none", "limit=6", "resources.rows_per_block=2", "resources.model.batch_size=2"]
+SWEPT.append("scorer=none")
 
 
 @pytest.fixture(scope="session")
@@ -175,13 +172,11 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Swept:
         if not said.exists():
             home.mkdir()
             said.write_text(_sweep(home))
-    return Swept(home, home / "sweep", said.read_text())
+    return Swept(home, home / "sweep", said.read_text(), SWEPT)
 
 
 def _sweep(home: Path) -> str:
-    small = ["llm=none", "limit=6", "resources.rows_per_block=2", "resources.model.batch_size=2"]
-    small.append("scorer=none")
-    command = ["-m", "imagepipe", "-m", "model.steps=1,0,2,4", "hydra.sweep.dir=sweep", *small]
+    command = ["-m", "imagepipe", "-m", "model.steps=1,0,2,4", "hydra.sweep.dir=sweep", *SWEPT]
     done = subprocess.run(
         [sys.executable, *command, "tracking.system_metrics=false"],
         cwd=home,

@@ -2,32 +2,58 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from helpers.command import FAST, run, summary
+from helpers.command import FAST, summary
 from helpers.configs import composed
+from helpers.sweeps import Swept
 
 from imagepipe import sources
-from imagepipe.cli.plan import _from_earlier
+from imagepipe.cli.plan import _from_earlier, main
 from imagepipe.execution import manifest
 from imagepipe.execution.calibration import _path, known
 from imagepipe.reports.summary import speed_digest
 from imagepipe.resources.machine import Machine, Node
 
 SMALL = ["resources=cpu", "resources.model.pool=1", "resources.model.batch_size=2", "scorer=none"]
+# A model that takes the same time for each picture, whatever else the machine does.
+SLOW = ["resources=tuned", "llm=none", "scorer=none", "ray.num_cpus=2", "model=noop"]
+SLOW += ["model.engine=custom", "model._target_=helpers.painters.Slow", "model.width=16"]
+SLOW += ["model.height=16", f"+model.options.bad={os.devnull}/none"]
 SMALL += ["resources.rows_per_block=2", "resources.sink.batch_size=2", "ray.num_cpus=2"]
 
 
-def planned(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+@dataclass(frozen=True)
+class Planned:
+    """What `plan` said, and its exit code."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def planned(folder: Path, *arguments: str) -> Planned:
+    """In this process: what draws nothing needs none of its own."""
+    out, errors = io.StringIO(), io.StringIO()
+    with chdir(folder), redirect_stdout(out), redirect_stderr(errors):
+        code = main(arguments)
+    return Planned(code, out.getvalue(), errors.getvalue())
+
+
+def tried(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """With a trial, which starts Ray."""
     return subprocess.run(
-        [sys.executable, "-m", "imagepipe.plan", *arguments],
+        [sys.executable, "-m", "imagepipe.plan", "--calibrate", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -50,45 +76,47 @@ def test_the_default_plan_is_a_table(tmp_path: Path):
     assert not (tmp_path / "outputs").exists()
 
 
-def test_what_is_expected_comes_from_an_earlier_run(tmp_path: Path):
-    out = run(tmp_path, "outputs/first", *FAST, *SMALL, "limit=12", "tracking=none")
-    said, steady = summary(out), 2.5  # what draws nothing is done before there is a steady rate
-    said["images_per_s"]["steady"] = steady
+def test_what_is_expected_comes_from_an_earlier_run(tmp_path: Path, swept: Swept):
+    out = tmp_path / "outputs" / "first"
+    out.mkdir(parents=True)
+    said = summary(swept.folder / "2")  # too few rows for a steady rate
+    said["images_per_s"]["steady"] = steady = 2.5
     (out / "summary.json").write_text(json.dumps(said))
-    done = planned(tmp_path, "--json", *FAST, *SMALL, "limit=60")
-    made = json.loads(done.stdout)
+    same = [*swept.typed, "model.steps=2", "limit=60"]
+    made = json.loads(planned(tmp_path, "--json", *same).stdout)
     assert made["rows"] == 60
     assert made["expected"]["images_per_s"] == steady
-    first = summary(out)["time_to_first_image_s"]
+    first = said["time_to_first_image_s"]
     assert made["expected"]["seconds"] == pytest.approx(first + 60 / steady)
     assert str(Path("outputs/first")) in made["expected"]["source"]
-    model = next(stage for stage in made["stages"] if stage["name"] == "model")
-    assert model["runs"] == "actors" and model["share"]["num_cpus"] == 0.35
-    assert model["places"] == [{"stage": "model", "node": 0, "gpus": []}]
-    other = json.loads(planned(tmp_path, "--json", *FAST, *SMALL, "model.width=32").stdout)
+    assert "2.5 pictures/s, " in planned(tmp_path, *same).stdout
+    other = json.loads(planned(tmp_path, "--json", *same, "model.width=32").stdout)
     assert other["expected"] is None  # another size is another speed
 
 
-def test_a_trial_leaves_the_store_of_the_run_alone(tmp_path: Path):
-    """Also where the run is for a cluster, which is not asked: here there is none."""
-    options = ["llm=none", "scorer=none", "model.steps=8", "ray.num_cpus=2"]
-    elsewhere = ["sink.path=store", "ray.address=127.0.0.1:1"]
-    done = planned(tmp_path, "--calibrate", *options, *elsewhere)
-    assert done.returncode == 0, done.stderr
-    assert "pictures/s" in done.stdout and "by a trial on" in done.stdout
-    assert not list(tmp_path.iterdir())
+def test_a_stage_has_the_share_and_the_places_of_its_actors(tmp_path: Path):
+    made = json.loads(planned(tmp_path, "--json", *FAST, *SMALL).stdout)
+    model = next(stage for stage in made["stages"] if stage["name"] == "model")
+    assert model["runs"] == "actors" and model["share"]["num_cpus"] == 0.35
+    assert model["places"] == [{"stage": "model", "node": 0, "gpus": []}]
 
 
 def test_a_trial_of_a_table_that_is_too_short_for_a_steady_rate_is_the_whole_run(tmp_path: Path):
-    made = json.loads(planned(tmp_path, "--json", "--calibrate", *FAST, *SMALL, "limit=4").stdout)
-    expected = made["expected"]
+    """It leaves the store of the run alone, also where that is for a cluster, which is not asked:
+    here there is none.
+    """
+    elsewhere = ["sink.path=store", "ray.address=127.0.0.1:1"]
+    done = tried(tmp_path, "--json", *FAST, *SMALL, "limit=4", *elsewhere)
+    assert done.returncode == 0, done.stderr
+    expected = json.loads(done.stdout)["expected"]
     assert expected["source"] == "a trial on 4 rows"
     assert expected["images_per_s"] == pytest.approx(4 / expected["seconds"])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_trial_that_is_over_too_soon_is_followed_by_a_longer_one(tmp_path: Path):
     """A batch of 2 that costs nothing: 12 rows, then 48, then all."""
-    done = planned(tmp_path, "--json", "--calibrate", *FAST, *SMALL, "limit=60")
+    done = tried(tmp_path, "--json", *FAST, *SMALL, "limit=60")
     assert done.returncode == 0, done.stderr
     expected = json.loads(done.stdout)["expected"]
     assert expected["source"] in ("a trial on 48 rows", "a trial on 60 rows")
@@ -114,11 +142,10 @@ def test_presets_of_a_persons_own_are_found_wherever_they_are(tmp_path: Path, na
 
 def test_a_calibration_chooses_and_a_trial_tells_the_rate(tmp_path: Path):
     """It leaves what was measured, and nothing that was drawn: the run need not measure again."""
-    options = ["resources=tuned", "llm=none", "scorer=none", "model.steps=12", "ray.num_cpus=2"]
-    # Small pictures, or the largest batches take long; steps, or a trial is over within a second.
-    options += ["model.width=64", "model.height=64"]
-    options.append("resources.calibrate_s=240")  # of a machine that does other things too
-    done = planned(tmp_path, "--json", "--calibrate", *options)
+    (tmp_path / "slow").touch()
+    options = [*SLOW, f"+model.options.slow={tmp_path / 'slow'}", "+model.options.seconds=0.1"]
+    options.append("resources.calibrate_s=600")  # of a machine that does other things too
+    done = tried(tmp_path, "--json", *options)
     assert done.returncode == 0, done.stderr
     made = json.loads(done.stdout)
     share = next(stage["share"] for stage in made["stages"] if stage["name"] == "model")
@@ -126,7 +153,7 @@ def test_a_calibration_chooses_and_a_trial_tells_the_rate(tmp_path: Path):
     few = min(100, 6 * share["pool"] * share["batch_size"])
     assert made["expected"]["source"] == f"a trial on {few} rows"
     assert "model: " in made["resources"] and "rows/s at most, by " in made["resources"]
-    (kept,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    (kept,) = [path for path in tmp_path.rglob("*.*") if path.is_file()]
     points = json.loads(kept.read_text())["points"]
     assert {point["stage"] for point in points} == {"model"}
     assert all(point["rows_per_s"] > 0 for point in points)
@@ -211,7 +238,7 @@ def test_a_trial_that_is_interrupted_leaves_nothing(tmp_path: Path, number: int)
 def test_a_trial_that_fails_says_why_and_names_no_folder_that_is_gone(tmp_path: Path):
     (tmp_path / "t.csv").write_text("id,what\n1,\n2,a cat\n")
     own = ["dataset=csv", "dataset.path=t.csv", 'dataset.prompt="{what}"', "max_failures=0"]
-    done = planned(tmp_path, "--calibrate", *FAST, *SMALL, *own)
+    done = tried(tmp_path, *FAST, *SMALL, *own)
     assert done.returncode == 1
     said = done.stderr.splitlines()[-1]
     assert said.startswith("imagepipe.plan: 1 of 2 rows failed, more than max_failures=0; ")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from helpers.command import FAST, GREY_LEVELS, imagepipe, run, summary, table
+from helpers.command import FAST, GREY_LEVELS, imagepipe, run, start, summary, table
 from helpers.one_session import run_jobs
 from helpers.written import FACTS, batch
 from PIL import Image
@@ -206,14 +206,17 @@ def test_sigterm_ends_the_run_and_its_mlflow_run(tmp_path):
     from mlflow import MlflowClient
 
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "imagepipe", f"hydra.run.dir={out}", *FAST]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as running:
-        while not (out / "tracking.jsonl").exists():
-            assert running.poll() is None
-            time.sleep(0.1)
-        running.terminate()
-        _, said = running.communicate()
-    assert running.returncode == 130
+    (tmp_path / "slow").touch()
+    never = ["model.engine=custom", "model._target_=helpers.painters.Slow"]
+    options = f"{{seconds: 3600, slow: {tmp_path / 'slow'}, bad: {tmp_path / 'bad'}}}"
+    never.append(f"+model.options={options}")
+    command = start(tmp_path, f"hydra.run.dir={out}", *FAST, *never)
+    command.until((out / "tracking.jsonl").exists, "its record")
+    command.process.terminate()
+    command.until(lambda: "interrupted" in command.said or "stopping: " in command.said, "its end")
+    (tmp_path / "slow").unlink()
+    code, said = command.wait()
+    assert code == 130, said
     assert "imagepipe: interrupted" in said
     assert "Traceback" not in said
     assert summary(out)["status"] == "KILLED"

@@ -7,14 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-import uuid
 from pathlib import Path
 
 import pytest
-from helpers.command import FAST, imagepipe, table
+from helpers.command import FAST, imagepipe, start, table
 from helpers.one_session import run_jobs
-from helpers.sweeps import marked, recorded, statuses
+from helpers.sweeps import recorded, statuses
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -113,25 +111,21 @@ def test_jobs_share_a_session_and_leave_no_actor_memory_or_setting_in_it(tmp_pat
 
 @pytest.mark.parametrize("how", ["ctrl-c", "sigterm"])
 def test_an_interrupted_sweep_leaves_right_states_and_no_process(tmp_path, how: str):
-    mark = uuid.uuid4().hex
-    command = [sys.executable, "-m", "imagepipe", "-m", "seed=1,2,3", *SMALL]
-    with subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env=os.environ | {"IMAGEPIPE_TEST": mark},
-    ) as running:
-        while not (tmp_path / "sweep" / "1" / "tracking.jsonl").exists():
-            assert running.poll() is None
-            time.sleep(0.05)
-        if how == "ctrl-c":  # as a terminal sends it: to every process of the group
-            os.killpg(running.pid, signal.SIGINT)
-        else:
-            running.terminate()
-        _, said = running.communicate()
-    assert running.returncode == 130, said
+    """Its second job does not end before it was told to."""
+    slow = tmp_path / "slow"
+    slow.touch()
+    options = ["model.engine=custom", "model._target_=helpers.painters.Slow"]
+    options += [f"+model.options.slow={slow}", f"+model.options.bad={tmp_path / 'bad'}"]
+    command = start(tmp_path, "-m", "+model.options.seconds=0,3600,1", *SMALL, *options)
+    command.until((tmp_path / "sweep" / "1" / "tracking.jsonl").exists, "the second job")
+    if how == "ctrl-c":  # as a terminal sends it: to every process of the group
+        os.killpg(command.process.pid, signal.SIGINT)
+    else:
+        command.process.terminate()
+    command.until(lambda: "interrupted" in command.said or "stopping: " in command.said, how)
+    slow.unlink()
+    code, said = command.wait()
+    assert code == 130, said
     assert "imagepipe: interrupted" in said
     assert "Traceback" not in said
     assert statuses(tmp_path / "sweep") == {"0": "FINISHED", "1": "KILLED"}
@@ -139,7 +133,7 @@ def test_an_interrupted_sweep_leaves_right_states_and_no_process(tmp_path, how: 
     _, parent, children = recorded(tmp_path)
     assert parent.info.status == "KILLED"
     assert [run.info.status for run in children] == ["FINISHED", "KILLED"]
-    assert not marked(mark)
+    assert not command.processes()
 
 
 def test_optuna_maximises_and_goes_on_after_a_failed_job(tmp_path):

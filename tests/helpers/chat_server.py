@@ -42,7 +42,7 @@ class ChatServer:
             self.times.append(time.monotonic())
             scripted = self.script.pop(0) if self.script else None
         if self.together:
-            self.together.wait(20)
+            self.together.wait()
         time.sleep(self.wait_s)
         if scripted:
             return scripted

@@ -23,8 +23,9 @@ class Slow(NoopGenerator):
         self.options = model.options
 
     def paint(self, prompts: list[str], seeds: list[int]) -> np.ndarray:
-        if Path(self.options["slow"]).exists():
-            time.sleep(self.options["seconds"] * len(prompts))
+        ready = time.monotonic() + self.options["seconds"] * len(prompts)
+        while Path(self.options["slow"]).exists() and (left := ready - time.monotonic()) > 0:
+            time.sleep(min(left, 0.05))
         if Path(self.options["bad"]).exists() and self._has("hates", prompts):
             raise ValueError("this painter hates it")
         while Path(self.options["bad"]).exists() and self._has("hangs", prompts):

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+
+@dataclass(frozen=True)
+class Swept:
+    """A sweep that was typed in `home`: where it is, what the command said, and what was typed
+    for each of its jobs."""
+
+    home: Path
+    folder: Path
+    said: str
+    typed: list[str]
 
 
 def recorded(home: Path) -> tuple:

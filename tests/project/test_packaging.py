@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import re
-import resource
 import subprocess
 import sys
 import sysconfig
@@ -24,6 +23,7 @@ from packaging.utils import canonicalize_name
 LOCK = ROOT / "requirements.lock"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 HEAVY = {"torch", "ray", "mlflow", "diffusers", "transformers", "vllm", "pandas", "pyarrow"}
+MOST = 500  # modules of Python's, Hydra's and imagepipe's own: some 360 today
 
 
 def sh(*command: str | Path, cwd: Path) -> str:
@@ -106,21 +106,17 @@ def test_installed_command_works_in_an_empty_folder(installed: Path, tmp_path: P
 def test_answers_at_once_and_imports_nothing_heavy(
     installed: Path, tmp_path: Path, arguments: list[str], code: int
 ) -> None:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [installed / "python", "-X", "importtime", "-m", "imagepipe", *arguments],
         cwd=tmp_path,
         capture_output=True,
         text=True,
     )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == code, done.stderr
     imported = re.findall(r"^import time:.*\| +([\w.]+)$", done.stderr, flags=re.MULTILINE)
     assert "hydra" in imported
     assert HEAVY.isdisjoint(name.split(".")[0] for name in imported)
-    # Processor time, since the machine may be busy with something else.
-    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    assert seconds < 1.5
+    assert len(imported) < MOST  # what an answer takes, on whatever machine
 
 
 def pins(python: str, system: str) -> dict[str, str]:
