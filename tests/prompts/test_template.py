@@ -19,10 +19,11 @@ def test_columns_in_order_each_once() -> None:
     assert template_columns("{b} and {a}, {b} {{c}}") == ["b", "a"]
     assert template_columns("a cat") == []
     assert template_columns("{my column} {a-b}") == ["my column", "a-b"]
+    assert template_columns("{dc:title} {a!r} {a:>9} {a[0}") == ["dc:title", "a!r", "a:>9", "a[0"]
 
 
 @pytest.mark.parametrize(
-    "template", ["", "{animal", "animal}", "{}", "{ }", "{a!r}", "{a:>9}", "{a:{b}}", "{a[0}"]
+    "template", ["", "{animal", "animal}", "{}", "{ }", "{a:{b}}", "a}}} b", "{a{{b}"]
 )
 def test_malformed_templates_are_refused(template: str) -> None:
     with pytest.raises(UserError, match=r"dataset\.prompt=.*Write column names in braces"):
@@ -37,7 +38,7 @@ def test_no_template_reaches_an_attribute() -> None:
 
 def test_cells_go_in_as_they_stand() -> None:
     assert filled("{{{a}}} {b}|", a=" {b} ", b="x\ty\nz") == ("{ {b} } x\ty\nz|", None)
-    assert filled("{n} {f} {t}", n=7, f=0.5, t=True) == ("7 0.5 True", None)
+    assert filled("{n} {f} {t}", n=7, f=0.5, t=True) == ("7 0.5 true", None)
     assert filled("a cat", a=None) == ("a cat", None)
 
 

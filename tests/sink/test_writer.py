@@ -39,6 +39,8 @@ def test_a_picture_holds_its_row(tmp_path):
         "llm_fallbacks": ["refusal"],
         "unknown_words": ["zyx", "lighthouse"],
         "reasons": None,
+        "failed_while_read": 0,
+        "unmatched_reasons": [],
         "scores": [],
         "unscored": [],
         "prompt_signs": [],

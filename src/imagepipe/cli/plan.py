@@ -117,6 +117,7 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
         "rows": tables.rows,
         "columns": tables.columns,
         "joins": [join.reason for join in tables.joins],
+        "notes": list(tables.notes),
         "stages": stages,
         "rows_per_block": shares.rows_per_block,
         "waiting_gb": resources.bytes_on_their_way(config, shares) / 1e9,

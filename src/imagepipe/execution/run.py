@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -321,7 +322,23 @@ def user_message(job: Job, error: Exception) -> str:
     every = f"{error}\n{cause}".splitlines()
     ours = (line.partition(f"{errors.__name__}.")[2].partition(": ")[2] for line in every[::-1])
     said = next(filter(None, ours), None)
-    return said or errors.with_class(cause)
+    return said or f"{errors.with_class(_innermost(cause))}{_where(job, str(error))}"
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What began a chain of exceptions."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _where(job: Job, said: str) -> str:
+    """The stage in which Ray says that an error was, and the file where it was one of a table's."""
+    if "/datasource/" in said:  # a reader is at work there: Ray names it, but not the file
+        broken = sources.broken_file(job.tables)
+        return f" (in reading {broken or 'the table'})"
+    at_work = re.findall(r"MapBatches\((\w+)\)", said.partition("\n")[0])
+    return f" (in stage {at_work[-1]})" if at_work else ""
 
 
 def stall_message(job: Job) -> str:

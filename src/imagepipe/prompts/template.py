@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import blake2b
-from typing import Any
 
 import pyarrow as pa
 
 from imagepipe.errors import UserError
+from imagepipe.prompts.cells import cell_texts
 from imagepipe.stages.stage import FAILED_REASON, Columns, Stage
 
 # Unicode's category Cc without tab and line ends, which cells of several lines hold.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+LOST = "\ufffd"
+_PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[^{}]+")  # a brace, a column, or plain text
 
 
 def stage(template: str, renamed: Mapping[str, str], run_seed: int, id_column: str) -> Stage:
@@ -40,8 +41,8 @@ def _worker(
 def template_columns(template: str) -> list[str]:
     """The columns that `template` names, in order, each once: "{animal} in {place}".
 
-    Only plain names may stand in the braces; `{{` and `}}` are braces themselves. Raises
-    UserError for anything else, so that no template reaches attributes or formats.
+    All that stands between braces is the name, as in {dc:title}: no template reaches attributes
+    or formats. `{{` and `}}` are braces themselves. Raises UserError for a brace that is alone.
     """
     return list(dict.fromkeys(name for _, name in _parts(template) if name is not None))
 
@@ -52,18 +53,18 @@ def base_prompts(
     """`template` filled for each row of `table`, and for each row null or why it cannot be.
 
     `renamed` maps the names in the template to those of `table`, where the two differ. A row
-    fails where a cell that it needs is null, blank, or holds control characters. Cells go in
-    as they stand.
+    fails where a cell that it needs is null, blank, or holds control characters or U+FFFD. Cells
+    go in as they stand, numbers and dates as `cell_texts` has them.
     """
     parts = _parts(template)
     names = template_columns(template)
-    cells = {name: table[renamed.get(name, name)].to_pylist() for name in names}
+    cells = {name: cell_texts(table[renamed.get(name, name)]).to_pylist() for name in names}
     prompts: list[str | None] = []
     reasons: list[str | None] = []
     for row in range(table.num_rows):
         values = {name: cells[name][row] for name in names}
         reason = next(filter(None, (_problem(n, value) for n, value in values.items())), None)
-        filled = (text + ("" if name is None else str(values[name])) for text, name in parts)
+        filled = (text + ("" if name is None else values[name]) for text, name in parts)
         prompts.append(None if reason else "".join(filled))
         reasons.append(reason)
     return prompts, reasons
@@ -81,16 +82,22 @@ def row_seed(run_seed: int, id: str, k: int = 0) -> int:
 
 def _parts(template: str) -> list[tuple[str, str | None]]:
     """Pairs of literal text and the column that follows it (null: none)."""
-    try:
-        parsed = list(string.Formatter().parse(template))
-    except ValueError as error:
-        raise _refused(template, f"is no template: {error}") from error
-    if not parsed:
+    if not template:
         raise _refused(template, "is empty")
-    for _, name, spec, conversion in parsed:
-        if name is not None and (not name.strip() or spec or conversion):
-            raise _refused(template, "has braces that hold no plain column name")
-    return [(text, name) for text, name, _, _ in parsed]
+    parts: list[tuple[str, str | None]] = []
+    end = 0
+    while end < len(template):
+        part = _PART.match(template, end)
+        if part is None:
+            raise _refused(template, f"has a brace that is alone, at {template[end : end + 20]!r}")
+        if part[1] is None:
+            parts.append((part[0][:1] if part[0] in ("{{", "}}") else part[0], None))
+        elif not part[1].strip():
+            raise _refused(template, "has braces that hold no column name")
+        else:
+            parts.append(("", part[1]))
+        end = part.end()
+    return parts
 
 
 def _refused(template: str, problem: str) -> UserError:
@@ -102,9 +109,11 @@ def _refused(template: str, problem: str) -> UserError:
     )
 
 
-def _problem(name: str, value: Any) -> str | None:
-    if value is None or value != value or not str(value).strip():  # noqa: PLR0124 (NaN)
+def _problem(name: str, value: str | None) -> str | None:
+    if value is None or not value.strip():
         return f"column {name!r} is empty"
-    if _CONTROL.search(str(value)):
+    if LOST in value:
+        return f"column {name!r} holds U+FFFD, which stands for text that was lost"
+    if _CONTROL.search(value):
         return f"column {name!r} holds control characters"
     return None

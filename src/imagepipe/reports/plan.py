@@ -11,6 +11,8 @@ def table(made: dict[str, Any]) -> Iterator[str]:
     yield f"rows       {made['rows']} of columns {', '.join(made['columns'])}"
     for join in made["joins"]:
         yield f"join       {join}"
+    for note in made["notes"]:
+        yield f"note       {note}"
     if made["cluster"]:
         yield f"cluster    {made['cluster']}"
     yield (

@@ -61,6 +61,7 @@ def summarize(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
     first = ledger.first_written
     return {
         **ledger.counts(),
+        "failed_while_read": ledger.failed_while_read,
         "pictures": ledger.pictures,  # by this command, as all rates and times
         "pictures_before": job.done.pictures,
         "images_per_s": {"end_to_end": ledger.pictures / seconds, **_steady(job)},
@@ -89,6 +90,7 @@ def summarize(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         },
         "resources": asdict(job.shares),
         "resources_why": job.why.splitlines(),
+        "tables": {"notes": job.tables.notes, "left_out": job.tables.left_out},
         "joins": [join.reason for join in job.tables.joins],
         "config_digest": config_digest(job.config),
         "speed_digest": speed_digest(job.config, job.shares, job.machine),

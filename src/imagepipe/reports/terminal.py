@@ -112,6 +112,8 @@ def print_header(console: Console, job: Job) -> None:
         held = ", ".join(dict.fromkeys(columns.values()))
         said = f"{', '.join(columns)} of the table do not choose how a row is drawn: {held} "
         _line(console, "note", f"{said}hold for all rows")
+    for note in tables.notes:
+        _line(console, "note", note)
     for part in job.done.torn:
         _line(console, "note", f"a part of the table cannot be read and is set aside: {part}")
 
@@ -178,7 +180,7 @@ def _next(config: Config) -> str:
 def print_already_complete(console: Console, folder: Path, summary: Mapping[str, Any]) -> None:
     """A run that is to be gone on with has come to its end already."""
     _line(console, "rows", f"nothing is left to do of {summary['rows_read']} rows")
-    if summary["failed"]:
+    if summary["failed"] > summary.get("failed_while_read", 0):
         again = f"{shell.resume_command(folder)} retry_failed=true"
         _line(console, "note", f"{summary['failed']} failed; try them again: {again}")
     _line(console, "folder", str(folder))
@@ -234,9 +236,20 @@ def _warnings(job: Job) -> list[str]:
         said.append(f"{number} pictures are kept without a score: {reason}")
     for reason, number in ledger.reasons.most_common(3):
         said.append(f"{number} failed: {reason}")
+    return [*said, *_rejected(job)]
+
+
+def _rejected(job: Job) -> list[str]:
+    """Where the rows without a picture are, and what can be done about them."""
+    ledger, said = job.ledger, []
     if ledger.failed:
         said.append(f"failed rows: {job.store.place('failed.parquet')}")
+    if ledger.failed > ledger.failed_while_read:
         said.append(f"to try them again: {shell.resume_command(job.folder)} retry_failed=true")
+    elif ledger.failed:  # they would fail again
+        said.append("they failed while they were read: correct the table, and run that")
+    for reason, _ in ledger.unmatched_reasons.most_common(1):
+        said.append(f"{ledger.unmatched} without a match, such as: {reason}")
     if ledger.unmatched:
         said.append(f"rows without a match: {job.store.place('unmatched.parquet')}")
     return said

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-COUNTED = ("written", "failed", "unmatched", "pictures", "prompts_cut")
+COUNTED = ("written", "failed", "failed_while_read", "unmatched", "pictures", "prompts_cut")
 LEAST_S = 1.0  # of writing, for a steady rate
 MOST_BATCHES = 4096  # whose times are kept
 TOKENS = ("llm_tokens_in", "llm_tokens_out")
@@ -132,6 +132,7 @@ class Ledger:
     at_once: int = 1
     written: int = 0
     failed: int = 0
+    failed_while_read: int = 0  # of those that failed; they are not worth another try
     unmatched: int = 0
     already_done: int = 0
     pictures: int = 0
@@ -142,6 +143,7 @@ class Ledger:
     unknown_words: Tally = field(default_factory=Tally)
     prompt_signs: Tally = field(default_factory=Tally)  # prompts that hold them
     reasons: Tally = field(default_factory=Tally)
+    unmatched_reasons: Tally = field(default_factory=Tally)
     scores: Scores = field(default_factory=Scores)
     unscored: Tally = field(default_factory=Tally)  # pictures that a scorer failed with, by reason
     busy_s: Counter[str] = field(default_factory=Counter)  # of each stage's processes
@@ -167,6 +169,7 @@ class Ledger:
             self.unknown_words.add(row["unknown_words"])
             self.prompt_signs.add(row["prompt_signs"])
             self.reasons.add(row["reasons"])
+            self.unmatched_reasons.add(row["unmatched_reasons"])
             self.llm_fallbacks.add(row["llm_fallbacks"])
             self.scores.add(row["scores"])
             self.unscored.add(row["unscored"])

@@ -29,6 +29,8 @@ from imagepipe.sink.lock import RunLock
 from imagepipe.sink.metadata import encode, parameters
 from imagepipe.sink.naming import file_stem
 from imagepipe.sink.webdataset import shard
+from imagepipe.sources.blocks import restored
+from imagepipe.sources.tables import ORIGINAL
 from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE, LEDGER, arrays
 from imagepipe.store import Store
 
@@ -56,6 +58,8 @@ COUNTS = pa.schema(
         ("unknown_words", pa.list_(pa.string())),
         ("prompt_signs", pa.list_(pa.string())),  # of other tools, that a model reads as plain text
         ("reasons", pa.list_(pa.string())),
+        ("failed_while_read", pa.int64()),  # which fail again, whatever is changed in the run
+        ("unmatched_reasons", pa.list_(pa.string())),
         ("scores", pa.list_(pa.float64())),  # of the pictures that have one
         ("unscored", pa.list_(pa.string())),  # why, of those that a scorer gave none
     ]
@@ -108,6 +112,8 @@ class Writer:
             "unknown_words": _words(good["unknown_words"]),
             "prompt_signs": [sign for text in good["prompt"].to_pylist() for sign in signs(text)],
             "reasons": [f"{s}: {r}"[:TOLD] for s, r in zip(*_ledger(failed), strict=True)],
+            "failed_while_read": pc.sum(pc.equal(failed[FAILED_STAGE], "read")).as_py() or 0,
+            "unmatched_reasons": [reason[:TOLD] for reason in _ledger(unmatched)[1]],
             "scores": _scores(good),
             "unscored": _unscored(good),
         }
@@ -117,7 +123,8 @@ class Writer:
         if rows.num_rows == 0:
             return 0
         images = arrays(rows["image"])
-        rows = rows.drop_columns(["image", "drawn_at", *LEDGER.names])
+        own = ["image", "drawn_at", ORIGINAL, *LEDGER.names]
+        rows = rows.drop_columns([name for name in own if name in rows.column_names])
         table = self._row_a_picture(rows, images.shape[1])
         flat = images.reshape(-1, *images.shape[2:])
         told = table.select([self.id_column, *(n for n in TOLD_INSIDE if n in table.column_names)])
@@ -176,11 +183,12 @@ class Writer:
     def _write_rejected(self, rows: pa.Table, name: str) -> None:
         """The dataset's own columns under their own names, so that they can be fed in again.
 
-        Behind them stand those of `why`.
+        Cells that are no text are the bytes that they were. Behind them stand those of `why`.
         """
         if rows.num_rows == 0:
             return
-        table = rows.select(list(self.input_columns))
+        names = {theirs: ours for ours, theirs in self.input_columns.items()}
+        table = restored(rows, names).select(list(self.input_columns))
         table = table.rename_columns(list(self.input_columns.values()))
         for column, values in zip(self.why, _ledger(rows), strict=True):
             if column in table.column_names:  # a table of failed rows, fed in again

@@ -2,26 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from imagepipe.sources.format import Reasons
+from imagepipe.errors import one_line
+from imagepipe.sources import folders
+from imagepipe.sources.format import Rows, Unreadable
 from imagepipe.sources.formats import FORMATS
-from imagepipe.sources.tables import File, Table
+from imagepipe.sources.tables import ORIGINAL, ORIGINAL_TYPE, File, Table, Tables
 from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE
 
 if TYPE_CHECKING:
     from ray.data import Dataset
 
 
-def raw_blocks(table: Table, files: Sequence[File], num_cpus: float, **options: int) -> Dataset:
-    """Raw blocks of `files`, by Ray's own reader."""
+def raw_blocks(table: Table, files: Sequence[File], num_cpus: float, **options: Any) -> Dataset:
+    """Raw blocks of `files`, by Ray's own reader, which adds the columns that folders say."""
+    from ray.data.datasource import Partitioning
+
     paths = [file.path for file in files]
+    by_folder = Partitioning("hive", base_dir=table.base, filesystem=table.filesystem)
     return FORMATS[table.format].dataset(
-        table.filesystem, paths, table.schema, num_cpus=num_cpus, **options
+        table.filesystem,
+        paths,
+        table.in_files,
+        num_cpus=num_cpus,
+        partitioning=by_folder if table.folders else None,
+        **options,
     )
+
+
+def decoded(raw: pa.Table, table: Table) -> Rows:
+    """Typed columns of a raw block, those of folders at the end."""
+    rows = FORMATS[table.format].decode(raw, table.in_files)
+    for name in table.folders:
+        texts = raw[name].unique()
+        values = pa.array([folders.value(text) for text in texts.to_pylist()], pa.string())
+        rows.table = rows.table.append_column(name, values.take(pc.index_in(raw[name], texts)))
+    return rows
+
+
+def scanned(table: Table, file: File, names: Sequence[str]) -> Iterator[Rows]:
+    """The columns `names` of a file, read here and not by Ray."""
+    inside = [name for name in names if name not in table.folders]
+    of_folders = folders.values(file.path, table.base)
+    values = {name: of_folders[name] for name in table.folders}
+    form = FORMATS[table.format]
+    wanted = inside or table.in_files.names[:1]
+    for rows in form.scan(table.filesystem, file.path, table.in_files, wanted):
+        rows.table = folders.with_values(rows.table, values).select(names)
+        yield rows
+
+
+def broken_file(tables: Tables) -> str | None:
+    """The first file that cannot be read to its end, and what is wrong: it is read once more."""
+    for table in (tables.left, *(join.table for join in tables.joins)):
+        for file in table.files:
+            try:
+                deque(scanned(table, file, table.schema.names), maxlen=0)
+            except (Unreadable, OSError, pa.ArrowException) as error:
+                return f"{file.path}: {one_line(error)}"
+    return None
+
+
+def original(rows: Rows) -> pa.Array:
+    """The bytes of cells that are no text, a list a row; null where there are none."""
+    cells: list[list[dict[str, Any]] | None] = [None] * rows.table.num_rows
+    for name, by_row in rows.original.items():
+        for row, cell in by_row.items():
+            cells[row] = [*(cells[row] or []), {"column": name, "cell": cell}]
+    return pa.array(cells, ORIGINAL_TYPE)
+
+
+def restored(rows: pa.Table, names: Mapping[str, str]) -> pa.Table:
+    """`rows` without the column ORIGINAL, and with what it holds: cells that are not UTF-8.
+
+    `names` maps the columns' names in the files to those in `rows`.
+    """
+    if ORIGINAL not in rows.column_names:
+        return rows
+    every = rows[ORIGINAL].to_pylist()
+    rows = rows.drop_columns(ORIGINAL)
+    for name in dict.fromkeys(cell["column"] for cells in every for cell in cells or []):
+        here = names.get(name, name)
+        if here not in rows.column_names or not pa.types.is_string(rows.schema.field(here).type):
+            continue
+        values = rows[here].cast(pa.binary()).to_pylist()
+        for row, cells in enumerate(every):
+            for cell in cells or []:
+                values[row] = cell["cell"] if cell["column"] == name else values[row]
+        place = rows.schema.get_field_index(here)
+        rows = rows.set_column(place, here, pa.array(values, pa.binary()).view(pa.string()))
+    return rows
 
 
 def tasks(num_cpus: float) -> dict[str, Any]:
@@ -36,7 +112,9 @@ def partitions() -> int:
     return max(2, 2 * int(ray.cluster_resources().get("CPU", 1)))
 
 
-def with_ledger(rows: pa.Table, stages: Reasons, reasons: Reasons) -> pa.Table:
+def with_ledger(
+    rows: pa.Table, stages: Sequence[str | None], reasons: Sequence[str | None]
+) -> pa.Table:
     """`rows` with these ledger columns at the end, in place of those that it may have."""
     rows = rows.drop_columns([n for n in (FAILED_STAGE, FAILED_REASON) if n in rows.column_names])
     rows = rows.append_column(FAILED_STAGE, pa.array(stages, pa.string()))

@@ -1,33 +1,47 @@
-"""Checks of a table's columns that ask for no more than its schema."""
+"""Checks of a table's columns and keys, and the columns that a shuffle goes without."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from imagepipe import prompts
 from imagepipe.errors import UserError, did_you_mean, listed
+from imagepipe.sources.columns import brief
 from imagepipe.sources.tables import Table
 
 
 def check_key(key: str, name: str, schema: pa.Schema, where: str) -> None:
+    """Raise UserError where the column `name` cannot be a key of `where`."""
     names = schema.names
     if name not in names:
-        split = next((sign for sign in ";\t|" if len(names) == 1 and sign in names[0]), None)
-        hint = f"Its cells seem to be separated by {split!r}: use commas. " if split else ""
         raise UserError(
             field=key,
             value=name,
             problem=f"is no column of {where}",
-            remedy=f"{hint}{did_you_mean(name, names)}Columns: {listed(names, name)}.",
+            remedy=f"{_separator(names)}{did_you_mean(name, names)}Columns: {listed(names, name)}.",
         )
     kind = schema.field(name).type
+    if pa.types.is_struct(kind):
+        hint = "If it is pandas' to_json(), write it with orient='records', lines=True. "
+    else:
+        hint = ""
     if pa.types.is_nested(kind) or is_binary(kind) or isinstance(kind, pa.BaseExtensionType):
         raise UserError(
             field=key,
             value=name,
-            problem=f"holds {kind} in {where}, which is no key",
-            remedy="Use a column of text or numbers.",
+            problem=f"holds {brief(kind)} in {where}, which is no key",
+            remedy=f"{hint}Use a column of text or numbers.",
         )
+
+
+def _separator(names: Sequence[str]) -> str:
+    """A hint where the whole header seems to be cut at another sign than the comma."""
+    split = next((sign for sign in ";\t|" if names and all(sign in name for name in names)), None)
+    split = split or next((sign for sign in ";\t|" if sign in "".join(names[:1])), None)
+    return f"Its cells seem to be separated by {split!r}: use commas. " if split else ""
 
 
 def is_binary(kind: pa.DataType) -> bool:
@@ -40,7 +54,7 @@ def check_id_type(name: str, table: Table) -> None:
         raise UserError(
             field="dataset.id",
             value=name,
-            problem=f"holds {kind} in {table.name}",
+            problem=f"holds {brief(kind)} in {table.name}",
             remedy="Use a column of text or whole numbers, or save this one as text.",
         )
 
@@ -59,24 +73,36 @@ def check_template(template: str, schema: pa.Schema) -> None:
             raise UserError(
                 field="dataset.prompt",
                 value=template,
-                problem=f"names {name!r}, which holds {kind}, not text",
+                problem=f"names {name!r}, which holds {brief(kind)}, not text",
                 remedy="Use columns of text or numbers.",
             )
 
 
-def check_shuffle(left: Table, schema: pa.Schema) -> None:
-    """Refuse a column of a type, such as a tensor, that Ray cannot shuffle.
+def cannot_be_shuffled(schema: pa.Schema) -> dict[str, str]:
+    """The columns of a type, such as a tensor, that Ray cannot shuffle, and why.
 
     Its shuffles begin with an empty table.
     """
+    found = {}
     for column in schema:
         try:
             pa.schema([column]).empty_table()
-        except NotImplementedError as error:
-            raise UserError(
-                field="dataset.path",
-                value=left.name,
-                problem=f"has to be shuffled, and column {column.name!r} of {column.type} cannot",
-                remedy="Leave the column out. No shuffle is needed where "
-                "dataset.look_through_rows is no less than the rows, and joins are by broadcast.",
-            ) from error
+        except NotImplementedError:
+            found[column.name] = f"holds {brief(column.type)}, which Ray cannot shuffle"
+    return found
+
+
+def check_repeats(field: str, names: Sequence[str], path: object, keys: Sequence[pa.Array]) -> None:
+    """Raise UserError where one of `keys`, of the columns `names` in `path`, is there twice."""
+    counts = pa.chunked_array(keys, pa.string()).drop_null().value_counts()
+    repeated = counts.filter(pc.greater(counts.field("counts"), 1))
+    if len(repeated) == 0:
+        return
+    some = ", ".join(f"{c['values']!r} {c['counts']} times" for c in repeated[:5].to_pylist())
+    more = f" and {len(repeated) - 5} more" if len(repeated) > 5 else ""
+    raise UserError(
+        field=field,
+        value=", ".join(names),
+        problem=f"is not unique in {path}: {some}{more}",
+        remedy="Keep one row of each.",
+    )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -11,44 +13,81 @@ from pyarrow import fs
 
 from imagepipe import assets
 from imagepipe.errors import UserError, did_you_mean
+from imagepipe.sources import folders
+from imagepipe.sources.folders import Suffixes
 from imagepipe.store import open_url
 
+SHOWN = 5  # names of a folder in a message
 
-def find(field: str, path: Any, suffixes: tuple[str, ...]) -> tuple[fs.FileSystem, list[str]]:
-    """The file system and the files that `path` (a text or number, or a list of them) names.
+
+@dataclass(frozen=True)
+class Found:
+    """The files of a table, in reading order, and why others beside them are not read.
+
+    `base` is the folder below which NAME=VALUE folders are columns; `chosen` are those of `paths`
+    that were not named one by one, but found in a folder.
+    """
+
+    filesystem: fs.FileSystem
+    paths: tuple[str, ...]
+    base: str
+    chosen: frozenset[str] = frozenset()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class _Places:
+    """What the entries of one path name so far."""
+
+    suffixes: Suffixes
+    paths: list[str] = field(default_factory=list)
+    bases: list[str] = field(default_factory=list)
+    chosen: set[str] = field(default_factory=set)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def find(key: str, path: Any, suffixes: Suffixes) -> Found:
+    """The files that `path` (a text or number, or a list of them) names, on one file system.
 
     Files of a folder (those that end in one of `suffixes`, hidden ones left out) and of a glob
-    come sorted by name. Raises UserError where nothing is found.
+    come sorted by name. Raises UserError where nothing is found, and for the folder of a table
+    format whose files alone are not its rows. `key` is the place of `path` in the configuration.
     """
     entries = path if isinstance(path, list | tuple) else [path]
     if not entries or any(entry in (None, "") for entry in entries):
         raise UserError(
-            field=field,
+            field=key,
             value=path,
             problem="names no file",
             remedy="Give a file, a folder, a glob, a URL, or a list of them.",
         )
-    filesystems, files = [], []
+    filesystems, found = [], _Places(suffixes)
     for entry in map(str, entries):
-        filesystem, place = _open(field, entry)
+        filesystem, place = _open(key, entry)
         filesystems.append(filesystem)
         try:
-            files += _expand(field, entry, filesystem, place, suffixes)
+            _expand(key, entry, filesystem, place, found)
         except (OSError, ValueError, pa.ArrowException) as error:
             raise UserError(
-                field=field,
+                field=key,
                 value=entry,
                 problem=f"cannot be looked up: {error}",
                 remedy="Check the address, the network and the credentials.",
             ) from error
     if any(filesystem != filesystems[0] for filesystem in filesystems):
         raise UserError(
-            field=field,
+            field=key,
             value=path,
             problem="names files in different places",
             remedy="Keep all files of one table on one file system.",
         )
-    return filesystems[0], files
+    return Found(
+        filesystem=filesystems[0],
+        paths=tuple(found.paths),
+        base=os.path.commonpath(found.bases) if all(found.bases) else "",
+        chosen=frozenset(found.chosen),
+        left_out=found.left_out,
+    )
 
 
 class Embedded(fs.SubTreeFileSystem):
@@ -61,40 +100,77 @@ class Embedded(fs.SubTreeFileSystem):
         return Embedded, ()
 
 
-def _open(field: str, entry: str) -> tuple[fs.FileSystem, str]:
+def _open(key: str, entry: str) -> tuple[fs.FileSystem, str]:
     if entry.startswith(assets.PREFIX):
         return Embedded(), entry.removeprefix(assets.PREFIX)
-    return open_url(field, entry)
+    return open_url(key, entry)
 
 
-def _expand(
-    field: str, entry: str, filesystem: fs.FileSystem, place: str, suffixes: tuple[str, ...]
-) -> list[str]:
+def _expand(key: str, entry: str, filesystem: fs.FileSystem, place: str, found: _Places) -> None:
+    """Add the files that `place` names to `found`."""
     kind = filesystem.get_file_info(place).type
-    if kind == fs.FileType.Directory:
-        files = sorted(_inside(filesystem, place, suffixes))
-        missing = f"holds no file that ends in {' or '.join(suffixes)}"
-    elif kind == fs.FileType.File:
-        return [place]
-    else:
-        files = _glob(filesystem, place) if any(sign in place for sign in "*?[") else []
-        missing = "is not there, or cannot be reached" if "://" in entry else "is not there"
-    if not files:
+    if kind == fs.FileType.File:
+        found.paths.append(place)
+        found.bases.append(os.path.dirname(place))
+    elif kind == fs.FileType.Directory:
+        _add_folder(key, entry, filesystem, place, found)
+    elif kind == fs.FileType.Unknown:
         raise UserError(
-            field=field,
+            field=key,
             value=entry,
-            problem=missing,
+            problem="is neither a file nor a folder",
+            remedy="A table is read twice, which a pipe cannot be: save it to a file.",
+        )
+    else:
+        _add_glob(key, entry, filesystem, place, found)
+
+
+def _add_folder(
+    key: str, entry: str, filesystem: fs.FileSystem, place: str, found: _Places
+) -> None:
+    folders.check_plain(key, filesystem, place)
+    folders.check_links(key, filesystem, place, found.suffixes)
+    taken, left_out = folders.inside(filesystem, place, found.suffixes)
+    if not taken:
+        others = f" It holds {shown(left_out, place)}." if left_out else ""
+        raise UserError(
+            field=key,
+            value=entry,
+            problem=f"holds no file that ends in {found.suffixes}",
+            remedy=f"Looked at {place}.{others}",
+        )
+    found.paths += taken
+    found.bases.append(place)
+    found.chosen.update(taken)
+    found.left_out.update(left_out)
+
+
+def _add_glob(key: str, entry: str, filesystem: fs.FileSystem, place: str, found: _Places) -> None:
+    taken = _glob(filesystem, place) if any(sign in place for sign in "*?[") else []
+    if not taken and "[" in place:  # a folder may be called so
+        taken = _glob(filesystem, place.replace("[", "[[]"))
+    if not taken:
+        away = "is not there, or cannot be reached" if "://" in entry else "is not there"
+        raise UserError(
+            field=key,
+            value=entry,
+            problem=away,
             remedy=f"{_near(filesystem, place)}Looked at {place}.",
         )
-    return files
+    base = os.path.dirname(re.split(r"[*?]", place)[0])
+    folders.check_plain(key, filesystem, base)
+    found.paths += taken
+    found.bases.append(base)
 
 
-def _inside(filesystem: fs.FileSystem, place: str, suffixes: tuple[str, ...]) -> Iterator[str]:
-    for info in filesystem.get_file_info(fs.FileSelector(place, recursive=True)):
-        below = info.path.removeprefix(place).strip("/").split("/")
-        hidden = any(part.startswith((".", "_")) for part in below)
-        if info.type == fs.FileType.File and not hidden and info.path.lower().endswith(suffixes):
-            yield info.path
+def shown(left_out: Mapping[str, str], base: str) -> str:
+    """The first of the files and why they are not read, and how many more there are."""
+    some = [
+        f"{path.removeprefix(base).strip('/')} ({why})"
+        for path, why in list(left_out.items())[:SHOWN]
+    ]
+    more = f" and {len(left_out) - SHOWN} more" if len(left_out) > SHOWN else ""
+    return ", ".join(some) + more
 
 
 def _glob(filesystem: fs.FileSystem, place: str) -> list[str]:

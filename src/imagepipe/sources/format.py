@@ -6,16 +6,22 @@ its columns). Decoding turns it into typed columns and finds rows whose text is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 from pyarrow.fs import FileSystem
 
+from imagepipe.sources.folders import Suffixes
+
 if TYPE_CHECKING:
     from ray.data import Dataset
 
-Reasons = list[str | None]
+# How the cells of a column of several kinds are kept, in its field's metadata: as the text of one
+# that is used, or as JSON text.
+KEPT = b"imagepipe.kept"
+AS_TEXT, AS_JSON = {KEPT: b"text"}, {KEPT: b"json"}
 
 
 class Unreadable(Exception):
@@ -26,21 +32,49 @@ class Unreadable(Exception):
         super().__init__(problem)
 
 
+@dataclass
+class Rows:
+    """Typed columns, and of the cells that are not usable why, and their bytes where it is text.
+
+    Both by column and row; U+FFFD stands in the table for what is not UTF-8, null for other cells.
+    """
+
+    table: pa.Table
+    problems: dict[str, dict[int, str]] = field(default_factory=dict)
+    original: dict[str, dict[int, bytes]] = field(default_factory=dict)
+    bad_line: int | None = None  # a line of the file, up to here, that is not UTF-8
+
+    def spoil(self, name: str, row: int, problem: str, original: bytes | None = None) -> None:
+        """Note what is wrong with a cell: the first problem stands."""
+        self.problems.setdefault(name, {}).setdefault(row, problem)
+        if original is not None:
+            self.original.setdefault(name, {})[row] = original
+
+    def reasons(self, used: Collection[str]) -> list[str | None]:
+        """For each row null, or what is wrong with one of the columns `used`."""
+        reasons: list[str | None] = [None] * self.table.num_rows
+        for name, cells in self.problems.items():
+            if name in used:
+                for row, problem in cells.items():
+                    reasons[row] = reasons[row] or f"column {name!r} {problem}"
+        return reasons
+
+
 class Format(Protocol):
     """One file format."""
 
-    suffixes: tuple[str, ...]
+    suffixes: Suffixes
 
-    def schema(self, filesystem: FileSystem, path: str) -> pa.Schema:
-        """The columns of one file. Raises Unreadable."""
+    def schema(self, filesystem: FileSystem, path: str, used: Collection[str]) -> pa.Schema:
+        """The columns of one file, of which `used` decide about rows. Raises Unreadable."""
 
     def scan(
         self, filesystem: FileSystem, path: str, schema: pa.Schema, wanted: Sequence[str]
-    ) -> Iterator[tuple[pa.Table, Reasons]]:
+    ) -> Iterator[Rows]:
         """The columns `wanted` of one file, decoded, a block at a time. Raises Unreadable."""
 
-    def decode(self, raw: pa.Table, schema: pa.Schema) -> tuple[pa.Table, Reasons]:
-        """Typed columns, and for each row null or why its text is unusable."""
+    def decode(self, raw: pa.Table, schema: pa.Schema) -> Rows:
+        """Typed columns; null where the file lacks one."""
 
     def dataset(
         self, filesystem: FileSystem, paths: list[str], schema: pa.Schema, **options: Any
@@ -51,29 +85,9 @@ class Format(Protocol):
         """About how many bytes the file takes in memory."""
 
 
-def unify(schemas: Sequence[pa.Schema], place: str) -> pa.Schema:
-    """One schema for all of `schemas` (of whole numbers and floats: floats, and so on).
-
-    That single values can be cast to it is not said: a whole number beyond 2**53 is no float.
-    """
-    try:
-        return pa.unify_schemas(schemas, promote_options="permissive")
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise Unreadable(
-            f"holds different kinds of values in one column ({place}): {error}",
-            "Give the column one type, for example text everywhere.",
-        ) from error
-
-
-def plain(schema: pa.Schema) -> pa.Schema:
-    """`schema` without metadata, dictionaries, and the variants of text and bytes."""
+def plain(schema: Iterable[pa.Field]) -> pa.Schema:
+    """The columns without metadata, dictionaries, and the variants of text and bytes."""
     return pa.schema([(field.name, _plain_type(field.type)) for field in schema])
-
-
-def with_types(schema: pa.Schema) -> pa.Schema:
-    """`schema` with text for the columns that hold nothing but nulls in all files."""
-    text = pa.string()
-    return pa.schema([(f.name, text if pa.types.is_null(f.type) else f.type) for f in schema])
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
@@ -92,8 +106,8 @@ def as_bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(pa.binary())
 
 
-def as_text(column: pa.ChunkedArray, name: str, reasons: Reasons) -> pa.ChunkedArray | pa.Array:
-    """Bytes as text; where they are not UTF-8, U+FFFD stands for what is not, with a reason."""
+def as_text(column: pa.ChunkedArray, name: str, rows: Rows) -> pa.ChunkedArray | pa.Array:
+    """Bytes as text; where they are not UTF-8, U+FFFD stands for what is not, noted in `rows`."""
     try:
         return column.cast(pa.string())
     except pa.ArrowInvalid:
@@ -101,5 +115,8 @@ def as_text(column: pa.ChunkedArray, name: str, reasons: Reasons) -> pa.ChunkedA
     texts = [None if value is None else value.decode("utf-8", "replace") for value in values]
     for row, (value, text) in enumerate(zip(values, texts, strict=True)):
         if text is not None and text.encode() != value:
-            reasons[row] = reasons[row] or f"column {name!r} is not valid UTF-8"
+            rows.spoil(name, row, NOT_UTF8, value)
     return pa.array(texts, pa.string())
+
+
+NOT_UTF8 = "is not valid UTF-8"

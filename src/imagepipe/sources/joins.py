@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from imagepipe.sources.blocks import partitions, raw_blocks, tasks, with_ledger
-from imagepipe.sources.format import Reasons
-from imagepipe.sources.formats import FORMATS
+from imagepipe.prompts.cells import cell_texts
+from imagepipe.sources.blocks import decoded, partitions, raw_blocks, scanned, tasks, with_ledger
+from imagepipe.sources.format import Rows
 from imagepipe.sources.keys import keys_of
-from imagepipe.sources.tables import KEY, NOTE, Join, Tables
+from imagepipe.sources.tables import KEY, NOTE, ORIGINAL, ORIGINAL_TYPE, Join, Tables
 from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE, LEDGER
 
 if TYPE_CHECKING:
@@ -55,18 +55,18 @@ def _schema_after(tables: Tables, number: int) -> pa.Schema:
         parts.append(pa.schema([join.table.schema.field(name) for name in join.adds]))
     fields = [field for part in parts for field in part]
     named = [pa.field(tables.renamed.get(field.name, field.name), field.type) for field in fields]
-    return pa.schema([*named, *LEDGER])
+    return pa.schema([*named, (ORIGINAL, ORIGINAL_TYPE), *LEDGER])
 
 
 def _in_memory(join: Join, renamed: Mapping[str, str]) -> pa.Table:
     table, names = join.table, (*join.on, *join.adds)
     parts = [
-        right_rows(part, reasons, join, renamed)
+        right_rows(part, join, renamed)
         for file in table.files
-        for part, reasons in FORMATS[table.format].scan(
-            table.filesystem, file.path, table.schema, names
-        )
+        for part in scanned(table, file, names)
     ]
+    if not parts:
+        parts = [right_rows(Rows(table.schema.empty_table()), join, renamed)]
     rows = pa.concat_tables(parts).combine_chunks()  # looked up whole, a block at a time
     return rows if table.unique else one_row_a_key(rows, join)
 
@@ -83,17 +83,15 @@ def _distributed(join: Join, renamed: Mapping[str, str], num_cpus: float) -> Dat
 
 
 def _decoded_right(raw: pa.Table, join: Join, renamed: Mapping[str, str]) -> pa.Table:
-    rows, reasons = FORMATS[join.table.format].decode(raw, join.table.schema)
-    return right_rows(rows, reasons, join, renamed)
+    return right_rows(decoded(raw, join.table), join, renamed)
 
 
-def right_rows(
-    rows: pa.Table, reasons: Reasons, join: Join, renamed: Mapping[str, str]
-) -> pa.Table:
+def right_rows(rows: Rows, join: Join, renamed: Mapping[str, str]) -> pa.Table:
     """The columns to take, the key, and the note, for all rows of a right table with a key."""
+    reasons = rows.reasons(join.table.used)
     notes = [f"{reason} in {join.table.name}" if reason else "" for reason in reasons]
-    keys = keys_of(rows, join.on)
-    right = rows.select(join.adds).rename_columns([renamed.get(n, n) for n in join.adds])
+    keys = keys_of(rows.table, join.on, join.like)
+    right = rows.table.select(join.adds).rename_columns([renamed.get(n, n) for n in join.adds])
     right = right.append_column(KEY, keys).append_column(NOTE, pa.array(notes, pa.string()))
     return right.filter(pc.is_valid(keys))
 
@@ -116,7 +114,8 @@ def one_row_a_key(rows: pa.Table, join: Join) -> pa.Table:
 
 def keyed(rows: pa.Table, join: Join, renamed: Mapping[str, str]) -> pa.Table:
     """`rows` with the key that they are looked up by."""
-    return rows.append_column(KEY, keys_of(rows, [renamed.get(name, name) for name in join.on]))
+    names = [renamed.get(name, name) for name in join.on]
+    return rows.append_column(KEY, keys_of(rows, names, join.types))
 
 
 def looked_up(
@@ -141,7 +140,7 @@ def looked_up(
 def settled(rows: pa.Table, join: Join, renamed: Mapping[str, str], schema: pa.Schema) -> pa.Table:
     """The outcome for each row, from the note of the right row that it met (null: none)."""
     stages, reasons = rows[FAILED_STAGE].to_pylist(), rows[FAILED_REASON].to_pylist()
-    keys = [rows[renamed.get(name, name)].cast(pa.string()) for name in join.on]
+    keys = [cell_texts(rows[renamed.get(name, name)]) for name in join.on]
     for row, note in enumerate(rows[NOTE].to_pylist()):
         if stages[row] is None and (note != "" or join.how == "anti"):
             key = ", ".join(f"{name} {keys[i][row].as_py()!r}" for i, name in enumerate(join.on))

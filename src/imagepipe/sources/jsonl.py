@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -13,77 +12,72 @@ import pyarrow.csv as pc_csv
 from pyarrow.fs import FileSystem
 
 from imagepipe.sources.csv import BLOCK_BYTES, stream
-from imagepipe.sources.format import Reasons, Unreadable, plain, unify
+from imagepipe.sources.folders import Suffixes
+from imagepipe.sources.format import AS_JSON, AS_TEXT, KEPT, NOT_UTF8, Rows, Unreadable
+from imagepipe.sources.kinds import (
+    KINDS,
+    NO_VALUE,
+    NOTHING,
+    NUMBER,
+    TEXT,
+    Column,
+    cell_text,
+    json_text,
+)
 
 if TYPE_CHECKING:
     from ray.data import Dataset
 
-LINE = "line"
-NOTHING = "nothing"
-KINDS = {
-    type(None): NOTHING,
-    bool: "true or false",
-    int: "a number",
-    float: "a number",
-    str: "text",
-    list: "a list",
-    dict: "an object",
-}
-NO_VALUE = (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError)  # of a type
+LINE = "imagepipe_line"
 NO_DELIMITER = "\x01"  # stands in no JSON text, which escapes control characters
 
 
 class Jsonl:
     """One JSON object a line; a missing key is null.
 
-    A column's type is that of most of its cells (whole numbers and others are one); a cell of
-    another kind, such as a list among texts, fails its row.
+    A column whose cells are of several kinds is kept as text where it is used, so that 7 and "7b"
+    may be ids, and a list or an object in it fails its row. Others are kept as JSON text.
     """
 
-    suffixes: tuple[str, ...] = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".jsonl.zst")
+    suffixes = Suffixes((".jsonl", ".ndjson", ".json"), compressed=True)
 
-    def schema(self, filesystem: FileSystem, path: str) -> pa.Schema:
-        types: dict[tuple[str, str], pa.DataType] = {}
-        cells: Counter[tuple[str, str]] = Counter()
+    def schema(self, filesystem: FileSystem, path: str, used: Collection[str]) -> pa.Schema:
+        columns: dict[str, Column] = {}
         before = 0
         for raw in _lines(filesystem, path):
-            rows = [row for row, _ in _objects(raw[LINE].to_pylist(), before)]
-            place = f"lines {before + 1} to {before + raw.num_rows}"
-            for (name, kind), values in _by_kind(rows).items():
-                types[name, kind] = _type(name, values, types.get((name, kind)), place)
-                cells[name, kind] += len(values) if kind != NOTHING else 0
+            cells: dict[str, list[Any]] = {}
+            for row, _ in _objects(raw[LINE].to_pylist(), before):
+                for name, value in row.items():
+                    cells.setdefault(name, []).append(value)
+            for name, values in cells.items():
+                columns.setdefault(name, Column()).see(values)
             before += raw.num_rows
-        usual = {name: kind for (name, kind), _ in reversed(cells.most_common())}
-        names = dict.fromkeys(name for name, _ in types)
-        return plain(pa.schema([(name, types[name, usual[name]]) for name in names]))
+        return pa.schema([column.field(name, name in used) for name, column in columns.items()])
 
     def scan(
         self, filesystem: FileSystem, path: str, schema: pa.Schema, wanted: Sequence[str]
-    ) -> Iterator[tuple[pa.Table, Reasons]]:
+    ) -> Iterator[Rows]:
         part = pa.schema([schema.field(name) for name in wanted])
         for raw in _lines(filesystem, path):
             yield self.decode(raw, part)
 
-    def decode(self, raw: pa.Table, schema: pa.Schema) -> tuple[pa.Table, Reasons]:
-        parsed = list(_objects(raw[LINE].to_pylist()))
-        reasons = [reason for _, reason in parsed]
-        columns = [
-            _column([row.get(field.name) for row, _ in parsed], field, reasons) for field in schema
-        ]
-        return pa.table(columns, schema=schema), reasons
+    def decode(self, raw: pa.Table, schema: pa.Schema) -> Rows:
+        rows, parsed = Rows(raw), []
+        for number, (row, original) in enumerate(_objects(raw[LINE].to_pylist())):
+            parsed.append(row)
+            for name, cell in original.items():
+                rows.spoil(name, number, NOT_UTF8, cell)
+                rows.bad_line = number + 1
+        columns = [_column([row.get(one.name) for row in parsed], one, rows) for one in schema]
+        rows.table = pa.table(columns, schema=schema)
+        return rows
 
     def dataset(
         self, filesystem: FileSystem, paths: list[str], schema: pa.Schema, **options: Any
     ) -> Dataset:
         import ray
 
-        return ray.data.read_csv(
-            paths,
-            filesystem=filesystem,
-            partitioning=None,
-            **options,
-            **_line_options(),
-        )
+        return ray.data.read_csv(paths, filesystem=filesystem, **options, **_line_options())
 
     def size(self, filesystem: FileSystem, path: str) -> int:
         return filesystem.get_file_info(path).size
@@ -114,8 +108,8 @@ def _lines(filesystem: FileSystem, path: str) -> Iterator[pa.Table]:
 
 def _objects(
     lines: Sequence[bytes], before: int = 0
-) -> Iterator[tuple[dict[str, Any], str | None]]:
-    """The object of each line that is not blank, and why its text is unusable, or null."""
+) -> Iterator[tuple[dict[str, Any], dict[str, bytes]]]:
+    """The object of each line that is not blank, and the cells of it that are no UTF-8."""
     for number, line in enumerate(lines, before + 1):
         if not line.strip():
             continue
@@ -134,7 +128,9 @@ def _objects(
         yield _mended(value, line, text)
 
 
-def _mended(value: dict[str, Any], line: bytes, text: str) -> tuple[dict[str, Any], str | None]:
+def _mended(
+    value: dict[str, Any], line: bytes, text: str
+) -> tuple[dict[str, Any], dict[str, bytes]]:
     bad = "\ufffd" in text and text.encode() != line
     if "\\u" in text:  # half of a surrogate pair is no text
         whole = json.dumps(value, ensure_ascii=False)
@@ -142,53 +138,37 @@ def _mended(value: dict[str, Any], line: bytes, text: str) -> tuple[dict[str, An
         if clean != whole:
             bad, value = True, json.loads(clean)
     if not bad:
-        return value, None
-    names = [name for name, cell in value.items() if "\ufffd" in f"{name}{cell}"]
-    return value, f"column {', '.join(map(repr, names))} is not valid UTF-8"
+        return value, {}
+    # Bytes that are no UTF-8 pass as other halves of pairs.
+    cells = json.loads(line.decode("utf-8", "surrogateescape")).values()
+    original = {name: _bytes(cell) for name, cell in zip(value, cells, strict=False)}
+    return value, {name: cell for name, cell in original.items() if cell != _bytes(value[name])}
 
 
-def _by_kind(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], list[Any]]:
-    """The cells of each column that are of one kind."""
-    found: dict[tuple[str, str], list[Any]] = {}
-    for row in rows:
-        for name, value in row.items():
-            found.setdefault((name, KINDS[type(value)]), []).append(value)
-    return found
-
-
-def _type(name: str, values: list[Any], before: pa.DataType | None, place: str) -> pa.DataType:
-    """The type of cells of one kind, and of those `before`."""
+def _bytes(cell: Any) -> bytes:
+    text = cell_text(cell) or ""
     try:
-        kinds = _types(values)
-    except OverflowError as error:
-        raise Unreadable(
-            f"holds a whole number outside of -2**63 to 2**63 - 1 in column {name!r} ({place})",
-            "Write it as text.",
-        ) from error
-    except NO_VALUE as error:
-        raise Unreadable(
-            f"holds different kinds of values in column {name!r} ({place}): {error}",
-            "Give the column one type, for example text everywhere.",
-        ) from error
-    known = [pa.schema([(name, one)]) for one in (before, *kinds) if one is not None]
-    return unify(known, place).field(name).type
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
 
 
-def _types(values: list[Any]) -> list[pa.DataType]:
-    """The type of `values`, or those of each where only they fit: 2**53 + 1 beside 1.5."""
-    with suppress(*NO_VALUE):
-        return [pa.array(values).type]
-    return list(dict.fromkeys(pa.array([value]).type for value in values))
-
-
-def _column(values: list[Any], field: pa.Field, reasons: Reasons) -> pa.Array:
-    """`values` as a column; null, with a reason, for what is not of the column's type."""
+def _column(values: list[Any], field: pa.Field, rows: Rows) -> pa.Array:
+    """`values` as a column; what is not of its type is noted in `rows`, and null."""
+    kept = (field.metadata or {}).get(KEPT)
+    if kept == AS_JSON[KEPT]:
+        return pa.array(map(json_text, values), pa.string())
+    if kept == AS_TEXT[KEPT]:
+        for row, value in enumerate(values):
+            if isinstance(value, list | dict):
+                rows.spoil(field.name, row, f"holds {KINDS[type(value)]}, not text")
+        return pa.array(map(cell_text, values), pa.string())
     with suppress(*NO_VALUE):
         return pa.array(values, field.type)
     for row, value in enumerate(values):
         if problem := _problem(value, field.type):
             values[row] = None
-            reasons[row] = reasons[row] or f"column {field.name!r} holds {problem}"
+            rows.spoil(field.name, row, f"holds {problem}")
     return pa.array(values, field.type)
 
 
@@ -208,5 +188,5 @@ def _kind(of: pa.DataType) -> str:
     if pa.types.is_nested(of):
         return "an object" if pa.types.is_struct(of) else "a list"
     if pa.types.is_string(of):
-        return "text"
-    return "true or false" if pa.types.is_boolean(of) else "a number"
+        return TEXT
+    return "true or false" if pa.types.is_boolean(of) else NUMBER

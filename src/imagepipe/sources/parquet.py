@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSystem
 
 from imagepipe.compat.ray_data import files_of_any_name
-from imagepipe.sources.format import Reasons, Unreadable, as_bytes, as_text, plain
+from imagepipe.sources.folders import Suffixes
+from imagepipe.sources.format import Rows, Unreadable, as_bytes, as_text, plain
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -24,11 +24,11 @@ TEXT_BY_INDEX = re.compile(r"values=(large_)?string, indices=u?int(8|16|64)")
 
 
 class Parquet:
-    """Columns keep their types; dictionaries are resolved. Folder names are no columns."""
+    """Columns keep their types; dictionaries are resolved."""
 
-    suffixes: tuple[str, ...] = (".parquet", ".pq")
+    suffixes = Suffixes((".parquet", ".pq", ".parq"), compressed=False)
 
-    def schema(self, filesystem: FileSystem, path: str) -> pa.Schema:
+    def schema(self, filesystem: FileSystem, path: str, used: Collection[str]) -> pa.Schema:
         with filesystem.open_input_file(path) as file:
             try:
                 parquet = pq.ParquetFile(file)
@@ -36,31 +36,46 @@ class Parquet:
                 raise Unreadable(
                     f"is not a readable Parquet file: {error}", "Write the file again."
                 ) from error
-            _check_cells(parquet)
-            return plain(parquet.schema_arrow)
+            unreadable = set(_unreadable(parquet))
+            if unreadable & set(used):
+                raise Unreadable(
+                    f"holds cells in column {min(unreadable & set(used))!r} that cannot be read",
+                    "Write the column with another type, such as plain text.",
+                )
+            return plain(f for f in parquet.schema_arrow if f.name not in unreadable)
 
     def scan(
         self, filesystem: FileSystem, path: str, schema: pa.Schema, wanted: Sequence[str]
-    ) -> Iterator[tuple[pa.Table, Reasons]]:
+    ) -> Iterator[Rows]:
         part = pa.schema([schema.field(name) for name in wanted])
         with filesystem.open_input_file(path) as file:
+            group = 0
             try:
-                for batch in pq.ParquetFile(file).iter_batches(columns=list(wanted)):
-                    yield self.decode(pa.Table.from_batches([batch]), part)
+                parquet = pq.ParquetFile(file)
+                for group in range(parquet.num_row_groups):
+                    for batch in parquet.iter_batches(row_groups=[group], columns=list(wanted)):
+                        yield self.decode(pa.Table.from_batches([batch]), part)
             except (pa.ArrowInvalid, OSError) as error:
-                raise Unreadable(f"cannot be read: {error}", "Write the file again.") from error
+                line = " ".join(str(error).split())
+                raise Unreadable(
+                    f"cannot be read, in row group {group}: {line}", "Write the file again."
+                ) from error
 
-    def decode(self, raw: pa.Table, schema: pa.Schema) -> tuple[pa.Table, Reasons]:
-        reasons: Reasons = [None] * raw.num_rows
-        columns = []
+    def decode(self, raw: pa.Table, schema: pa.Schema) -> Rows:
+        rows, columns = Rows(raw), []
+        there = set(raw.column_names)
         for field in schema:
+            if field.name not in there:
+                columns.append(pa.nulls(raw.num_rows, field.type))
+                continue
             column = raw[field.name]
             if pa.types.is_string(field.type):  # Parquet's readers do not check text
-                column = as_text(as_bytes(column), field.name, reasons)
+                column = as_text(as_bytes(column), field.name, rows)
             elif pa.types.is_nested(field.type):
-                column = _sound(column, field.name, reasons)
+                column = _sound(column, field.name, rows)
             columns.append(_cast(column, field))
-        return pa.table(columns, schema=schema), reasons
+        rows.table = pa.table(columns, schema=schema)
+        return rows
 
     def dataset(
         self, filesystem: FileSystem, paths: list[str], schema: pa.Schema, **options: Any
@@ -71,7 +86,6 @@ class Parquet:
             return ray.data.read_parquet(
                 paths,
                 filesystem=filesystem,
-                partitioning=None,
                 file_extensions=None,
                 schema=schema,  # or files of differing types cannot share a block
                 **options,
@@ -83,19 +97,16 @@ class Parquet:
         return sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
 
 
-def _check_cells(file: pq.ParquetFile) -> None:
-    """Refuse a column that pyarrow cannot read; only those that may be such are read."""
+def _unreadable(file: pq.ParquetFile) -> Iterator[str]:
+    """The columns that pyarrow cannot read; only those that may be such are read."""
     for field in file.schema_arrow:
         kind = str(field.type)
         nulls = FIXED_SIZE.search(kind) and _may_hold_nulls(file.metadata, field.name)
         if nulls or TEXT_BY_INDEX.search(kind):
             try:
                 deque(file.iter_batches(columns=[field.name]), maxlen=0)
-            except pa.ArrowInvalid as error:
-                raise Unreadable(
-                    f"holds {kind} in column {field.name!r}, which cannot be read: {error}",
-                    "Write the column with another type, such as plain text or list.",
-                ) from error
+            except pa.ArrowInvalid:
+                yield field.name
 
 
 def _may_hold_nulls(metadata: pq.FileMetaData, name: str) -> bool:
@@ -107,20 +118,45 @@ def _may_hold_nulls(metadata: pq.FileMetaData, name: str) -> bool:
     return False
 
 
-def _sound(column: pa.ChunkedArray, name: str, reasons: Reasons) -> pa.ChunkedArray:
-    """`column` of lists and the like; null, with a reason, where text in one is not UTF-8."""
+def _sound(column: pa.ChunkedArray, name: str, rows: Rows) -> pa.ChunkedArray:
+    """`column` of lists and the like; U+FFFD stands in them for what is not UTF-8."""
     try:
         column.validate(full=True)
         return column
     except pa.ArrowInvalid:
         # Taken out, as what is nested deeper in a cell is else checked in all cells of its chunk.
-        cells = (chunk.take([row])[0] for chunk in column.chunks for row in range(len(chunk)))
-        problems = [_problem(cell) for cell in cells]
-    for row, problem in enumerate(problems):
-        if problem:
-            reasons[row] = reasons[row] or f"column {name!r} is not valid: {problem}"
-    good = pa.array([problem is None for problem in problems])
-    return pc.if_else(good, column, pa.scalar(None, column.type))
+        cells = [chunk.take([row]) for chunk in column.chunks for row in range(len(chunk))]
+    for row, cell in enumerate(cells):
+        if problem := _problem(cell[0]):
+            cells[row] = _mended(cell)
+            rows.spoil(name, row, f"is not valid: {problem}")
+    return pa.chunked_array(cells, column.type)
+
+
+def _mended(cell: pa.Array) -> pa.Array:
+    """A cell with U+FFFD for what is not UTF-8; null where its type cannot be told as bytes."""
+    try:
+        value = cell.cast(_as_bytes(cell.type)).to_pylist()
+        return pa.array(_decoded(value), cell.type)
+    except (pa.ArrowException, ValueError):
+        return pa.nulls(1, cell.type)
+
+
+def _as_bytes(kind: pa.DataType) -> pa.DataType:
+    """`kind` with bytes for text, inside of lists and objects."""
+    if pa.types.is_struct(kind):
+        return pa.struct([(f.name, _as_bytes(f.type)) for f in kind])
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return pa.large_list(_as_bytes(kind.value_type))
+    return pa.binary() if pa.types.is_string(kind) else kind
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _decoded(cell) for name, cell in value.items()}
+    if isinstance(value, list):
+        return [_decoded(cell) for cell in value]
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def _problem(cell: pa.Scalar) -> str | None:

@@ -9,11 +9,17 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from imagepipe.sources.blocks import partitions, raw_blocks, tasks, with_ledger
-from imagepipe.sources.formats import FORMATS
+from imagepipe.sources.blocks import (
+    decoded,
+    original,
+    partitions,
+    raw_blocks,
+    tasks,
+    with_ledger,
+)
 from imagepipe.sources.joins import joined
 from imagepipe.sources.keys import keys_of
-from imagepipe.sources.tables import KEY, Table, Tables
+from imagepipe.sources.tables import KEY, ORIGINAL, Table, Tables
 from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE
 
 if TYPE_CHECKING:
@@ -28,8 +34,8 @@ def read(tables: Tables, num_cpus: float = 1.0, done: pa.Array | None = None) ->
     whole CPU, whatever `num_cpus` says, and would wait for ever beside the processes of later
     stages.
 
-    Columns: those of `tables.columns`, by the names that `tables.renamed` gives some of them,
-    then `failed_stage` and `failed_reason`, null for good rows. Rows fail in the stage "read"
+    Columns: those of `tables.columns`, by the names that `tables.renamed` gives some of them, then
+    ORIGINAL, `failed_stage` and `failed_reason`, null for good rows. Rows fail in the stage "read"
     (no id, text that is not UTF-8, a second row of an id) or "join" (no match; with `how=anti`
     a match). Ray must be running: `done`, texts as `keys_of` makes them, and tables to broadcast
     are put into its object store.
@@ -65,11 +71,14 @@ def _rows(tables: Tables, num_cpus: float) -> Dataset:
 
 def checked(raw: pa.Table, table: Table, renamed: Mapping[str, str], id: str) -> pa.Table:
     """Typed columns under their new names, and the ledger columns, null for good rows."""
-    rows, reasons = FORMATS[table.format].decode(raw, table.schema)
+    block = decoded(raw, table)
+    reasons = block.reasons(table.used)
+    rows = block.table.select(table.schema.names)
     rows = rows.rename_columns([renamed.get(name, name) for name in table.schema.names])
     for row, key in enumerate(keys_of(rows, [id]).to_pylist()):
         if key is None:
             reasons[row] = reasons[row] or f"column {id!r} is empty"
+    rows = rows.append_column(ORIGINAL, original(block))
     return with_ledger(rows, ["read" if reason else None for reason in reasons], reasons)
 
 

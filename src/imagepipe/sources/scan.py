@@ -6,14 +6,21 @@ Runs on the driver, without Ray, in streams: a table is never in memory as a who
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
-from imagepipe import config
+from imagepipe import config, prompts
 from imagepipe.errors import UserError, listed
-from imagepipe.sources.checks import check_id_type, check_key, check_shuffle, check_template
-from imagepipe.sources.scan_table import Request, scan_table
+from imagepipe.sources.checks import (
+    cannot_be_shuffled,
+    check_id_type,
+    check_key,
+    check_template,
+)
+from imagepipe.sources.overlap import overlap
+from imagepipe.sources.scan_table import Request, Scanned, scan_table, without
 from imagepipe.sources.tables import Join, Table, Tables, new_names
 
 # Up to here the right table is copied into the memory of each process that looks rows up.
@@ -26,30 +33,52 @@ def scan(dataset: config.Dataset, limit: int | None) -> Tables:
 
     Raises UserError for whatever is wrong with a table as a whole, or with the template.
     """
-    left, ids = scan_table(
-        Request("dataset", dataset.path, dataset.format, (dataset.id,), "id"),
-        limit,
-        dataset.look_through_rows,
+    template = prompts.template_columns(dataset.prompt)
+    keys = {name for _, join in _joins(dataset) for name in _on(join)}
+    looked_up = {name for _, join in _joins(dataset) if join.how != "anti" for name in _on(join)}
+    request = Request(
+        *("dataset", dataset.path, dataset.format, (dataset.id,), "id"),
+        used=frozenset({dataset.id, *template, *keys}),
+        kept=tuple(sorted(looked_up)),
+        drawn=tuple(template),
     )
-    check_id_type(dataset.id, left)
+    left = scan_table(request, limit, dataset.look_through_rows)
+    check_id_type(dataset.id, left.table)
     joins: list[Join] = []
-    schema = left.schema
+    schema = left.table.schema
     for prefix, join in _joins(dataset):
-        joins.append(_join(prefix, join, dataset, schema))
+        joins.append(_join(prefix, join, dataset, schema, left))
         schema = pa.unify_schemas([schema, _taken(joins[-1])])
     check_template(dataset.prompt, schema)
-    renamed = new_names(schema.names)
+    tables = _tables(dataset, left, joins)
+    if tables.shuffled:
+        tables = _tables(dataset, *_shuffled(left, joins))
     pa.default_memory_pool().release_unused()  # what the ids took; pyarrow would keep it
-    tables = Tables(
-        left=left,
+    return tables
+
+
+def _tables(dataset: config.Dataset, left: Scanned, joins: Sequence[Join]) -> Tables:
+    names = [*left.table.schema.names, *(name for join in joins for name in join.adds)]
+    renamed = new_names(names)
+    return Tables(
+        left=left.table,
         joins=tuple(joins),
         id=renamed.get(dataset.id, dataset.id),
         renamed=renamed,
-        first_ids=ids,
+        first_ids=tuple(left.first[: config.MOST_SAMPLES]),
+        notes=(*left.table.notes, *(note for join in joins for note in join.table.notes)),
     )
-    if tables.shuffled:
-        check_shuffle(left, schema)
-    return tables
+
+
+def _shuffled(left: Scanned, joins: Sequence[Join]) -> tuple[Scanned, list[Join]]:
+    """The tables without the columns that Ray cannot shuffle."""
+    left.table = without(left.table, cannot_be_shuffled(left.table.schema))
+    slim = []
+    for join in joins:
+        table = without(join.table, cannot_be_shuffled(join.table.schema))
+        adds = tuple(name for name in join.adds if name in table.schema.names)
+        slim.append(replace(join, table=table, adds=adds))
+    return left, slim
 
 
 def _joins(dataset: config.Dataset) -> Iterator[tuple[str, config.Join]]:
@@ -59,9 +88,16 @@ def _joins(dataset: config.Dataset) -> Iterator[tuple[str, config.Join]]:
         yield f"dataset.more_joins[{number}]", join
 
 
-def _join(prefix: str, join: config.Join, dataset: config.Dataset, left: pa.Schema) -> Join:
+def _on(join: config.Join) -> tuple[str, ...]:
     names = join.on if isinstance(join.on, list | tuple) else [join.on]
-    on = tuple(str(name) for name in names if name is not None)
+    return tuple(str(name) for name in names if name is not None)
+
+
+def _join(
+    prefix: str, join: config.Join, dataset: config.Dataset, before: pa.Schema, left: Scanned
+) -> Join:
+    """The join of the columns `before` with a table, and what of it is told before the run."""
+    on = _on(join)
     if not on:
         raise UserError(
             field=f"{prefix}.on",
@@ -70,27 +106,45 @@ def _join(prefix: str, join: config.Join, dataset: config.Dataset, left: pa.Sche
             remedy="Name a column that both tables have, or a list of them.",
         )
     for name in on:
-        check_key(f"{prefix}.on", name, left, "the table to the left")
+        check_key(f"{prefix}.on", name, before, "the table to the left")
+    like = tuple(before.field(name).type for name in on)
     request = Request(
-        prefix, join.path, join.format or dataset.format, on, "on", may_repeat=join.how == "anti"
+        *(prefix, join.path, join.format or dataset.format, on, "on"),
+        used=frozenset({*on, *prompts.template_columns(dataset.prompt)}),
+        kept=on,
+        drawn=tuple(prompts.template_columns(dataset.prompt)),
+        like=like,
+        may_repeat=join.how == "anti",
+        may_be_empty=join.how != "inner",
     )
-    table, _ = scan_table(request, None, dataset.look_through_rows)
+    right = scan_table(request, None, dataset.look_through_rows)
+    table = right.table
     adds = () if join.how == "anti" else tuple(n for n in table.schema.names if n not in on)
+    _check_names(request, table, before, adds)
+    method, reason = _method(join.method, table)
+    made = Join(table, on, join.how, method, reason, adds, like)
+    if join.how == "anti":
+        return made
+    return replace(made, reason=f"{reason}{overlap(made, left, right)}")
+
+
+def _check_names(request: Request, table: Table, left: pa.Schema, adds: Sequence[str]) -> None:
     both = [name for name in adds if name in left.names]
     if both:
         raise UserError(
             field=request.field,
             value=table.name,
             problem=f"has columns that the left table has too: {listed(both)}",
-            remedy=f"Rename them, or leave them out of one file; only {', '.join(on)} is shared.",
+            remedy=f"Rename them, or leave them out of one file; only {', '.join(request.keys)} "
+            "is shared.",
         )
-    method, reason = _method(join.method, table)
-    return Join(table=table, on=on, how=join.how, method=method, reason=reason, adds=adds)
 
 
 def _method(wanted: str, table: Table) -> tuple[str, str]:
     """How to join, and a text that says so and why."""
-    if wanted != "auto":
+    if table.rows == 0:
+        method, why = "broadcast", "empty"
+    elif wanted != "auto":
         method, why = wanted, "as configured"
     elif table.rows <= BROADCAST_ROWS and table.size <= BROADCAST_BYTES:
         method, why = "broadcast", "small"

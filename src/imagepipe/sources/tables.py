@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 from pyarrow.fs import FileSystem
@@ -31,6 +31,9 @@ RESERVED = frozenset(
 RESERVED_PREFIXES = ("llm_", "model_", "scorer_", "sink_", "imagepipe_")
 
 KEY = "imagepipe_key"  # the join key as text, or the id where second rows are sought
+# The bytes of cells that are no text, by column; of a row that is rejected they are written again.
+ORIGINAL = "imagepipe_original"
+ORIGINAL_TYPE = pa.list_(pa.struct([("column", pa.string()), ("cell", pa.binary())]))
 NOTE = "imagepipe_note"  # of a matching right row: "" or what is wrong with it; null: no match
 
 
@@ -48,7 +51,9 @@ class Table:
 
     `schema` has the original names and the types that the columns come out with. `unique` says
     that all keys were scanned and none is there twice; `size` is in bytes, of the files
-    (of Parquet uncompressed).
+    (of Parquet uncompressed). Columns `used` decide what becomes of a row. The `folders` are
+    columns too, by the names of folders below `base`. `left_out` are files beside those of the
+    table, and why; `notes` say what a person should know of it.
     """
 
     name: str
@@ -59,11 +64,24 @@ class Table:
     rows: int
     size: int
     unique: bool
+    used: frozenset[str] = frozenset()
+    base: str = ""
+    folders: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def in_files(self) -> pa.Schema:
+        """The columns that stand in the files themselves."""
+        return pa.schema([column for column in self.schema if column.name not in self.folders])
 
 
 @dataclass(frozen=True)
 class Join:
-    """A table looked up by the columns `on`, whose columns `adds` (original names) are taken."""
+    """A table looked up by the columns `on`, whose columns `adds` (original names) are taken.
+
+    `like` are the types of those columns in the table to the left.
+    """
 
     table: Table
     on: tuple[str, ...]
@@ -71,6 +89,12 @@ class Join:
     method: str
     reason: str
     adds: tuple[str, ...]
+    like: tuple[pa.DataType, ...]
+
+    @property
+    def types(self) -> tuple[pa.DataType, ...]:
+        """Those of the key columns in the table that is looked up."""
+        return tuple(self.table.schema.field(name).type for name in self.on)
 
 
 @dataclass(frozen=True)
@@ -86,6 +110,13 @@ class Tables:
     id: str
     renamed: Mapping[str, str]
     first_ids: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """The files beside those that are read, and why they are not."""
+        every = [self.left, *(join.table for join in self.joins)]
+        return {path: why for table in every for path, why in table.left_out.items()}
 
     @property
     def rows(self) -> int:

@@ -1,0 +1,59 @@
+"""Cells as the text that stands in a prompt: the shortest that comes back as the same value."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+# Below these every whole number is a value of the type: 2 to the power of the bits of its fraction.
+EXACT = {pa.float16(): 2**11, pa.float32(): 2**24, pa.float64(): 2**63}
+
+
+def cell_texts(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """One text for each cell, null where it is null or NaN: 4.1 of 32 bits is "4.1", 3.0 is "3".
+
+    Midnight of a timestamp is its day, and fractions of a second have no zeros at their end.
+    Raises pa.ArrowNotImplementedError for a type that has no text.
+    """
+    cells = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    kind = cells.type
+    if kind in EXACT:
+        return _numbers(cells)
+    texts = cells.cast(pa.string())
+    if pa.types.is_timestamp(kind):
+        texts = pc.replace_substring_regex(_without_zeros(texts), " 00:00:00$", "")
+    return _without_zeros(texts) if pa.types.is_time(kind) else texts
+
+
+def _numbers(cells: pa.Array) -> pa.Array:
+    """Whole numbers without a fraction and without an exponent, where they have below 19 digits."""
+    wide = cells.cast(pa.float64())
+    whole = pc.and_(pc.equal(wide, pc.trunc(wide)), pc.less(pc.abs(wide), float(EXACT[cells.type])))
+    numbers = pc.if_else(whole, wide, None).cast(pa.int64()).cast(pa.string())
+    if cells.type == pa.float16():  # Arrow writes as many digits as 64 bits need
+        values = cells.to_numpy(zero_copy_only=False)
+        shortest = pa.array([str(value) for value in values], pa.string(), mask=_nulls(cells))
+    else:
+        shortest = cells.cast(pa.string())
+    long = pc.fill_null(pc.match_substring(shortest, "e+"), False)
+    if pc.any(pc.and_(long, pc.invert(pc.fill_null(whole, False)))).as_py():
+        shortest = pa.array(map(_expanded, shortest.to_pylist()), pa.string())
+    return pc.if_else(pc.is_nan(wide), None, pc.coalesce(numbers, shortest))
+
+
+def _nulls(cells: pa.Array) -> np.ndarray:
+    return cells.is_null().to_numpy(zero_copy_only=False)
+
+
+def _expanded(text: str | None) -> str | None:
+    """1.5e+10 of 32 bits as 15000000000; 1e+30 stays."""
+    return f"{Decimal(text):f}" if text and "e+" in text and Decimal(text) < 2**63 else text
+
+
+def _without_zeros(texts: pa.Array) -> pa.Array:
+    return pc.replace_substring_regex(
+        texts, r"(:\d\d)(?:\.0+|(\.\d*[1-9])0+)(Z|[+-]\d{4})?$", r"\1\2\3"
+    )

@@ -1,0 +1,144 @@
+"""What of a folder is read, and what is not, with the reason."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+import pyarrow as pa
+from pyarrow import fs
+
+from imagepipe.errors import UserError
+
+COMPRESSIONS = ("", ".gz", ".bz2", ".zst", ".lz4")  # what pyarrow tells by a file's name
+HIDDEN = ("_", ".")
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"  # how Hive, Spark and pyarrow write null in a folder's name
+# Folders beside the files of a table whose files alone are not the table: also of removed rows.
+MARKS = {"_delta_log": "Delta", ".hoodie": "Hudi", "_versions": "Lance"}
+READERS = {
+    "Delta": "polars.read_delta(FOLDER)",
+    "Hudi": "Spark",
+    "Iceberg": "polars.scan_iceberg(FOLDER).collect()",
+    "Lance": "lance.dataset(FOLDER).to_table()",
+}
+
+
+@dataclass(frozen=True)
+class Suffixes:
+    """How the names of one format's files end, in small letters."""
+
+    plain: tuple[str, ...]
+    compressed: bool  # whether they may be compressed as a whole
+
+    def __str__(self) -> str:
+        return " or ".join(self.plain)
+
+    def fit(self, path: str) -> bool:
+        """Whether `path` ends so."""
+        ends = COMPRESSIONS if self.compressed else ("",)
+        return path.lower().endswith(tuple(name + end for name in self.plain for end in ends))
+
+
+def inside(
+    filesystem: fs.FileSystem, place: str, suffixes: Suffixes
+) -> tuple[list[str], dict[str, str]]:
+    """The files below the folder `place` that are a table's, by name, and why others are not.
+
+    Raises UserError for a link to nothing, whose rows nobody would miss.
+    """
+    taken, left_out = [], {}
+    for info in filesystem.get_file_info(fs.FileSelector(place, recursive=True)):
+        if info.type == fs.FileType.Directory:
+            continue
+        below = info.path.removeprefix(place).strip("/").split("/")
+        hidden = [part for part in below if part.startswith(HIDDEN) and part.count("=") != 1]
+        if hidden:
+            left_out[info.path] = f"{hidden[0]!r} begins with {hidden[0][0]}"
+        elif not suffixes.fit(info.path):
+            left_out[info.path] = f"ends in none of {suffixes}"
+        else:
+            taken.append(info.path)
+    return sorted(taken), dict(sorted(left_out.items()))
+
+
+def check_links(field: str, filesystem: fs.FileSystem, place: str, suffixes: Suffixes) -> None:
+    """Raise UserError for a link to nothing that is named as a table's file; pyarrow skips it."""
+    if not isinstance(filesystem, fs.LocalFileSystem):
+        return
+    for path in _dangling(place):
+        if suffixes.fit(path):
+            raise UserError(
+                field=field,
+                value=path,
+                problem=f"is a link to {os.readlink(path)}, which is not there",
+                remedy="Fetch what it points at, or remove the link.",
+            )
+
+
+def _dangling(place: str) -> Iterator[str]:
+    for folder, _, names in os.walk(place):
+        for path in sorted(os.path.join(folder, name) for name in names):
+            if os.path.islink(path) and not os.path.exists(path):
+                yield path
+
+
+def check_plain(field: str, filesystem: fs.FileSystem, place: str) -> None:
+    """Raise UserError where `place` belongs to a table whose files alone are not its rows."""
+    for folder in (place, os.path.dirname(place.rstrip("/"))):
+        kind = _kind(filesystem, folder) if folder else None
+        if kind:
+            raise UserError(
+                field=field,
+                value=place,
+                problem=f"is a table of {kind}, whose files also hold rows that are removed",
+                remedy=f"Read it with {READERS[kind]} and save it as Parquet.",
+            )
+
+
+def _kind(filesystem: fs.FileSystem, folder: str) -> str | None:
+    places = [f"{folder.rstrip('/')}/{name}" for name in MARKS]
+    for info, kind in zip(filesystem.get_file_info(places), MARKS.values(), strict=True):
+        if info.type == fs.FileType.Directory:
+            return kind
+    metadata = fs.FileSelector(f"{folder.rstrip('/')}/metadata", allow_not_found=True)
+    try:
+        names = [info.base_name for info in filesystem.get_file_info(metadata)]
+    except OSError:  # such as a file of that name
+        return None
+    return "Iceberg" if any(name.endswith(".metadata.json") for name in names) else None
+
+
+def values(path: str, base: str) -> dict[str, str | None]:
+    """What the folders `NAME=VALUE` between `base` and the file `path` say. Ray reads them so too.
+
+    >>> values("d/x/season=late%20winter/a.csv", "d")
+    {'season': 'late winter'}
+    """
+    if not path.startswith(base):
+        return {}
+    parts = os.path.dirname(path.removeprefix(base)).strip("/").split("/")
+    pairs = [part.split("=") for part in parts if part.count("=") == 1]
+    return {name: value(text) for name, text in pairs if name}
+
+
+def value(text: str) -> str | None:
+    """The value that a folder's name says: escaped, or a word for null."""
+    return None if text == NO_VALUE else unquote(text)
+
+
+def columns(paths: Sequence[str], base: str) -> tuple[str, ...]:
+    """The names of the folders `NAME=VALUE` that all of `paths` are in."""
+    every: list[Mapping[str, str | None]] = [values(path, base) for path in paths]
+    first = every[0] if every else {}
+    return tuple(name for name in first if all(name in one for one in every))
+
+
+def with_values(rows: pa.Table, values: Mapping[str, str | None]) -> pa.Table:
+    """`rows` with the columns that their file's folders say, in place of such of its own."""
+    for name, text in values.items():
+        if name in rows.column_names:
+            rows = rows.drop_columns(name)
+        rows = rows.append_column(name, pa.repeat(pa.scalar(text, pa.string()), rows.num_rows))
+    return rows

@@ -1,0 +1,49 @@
+"""What a person is told of an exception in a worker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from helpers.asked import dataset, written
+from ray.exceptions import RayTaskError
+
+from imagepipe.execution.run import user_message
+from imagepipe.sources import scan
+
+ADVICE = "\nFailed to read after 1/1 attempts.\nTo change retry attempts, backoff, or which errors"
+WRITE = "ray::MapBatches(write)() (pid=1)\n  File 'x.py', line 1\nOSError: disk full" + ADVICE
+READ = (
+    "ray::ReadParquet->MapBatches(checked)() (pid=1)\n  File '/ray/data/_internal/datasource/"
+    "parquet_datasource.py', line 1\nOSError: bad page" + ADVICE
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "cause", "said"),
+    [
+        pytest.param(
+            WRITE, OSError("disk full"), "OSError: disk full (in stage write)", id="write"
+        ),
+        pytest.param(
+            READ, OSError("bad page"), "OSError: bad page (in reading the table)", id="read"
+        ),
+    ],
+)
+def test_the_innermost_exception_and_its_stage_are_told(
+    tmp_path: Path, text: str, cause: Exception, said: str
+) -> None:
+    cause.args = (f"{cause.args[0]}{ADVICE}",)
+    path = written(tmp_path / "t.parquet", {"id": ["1"], "what": ["a"]})
+    job = SimpleNamespace(tables=scan(dataset(path), None))
+    assert user_message(job, RayTaskError("f", text, cause)) == said
+
+
+def test_what_began_a_chain_is_told(tmp_path: Path) -> None:
+    outer, inner = ValueError("Failed to read CSV file"), RuntimeError("row 7 is torn")
+    outer.__cause__ = inner
+    path = written(tmp_path / "t.csv", "id,what\n1,a\n")
+    job = SimpleNamespace(tables=scan(dataset(path), None))
+    error = RayTaskError("f", "ray::MapBatches(prompt)() (pid=1)\nValueError", outer)
+    assert user_message(job, error) == "RuntimeError: row 7 is torn (in stage prompt)"

@@ -1,0 +1,126 @@
+"""What of a folder is read, what its folders' names say, and what is refused."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from helpers.asked import dataset, prompts_of, refused, written
+
+from imagepipe.sources import scan
+
+CSV = "id,what\n{0},a {0}\n"
+JSON = '{{"id": "{0}", "what": "a {0}"}}\n'
+
+
+def packed(text: str, ending: str) -> bytes:
+    """`text` as the ending of a file's name says."""
+    ways = {"": bytes, "gz": gzip.compress, "bz2": bz2.compress}
+    way = ways.get(ending)
+    codec = {"zst": "zstd", "lz4": "lz4"}.get(ending)
+    return way(text.encode()) if way else pa.compress(text.encode(), codec, asbytes=True)
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_a_folder_is_read_with_every_ending_that_is_read_singly(
+    tmp_path: Path, format: str
+) -> None:
+    row, names = (CSV, ["csv"]) if format == "csv" else (JSON, ["jsonl", "ndjson", "json"])
+    endings = [f"{name}{end}" for name in names for end in ("", ".gz", ".bz2", ".zst")]
+    for ending in endings:
+        content = packed(row.format(ending), ending.partition(".")[2])
+        path = written(tmp_path / "d" / f"{ending}.{ending}", content)
+        assert prompts_of(dataset(path, format)) == [f"a {ending}"]
+    assert sorted(prompts_of(dataset(tmp_path / "d", format))) == sorted(f"a {e}" for e in endings)
+
+
+def test_files_that_are_not_read_are_told_with_the_reason(tmp_path: Path) -> None:
+    written(tmp_path / "a.csv", CSV.format(1))
+    for name in ("b.tsv", "_SUCCESS", ".part.csv.crc", "_hidden/c.csv", "README.md"):
+        written(tmp_path / name, CSV.format(2))
+    written(tmp_path / "z.csv", "")
+    tables = scan(dataset(tmp_path, "csv"), None)
+    reasons = {str(Path(path).relative_to(tmp_path)): why for path, why in tables.left_out.items()}
+    assert reasons == {
+        "b.tsv": "ends in none of .csv",
+        "README.md": "ends in none of .csv",
+        "_SUCCESS": "'_SUCCESS' begins with _",
+        ".part.csv.crc": "'.part.csv.crc' begins with .",
+        "_hidden/c.csv": "'_hidden' begins with _",
+        "z.csv": "is empty",
+    }
+    assert tables.notes[0].startswith("6 of 7 files are not read: ")
+    assert tables.notes[0].endswith(" and 1 more")
+
+
+def test_a_description_beside_json_lines_is_no_table(tmp_path: Path) -> None:
+    written(tmp_path / "a.jsonl", JSON.format(1))
+    written(tmp_path / "dataset_info.json", '{\n  "splits": {"train": 1}\n}\n')
+    assert prompts_of(dataset(tmp_path, "jsonl")) == ["a 1"]
+    note = scan(dataset(tmp_path, "jsonl"), None).notes[0]
+    assert note == "1 of 2 files are not read: dataset_info.json (is one JSON document, not a " + (
+        "line a row)"
+    )
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl", "parquet"])
+def test_folders_named_by_a_value_are_columns(tmp_path: Path, format: str) -> None:
+    for season in ("_season=late%20winter", "_season=summer"):
+        path = tmp_path / "d" / "x=1" / season / f"p.{format}"
+        cell = {"csv": CSV.format(season[8]), "jsonl": JSON.format(season[8])}
+        written(path, cell.get(format, {"id": [season[8]], "what": [f"a {season[8]}"]}))
+    asked = dataset(tmp_path / "d", format, prompt="{what} in {_season} {x}")
+    assert sorted(prompts_of(asked)) == ["a l in late winter 1", "a s in summer 1"]
+    glob = dataset(tmp_path / "d" / "*" / "*" / f"*.{format}", format, prompt="{_season}")
+    assert sorted(prompts_of(glob)) == ["late winter", "summer"]
+    one = dataset(tmp_path / "d" / "x=1" / "_season=summer", format)
+    assert scan(one, None).columns == ("id", "what")
+
+
+def test_a_folders_value_stands_for_a_column_of_its_name(tmp_path: Path) -> None:
+    written(tmp_path / "n=7" / "p.parquet", {"id": ["1"], "what": ["a"], "n": [7]})
+    written(tmp_path / "n=__HIVE_DEFAULT_PARTITION__" / "p.parquet", {"id": ["2"], "what": ["b"]})
+    assert sorted(prompts_of(dataset(tmp_path, "parquet", prompt="{what}{n}")), key=str) == [
+        None,
+        "a7",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mark", "kind"),
+    [
+        ("_delta_log/00000000000000000000.json", "Delta"),
+        ("metadata/v1.metadata.json", "Iceberg"),
+        (".hoodie/hoodie.properties", "Hudi"),
+        ("_versions/1.manifest", "Lance"),
+    ],
+)
+@pytest.mark.parametrize("place", [".", "*.parquet", "data"])
+def test_a_table_that_is_more_than_its_files_is_refused(
+    tmp_path: Path, mark: str, kind: str, place: str
+) -> None:
+    written(tmp_path / "a.parquet", {"id": ["1"], "what": ["a"]})
+    written(tmp_path / "data" / "b.parquet", {"id": ["2"], "what": ["b"]})
+    written(tmp_path / mark, "{}")
+    error = refused(dataset(tmp_path / place, "parquet"))
+    assert f"is a table of {kind}" in error.problem
+    assert "save it as Parquet" in error.remedy
+
+
+def test_a_link_to_nothing_is_refused(tmp_path: Path) -> None:
+    written(tmp_path / "d" / "a.csv", CSV.format(1))
+    (tmp_path / "d" / "b.csv").symlink_to(tmp_path / "gone")
+    error = refused(dataset(tmp_path / "d", "csv"))
+    assert str(error.value).endswith("b.csv")
+    assert "is a link to" in error.problem
+    (tmp_path / "d" / "b.csv").rename(tmp_path / "d" / "b.txt")
+    assert scan(dataset(tmp_path / "d", "csv"), None).rows == 1
+
+
+def test_a_folder_with_brackets_in_its_name(tmp_path: Path) -> None:
+    written(tmp_path / "my [v2] data" / "t.csv", CSV.format(1))
+    assert prompts_of(dataset(tmp_path / "my [v2] data" / "*.csv")) == ["a 1"]
+    assert prompts_of(dataset(tmp_path / "my*" / "[st].csv")) == ["a 1"]
