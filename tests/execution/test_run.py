@@ -18,7 +18,7 @@ from helpers.written import FACTS, batch
 from PIL import Image
 
 from imagepipe.config import Sink
-from imagepipe.execution.run import user_message
+from imagepipe.execution.messages import user_message
 from imagepipe.sink.lock import ENDED, acquire
 from imagepipe.sink.writer import Writer
 from imagepipe.store import Store

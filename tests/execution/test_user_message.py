@@ -9,7 +9,7 @@ import pytest
 from helpers.asked import dataset, written
 from ray.exceptions import RayTaskError
 
-from imagepipe.execution.run import user_message
+from imagepipe.execution.messages import user_message
 from imagepipe.sources import scan
 
 ADVICE = "\nFailed to read after 1/1 attempts.\nTo change retry attempts, backoff, or which errors"

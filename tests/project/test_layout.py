@@ -10,7 +10,9 @@ from functools import cache
 from helpers import ROOT
 
 PACKAGE = ROOT / "src" / "imagepipe"
+MOST_LINES = 300
 MOST_FLOORS = 12
+STILL_LONG = {"imagepipe/cli/run.py"}
 MOST_FLAT = 6
 
 
@@ -83,3 +85,13 @@ def test_the_rooms_stack_few_floors_high():
 
 def test_few_modules_lie_flat_in_the_package():
     assert len(list(PACKAGE.glob("*.py"))) <= MOST_FLAT
+
+
+def test_a_long_file_says_at_its_top_why_it_is_one():
+    long = {}
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        text = path.read_text()
+        top = ast.get_docstring(ast.parse(text)) or ""
+        if text.count("\n") > MOST_LINES and "One file, since" not in top:
+            long[str(path.relative_to(ROOT / "src"))] = text.count("\n")
+    assert long.keys() <= STILL_LONG, long

@@ -17,7 +17,7 @@ from PIL import Image
 
 from imagepipe import diffusion, llm, scoring
 from imagepipe.errors import UserError
-from imagepipe.execution.run import user_message
+from imagepipe.execution.messages import user_message
 
 DOCS = ROOT / "docs" / "plugins.md"
 BOTH = '''

@@ -80,14 +80,13 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
     """
     from imagepipe import resources, sources, store, tracking
     from imagepipe.execution import pipeline
-    from imagepipe.execution.run import check_models
     from imagepipe.resources.packing import Misfit, pack
 
     if config.resume is not None:
         _refuse_resume(Path(config.resume))
     store.check_url("sink.path", config.sink.path or "")
     tables = sources.scan(config.dataset, config.limit)
-    check_models(config)
+    pipeline.check(config)
     tracking.check(config.tracking)
     machine = this_machine(config.ray)
     measured = _measured(config, machine, calibrate=calibrate)

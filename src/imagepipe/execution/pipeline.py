@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from imagepipe import prompts, sources
+from imagepipe import diffusion, llm, prompts, scoring, sources
 from imagepipe.compat import ray_data
 from imagepipe.config import Config, Resources, Share
 from imagepipe.diffusion import limits
@@ -69,6 +69,13 @@ def stages(config: Config, tables: sources.Tables) -> list[Stage]:
             )
         columns |= set(stage.adds.names)
     return chain
+
+
+def check(config: Config) -> None:
+    """Raise UserError where an engine, its weights or its options are unavailable."""
+    diffusion.check(config.model)
+    llm.check(config.llm)
+    scoring.check(config.scorer)
 
 
 def libraries(config: Config) -> list[str]:

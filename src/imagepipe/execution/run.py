@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,11 +12,12 @@ from typing import Any
 
 from rich.console import Console
 
-from imagepipe import diffusion, errors, llm, prompts, resources, scoring, shell, sources, tracking
+from imagepipe import prompts, resources, shell, sources, tracking
 from imagepipe.compat import ray_data
 from imagepipe.config import Config, Dataset
 from imagepipe.errors import Interrupted, RunFailed, UserError
 from imagepipe.execution import calibration, manifest, nodes, pipeline
+from imagepipe.execution.messages import too_many_failed, user_message
 from imagepipe.execution.session import cluster, session
 from imagepipe.reports import record, terminal
 from imagepipe.reports.job import Job, SweepJob
@@ -97,7 +97,7 @@ def prepared(config: Config, folder: Path, typed: Sequence[str]) -> Iterator[Rea
     if earlier is not None:
         manifest.check(earlier, now, folder)
     terminal.licence(Console(stderr=True), config.model)
-    check_models(config)
+    pipeline.check(config)
     tracking.check(config.tracking)
     machine = None if config.ray.address else this_machine(config.ray)
     if machine is not None:
@@ -267,7 +267,8 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
             job.ledger.add(counts)
             if not job.watch.complete:
                 job.ledger.restart()
-            _stop_where_too_many_failed(job)
+            if job.ledger.beyond(job.config.max_failures):
+                raise RunFailed(too_many_failed(job))
             doing = {name: str(state.rows) for name, state in stages(job)}
             progress.update(job.ledger.rows, job.ledger.steady(), doing)
             if time.monotonic() >= next_metrics:
@@ -276,16 +277,6 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
     tracker.metrics(record.live(job.ledger), step=job.ledger.rows)
     if job.watch.stopping and not job.ledger.adds_up:
         raise KeyboardInterrupt
-
-
-def _stop_where_too_many_failed(job: Job) -> None:
-    ledger, most = job.ledger, job.config.max_failures
-    if ledger.beyond(most):
-        [(reason, rows)] = ledger.reasons.most_common(1)
-        raise RunFailed(
-            f"{ledger.failed} of {ledger.rows_read} rows failed, more than max_failures={most}; "
-            f"{rows} of them: {reason}"
-        )
 
 
 def _leave(job: Job, tracker: tracking.Tracker, summary: dict[str, Any]) -> None:
@@ -298,53 +289,4 @@ def _leave(job: Job, tracker: tracking.Tracker, summary: dict[str, Any]) -> None
         pictures=results.of_rows(job.store, job.tables.id, job.tables.first_ids),
         folder=job.folder,
         note=record.note(job, summary),
-    )
-
-
-def check_models(config: Config) -> None:
-    """Raise UserError where an engine, its weights or its options are not to be had."""
-    diffusion.check(config.model)
-    llm.check(config.llm)
-    scoring.check(config.scorer)
-
-
-def user_message(job: Job, error: Exception) -> str:
-    """The error itself, of all that Ray says around it: one of ours, or else in one line."""
-    from ray.data.exceptions import SystemException
-
-    if isinstance(error, RunFailed):
-        return str(error)
-    if ray_data.is_stall(error):
-        return stall_message(job)
-    cause = getattr(error, "cause", None) or error.__cause__ or error
-    if isinstance(cause, SystemException):  # Ray's mark, not the error
-        cause = error
-    every = f"{error}\n{cause}".splitlines()
-    ours = (line.partition(f"{errors.__name__}.")[2].partition(": ")[2] for line in every[::-1])
-    said = next(filter(None, ours), None)
-    return said or f"{errors.with_class(_innermost(cause))}{_where(job, str(error))}"
-
-
-def _innermost(error: BaseException) -> BaseException:
-    """What began a chain of exceptions."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
-
-
-def _where(job: Job, said: str) -> str:
-    """The stage in which Ray says that an error was, and the file where it was one of a table's."""
-    if "/datasource/" in said:  # a reader is at work there: Ray names it, but not the file
-        broken = sources.broken_file(job.tables)
-        return f" (in reading {broken or 'the table'})"
-    at_work = re.findall(r"MapBatches\((\w+)\)", said.partition("\n")[0])
-    return f" (in stage {at_work[-1]})" if at_work else ""
-
-
-def stall_message(job: Job) -> str:
-    at_work = [name for name, state in job.watch.stages.items() if state.running]
-    return (
-        f"nothing has moved for ray.progress_timeout_s={job.config.ray.progress_timeout_s:g} s; "
-        f"at work were {', '.join(at_work) or 'no stage'}. Where that is how long it takes, raise "
-        "the limit"
     )

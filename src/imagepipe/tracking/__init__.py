@@ -8,7 +8,8 @@ times at which it happened. This package is the only importer of MLflow, and imp
 
 from imagepipe.tracking.address import check
 from imagepipe.tracking.journal import JOURNAL, DatasetInfo, Parent, Status
-from imagepipe.tracking.tracker import NoTracking, Tracker, is_open, preload, replay, start
+from imagepipe.tracking.replaying import replay
+from imagepipe.tracking.tracker import NoTracking, Tracker, is_open, preload, start
 
 __all__ = [
     "JOURNAL",

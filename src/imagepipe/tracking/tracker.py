@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 import logging
-import re
 import shlex
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -16,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from imagepipe.config import Tracking
 from imagepipe.config.secrets import without_secrets
-from imagepipe.errors import UserError
 from imagepipe.shell import python
 from imagepipe.tracking import machine
-from imagepipe.tracking.address import Address, check, resolve
+from imagepipe.tracking.address import check, resolve
 from imagepipe.tracking.artifacts import Artifacts
 from imagepipe.tracking.failures import reason
-from imagepipe.tracking.journal import JOURNAL, DatasetInfo, Journal, Parent, Status
+from imagepipe.tracking.figures import figures, metric_name
+from imagepipe.tracking.journal import DatasetInfo, Journal, Parent, Status
 from imagepipe.tracking.markdown import markdown
 from imagepipe.tracking.sender import TAG_LIMIT, Sender, connect
 from imagepipe.tracking.worker import Worker
@@ -41,13 +40,6 @@ ARTIFACTS = (
     "failed.parquet",
     "unmatched.parquet",
 )
-NESTED = {
-    "images_per_s": "images_per_s",
-    "stages": "stage",
-    "scores": "score",
-    "llm": "llm",
-}  # of a summary, and their prefix
-KEY_LIMIT = 250  # characters; mlflow.utils.validation
 FIRST_WAIT_S = 60.0  # longest that `run_id` waits for the store's first answer
 FINISH_WAIT_S = 60.0  # longest that `finish` waits for what is still to be sent
 
@@ -171,61 +163,6 @@ def is_open(folder: Path) -> bool:
     return Journal(folder.absolute()).is_open()
 
 
-def replay(folder: Path, uri: str | None = None) -> str:
-    """Send the journals of a run's or a sweep's folder to their store again; the run's link.
-
-    To the store at `uri` where one is given. Raises UserError where the folder has no journal, the
-    store still does not answer, or it does not take all of a run.
-    """
-    journal = Journal(folder.absolute())
-    stores = [event["store"] for event, _ in journal.read() if event["kind"] == "start"]
-    if not stores:
-        raise UserError(
-            field="folder",
-            value=folder,
-            problem=f"holds no {journal.path.name} with a run in it",
-            remedy="Name a run folder, such as outputs/2026-01-31/12-00-00",
-        )
-    address = _elsewhere(uri) if uri else Address.of_journal(stores[-1], journal.folder)
-    database = address.sqlite_file
-    if database and address.follows and not database.is_file():
-        raise UserError(
-            field="folder",
-            value=folder,
-            problem=f"has no database beside it, which would be {database}",
-            remedy="Name the store with --uri",
-        )
-    sender = Sender(address, journal)
-    artifacts = Artifacts(sender)
-    try:
-        sender.drain()
-        artifacts.drain()
-    except Exception as error:  # whatever MLflow, its HTTP or its database layer raise
-        raise _untaken(address, reason(error)) from error
-    if left := [*sender.left_out, *artifacts.left_out]:
-        raise _untaken(address, f"without {', '.join(left)}")
-    for job in sorted(set(folder.rglob(JOURNAL)) - {folder / JOURNAL}):
-        replay(job.parent, uri)
-    return str(sender.url)
-
-
-def _elsewhere(uri: str) -> Address:
-    """The store that a person names for a record; its artifacts lie beside a database."""
-    config = Tracking(name="typed", backend="mlflow", uri=uri)
-    check(config)
-    return resolve(config, Path("outputs"))
-
-
-def _untaken(address: Address, why: str) -> UserError:
-    return UserError(
-        field="tracking.uri",
-        value=address.uri,
-        problem=f"does not take the run ({why})",
-        remedy="Try again when it does, or send it elsewhere with --uri; the record stays in the "
-        "folder",
-    )
-
-
 class MlflowTracker:
     """Writes the journal at once, and lets two threads send it: the files have one of their own.
 
@@ -280,13 +217,13 @@ class MlflowTracker:
         folder: Path,
         note: str | None,
     ) -> None:
-        numbers = dict(_numbers(summary))
+        numbers = dict(figures(summary))
         self._record({key: numbers.pop(key) for key in self._repeated & numbers.keys()}, self._step)
         self._journal.append(
             "finish",
             status=status,
             step=0,  # one value at step 0 makes bars that compare runs, at another step a dot
-            values={_key(key): value for key, value in numbers.items()},
+            values={metric_name(key): value for key, value in numbers.items()},
             artifacts=[name for name in ARTIFACTS if (folder / name).is_file()],
             samples=[_sample(picture) for picture in pictures[: self._samples]],
             trouble=summary.get("trouble"),
@@ -306,7 +243,7 @@ class MlflowTracker:
             )
 
     def _record(self, values: Mapping[str, float], step: int) -> None:
-        numbers = {_key(key): float(value) for key, value in values.items()}
+        numbers = {metric_name(key): float(value) for key, value in values.items()}
         if numbers:
             self._journal.append("metrics", step=step, values=numbers)
             self._records.wake()
@@ -327,31 +264,6 @@ class MlflowTracker:
         figures = machine.figures(self._closing, interval_s)
         for step, values in enumerate(figures, start=self._journal.system_steps()):
             self._record({f"system/{key}": value for key, value in values.items()}, step)
-
-
-def _numbers(summary: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """The figures of a summary; its texts, and its counts by somebody's words, are no metrics."""
-    for key, value in summary.items():
-        if key in NESTED:
-            yield from ((f"{NESTED[key]}/{name}", number) for name, number in _flat(value))
-    yield from ((key, float(value)) for key, value in summary.items() if _is_number(value))
-
-
-def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from ((f"{key}/{name}", number) for name, number in _flat(value))
-        elif _is_number(value):
-            yield key, float(value)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _key(name: str) -> str:
-    """`name` with what MLflow takes in a metric's name."""
-    return re.sub(r"[^\w.\-: /]", "_", name, flags=re.ASCII)[:KEY_LIMIT]
 
 
 def _sample(picture: Picture) -> dict[str, str]:

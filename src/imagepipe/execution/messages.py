@@ -1,0 +1,61 @@
+"""What to tell a person of a run that broke."""
+
+from __future__ import annotations
+
+import re
+
+from imagepipe import errors, sources
+from imagepipe.compat import ray_data
+from imagepipe.errors import RunFailed
+from imagepipe.reports.job import Job
+
+
+def user_message(job: Job, error: Exception) -> str:
+    """The error itself, of all that Ray says around it: one of ours, or else in one line."""
+    from ray.data.exceptions import SystemException
+
+    if isinstance(error, RunFailed):
+        return str(error)
+    if ray_data.is_stall(error):
+        return stall_message(job)
+    cause = getattr(error, "cause", None) or error.__cause__ or error
+    if isinstance(cause, SystemException):  # Ray's mark, not the error
+        cause = error
+    every = f"{error}\n{cause}".splitlines()
+    ours = (line.partition(f"{errors.__name__}.")[2].partition(": ")[2] for line in every[::-1])
+    said = next(filter(None, ours), None)
+    return said or f"{errors.with_class(_innermost(cause))}{_where(job, str(error))}"
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What began a chain of exceptions."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _where(job: Job, said: str) -> str:
+    """The stage in which Ray says that an error was, and the file where it was one of a table's."""
+    if "/datasource/" in said:  # a reader is at work there: Ray names it, but not the file
+        broken = sources.broken_file(job.tables)
+        return f" (in reading {broken or 'the table'})"
+    at_work = re.findall(r"MapBatches\((\w+)\)", said.partition("\n")[0])
+    return f" (in stage {at_work[-1]})" if at_work else ""
+
+
+def stall_message(job: Job) -> str:
+    at_work = [name for name, state in job.watch.stages.items() if state.running]
+    return (
+        f"nothing has moved for ray.progress_timeout_s={job.config.ray.progress_timeout_s:g} s; "
+        f"at work were {', '.join(at_work) or 'no stage'}. Where that is how long it takes, raise "
+        "the limit"
+    )
+
+
+def too_many_failed(job: Job) -> str:
+    ledger = job.ledger
+    [(reason, rows)] = ledger.reasons.most_common(1)
+    return (
+        f"{ledger.failed} of {ledger.rows_read} rows failed, more than "
+        f"max_failures={job.config.max_failures}; {rows} of them: {reason}"
+    )
