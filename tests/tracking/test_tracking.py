@@ -36,6 +36,7 @@ def outputs(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("outputs")
 
 
+@pytest.mark.mlflow_release
 def test_a_run_is_recorded_whole(outputs, caplog):
     folder = outputs / "whole"
     run = begin(outputs, "whole", config(run_name="first"))
@@ -125,6 +126,7 @@ def test_dataset_inputs_are_shown_without_their_passwords(outputs):
     assert "secret" not in (outputs / "datasets" / tracking.JOURNAL).read_text()
 
 
+@pytest.mark.mlflow_release
 def test_the_table_has_exactly_prompt_and_image(outputs):
     run = begin(outputs, "table", config())
     finish(run, outputs / "table")
@@ -134,6 +136,7 @@ def test_the_table_has_exactly_prompt_and_image(outputs):
     assert [row[0] for row in table["data"]] == [picture.base_prompt for picture in PICTURES[:3]]
 
 
+@pytest.mark.mlflow_release
 def test_replaying_twice_changes_nothing(outputs):
     run = begin(outputs, "twice", config())
     run.metrics({"written": 1.0}, 0)
@@ -151,6 +154,7 @@ def test_replaying_twice_changes_nothing(outputs):
     assert state() == before
 
 
+@pytest.mark.mlflow_release
 def test_a_resumed_run_goes_on_with_its_record(outputs, caplog):
     first = begin(outputs, "resumed", config())
     first.metrics({"written": 1.0}, 1)
@@ -166,6 +170,7 @@ def test_a_resumed_run_goes_on_with_its_record(outputs, caplog):
     assert "no longer there" not in caplog.text
 
 
+@pytest.mark.mlflow_release
 def test_what_mlflow_refuses_is_said_and_the_rest_is_sent(outputs, caplog):
     first = begin(outputs, "refused", config())
     finish(first, outputs / "refused", "KILLED")
@@ -181,6 +186,7 @@ def test_what_mlflow_refuses_is_said_and_the_rest_is_sent(outputs, caplog):
     assert path.read_text() == "seed: 1\n"
 
 
+@pytest.mark.mlflow_release
 def test_long_and_odd_values_are_made_to_fit(outputs, caplog):
     values = {"params": {"long": "x" * 10_000}, "tags": {"t": "y" * 10_000}}
     run = begin(outputs, "odd", config(run_name="z" * 300), **values)
@@ -224,6 +230,7 @@ def test_odd_prompts_and_broken_pictures_do_not_stop_the_rest(outputs, caplog):
     assert "MLflow refused the run's sample pictures" in caplog.text
 
 
+@pytest.mark.mlflow_release
 def test_system_metrics_belong_to_the_run(outputs):
     run = begin(outputs, "system", config(system_metrics=True, system_metrics_interval_s=0.2))
     assert run.run_id
@@ -345,6 +352,7 @@ def test_importing_it_loads_nothing_heavy():
     assert done.stdout.strip() == "set()"
 
 
+@pytest.mark.mlflow_release
 def test_processes_may_make_the_database_at_the_same_time(tmp_path):
     code = (
         "import sys; from pathlib import Path; from helpers.tracked import begin, config, finish;"
@@ -370,6 +378,7 @@ def server(tmp_path) -> Iterator[Server]:
     made.kill()
 
 
+@pytest.mark.mlflow_release
 def test_nothing_is_lost_when_the_server_goes_and_comes_back(tmp_path, server, caplog):
     from mlflow import MlflowClient
 

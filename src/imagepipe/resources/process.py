@@ -56,11 +56,13 @@ def computing(share: Share) -> dict[str, str]:
 
 
 def ray_resources(share: Share) -> dict[str, Any]:
-    """Arguments of `map_batches`: what Ray counts of a process besides its CPUs and GPUs."""
-    return {
-        "memory": share.memory_gb * GIB or None,
-        "resources": {name: amount for name, amount in share.custom.items() if amount} or None,
-    }
+    """Arguments of `map_batches`: what Ray counts of a process besides its CPUs and GPUs.
+
+    Only what is asked for: before Ray 2.60 an argument that is null is a broken one.
+    """
+    custom = {name: amount for name, amount in share.custom.items() if amount}
+    asked = {"memory": share.memory_gb * GIB, "resources": custom}
+    return {name: amount for name, amount in asked.items() if amount}
 
 
 def out_of_memory_error(stage: str, share: Share, error: Exception) -> Exception:
