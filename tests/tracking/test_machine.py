@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 
+import pynvml
 import pytest
 
 from imagepipe.tracking import machine
-
-pynvml = pytest.importorskip("pynvml", reason="NVIDIA's library is for Linux")
 
 
 class Nvml:

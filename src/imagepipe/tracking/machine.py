@@ -1,4 +1,4 @@
-"""How busy the machine is: CPU, memory, disk, network, and NVIDIA GPUs where nvidia-ml-py is."""
+"""How busy the machine is: CPU, memory, disk, network, and NVIDIA GPUs."""
 
 from __future__ import annotations
 
@@ -47,13 +47,11 @@ def _machine(before: Any) -> dict[str, float]:
 
 
 def _gpus() -> tuple[Any, list[Any]]:
-    """NVIDIA's library and its handles of all GPUs; none without the library, a driver or a GPU."""
-    try:
-        import pynvml
+    """NVIDIA's library and its handles of all GPUs; none without a driver or a GPU."""
+    import pynvml
 
+    try:
         pynvml.nvmlInit()
-    except ImportError:
-        return None, []
     except pynvml.NVMLError as error:
         log.debug("No GPU figures: %s", error)
         return None, []
