@@ -116,7 +116,7 @@ def read(path: Path, changes: Sequence[str] = (), *, trust: bool = False) -> Dra
 def again(drawn: Drawn) -> np.ndarray:
     """The picture that the same prompt, seed and settings give here: uint8 (height, width, 3).
 
-    Raises UserError where the model is not to be had, or cannot draw with its settings here.
+    Raises UserError where the model is unavailable, or cannot draw with its settings here.
     """
     from imagepipe import diffusion
 

@@ -14,7 +14,7 @@ from imagepipe.diffusion import ImageGenerator, recipe
 from imagepipe.prompts.template import row_seed
 from imagepipe.stages.stage import FAILED_REASON, Columns, Stage
 
-THRIFT = (
+OUT_OF_MEMORY_HINT = (
     "draw smaller (model.width, model.height), with model.offload=model or model.vae_tiling=true, "
     "or on more of a GPU (resources.model.num_gpus)"
 )
@@ -40,7 +40,7 @@ def stage(model: Model, *, run_seed: int, id_column: str) -> Stage:
         ]
     )
     work = partial(_worker, recipe(model), model, run_seed, id_column)
-    return Stage("model", (id_column, "prompt"), adds, work, out_of_memory_hint=THRIFT)
+    return Stage("model", (id_column, "prompt"), adds, work, out_of_memory_hint=OUT_OF_MEMORY_HINT)
 
 
 def _worker(

@@ -17,7 +17,7 @@ from imagepipe.stages.processor import ProcessorStage
 from imagepipe.stages.stage import FAILED_REASON, Columns, Stage, Worker
 
 READS = ("base_prompt", "seed")
-THRIFT = "ask for less (llm.max_tokens), or on more of a GPU (resources.llm.num_gpus)"
+OUT_OF_MEMORY_HINT = "ask for less (llm.max_tokens), or on more of a GPU (resources.llm.num_gpus)"
 ADDS = pa.schema(
     [
         ("season", pa.string()),
@@ -52,7 +52,11 @@ def stage(config: LLM, limit: Callable[[], Limit]) -> Stage:
             processor=partial(parts.processor, config),
         )
     return Stage(
-        "llm", READS, ADDS, partial(_enhancer, recipe(config), limit), out_of_memory_hint=THRIFT
+        "llm",
+        READS,
+        ADDS,
+        partial(_enhancer, recipe(config), limit),
+        out_of_memory_hint=OUT_OF_MEMORY_HINT,
     )
 
 

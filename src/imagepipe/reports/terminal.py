@@ -223,7 +223,7 @@ def _warnings(job: Job) -> list[str]:
     if ledger.unknown_words:
         words = ", ".join(word for word, _ in ledger.unknown_words.most_common(8))
         said.append(f"words that the model does not know: {words}")
-    if ledger.prompt_signs and job.config.model.engine == "diffusers":
+    if ledger.prompt_signs and engines.of("model", job.config.model).literal_prompts:
         said.append(_signs(ledger))
     if ledger.prompts_cut:
         share = 100 * ledger.prompts_cut / max(1, ledger.written)

@@ -13,7 +13,7 @@ from imagepipe.scoring import ImageScorer, recipe
 from imagepipe.stages.stage import Columns, Stage, arrays, lost_gpu, reason
 
 NO_NUMBER = "the scorer gave a number that is none"
-THRIFT = "give it more of a GPU (resources.scorer.num_gpus)"
+OUT_OF_MEMORY_HINT = "give it more of a GPU (resources.scorer.num_gpus)"
 
 
 def stage(scorer: Scorer, each: int) -> Stage:
@@ -25,7 +25,7 @@ def stage(scorer: Scorer, each: int) -> Stage:
     """
     adds = pa.schema([("score", pa.list_(pa.float32(), each)), ("scorer_error", pa.string())])
     work = partial(_worker, recipe(scorer), each)
-    return Stage("scorer", ("image", "prompt"), adds, work, out_of_memory_hint=THRIFT)
+    return Stage("scorer", ("image", "prompt"), adds, work, out_of_memory_hint=OUT_OF_MEMORY_HINT)
 
 
 def _worker(make: Callable[[], ImageScorer], each: int) -> Callable[[pa.Table], Columns]:
@@ -42,7 +42,10 @@ def _worker(make: Callable[[], ImageScorer], each: int) -> Callable[[pa.Table], 
         except Exception as error:
             if rows.num_rows > 1 or lost_gpu(error):
                 raise  # and the halves are tried
-            scores, failed = np.full(len(prompts), np.nan, np.float32), reason(error, THRIFT)
+            scores, failed = (
+                np.full(len(prompts), np.nan, np.float32),
+                reason(error, OUT_OF_MEMORY_HINT),
+            )
         finite = np.isfinite(scores)
         whole = finite.reshape(-1, each).all(axis=1)
         return {

@@ -47,6 +47,8 @@ class Engine:
     processor: bool = False
     # Of a model: called with its section, tells which prompts it reads to their end.
     prompt_limit: str | None = None
+    # Of a model: signs in a prompt that other tools obey, such as (word:1.2), are text to it.
+    literal_prompts: bool = False
     # Of a model: without so many steps there is no picture.
     least_steps: int = 0
 
@@ -94,6 +96,7 @@ TABLE: dict[str, dict[str, Engine]] = {
             libraries=(*TORCH, "transformers:CLIPTextModel", "diffusers:DiffusionPipeline"),
             check="imagepipe.diffusion.checks.check",
             prompt_limit="imagepipe.diffusion.limits.of_repository",
+            literal_prompts=True,
             least_steps=1,
         ),
         "noop": Engine("imagepipe.diffusion.noop.NoopGenerator"),
