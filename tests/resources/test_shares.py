@@ -353,10 +353,9 @@ def test_a_refusal_comes_before_ray_starts(tmp_path):
 
 def test_this_machine_counts_what_the_process_may_use(monkeypatch):
     options = composed().ray
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,3")
-    assert this_machine(options).gpus == 2
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    assert this_machine(options).gpus == 0
+    for none in ("-1", "", "NoDevFiles"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", none)
+        assert this_machine(options).gpus == 0
     assert this_machine(composed("ray.num_cpus=7").ray).cpus == 7
 
 
@@ -373,10 +372,12 @@ def test_a_container_has_the_cpus_that_its_limit_leaves(
     said: str, cpus: int, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    limit = tmp_path / "cpu.max"
-    assert _cpus(limit) == 8
-    limit.write_text(said)
-    assert _cpus(limit) == cpus
+    assert _cpus(tmp_path) == 8
+    (tmp_path / "proc" / "self").mkdir(parents=True)
+    (tmp_path / "proc" / "self" / "cgroup").write_text("0::/\n")
+    (tmp_path / "sys" / "fs" / "cgroup").mkdir(parents=True)
+    (tmp_path / "sys" / "fs" / "cgroup" / "cpu.max").write_text(said)
+    assert _cpus(tmp_path) == cpus
 
 
 def test_a_process_is_held_to_its_threads():

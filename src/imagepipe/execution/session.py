@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from imagepipe.compat.forkserver import executable, forkserver
 from imagepipe.compat.ray import init, starting, starts_workers_by_script
 from imagepipe.config import RayOptions
 from imagepipe.errors import RunFailed, UserError
+from imagepipe.execution import preflight
 from imagepipe.resources.machine import Machine, from_ray
 from imagepipe.resources.process import freeze_gc
 from imagepipe.signals import defer_signals
@@ -106,7 +107,6 @@ def cluster() -> Machine:
 def _ray(
     options: RayOptions, machine: Machine | None, libraries: Sequence[str], verbose: bool
 ) -> Iterator[None]:
-    say_what_is_lost(verbose)
     if not verbose:  # what Ray's C++ core writes to this process's stderr
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         # Each try that failed is printed with its stack; the last one's error is raised.
@@ -118,6 +118,9 @@ def _ray(
         # 1.45, and for seconds no task was allowed to write.
         os.environ.setdefault("RAY_DATA_CLUSTER_AUTOSCALER", "V2")
     with ExitStack() as stack:
+        if machine is not None:
+            stack.enter_context(_environment(preflight.environment(machine)))
+        say_what_is_lost(verbose)
         with _plain(options, machine):
             script = None
             forks = machine is not None and machine.gpus == 0 and sys.platform == "linux"
@@ -130,6 +133,21 @@ def _ray(
             with defer_signals() if machine is not None else nullcontext():
                 stack.callback(_init(options, machine, script, verbose))
         yield
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """The variables, for as long as Ray is there; those that are replaced come back."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _init(
@@ -179,12 +197,7 @@ def _plain(options: RayOptions, machine: Machine | None) -> Iterator[None]:
     except Exception as error:
         said = " ".join(str(error).split())
         if machine is not None:
-            raise RunFailed(
-                f"Ray did not start on this machine: {said.rstrip('.')}. Where it timed out, the "
-                "machine is busy elsewhere: it allows itself 30 s. Its sockets and logs need a "
-                "folder with a short path: RAY_TMPDIR, or /tmp. Nothing was drawn; the same "
-                "command begins again."
-            ) from error
+            raise RunFailed(preflight.start_message(said, os.environ["RAY_TMPDIR"])) from error
         if isinstance(error, OSError):
             raise UserError(
                 field="ray.address",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from imagepipe.config import RayOptions
+from imagepipe.resources import limits
 
 GIB = 1 << 30
 # Resources that Ray makes up for itself; nobody asks for them by name.
@@ -16,7 +18,6 @@ _RAYS_OWN = ("CPU", "GPU", "memory", "object_store_memory")
 # Share of the memory that Ray may give to processes; the rest is for its object store (Ray's own
 # share of 0.3) and the driver. Of all memory, not of what is free: a sweep's jobs find it the same.
 MEMORY_SHARE = 0.65
-CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # cgroup v2: microseconds of CPU time, and in how many
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ def this_machine(options: RayOptions) -> Machine:
 
     cpus = options.num_cpus or _cpus()
     gpus = _gpus() if options.num_gpus is None else options.num_gpus
-    memory = int(MEMORY_SHARE * psutil.virtual_memory().total)
+    total = psutil.virtual_memory().total
+    memory = int(MEMORY_SHARE * min(total, limits.memory_limit() or total))
     return Machine((Node(cpus, gpus, memory),))
 
 
@@ -77,18 +79,20 @@ def _node(resources: Mapping[str, float]) -> Node:
     )
 
 
-def _cpus(limit: Path = CPU_LIMIT) -> int:
+def _cpus(root: Path = limits.ROOT) -> int:
     """Those that this process may use; in a container no more than its part of their time."""
     tied = hasattr(os, "sched_getaffinity")  # not on macOS
     cpus = len(os.sched_getaffinity(0)) if tied else os.cpu_count() or 1
-    quota, period = limit.read_text().split() if limit.is_file() else ("max", "")
-    return cpus if quota == "max" else min(cpus, max(1, int(quota) // int(period)))
+    return min(cpus, max(1, int(limits.cpu_quota(root) or cpus)))
 
 
 def _gpus() -> int:
     """NVIDIA GPUs that this process may use, counted without loading CUDA."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return len([one for one in visible.split(",") if one.strip() not in ("", "-1")])
+    torch = importlib.util.find_spec("torch")
+    if torch is None or torch.origin is None:
+        return 0
+    if not limits.is_gpu_build(Path(torch.origin).with_name("version.py")):
+        return 0  # whatever the machine has, nothing here could use it
     driver = Path("/proc/driver/nvidia/gpus")
-    return len(list(driver.iterdir())) if driver.is_dir() else 0
+    devices = len(list(driver.iterdir())) if driver.is_dir() else 0
+    return limits.visible_gpus(devices, os.environ.get("CUDA_VISIBLE_DEVICES"))

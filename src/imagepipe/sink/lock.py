@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import socket
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -82,7 +83,9 @@ def acquire(folder: Path, store: Store, run: str, *, anew: bool = False) -> Iter
     locked a store beside it, which may be drawing, and unless the run begins `anew` where the
     store holds another's rows.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    check_locks(folder, "hydra.run.dir")
+    if "://" not in store.url:
+        check_locks(Path(store.url), "sink.path")
     lock, mine = FileLock(folder / ".lock"), RunLock(store, f".claims/{run}-{uuid.uuid4().hex}")
     try:
         lock.acquire(timeout=0)
@@ -110,6 +113,23 @@ def acquire(folder: Path, store: Store, run: str, *, anew: bool = False) -> Iter
             mine.end()
         finally:
             lock.release()
+
+
+def check_locks(folder: Path, field: str) -> None:
+    """Raise UserError where files in `folder` cannot be locked, as on some network disks."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(
+                field=field,
+                value=folder,
+                problem=f"is on a disk without file locks (flock: {error.strerror}), by which no "
+                "two commands write into one run",
+                remedy="Name a place on another disk; pictures and table may lie in an object "
+                "store (sink.path=s3://...)",
+            ) from error
 
 
 def _check_owner(store: Store, run: str) -> None:

@@ -1,0 +1,163 @@
+"""What Ray needs of a machine before it can start: told at once, with the way out.
+
+Without these Ray waits for minutes, or ends with an error of another name.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from imagepipe.errors import UserError
+from imagepipe.resources import limits
+from imagepipe.resources.machine import Machine
+
+LOOPBACK = "127.0.0.1"
+CONNECT_S = 5.0  # for a connection to this machine itself
+FREE_BYTES = 64 << 20  # Ray's logs and sockets, of one run
+# Of a socket's path, 107 bytes (unix(7)), Ray's own part takes these:
+# /ray/session_2026-01-31_12-00-00_123456_1234567/sockets/plasma_store
+LONGEST_FOLDER = 107 - 68
+# Threads of a run of the embedded models: 246 on 2 CPUs. Ray starts a process a CPU.
+THREADS, THREADS_PER_CPU = 210, 25
+
+
+def environment(machine: Machine, given: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The variables to start Ray on this machine with, besides those `given`.
+
+    Raises UserError where it could not start here.
+    """
+    check_address(LOOPBACK)
+    check_processes(machine.cpus, process_room())
+    ours = {
+        "RAY_TMPDIR": str(temp_folder(given)),
+        # Under `uv run` Ray would pack the current folder, pictures and all, for its processes.
+        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": given.get("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0"),
+    }
+    if not given.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} and not home_is_usable():
+        ours["RAY_AUTH_TOKEN"] = _token()
+    return ours
+
+
+@cache
+def _token() -> str:
+    """One a process, as Ray reads it once. It need not outlive the Ray that is started with it."""
+    return secrets.token_hex(32)
+
+
+def temp_folder(given: Mapping[str, str]) -> Path:
+    """The first of the folders that Ray takes which is good for it.
+
+    RAY_TMPDIR is a person's choice for Ray; one that TMPDIR names for all programs is often long.
+    """
+    named = {name: given[name] for name in ("RAY_TMPDIR", "TMPDIR") if given.get(name)}
+    if "RAY_TMPDIR" in named:
+        candidates = {"RAY_TMPDIR": named["RAY_TMPDIR"]}
+    else:
+        candidates = named | {"the temporary folder": "/tmp"}
+    troubles = {name: folder_trouble(Path(folder)) for name, folder in candidates.items()}
+    for name, trouble in troubles.items():
+        if trouble is None:
+            return Path(candidates[name])
+    name, trouble = next(iter(troubles.items()))
+    raise UserError(
+        field=name,
+        value=candidates[name],
+        problem=f"{trouble}, so that Ray could not start: its sockets and logs lie there",
+        remedy="Make room there, or name another folder with a short path: RAY_TMPDIR=FOLDER",
+    )
+
+
+def folder_trouble(folder: Path) -> str | None:
+    """Why Ray cannot have its sockets and logs in `folder`; null where it can."""
+    if len(os.fsencode(folder.absolute())) > LONGEST_FOLDER:
+        return f"has a path of more than {LONGEST_FOLDER} bytes"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+        if free < FREE_BYTES:
+            return f"is full ({free >> 20} MiB are free, {FREE_BYTES >> 20} are needed)"
+        with tempfile.TemporaryDirectory(prefix="imagepipe-", dir=folder):
+            pass
+    except OSError as error:
+        return f"cannot be written ({error.strerror})"
+    return None
+
+
+def check_processes(cpus: float, room: int | None) -> None:
+    """Raise UserError where a run would need more processes and threads than `room`."""
+    needed = int(THREADS + THREADS_PER_CPU * cpus)
+    if room is not None and room < needed:
+        raise UserError(
+            field="ulimit -u",
+            value=room,
+            problem=f"so few more processes and threads are allowed; Ray takes {needed} on "
+            f"{cpus:g} CPUs, and would wait for them in vain",
+            remedy="Raise it (ulimit -u, a container's --pids-limit), end other programs, or use "
+            "fewer CPUs: ray.num_cpus=1",
+        )
+
+
+def process_room(root: Path = limits.ROOT) -> int | None:
+    """How many more processes and threads this account and its groups may have; null: no limit."""
+    rooms = [_account_room(), limits.process_room(root)]
+    return min((room for room in rooms if room is not None), default=None)
+
+
+def _account_room() -> int | None:
+    import psutil
+
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    limit, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+    if limit == resource.RLIM_INFINITY or os.geteuid() == 0:  # root is not held to it
+        return None
+    mine = psutil.process_iter(["uids", "num_threads"])
+    infos = [one.info for one in mine if one.info["uids"] and one.info["uids"].real == os.getuid()]
+    return limit - sum(info["num_threads"] or 1 for info in infos)
+
+
+def check_address(address: str) -> None:
+    """Raise UserError where this machine does not reach itself."""
+    try:
+        with socket.create_server((address, 0)) as server:
+            socket.create_connection(server.getsockname(), CONNECT_S).close()
+    except OSError as error:
+        raise UserError(
+            field="network",
+            value=address,
+            problem=f"this machine does not reach itself there ({error.strerror or error}), and "
+            "Ray's processes talk to each other by it",
+            remedy="Bring it up: ip link set lo up. Or run where there is one",
+        ) from error
+
+
+def home_is_usable(home: Path | None = None) -> bool:
+    """Whether Ray finds its token in the home folder, or can make one there."""
+    try:
+        folder = (home or Path.home()) / ".ray"
+        if (folder / "auth_token").is_file():
+            return os.access(folder / "auth_token", os.R_OK)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except (OSError, RuntimeError):  # read-only; no home at all
+        return False
+
+
+def start_message(said: str, folder: str) -> str:
+    """What to tell a person whose Ray did not start in `folder` and `said` why."""
+    busy = "timed out" in said.lower() or "timeout" in said.lower()
+    why = " It allows itself 30 s: the machine may be busy elsewhere." if busy else ""
+    return (
+        f"Ray did not start on this machine: {said.rstrip('.')}.{why} Nothing was drawn. Ray's own "
+        f"words are in {folder}/ray/session_latest/logs."
+    )

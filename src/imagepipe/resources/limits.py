@@ -1,0 +1,104 @@
+"""What this process may use of its machine: limits of control groups (version 1 and 2), and GPUs.
+
+Functions of paths and values. A group is limited by those above it too, as a job of Slurm's is: the
+least counts. In a container the group's own folder is the root of what can be seen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+ROOT = Path("/")
+MEMORY_FILES = ("memory.max", "memory.limit_in_bytes")
+UNLIMITED = 1 << 60  # version 1 says "none" by the largest number of pages, in bytes
+CUDA = re.compile(r"^(cuda|hip)\b[^=]*=\s*['\"]", re.MULTILINE)  # a build for a GPU, in torch's own
+
+
+def cpu_quota(root: Path = ROOT) -> float | None:
+    """The CPUs whose time the groups leave; null for no limit."""
+    return _least(root, "cpu", _quota)
+
+
+def memory_limit(root: Path = ROOT) -> int | None:
+    """Bytes of memory that the groups leave; null for no limit."""
+    limit = _least(root, "memory", lambda group: _number(group, MEMORY_FILES))
+    return None if limit is None else int(limit)
+
+
+def process_room(root: Path = ROOT) -> int | None:
+    """How many more processes and threads the groups allow; null for no limit."""
+    room = _least(root, "pids", _room)
+    return None if room is None else int(room)
+
+
+def visible_gpus(devices: int, visible: str | None) -> int:
+    """Of `devices` those that CUDA_VISIBLE_DEVICES, null where unset, leaves visible.
+
+    As CUDA reads it: it ends at the first entry that is no device, such as Slurm's NoDevFiles, and
+    a list never makes more of them; but each part of a GPU (MIG) that is listed is one.
+    https://docs.nvidia.com/cuda/cuda-c-programming-guide, CUDA_VISIBLE_DEVICES
+    """
+    if visible is None or devices == 0:
+        return devices
+    seen: list[str] = []
+    for entry in map(str.strip, visible.split(",")):
+        number = entry.isdecimal() and int(entry) < devices
+        if entry in seen or not (number or entry.startswith(("GPU-", "MIG-"))):
+            break
+        seen.append(entry)
+    parts = sum(entry.startswith("MIG-") for entry in seen)
+    return parts or min(devices, len(seen))
+
+
+def is_gpu_build(version_file: Path) -> bool:
+    """Whether the torch whose `torch/version.py` this is was built for a GPU."""
+    return bool(CUDA.search(version_file.read_text("utf-8")))
+
+
+def _least(root: Path, controller: str, read: Callable[[Path], float | None]) -> float | None:
+    found = [read(group) for group in _groups(root, controller)]
+    return min((value for value in found if value is not None), default=None)
+
+
+def _groups(root: Path, controller: str) -> Iterator[Path]:
+    """The folders of the groups that this process is in for `controller`, and of those above."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:  # not Linux
+        return
+    mounts = root / "sys/fs/cgroup"
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        mount = mounts / controller if controllers else mounts
+        inside = Path(path.lstrip("/"))
+        yield from (mount / group for group in (inside, *inside.parents))
+
+
+def _number(group: Path, names: tuple[str, ...]) -> int | None:
+    """The number in the first of the files that is there; null for none, or no limit."""
+    for name in names:
+        try:
+            text = (group / name).read_text().strip()
+        except OSError:
+            continue
+        return int(text) if text.isdecimal() and int(text) < UNLIMITED else None
+    return None
+
+
+def _quota(group: Path) -> float | None:
+    """Microseconds of CPU time a period, over that period."""
+    try:
+        quota, period = (group / "cpu.max").read_text().split()
+    except OSError:
+        quota = str(_number(group, ("cpu.cfs_quota_us",)))
+        period = str(_number(group, ("cpu.cfs_period_us",)))
+    return int(quota) / int(period) if quota.isdecimal() and period.isdecimal() else None
+
+
+def _room(group: Path) -> float | None:
+    most, now = _number(group, ("pids.max",)), _number(group, ("pids.current",))
+    return None if most is None or now is None else most - now

@@ -1,0 +1,127 @@
+"""What is told of a machine on which Ray could not start, before it is started."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from imagepipe.errors import UserError
+from imagepipe.execution import preflight
+from imagepipe.resources.machine import Machine, Node
+
+TINY = ["llm=none", "model=noop", "scorer=none", "limit=4", "tracking=none", "ray.num_cpus=2"]
+MACHINE = Machine((Node(2, 0),))
+
+
+@pytest.fixture
+def short(tmp_path_factory):
+    """A folder with a short path, as Ray needs it."""
+    folder = Path(f"/tmp/imagepipe-{os.getpid()}")
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_the_folder_is_the_first_that_is_good(short, tmp_path):
+    long = str(tmp_path / ("x" * 60))
+    assert preflight.temp_folder({"RAY_TMPDIR": str(short), "TMPDIR": long}) == short
+    assert preflight.temp_folder({"TMPDIR": str(short)}) == short
+    assert preflight.temp_folder({"TMPDIR": long}) == Path("/tmp")
+    assert preflight.temp_folder({}) == Path("/tmp")
+
+
+def test_a_folder_that_was_chosen_is_not_replaced(short, tmp_path):
+    with pytest.raises(UserError, match=r"RAY_TMPDIR=.*a path of more than 39 bytes") as caught:
+        preflight.temp_folder({"RAY_TMPDIR": str(tmp_path / ("x" * 60))})
+    assert "RAY_TMPDIR=FOLDER" in caught.value.remedy
+    (short / "file").touch()
+    with pytest.raises(UserError, match=r"cannot be written \(Not a directory\)"):
+        preflight.temp_folder({"RAY_TMPDIR": str(short / "file" / "inside")})
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs Linux's /proc")
+def test_a_full_disk_is_said_with_what_is_free():
+    assert preflight.folder_trouble(Path("/proc")) == "is full (0 MiB are free, 64 are needed)"
+
+
+@pytest.mark.parametrize(("cpus", "room"), [(2, 150), (2, 0), (2, -5), (64, 1000)])
+def test_too_few_processes_are_refused_with_the_number(cpus, room):
+    with pytest.raises(UserError, match=rf"ulimit -u={room}: so few more.*on {cpus} CPUs"):
+        preflight.check_processes(cpus, room)
+
+
+def test_enough_processes_pass():
+    preflight.check_processes(2, None)
+    preflight.check_processes(2, 1000)
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() == 0, reason="root is held to no limit of processes"
+)
+def test_the_accounts_own_limit_is_seen():
+    code = "from imagepipe.execution import preflight; print(preflight.process_room())"
+    command = ["prlimit", "--nproc=5000", sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 5000
+
+
+def test_this_machine_reaches_itself():
+    preflight.check_address("127.0.0.1")
+
+
+def test_a_machine_that_does_not_reach_itself_is_refused():
+    # Of TEST-NET-1 (RFC 5737): no machine has it, as none has 127.0.0.1 whose loopback is down.
+    with pytest.raises(UserError, match=r"does not reach itself there \(.*lo up"):
+        preflight.check_address("192.0.2.1")
+
+
+def test_a_home_that_cannot_be_written_needs_no_token_there(tmp_path):
+    assert preflight.home_is_usable(tmp_path)
+    assert preflight.home_is_usable(tmp_path / "made" / "later")
+    assert not preflight.home_is_usable(Path("/proc"))
+    (tmp_path / "file").touch()
+    assert not preflight.home_is_usable(tmp_path / "file" / "home")
+    (tmp_path / ".ray" / "auth_token").write_text("a token")
+    assert preflight.home_is_usable(tmp_path)
+
+
+def test_what_ray_is_started_with(short, tmp_path, monkeypatch):
+    given = {"RAY_TMPDIR": str(short)}
+    monkeypatch.setenv("HOME", str(tmp_path))
+    plain = {"RAY_TMPDIR": str(short), "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+    assert preflight.environment(MACHINE, given) == plain
+    monkeypatch.setenv("HOME", "/proc")
+    ours = preflight.environment(MACHINE, given)
+    assert len(ours.pop("RAY_AUTH_TOKEN")) == 64 and ours == plain
+    own = given | {"RAY_AUTH_TOKEN": "mine", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "1"}
+    assert preflight.environment(MACHINE, own) == plain | {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "1"}
+
+
+def test_advice_is_only_given_where_it_is_right(short):
+    late = preflight.start_message("The node timed out during startup.", str(short))
+    other = preflight.start_message("[Errno 12] Cannot allocate memory", str(short))
+    assert "busy elsewhere" in late and "busy elsewhere" not in other
+    for said in (late, other):
+        assert "same command" not in said and f"{short}/ray/session_latest/logs" in said
+
+
+def test_an_account_without_a_home_or_a_gpu_draws(tmp_path):
+    """As in a container of another user's, with Slurm's word for no GPU and a long TMPDIR."""
+    long = tmp_path / ("x" * 60)
+    long.mkdir()
+    bare = {"HOME": "/dev/null", "TMPDIR": str(long), "CUDA_VISIBLE_DEVICES": "NoDevFiles"}
+    kept = {name: value for name, value in os.environ.items() if name != "RAY_TMPDIR"}
+    done = subprocess.run(
+        [sys.executable, "-m", "imagepipe", *TINY],
+        cwd=tmp_path,
+        env=kept | bare,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "0 GPUs" in done.stderr and "4 written" in done.stderr
