@@ -110,18 +110,30 @@ def test_advice_is_only_given_where_it_is_right(short):
         assert "same command" not in said and f"{short}/ray/session_latest/logs" in said
 
 
-def test_an_account_without_a_home_or_a_gpu_draws(tmp_path):
-    """As in a container of another user's, with Slurm's word for no GPU and a long TMPDIR."""
-    long = tmp_path / ("x" * 60)
-    long.mkdir()
-    bare = {"HOME": "/dev/null", "TMPDIR": str(long), "CUDA_VISIBLE_DEVICES": "NoDevFiles"}
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory) -> subprocess.CompletedProcess[str]:
+    """A run of an account that has no home and no GPU, with a long TMPDIR; a process dies in it."""
+    where = tmp_path_factory.mktemp("bare")
+    (where / ("x" * 60)).mkdir()
+    lacks = {"HOME": "/dev/null", "TMPDIR": str(where / ("x" * 60))}
     kept = {name: value for name, value in os.environ.items() if name != "RAY_TMPDIR"}
-    done = subprocess.run(
-        [sys.executable, "-m", "imagepipe", *TINY],
-        cwd=tmp_path,
-        env=kept | bare,
+    dies = ["model.engine=custom", "model._target_=helpers.failing_engines.Mortal"]
+    dies.append(f"+model.options.died={where / 'died'}")
+    return subprocess.run(
+        [sys.executable, "-m", "imagepipe", *TINY, *dies],
+        cwd=where,
+        env=kept | lacks | {"CUDA_VISIBLE_DEVICES": "NoDevFiles"},
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
-    assert "0 GPUs" in done.stderr and "4 written" in done.stderr
+
+
+def test_an_account_without_a_home_or_a_gpu_draws(bare):
+    assert bare.returncode == 0, bare.stderr
+    assert "0 GPUs" in bare.stderr and "4 written" in bare.stderr
+
+
+def test_what_ray_says_of_a_process_that_died_is_not_shown(bare):
+    assert bare.returncode == 0
+    assert "raylet" not in bare.stdout + bare.stderr and "\x1b" not in bare.stdout
+    assert not bare.stdout

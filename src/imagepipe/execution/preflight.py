@@ -24,8 +24,9 @@ FREE_BYTES = 64 << 20  # Ray's logs and sockets, of one run
 # Of a socket's path, 107 bytes (unix(7)), Ray's own part takes these:
 # /ray/session_2026-01-31_12-00-00_123456_1234567/sockets/plasma_store
 LONGEST_FOLDER = 107 - 68
-# Threads of a run of the embedded models: 246 on 2 CPUs. Ray starts a process a CPU.
-THREADS, THREADS_PER_CPU = 210, 25
+# A run with all of the embedded models has 328 processes and threads at its height on 2 CPUs, and
+# dies halfway where 275 are allowed. Ray starts a process a CPU.
+THREADS, THREADS_PER_CPU = 300, 25
 
 
 def environment(machine: Machine, given: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -64,7 +65,7 @@ def temp_folder(given: Mapping[str, str]) -> Path:
     troubles = {name: folder_trouble(Path(folder)) for name, folder in candidates.items()}
     for name, trouble in troubles.items():
         if trouble is None:
-            return Path(candidates[name])
+            return Path(candidates[name]).absolute()
     name, trouble = next(iter(troubles.items()))
     raise UserError(
         field=name,

@@ -109,8 +109,9 @@ def _ray(
 ) -> Iterator[None]:
     if not verbose:  # what Ray's C++ core writes to this process's stderr
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-        # Each try that failed is printed with its stack; the last one's error is raised.
-        os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "so the task will be retried")
+        # What Ray prints, in colours, of a try or a process that failed; the last one's error is
+        # raised. A line that this matches is left out.
+        os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
     if machine is not None:
         kept_idle = max(IDLE_PROCESSES, int(machine.cpus))
         os.environ.setdefault("RAY_num_workers_soft_limit", str(kept_idle))
