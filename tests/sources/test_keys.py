@@ -71,5 +71,5 @@ def test_other_values_are_other_keys(one: pa.Array, other: pa.Array) -> None:
 def test_what_is_no_key() -> None:
     cells = pa.array([None, float("nan")])
     assert keys_of(pa.table({"k": cells}), ["k"]).to_pylist() == [None, None]
-    broken = pa.array([b"a\xff", b" "]).view(pa.string())
+    broken = pa.array([b"a\xff", b" "])
     assert keys_of(pa.table({"k": broken}), ["k"]).to_pylist() == ["a\ufffd", None]

@@ -81,6 +81,7 @@ def original(rows: Rows) -> pa.Array:
 def restored(rows: pa.Table, names: Mapping[str, str]) -> pa.Table:
     """`rows` without the column ORIGINAL, and with what it holds: cells that are not UTF-8.
 
+    A column with such a cell is one of bytes, since readers of Parquet refuse text that is none.
     `names` maps the columns' names in the files to those in `rows`.
     """
     if ORIGINAL not in rows.column_names:
@@ -96,7 +97,7 @@ def restored(rows: pa.Table, names: Mapping[str, str]) -> pa.Table:
             for cell in cells or []:
                 values[row] = cell["cell"] if cell["column"] == name else values[row]
         place = rows.schema.get_field_index(here)
-        rows = rows.set_column(place, here, pa.array(values, pa.binary()).view(pa.string()))
+        rows = rows.set_column(place, here, pa.array(values, pa.binary()))
     return rows
 
 

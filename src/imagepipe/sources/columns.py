@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from imagepipe.sources.format import AS_JSON, AS_TEXT, KEPT, Unreadable
+from imagepipe.sources.format import AS_JSON, AS_TEXT, KEPT, OUT_OF_BYTES, Unreadable
 
 
 @dataclass
@@ -48,7 +48,7 @@ def together(schemas: Mapping[str, pa.Schema], used: Collection[str], *, as_text
         if as_text and (kept or kind is None):
             columns.append(_as_text(name, used))
         elif kind is not None:
-            columns.append(pa.field(name, kind))
+            columns.append(pa.field(name, kind, metadata=OUT_OF_BYTES if kept else None))
         elif name in used:
             raise Unreadable(
                 f"holds different kinds of values in column {name!r}: {_kinds(fields)}",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # that is used, or as JSON text.
 KEPT = b"imagepipe.kept"
 AS_TEXT, AS_JSON = {KEPT: b"text"}, {KEPT: b"json"}
+OUT_OF_BYTES = {KEPT: b"out of bytes"}  # text that stands as bytes in some file
 
 
 class Unreadable(Exception):

@@ -37,26 +37,21 @@ def _texts(column: pa.ChunkedArray, other: pa.DataType) -> pa.Array:
     kind = column.type
     if pa.types.is_timestamp(kind) and kind.tz:
         column = column.cast(pa.timestamp(kind.unit, "UTC"))
+    if pa.types.is_binary(kind):  # as rejected rows may hold
+        return _texts(pa.chunked_array([_decoded(column)]), other)
     texts = cell_texts(column)
     if pa.types.is_decimal(kind):
         texts = pc.replace_substring_regex(texts, r"(\.\d*?)0+$", r"\1")
         texts = pc.replace_substring_regex(texts, r"\.$", "")
-    if pa.types.is_string(texts.type):
-        texts = _valid(texts)
     if pa.types.is_string(kind) or pa.types.is_dictionary(kind):
         texts = _as_values(texts, other)
     blank = pc.equal(pc.utf8_trim_whitespace(texts), "")
     return pc.if_else(blank, pa.scalar(None, pa.string()), texts)
 
 
-def _valid(texts: pa.Array) -> pa.Array:
-    """Rejected rows, fed in again, may hold bytes that are no text."""
-    try:
-        texts.validate(full=True)
-    except pa.ArrowInvalid:
-        cells = texts.cast(pa.binary()).to_pylist()
-        return pa.array([c and c.decode("utf-8", "replace") for c in cells], pa.string())
-    return texts
+def _decoded(column: pa.ChunkedArray) -> pa.Array:
+    cells = column.to_pylist()
+    return pa.array([c if c is None else c.decode("utf-8", "replace") for c in cells], pa.string())
 
 
 def _as_values(texts: pa.Array, other: pa.DataType) -> pa.Array:

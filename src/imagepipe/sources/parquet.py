@@ -13,7 +13,7 @@ from pyarrow.fs import FileSystem
 
 from imagepipe.compat.ray_data import files_of_any_name
 from imagepipe.sources.folders import Suffixes
-from imagepipe.sources.format import Rows, Unreadable, as_bytes, as_text, plain
+from imagepipe.sources.format import OUT_OF_BYTES, Rows, Unreadable, as_bytes, as_text, plain
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -24,7 +24,7 @@ TEXT_BY_INDEX = re.compile(r"values=(large_)?string, indices=u?int(8|16|64)")
 
 
 class Parquet:
-    """Columns keep their types; dictionaries are resolved."""
+    """Columns keep their types; dictionaries are resolved. Bytes that are used are text."""
 
     suffixes = Suffixes((".parquet", ".pq", ".parq"), compressed=False)
 
@@ -42,7 +42,8 @@ class Parquet:
                     f"holds cells in column {min(unreadable & set(used))!r} that cannot be read",
                     "Write the column with another type, such as plain text.",
                 )
-            return plain(f for f in parquet.schema_arrow if f.name not in unreadable)
+            columns = plain(f for f in parquet.schema_arrow if f.name not in unreadable)
+            return pa.schema([_as_text(c) if c.name in used else c for c in columns])
 
     def scan(
         self, filesystem: FileSystem, path: str, schema: pa.Schema, wanted: Sequence[str]
@@ -87,7 +88,7 @@ class Parquet:
                 paths,
                 filesystem=filesystem,
                 file_extensions=None,
-                schema=schema,  # or files of differing types cannot share a block
+                schema=_in_files(schema),  # or files of other types cannot share a block
                 **options,
             )
 
@@ -95,6 +96,19 @@ class Parquet:
         with filesystem.open_input_file(path) as file:
             metadata = pq.read_metadata(file)
         return sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+
+
+def _as_text(column: pa.Field) -> pa.Field:
+    """A column of bytes that is used is one of text: rejected rows that are fed in hold such."""
+    if not pa.types.is_binary(column.type):
+        return column
+    return pa.field(column.name, pa.string(), metadata=OUT_OF_BYTES)
+
+
+def _in_files(schema: pa.Schema) -> pa.Schema:
+    return pa.schema(
+        [c.with_type(pa.binary()) if c.metadata == OUT_OF_BYTES else c for c in schema]
+    )
 
 
 def _unreadable(file: pq.ParquetFile) -> Iterator[str]:

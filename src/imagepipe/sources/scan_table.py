@@ -276,7 +276,10 @@ def _notes(scanned: Scanned, columns: Together) -> Iterator[str]:
     if len(columns.left_out) > files.SHOWN:
         yield f"{len(columns.left_out) - files.SHOWN} more columns are left out"
     for name, cells in (+scanned.no_value).items():
-        yield f"{cells:,} cells of {name!r} look like missing values, and are drawn as they stand"
+        yield (
+            f"{cells:,} of the cells of {name!r} say that a value is missing (NA, NULL, ...), "
+            "and are drawn as they stand"
+        )
     if scanned.not_utf8:
         first, more = scanned.not_utf8[0], len(scanned.not_utf8) - 1
         others = f" and {more} more files hold" if more else " holds"
