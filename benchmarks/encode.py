@@ -150,6 +150,7 @@ def rows(images: np.ndarray) -> pa.Table:
             "prompt_cut": pa.array([False] * count),
             "unknown_words": nothing,
             "llm_fallback": nothing,
+            "llm_answer": nothing,
             "llm_tokens_in": numbers,
             "llm_tokens_out": numbers,
             "failed_stage": nothing,

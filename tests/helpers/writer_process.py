@@ -37,7 +37,7 @@ def rows(numbers: list[int]) -> pa.Table:
     images = np.stack([np.full((1, 8, 8, 3), 2 * n, np.uint8) for n in numbers])
     values = {
         "image": pa.FixedShapeTensorArray.from_numpy_ndarray(images),
-        "llm_fallback": pa.nulls(len(numbers), pa.string()),
+        **{name: pa.nulls(len(numbers), pa.string()) for name in ("llm_fallback", "llm_answer")},
         "unknown_words": pa.nulls(len(numbers), pa.string()),
         **{name: pa.array(numbers, pa.int32()) for name in ("llm_tokens_in", "llm_tokens_out")},
         **{name: [f"{name} {n}" for n in numbers] for name in ("what", "base_prompt", "prompt")},

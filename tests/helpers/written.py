@@ -30,6 +30,7 @@ def batch(
             "prompt": [f"a fine thing {i} <é>" for i in range(rows)],
             "image": pa.FixedShapeTensorArray.from_numpy_ndarray(images),
             "llm_fallback": pa.array([None, *["refusal"] * (rows - 1)], pa.string()),
+            "llm_answer": pa.array([None, *["I cannot."] * (rows - 1)], pa.string()),
             "llm_tokens_in": pa.array(range(rows), pa.int32()),
             "llm_tokens_out": pa.array([None, *[5] * (rows - 1)], pa.int32()),
             "drawn_at": pa.array(range(rows), pa.float64()),

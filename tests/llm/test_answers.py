@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from imagepipe.llm.answers import FALLBACKS, fallback, repeats
+from imagepipe.llm import Answer
+from imagepipe.llm.answers import FALLBACKS, Asked, Limit, clean, repeats
 
 BASE = "A cat wearing a red scarf"
 
@@ -14,6 +15,10 @@ class Words:
 
     def cuts(self, prompt: str) -> bool:
         return len(prompt.split()) > 40
+
+
+def fallback(answer: str, base: str, limit: Limit) -> str | None:
+    return clean(Answer(answer), Asked(base), limit).fallback
 
 
 @pytest.mark.parametrize(

@@ -218,8 +218,9 @@ class TestEngine:
         assert schema.names[:4] == ["id", "what", "big", "when"]
         assert schema.field("big").type == pa.uint64()
         assert schema.field("when").type == pa.timestamp("us", "UTC")
-        mine = ["season", "prompt", "llm_fallback", "llm_tokens_in", "llm_tokens_out", "llm_s"]
-        assert schema.names[6:12] == mine
+        mine = ["season", "prompt", "llm_fallback", "llm_answer"]
+        mine += ["llm_tokens_in", "llm_tokens_out", "llm_s"]
+        assert schema.names[6:13] == mine
         assert not [name for name in schema.names if name.startswith(("_", "imagepipe", "llm_te"))]
 
     def test_tokens_are_counted(self, out: Path) -> None:

@@ -36,6 +36,7 @@ def test_a_picture_holds_its_row(tmp_path):
         "prompts_cut": 0,
         "llm_tokens_in": 1,
         "llm_tokens_out": 5,
+        "llm_trimmed": 0,
         "llm_fallbacks": ["refusal"],
         "unknown_words": ["zyx", "lighthouse"],
         "reasons": None,

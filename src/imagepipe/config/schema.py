@@ -59,6 +59,7 @@ class LLM:
     temperature: float = bounded(0.8, least=0)
     top_p: float = bounded(1.0, least=0.001, most=1)
     max_tokens: int = bounded(64, least=1)
+    stop: list[str] = field(default_factory=list)  # texts that end an answer
     max_model_len: int | None = None  # tokens of question and answer; null: the model's own
     chat_template_kwargs: dict[str, Any] = field(default_factory=dict)  # enable_thinking: false
     dtype: str = choice("auto", DTYPES)

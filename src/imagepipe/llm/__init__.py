@@ -17,16 +17,21 @@ __all__ = ["Answer", "Enhancer"]  # what a plug-in may rely on: docs/plugins.md
 
 @dataclass(frozen=True)
 class Answer:
-    """`text` is stripped; the token counts are the engine's own, null where it tells none.
+    """What a model said. The token counts are the engine's own, null where it tells none.
 
     `tokens_out` includes the end-of-text token where the answer reached it. `error` says why
-    there is no answer; the row then fails.
+    there is no answer; the row then fails. `finish_reason` is why the answer ends where it does,
+    as OpenAI says it: stop, length (of `llm.max_tokens`), content_filter; null: not told. A
+    `refusal` and the model's `reasoning` are those that came beside the text.
     """
 
     text: str
     tokens_in: int | None = None
     tokens_out: int | None = None
     error: str | None = None
+    finish_reason: str | None = None
+    refusal: str | None = None
+    reasoning: str | None = None
 
 
 class Enhancer(Protocol):

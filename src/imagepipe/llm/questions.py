@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+from jinja2 import TemplateError
 
 from imagepipe.errors import UserError
 from imagepipe.llm.chat import messages
@@ -14,12 +17,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NO_LIMIT = 1 << 30  # of tokens; a tokenizer that knows none says so with a larger number
+
 
 class Questions:
     """Asks in the model's own chat template, cut to what its context holds beside the answer.
 
-    Reads the tokenizer and the configuration, no weights. Raises `UserError` for a model without
-    a chat template.
+    Reads the tokenizer and the configuration, no weights. `ends` are the tokens that end an answer.
+    Raises `UserError` for a model without a chat template.
     """
 
     def __init__(self, config: LLM) -> None:
@@ -40,7 +45,16 @@ class Questions:
         if self.tokenizer.pad_token_id is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
         text = AutoConfig.from_pretrained(source, revision=revision).get_text_config()
-        self.context = min(text.max_position_embeddings, config.max_model_len or 1 << 30)
+        self.ends = self._ends(text)
+        self.context = min(_context(text, self.tokenizer), config.max_model_len or NO_LIMIT)
+        self.in_front = bool(config.system) and not self._takes(messages(config.system, "", "", ""))
+        if self.in_front and not self._takes(messages("", "", "", "")):
+            raise UserError(
+                field="llm.path",
+                value=config.path,
+                problem="its chat template takes neither a system message nor a question alone",
+                remedy="Name another model, or mend its chat template.",
+            )
 
     def ids(self, prompt: str, season: str) -> list[int]:
         """Token ids of the chat; a prompt too long for the model's context loses its end."""
@@ -61,12 +75,48 @@ class Questions:
             remedy="Lower llm.max_tokens or shorten llm.system.",
         )
 
+    def _ends(self, text: Any) -> list[int]:
+        """Those of the tokenizer, of the configuration and of the generation configuration, which
+        is where many models alone have the token that ends a turn.
+        """
+        from transformers import GenerationConfig
+
+        named = [self.tokenizer.eos_token_id, text.eos_token_id]
+        with suppress(OSError):  # not every model has one
+            source = str(locate(self.config.path or ""))
+            own = GenerationConfig.from_pretrained(source, revision=self.config.revision)
+            named.append(own.eos_token_id)
+        each = (ends if isinstance(ends, list) else [ends] for ends in named if ends is not None)
+        return sorted({end for ends in each for end in ends})
+
+    def _takes(self, chat: list[dict[str, str]]) -> bool:
+        """Whether the chat template takes `chat`; some raise an error at a system message."""
+        try:
+            self._filled(chat)
+        except TemplateError:
+            return False
+        return True
+
     def _chat(self, prompt: str, season: str) -> list[int]:
-        chat = messages(self.config.system, self.config.user, prompt, season)
-        text = self.tokenizer.apply_chat_template(
+        system = "" if self.in_front else self.config.system
+        chat = messages(system, self.config.user, prompt, season)
+        if self.in_front:  # as the templates of Gemma do
+            chat[0]["content"] = f"{self.config.system}\n\n{chat[0]['content']}"
+        return self.tokenizer(self._filled(chat), add_special_tokens=False)["input_ids"]
+
+    def _filled(self, chat: list[dict[str, str]]) -> str:
+        text: str = self.tokenizer.apply_chat_template(
             chat,
             tokenize=False,
             add_generation_prompt=True,
             **self.config.chat_template_kwargs,
         )
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return text
+
+
+def _context(text: Any, tokenizer: Any) -> int:
+    """How many tokens the model reads. Those without positions say it, if at all, elsewhere."""
+    names = ("max_position_embeddings", "max_seq_len", "max_sequence_length", "seq_length")
+    told = [getattr(text, name, None) for name in names]
+    known = [number for number in told if isinstance(number, int) and number > 0]
+    return min(known[0] if known else tokenizer.model_max_length, NO_LIMIT)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagepipe.llm import Answer
 from imagepipe.llm.questions import Questions
-from imagepipe.stages.weights import locate
+from imagepipe.stages import loading
 
 if TYPE_CHECKING:
     import torch
@@ -56,11 +56,12 @@ class TransformersEnhancer:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         # On the CPU fp16 is far slower than fp32, and "auto" would keep the file's fp16.
         on_cpu = device == "cpu" and self.config.dtype == "auto"
-        model = AutoModelForCausalLM.from_pretrained(
-            str(locate(self.config.path or "")),
+        model = loading.load(
+            "llm.path",
+            self.config.path or "",
+            AutoModelForCausalLM,
             revision=self.config.revision,
             dtype="float32" if on_cpu else self.config.dtype,
-            use_safetensors=True,  # a pickle would run whatever code it holds
         )
         self.model = model.to(device).eval()
         self.model.generation_config = self._generation()
@@ -76,12 +77,13 @@ class TransformersEnhancer:
                 **batch,
                 generation_config=self.model.generation_config,
                 logits_processor=self._processors(seeds),
+                **self._stops(),
             )
         answers = out[:, batch["input_ids"].shape[1] :].tolist()
         return [self._answer(q, a) for q, a in zip(questions, answers, strict=True)]
 
     def _generation(self) -> Any:
-        """Of the model's own settings only where an answer ends, as in vLLM.
+        """Of the model's own settings only where an answer ends.
 
         transformers fills in what is not set from the model's, such as a repetition penalty.
         """
@@ -90,7 +92,7 @@ class TransformersEnhancer:
         return GenerationConfig(
             do_sample=False,
             max_new_tokens=self.config.max_tokens,
-            eos_token_id=self._ends(),
+            eos_token_id=self.questions.ends or None,
             pad_token_id=self.tokenizer.pad_token_id,
         )
 
@@ -103,13 +105,21 @@ class TransformersEnhancer:
         nucleus = [TopPLogitsWarper(self.config.top_p)] if self.config.top_p < 1 else []
         return [TemperatureLogitsWarper(self.config.temperature), *nucleus, GumbelNoise(seeds)]
 
-    def _ends(self) -> list[int]:
-        ends = self.model.generation_config.eos_token_id
-        ends = self.tokenizer.eos_token_id if ends is None else ends
-        return ends if isinstance(ends, list) else [ends]
+    def _stops(self) -> dict[str, Any]:
+        texts = self.config.stop
+        return {"stop_strings": texts, "tokenizer": self.tokenizer} if texts else {}
 
     def _answer(self, question: list[int], answer: list[int]) -> Answer:
-        ends = set(self._ends())
+        """Tokens that are no text stay in it: they say what is thought, and where a turn ends."""
+        ends = {*self.questions.ends, self.tokenizer.pad_token_id}
         length = next((i for i, token in enumerate(answer) if token in ends), len(answer))
-        text = self.tokenizer.decode(answer[:length], skip_special_tokens=True).strip()
-        return Answer(text, len(question), min(length + 1, len(answer)))
+        text = self.tokenizer.decode(answer[:length])
+        stopped = length < len(answer) or any(stop in text for stop in self.config.stop)
+        # What ended at one of llm.stop is followed by padding, of which nothing was generated.
+        ended = length < len(answer) and answer[length] in self.questions.ends
+        return Answer(
+            text.strip(),
+            len(question),
+            length + ended,
+            finish_reason="stop" if stopped else "length",
+        )

@@ -35,12 +35,19 @@ if TYPE_CHECKING:
     from ray.data.llm import Processor
 
 # The seed as text: beside a null, a processor would make a number a float and round it.
-ASKS = pa.schema([("llm_question", pa.list_(pa.int32())), ("llm_seed", pa.string())])
+ASKS = pa.schema(
+    [
+        ("llm_question", pa.list_(pa.int32())),
+        ("llm_ends", pa.list_(pa.int32())),  # the tokens that end an answer
+        ("llm_seed", pa.string()),
+    ]
+)
 REPLIES = pa.schema(
     [
         ("llm_text", pa.string()),
         ("llm_in", pa.int32()),
         ("llm_out", pa.int32()),
+        ("llm_finish", pa.string()),
         ("llm_s", pa.float32()),  # of the request, which shares the engine with others
     ]
 )
@@ -77,6 +84,7 @@ def questions(config: LLM) -> Worker:
         prompts = zip(rows["base_prompt"].to_pylist(), map(season_of, seeds), strict=True)
         return {
             "llm_question": [asked.ids(*prompt) for prompt in prompts],
+            "llm_ends": [asked.ends] * len(seeds),
             "llm_seed": [str(seed) for seed in seeds],
         }
 
@@ -85,11 +93,11 @@ def questions(config: LLM) -> Worker:
 
 def answers(rows: pa.Table) -> list[Answer]:
     """What the processor replied to `rows`, which have the columns of REPLIES and ERROR."""
-    names = ("llm_text", "llm_in", "llm_out", ERROR)
+    names = ("llm_text", "llm_in", "llm_out", ERROR, "llm_finish")
     replies = zip(*(rows[name].to_pylist() for name in names), strict=True)
     return [
-        Answer((text or "").strip(), tokens_in, tokens_out, error or None)
-        for text, tokens_in, tokens_out, error in replies
+        Answer((text or "").strip(), tokens_in, tokens_out, error or None, finish)
+        for text, tokens_in, tokens_out, error, finish in replies
     ]
 
 
@@ -116,7 +124,7 @@ def processor(config: LLM, share: Share) -> Processor:
                 detokenize_stage=False,
             ),
             preprocess=partial(_request, sampling(config)),
-            postprocess=_reply,
+            postprocess=partial(_reply, config.max_tokens),
             preprocess_map_kwargs=light,
             postprocess_map_kwargs=light,
         )
@@ -216,6 +224,9 @@ def sampling(config: LLM) -> dict[str, Any]:
         "temperature": config.temperature,
         "top_p": config.top_p,
         "max_tokens": config.max_tokens,
+        "stop": config.stop,
+        # They say what is thought, and where a turn ends that the model knows no end of.
+        "skip_special_tokens": False,
     }
 
 
@@ -252,14 +263,17 @@ def environment(share: Share) -> dict[str, str]:
 
 def _request(sampled: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
     """What the engine takes. Rows that failed before come here too, and have no question."""
-    return {
-        "tokenized_prompt": row["llm_question"],
-        "sampling_params": {**sampled, "seed": int(row["llm_seed"] or 0)},
-    }
+    ends = row["llm_ends"]
+    own = {"seed": int(row["llm_seed"] or 0), "stop_token_ids": [] if ends is None else list(ends)}
+    return {"tokenized_prompt": row["llm_question"], "sampling_params": {**sampled, **own}}
 
 
-def _reply(row: dict[str, Any]) -> dict[str, Any]:
+def _reply(max_tokens: int, row: dict[str, Any]) -> dict[str, Any]:
+    """Ray Data's processor does not hand on why vLLM ended an answer; its tokens say it."""
+    full = row["num_generated_tokens"] >= max_tokens
+    ended = not full or row["generated_tokens"][-1] in list(row["llm_ends"])
     return {
+        "llm_finish": "stop" if ended else "length",
         PAST: row[PAST],
         "llm_text": row["generated_text"],
         "llm_in": row["num_input_tokens"],

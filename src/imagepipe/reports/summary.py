@@ -144,6 +144,7 @@ def _llm(job: Job) -> dict[str, Any]:
         "tokens_in": ledger.llm_tokens_in,
         "tokens_out": ledger.llm_tokens_out,
         "tokens_out_per_s": rate and rate * each,
+        "trimmed": ledger.llm_trimmed,
         "fell_back": ledger.llm_fallbacks.total(),
         "fallbacks": dict(ledger.llm_fallbacks),
     }

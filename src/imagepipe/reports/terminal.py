@@ -230,8 +230,10 @@ def _warnings(job: Job) -> list[str]:
         said.append(
             f"{ledger.prompts_cut} prompts ({share:.0f} %) were longer than the model reads"
         )
+    if ledger.llm_trimmed:
+        said.append(f"{ledger.llm_trimmed} answers of the LLM drawn in part (column llm_answer)")
     for reason, number in ledger.llm_fallbacks.most_common():
-        said.append(f"{number} answers of the LLM not used ({reason}): base prompt drawn")
+        said.append(f"{number} answers of the LLM not used ({reason}): {_advice(reason)}")
     for reason, number in ledger.unscored.most_common(3):
         said.append(f"{number} pictures are kept without a score: {reason}")
     for reason, number in ledger.reasons.most_common(3):
@@ -263,6 +265,16 @@ def _signs(ledger: Ledger) -> str:
         f"prompts hold signs of other tools, which the model reads as plain text: {held}. "
         f"Instead: {'; '.join(ways)}"
     )
+
+
+def _advice(reason: str) -> str:
+    """What becomes of answers that are not used for `reason`, and what would change it."""
+    drawn = "base prompt drawn"
+    if reason == "cut":
+        return f"{drawn}; raise llm.max_tokens"
+    if reason == "thinking":
+        return f"{drawn}; raise llm.max_tokens, or switch thinking off (llm.chat_template_kwargs)"
+    return drawn
 
 
 def _line(console: Console, name: str, text: str) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 COUNTED = ("written", "failed", "failed_while_read", "unmatched", "pictures", "prompts_cut")
 LEAST_S = 1.0  # of writing, for a steady rate
 MOST_BATCHES = 4096  # whose times are kept
-TOKENS = ("llm_tokens_in", "llm_tokens_out")
+ANSWERS = ("llm_tokens_in", "llm_tokens_out", "llm_trimmed")
 TIMED = ("llm", "model", "scorer")  # stages whose rows say how long they took
 CLOCKED = ("drawn_at", "written_at")
 MOST_KINDS, KIND_CHARS = 1000, 300  # of a tally
@@ -139,6 +139,7 @@ class Ledger:
     prompts_cut: int = 0
     llm_tokens_in: int = 0
     llm_tokens_out: int = 0
+    llm_trimmed: int = 0  # answers of which a part is drawn
     llm_fallbacks: Tally = field(default_factory=Tally)  # base prompts drawn, by reason
     unknown_words: Tally = field(default_factory=Tally)
     prompt_signs: Tally = field(default_factory=Tally)  # prompts that hold them
@@ -164,7 +165,7 @@ class Ledger:
     def add(self, counts: pa.Table) -> None:
         """Take in rows of `sink.COUNTS`."""
         for row in counts.to_pylist():
-            for name in (*COUNTED, *TOKENS):
+            for name in (*COUNTED, *ANSWERS):
                 setattr(self, name, getattr(self, name) + row[name])
             self.unknown_words.add(row["unknown_words"])
             self.prompt_signs.add(row["prompt_signs"])
