@@ -17,7 +17,8 @@ class ChatServer:
     """What it was asked, and how it shall answer.
 
     `script` holds (status, headers, body) for the first chats; later ones are answered with the
-    question and "in falling snow". `replies` are answers to questions that hold a text.
+    question and "in falling snow". `replies` are answers to questions that hold a text, or whole
+    bodies where they begin with a brace.
     """
 
     key: str | None = None
@@ -28,6 +29,8 @@ class ChatServer:
     models_status: int = 200
     models_moved_to: str | None = None
     chats: list[dict[str, Any]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)  # names in small letters
     times: list[float] = field(default_factory=list)
     port: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -49,7 +52,8 @@ class ChatServer:
         question = asked["messages"][-1]["content"]
         for text, (status, said) in self.replies.items():
             if text in question:
-                return status, {}, completion(said) if status == 200 else said
+                whole = status != 200 or said.startswith("{")
+                return status, {}, said if whole else completion(said)
         return 200, {}, completion(f" {question}, in falling snow\n")
 
 
@@ -89,7 +93,10 @@ def serving(**options: Any) -> Iterator[ChatServer]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            self._send(*chat.answer(json.loads(body)))
+            chat.paths.append(self.path)
+            chat.headers.append({name.lower(): value for name, value in self.headers.items()})
+            moved = {"Location": chat.models_moved_to} if chat.models_moved_to else {}
+            self._send(*((302, moved, "") if moved else chat.answer(json.loads(body))))
 
         def _send(self, status: int, headers: dict[str, str], body: str) -> None:
             given = self.headers.get("Authorization", "")

@@ -49,7 +49,9 @@ def test_the_question_the_sampling_and_the_seed_arrive() -> None:
             max_tokens=17,
             chat_template_kwargs={"enable_thinking": False},
         )
-    assert answers == [Answer(f"{p} (winter), in falling snow", 11, 7) for p in PROMPTS]
+    assert answers == [
+        Answer(f"{p} (winter), in falling snow", 11, 7, finish_reason="stop") for p in PROMPTS
+    ]
     asked = {chat["messages"][1]["content"]: chat for chat in server.chats}
     assert asked["an owl (winter)"] == {
         "model": "m",
@@ -131,7 +133,7 @@ def test_an_answer_without_a_text_or_counts_is_an_empty_one() -> None:
     body = json.dumps({"choices": [{"message": {"role": "assistant", "content": None}}]})
     with serving(script=[(200, {}, body), (200, {}, completion("  "))]) as server:
         assert ask(server, PROMPTS[:1]) == [Answer("", None, None)]
-        assert ask(server, PROMPTS[:1]) == [Answer("", 11, 7)]
+        assert ask(server, PROMPTS[:1]) == [Answer("", 11, 7, finish_reason="stop")]
 
 
 def test_a_server_that_stalls_fails_the_row() -> None:
@@ -283,7 +285,7 @@ def test_a_run_counts_answers_fallbacks_and_failures(
     }
     failed = {row["id"]: row for row in pq.read_table(out / "failed.parquet").to_pylist()}
     assert {key: row["stage"] for key, row in failed.items()} == {"3": "llm", "4": "prompt"}
-    assert "Error code: 400" in failed["3"]["reason"]
+    assert "HTTP 400" in failed["3"]["reason"]
     counts = summary(out)["llm"]
     assert (counts["engine"], counts["tokens_in"], counts["tokens_out"]) == ("openai", 33, 21)
     assert (counts["fell_back"], counts["fallbacks"]) == (1, {"refusal": 1})

@@ -66,6 +66,8 @@ class LLM:
     engine_kwargs: dict[str, Any] = field(default_factory=dict)  # vllm: its engine's arguments
     base_url: str | None = None  # openai: the server's address, "http://host:8000/v1"
     api_key_env: str | None = None  # openai: the *name* of the variable that holds the key
+    # openai: what a request holds besides; null leaves one of ours out
+    request: dict[str, Any] = field(default_factory=dict)
     timeout_s: float = bounded(60.0, least=0.1)  # openai: for one request
     max_retries: int = bounded(5, least=0)  # openai: of what may pass, with growing waits
     # openai: a rate limit; null: none

@@ -26,7 +26,7 @@ VARIABLES = {
 # These hold a text or a list, or whatever somebody else's function takes.
 _OPEN = (
     *("dataset.path", "dataset.join.path", "dataset.join.on"),
-    *("llm.chat_template_kwargs", "llm.engine_kwargs"),
+    *("llm.chat_template_kwargs", "llm.engine_kwargs", "llm.request"),
     *("llm.options", "model.options", "scorer.options"),
     *("model.scheduler_config", "model.quantization.quant_kwargs"),
     "ray.runtime_env",

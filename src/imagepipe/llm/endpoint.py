@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from imagepipe.config import LLM
 from imagepipe.config.secrets import HIDDEN
 from imagepipe.errors import UserError
+
+VERSION = "api-version"  # what Azure wants in the query of each request
 
 
 def check_secrets(config: LLM) -> None:
@@ -37,13 +39,14 @@ def check_url(url: str) -> None:
         _ = parts.port  # out of range or no number: ValueError
     except ValueError:
         parts = urlsplit("")
-    if parts.username is not None or parts.query or parts.fragment:
+    names = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
+    if parts.username is not None or names - {VERSION} or parts.fragment:
         raise UserError(
             field="llm.base_url",
             value=HIDDEN,
             problem="carries more than an address, and what it carries would be written down",
             remedy="Leave user, password and query out, and name the key's variable in "
-            "llm.api_key_env.",
+            f"llm.api_key_env. Of a query only Azure's {VERSION} is taken.",
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UserError(
@@ -52,6 +55,12 @@ def check_url(url: str) -> None:
             problem="is no address of a server",
             remedy="Give one such as http://host:8000/v1.",
         )
+
+
+def parted(url: str) -> tuple[str, dict[str, str]]:
+    """The address that a request's own path goes behind, and the query that goes behind that."""
+    parts = urlsplit(url)
+    return parts._replace(query="").geturl(), dict(parse_qsl(parts.query))
 
 
 def check_name(name: str) -> None:

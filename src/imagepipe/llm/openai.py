@@ -7,15 +7,14 @@ answer.
 
 from __future__ import annotations
 
-import sys
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from imagepipe.config.secrets import HIDDEN
-from imagepipe.errors import UserError, with_class
-from imagepipe.llm import Answer, endpoint
+from imagepipe.llm import Answer, completion, endpoint
 from imagepipe.llm.chat import messages
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from imagepipe.config import LLM
 
-CHECK_S = 10.0  # for a server's first sign of life
+CONNECT_S = 10.0  # to a server
 REASON_CHARS = 300  # of a server's complaint, which may be a whole page
 
 
@@ -41,35 +40,46 @@ class OpenAIEnhancer:
 
     def load(self) -> None:
         self.key = endpoint.key(self.config)
-        self.client = _client(self.config, self.config.timeout_s, self.config.max_retries)
+        self.client = client(self.config, self.config.max_retries)
 
     def enhance(self, prompts: list[str], seasons: list[str], seeds: list[int]) -> list[Answer]:
         with ThreadPoolExecutor(max(1, len(prompts))) as threads:
             return list(threads.map(self._answer, prompts, seasons, seeds))
 
     def _answer(self, prompt: str, season: str, seed: int) -> Answer:
-        from openai import OpenAIError
-
         try:
-            said = self.client.chat.completions.with_raw_response.create(
-                **self._request(prompt, season, seed)
-            )
-            return _read(said.http_response.text)
-        except (OpenAIError, ValueError) as error:
-            return Answer("", error=_plain(error, self.key))
+            return ask(self.client, self.config, prompt, season, seed)
+        except Exception as error:  # one that travelled on would have the whole batch asked again
+            return Answer("", error=plain(error, self.key))
 
-    def _request(self, prompt: str, season: str, seed: int) -> dict[str, Any]:
-        config = self.config
-        template = config.chat_template_kwargs
-        return {
-            "model": config.path,
-            "messages": messages(config.system, config.user, prompt, season),
-            "temperature": config.temperature,
-            "top_p": config.top_p,
-            "max_tokens": config.max_tokens,
-            "seed": seed,
-            **({"extra_body": {"chat_template_kwargs": template}} if template else {}),
-        }
+
+def ask(client: OpenAI, config: LLM, prompt: str, season: str, seed: int) -> Answer:
+    """One question. Raises OpenAIError, and ValueError where the reply is no chat completion."""
+    said = client.chat.completions.with_raw_response.create(**request(config, prompt, season, seed))
+    return completion.read(said.http_response.text)
+
+
+def request(config: LLM, prompt: str, season: str, seed: int) -> dict[str, Any]:
+    """The arguments of the client for one question.
+
+    `llm.request` comes last; what it does not know goes into the body as it is. A seed has 31 bits,
+    which is what all servers take.
+    """
+    template = config.chat_template_kwargs
+    fields = {
+        "temperature": config.temperature,
+        "top_p": config.top_p,
+        "max_tokens": config.max_tokens,
+        "seed": seed % (1 << 31),
+        "stop": config.stop or None,
+        "chat_template_kwargs": template or None,
+        **config.request,
+    }
+    return {
+        "model": config.path,
+        "messages": messages(config.system, config.user, prompt, season),
+        "extra_body": {name: value for name, value in fields.items() if value is not None},
+    }
 
 
 class Pace:
@@ -88,75 +98,62 @@ class Pace:
         time.sleep(max(0.0, turn - time.monotonic()))
 
 
-def check(config: LLM) -> None:
-    """Ask the server for its models. Raises `UserError` where it cannot be used as configured.
-
-    A server that answers in another way than with 401 or 403 is believed to be there: not every
-    one lists its models.
-    """
-    import openai
-
-    endpoint.check_secrets(config)
-    for field, value in (("llm.base_url", config.base_url), ("llm.path", config.path)):
-        if value is None:
-            raise UserError(
-                field=field,
-                value=None,
-                problem="the openai engine needs a server's address and a model's name",
-                remedy="Such as llm.base_url=http://host:8000/v1 llm.path=NAME.",
-            )
-    key = endpoint.key(config)
-    try:
-        _client(config, CHECK_S, max_retries=0).models.list()
-    except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-        raise UserError(
-            field="llm.api_key_env",
-            value=config.api_key_env,
-            problem=f"the server does not accept the key (HTTP {error.status_code})",
-            remedy="Put the right key into that variable."
-            if config.api_key_env
-            else "Put a key into the environment and name its variable here.",
-        ) from None
-    except openai.APIConnectionError as error:
-        raise UserError(
-            field="llm.base_url",
-            value=config.base_url,
-            problem=f"no server answers there ({_plain(error.__cause__ or error, key)})",
-            remedy="Start it, or give the right address, such as http://host:8000/v1.",
-        ) from None
-    except (openai.APIStatusError, ValueError):
-        return
-
-
-def _client(config: LLM, timeout_s: float, max_retries: int) -> OpenAI:
-    from openai import DefaultHttpxClient, OpenAI
+def client(config: LLM, max_retries: int) -> OpenAI:
+    """A client of the server at `llm.base_url`; a server of Azure gets the key as it wants it."""
+    from openai import DefaultHttpxClient, OpenAI, Timeout
 
     pace: list[Any] = [Pace(config.requests_per_minute)] if config.requests_per_minute else []
+    address, query = endpoint.parted(config.base_url or "")
+    key = endpoint.key(config) or "none"  # the client insists on one
     return OpenAI(
-        base_url=config.base_url,
-        api_key=endpoint.key(config) or "none",  # the client insists on one
-        timeout=timeout_s,
+        base_url=address,
+        api_key=key,
+        default_query=query,
+        default_headers={"api-key": key} if query else None,
+        timeout=Timeout(config.timeout_s, connect=min(CONNECT_S, config.timeout_s)),
         max_retries=max_retries,
-        http_client=DefaultHttpxClient(event_hooks={"request": pace}),
+        http_client=DefaultHttpxClient(event_hooks={"request": pace, "response": [_mark_spent]}),
     )
 
 
-def _read(text: str) -> Answer:
-    """The answer of a chat completion. Raises ValueError where `text` is none."""
+def _mark_spent(response: Any) -> None:
+    """Keep the client from asking again where an account has nothing left to spend.
+
+    It obeys this header, and takes each 429 for one that passes.
+    """
+    if response.status_code == 429:
+        response.read()
+        if is_spent(response.text):
+            response.headers["x-should-retry"] = "false"
+
+
+def is_spent(body: str) -> bool:
+    """Whether a 429 is about money, by OpenAI's codes: others say "quota" of a minute's too."""
+    return re.search(r"insufficient_quota|billing_(?:hard_limit|not_active)", body) is not None
+
+
+def plain(error: BaseException, key: str | None) -> str:
+    """What to tell of `error`, with the beginning of a body that the server sent.
+
+    Without the key: some servers repeat one that they do not like.
+    """
+    from openai import APIStatusError
+
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, APIStatusError):
+        body = _message(error.response.text)
+        said = f"{type(error).__name__}: HTTP {error.status_code}: {body}"
+    said = " ".join(said.replace(key or HIDDEN, HIDDEN).split())
+    return "".join(filter(str.isprintable, said))[:REASON_CHARS]
+
+
+def _message(body: str) -> str:
+    """The message of an error as OpenAI words it; any other body as it is."""
     import json
 
     try:
-        completion = json.loads(text)
-        message = completion["choices"][0]["message"]["content"]
-        usage = completion.get("usage") or {}
-        return Answer(
-            str(message or "").strip(), usage.get("prompt_tokens"), usage.get("completion_tokens")
-        )
-    except (ValueError, LookupError, TypeError, AttributeError):
-        raise ValueError(f"the server's answer is no chat completion: {text!r}") from None
-
-
-def _plain(error: BaseException, key: str | None) -> str:
-    """What to tell of `error`, without the key: some servers repeat one that they do not like."""
-    whole = with_class(error, limit=sys.maxsize)
-    return whole.replace(key or HIDDEN, HIDDEN)[:REASON_CHARS]
+        error = json.loads(body)["error"]
+        alone = isinstance(error["message"], str) and error["message"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return body
+    return error["message"] if alone else body

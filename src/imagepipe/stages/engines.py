@@ -81,7 +81,7 @@ TABLE: dict[str, dict[str, Engine]] = {
         ),
         "openai": Engine(
             "imagepipe.llm.openai.OpenAIEnhancer",
-            check="imagepipe.llm.openai.check",
+            check="imagepipe.llm.trial.check",
             waits=True,
             unmeasured="a server answers it",
         ),

@@ -1,0 +1,62 @@
+"""What a server's chat completion says, however near it is to OpenAI's."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from imagepipe.llm import Answer
+
+
+def read(text: str) -> Answer:
+    """The answer in a chat completion. Raises ValueError where `text` is none, with its beginning.
+
+    Some servers put an error into a reply that says 200.
+    """
+    try:
+        completion = json.loads(text)
+        choice = completion["choices"][0]
+        if choice.get("error"):
+            raise LookupError
+        return _answer(choice, completion.get("usage"))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise ValueError(f"the server's answer is no chat completion: {text}") from None
+
+
+def _answer(choice: dict[str, Any], usage: Any) -> Answer:
+    message, counts = choice["message"], usage if isinstance(usage, dict) else {}
+    content = message.get("content")
+    return Answer(
+        words(content).strip(),
+        counts.get("prompt_tokens"),
+        counts.get("completion_tokens"),
+        finish_reason=_text(choice.get("finish_reason")),
+        refusal=_text(message.get("refusal")) or words(content, "refusal") or None,
+        # vLLM, DeepSeek and llama.cpp; OpenRouter, Groq and newer vLLM; a list of parts: Mistral
+        reasoning=_text(message.get("reasoning_content"))
+        or _text(message.get("reasoning"))
+        or words(content, "thinking")
+        or None,
+    )
+
+
+def words(content: Any, kind: str = "text") -> str:
+    """The text of a message's content, which may be a list of parts; of the parts of `kind`."""
+    if isinstance(content, str):
+        return content if kind == "text" else ""
+    if not isinstance(content, list):
+        return ""
+    return "".join(_part(part, kind) for part in content)
+
+
+def _part(part: Any, kind: str) -> str:
+    if isinstance(part, str):
+        return part if kind == "text" else ""
+    if not isinstance(part, dict) or part.get("type", "text") not in (kind, f"output_{kind}"):
+        return ""
+    held = part.get(kind)
+    return words(held) if isinstance(held, list) else _text(held) or ""
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,270 @@
+"""Servers that are nearly OpenAI's: the question before the run, parameters, bodies, messages."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from helpers.chat_server import ChatServer, completion, serving
+
+from imagepipe.config import LLM
+from imagepipe.diffusion.limits import PromptLimit
+from imagepipe.errors import UserError
+from imagepipe.llm import Answer, check, make
+from imagepipe.llm.completion import read
+from imagepipe.llm.stage import stage
+from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE, apply
+
+MAX_TOKENS = "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+BOTH = "`temperature` and `top_p` cannot both be specified for this model."
+NO_SEED = {"message": {"detail": [{"loc": ["body", "seed"], "msg": "Extra inputs"}]}}
+
+
+def config(server: ChatServer, **changes: object) -> LLM:
+    values = {"name": "m", "engine": "openai", "path": "m", "base_url": server.url}
+    return LLM(**{**values, "user": "{prompt}", "max_retries": 2, **changes})
+
+
+def refused(status: int, body: object, **changes: object) -> str:
+    text = body if isinstance(body, str) else json.dumps(body)
+    with serving(script=[(status, {}, text)]) as server, pytest.raises(UserError) as caught:
+        check(config(server, **changes))
+    return str(caught.value).replace(server.url, "URL")
+
+
+def error(message: str) -> dict[str, Any]:
+    return {"error": {"message": message, "type": "invalid_request_error"}}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (400, error(MAX_TOKENS), "'llm.request={max_tokens: null, max_completion_tokens: ${llm.ma"),
+        (400, error(BOTH), "'llm.request={top_p: null}'"),
+        (422, NO_SEED, "'llm.request={seed: null}'"),
+        (400, [error('Unknown name "seed": Cannot find field.')], "'llm.request={seed: null}'"),
+        (400, error("Only the default temperature is supported"), "{temperature: null}"),
+        (
+            404,
+            error("model 'm' not found"),
+            "llm.path=m: the server refuses the question (HTTP",
+        ),
+        (404, error("model 'm' not found"), "Its models: m."),
+        (400, error("System role not supported"), "llm.system=Be brief.: the server refuses"),
+        (
+            404,
+            "404 page not found",
+            "llm.base_url=URL: there are no chat completions at URL/chat",
+        ),
+        (
+            400,
+            {"error": "Context length exceeded"},
+            '400: {"error": "Context length exceeded',
+        ),
+        (403, "Your IP is not allowed", "(HTTP 403: Your IP is not allowed)"),
+        (402, error("Insufficient Balance"), "its account has nothing left to spend: HTTP 402"),
+        (
+            429,
+            {"error": {"code": "insufficient_quota"}},
+            "its account has nothing left",
+        ),
+        (200, {"error": {"message": "no such model"}}, 'no chat completion: {"error": {"message"'),
+        (
+            200,
+            'data: {"choices"',
+            "the server's answer is no chat completion: data",
+        ),
+        (200, {"choices": [{"error": {"message": "overloaded"}}]}, "overloaded"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, int) else "",
+)
+def test_what_a_server_will_not_take_is_refused_before_the_run(
+    status: int, body: object, said: str
+) -> None:
+    assert said in refused(status, body, system="Be brief.")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("", "/v1"),
+        ("/", "/v1"),
+        ("/v1/chat/completions", "/v1"),
+        ("/v1/completions/", "/v1"),
+        ("/api/chat", "/v1"),
+        ("/openai/v1/models", "/openai/v1"),
+    ],
+)
+def test_an_address_that_is_nearly_right_is_told(typed: str, meant: str) -> None:
+    missing = (404, {}, "404 page not found")
+    with serving(script=[missing]) as server:
+        root = server.url.removesuffix("/v1")
+        asked = config(server, base_url=root + typed)
+        with pytest.raises(UserError) as caught:
+            check(asked)
+    assert f"Try llm.base_url={root}{meant}." in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 503])
+def test_what_may_pass_refuses_no_run(status: int) -> None:
+    with serving(script=[(status, {}, "{}")]) as server:
+        check(config(server))
+    assert len(server.chats) == 1
+
+
+def test_a_server_that_takes_too_long_is_told_with_the_limit() -> None:
+    with serving(wait_s=2) as server, pytest.raises(UserError) as caught:
+        check(config(server, timeout_s=0.2))
+    assert "llm.timeout_s=0.2" in str(caught.value)
+
+
+def test_the_one_question_is_asked_as_a_rows_is() -> None:
+    with serving() as server:
+        check(config(server, system="Be brief.", request={"top_k": 5}))
+    (asked,) = server.chats
+    assert asked["messages"][0] == {"role": "system", "content": "Be brief."}
+    assert (asked["top_k"], asked["max_tokens"]) == (5, 64)
+
+
+def test_parameters_are_left_out_renamed_and_added() -> None:
+    changes = {"max_tokens": None, "max_completion_tokens": 64, "seed": None, "think": False}
+    with serving() as server:
+        (answer,) = asking(server, stop=["END"], request=changes)
+    assert answer.error is None
+    (asked,) = server.chats
+    assert {name: value for name, value in asked.items() if name not in ("model", "messages")} == {
+        "temperature": 0.8,
+        "top_p": 1.0,
+        "stop": ["END"],
+        "max_completion_tokens": 64,
+        "think": False,
+    }
+
+
+def test_parameters_for_a_server_mean_nothing_elsewhere() -> None:
+    with pytest.raises(UserError, match=r"llm\.request=.*llm\.engine=template asks none"):
+        check(LLM("x", "template", request={"seed": None}))
+
+
+def test_a_seed_has_no_more_bits_than_every_server_takes() -> None:
+    with serving() as server:
+        asking(server, seeds=[2**63 - 1])
+    assert server.chats[0]["seed"] == 2**31 - 1
+
+
+def test_azures_version_and_key_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUR_KEY", "abc")
+    with serving() as server:
+        (answer,) = asking(
+            server,
+            base_url=f"{server.url}?api-version=2024-06-01",
+            api_key_env="OUR_KEY",
+        )
+    assert answer.error is None
+    assert server.paths == ["/v1/chat/completions?api-version=2024-06-01"]
+    assert server.headers[0]["api-key"] == "abc"
+
+
+def asking(server: ChatServer, seeds: list[int] | None = None, **changes: object) -> list[Answer]:
+    enhancer = make(config(server, **changes))
+    enhancer.load()
+    return enhancer.enhance(["a cat"], ["winter"], seeds or [1])
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('{"error": {"message": "no dogs"}}', "BadRequestError: HTTP 400: no dogs"),
+        ('{"error": "no dogs"}', 'BadRequestError: HTTP 400: {"error": "no dogs"}'),
+        ('{"detail": "no dogs"}', 'BadRequestError: HTTP 400: {"detail": "no dogs"}'),
+        ("no\n\tdogs\x1b[31m", "BadRequestError: HTTP 400: no dogs[31m"),
+        ("", "BadRequestError: HTTP 400:"),
+        ("x" * 9000, f"BadRequestError: HTTP 400: {'x' * 273}"),
+    ],
+)
+def test_the_beginning_of_any_body_is_told(body: str, said: str) -> None:
+    with serving(script=[(400, {}, body)]) as server:
+        (answer,) = asking(server)
+    assert answer.error == said
+
+
+def test_an_account_without_money_is_asked_once() -> None:
+    spent = (429, {"Retry-After": "0.01"}, '{"error": {"code": "insufficient_quota"}}')
+    busy = (429, {"Retry-After": "0.01"}, '{"error": {"message": "quota of this minute"}}')
+    for reply, times in ((spent, 1), (busy, 3)):
+        with serving(script=[reply] * 3) as server:
+            (answer,) = asking(server)
+        assert len(server.chats) == times
+        assert "HTTP 429" in str(answer.error)
+
+
+PART = {"type": "text", "text": "a cat"}
+THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
+
+
+@pytest.mark.parametrize(
+    ("message", "answer"),
+    [
+        ({"content": "a cat "}, Answer("a cat")),
+        ({"content": [PART, {"type": "text", "text": " in snow"}]}, Answer("a cat in snow")),
+        ({"content": [THOUGHT, PART]}, Answer("a cat", reasoning="Hm.")),
+        ({"content": ["a cat"]}, Answer("a cat")),
+        ({"content": [{"type": "refusal", "refusal": "No."}]}, Answer("", refusal="No.")),
+        ({"content": None, "refusal": "No."}, Answer("", refusal="No.")),
+        ({"content": None, "reasoning_content": "Hm."}, Answer("", reasoning="Hm.")),
+        ({"content": "a cat", "reasoning": "Hm."}, Answer("a cat", reasoning="Hm.")),
+        ({"content": 5}, Answer("")),
+        ({"content": {"a": 1}, "refusal": 7}, Answer("")),
+    ],
+)
+def test_a_message_is_read_in_each_of_its_forms(message: dict[str, Any], answer: Answer) -> None:
+    assert read(json.dumps({"choices": [{"message": message}], "usage": 5})) == answer
+
+
+ODD: dict[str, object] = {
+    "text": {"prompt_tokens": "11", "completion_tokens": None},
+    "huge": {"prompt_tokens": 2**40, "completion_tokens": 7.5},
+    "float": {"prompt_tokens": 11.0, "completion_tokens": -1},
+    "list": [1],
+}
+
+
+def counted(usage: object) -> str:
+    return json.dumps({**json.loads(completion("a cat, falling snow")), "usage": usage})
+
+
+def test_one_odd_answer_has_no_neighbour_asked_again() -> None:
+    """Through the stage, which halves a batch that raises: a server is asked once a row."""
+    replies = {"half": (200, "a cat half an emoji \ud83d")}
+    replies |= {name: (200, counted(usage)) for name, usage in ODD.items()}
+    rows = ["half", *ODD, "plain", "broken"]
+    with serving(replies=replies | {"broken": (200, "{}")}) as server:
+        llm = config(server)
+        table = pa.table(
+            {
+                "base_prompt": [f"a cat {name}" for name in rows],
+                "seed": pa.array(range(len(rows)), pa.int64()),
+                FAILED_STAGE: pa.nulls(len(rows), pa.string()),
+                FAILED_REASON: pa.nulls(len(rows), pa.string()),
+            }
+        )
+        asked = stage(llm, limit=Choking)
+        done = apply(asked, asked.recipe(), table)
+    assert len(server.chats) == len(rows)
+    reasons = dict(zip(rows, done[FAILED_REASON].to_pylist(), strict=True))
+    assert {name for name, why in reasons.items() if why} == {"plain", "broken"}
+    assert reasons["plain"] == "ValueError: a tokenizer of ours chokes"
+    assert done["prompt"].to_pylist()[0] == "a cat half an emoji"
+    tokens = zip(done["llm_tokens_in"].to_pylist(), done["llm_tokens_out"].to_pylist(), strict=True)
+    assert list(tokens)[1:5] == [(None, None), (None, None), (11, None), (None, None)]
+
+
+class Choking(PromptLimit):
+    """A text encoder that cannot read one of the answers."""
+
+    def cuts(self, prompt: str) -> bool:
+        if "plain" in prompt:
+            raise ValueError("a tokenizer of ours chokes")
+        return False
