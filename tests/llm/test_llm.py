@@ -266,13 +266,19 @@ def test_a_model_that_needs_code_of_its_own_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_whose_weights_are_not_whole_is_refused(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
     model = copy_of_tiny(tmp_path)
     config = LLM("tiny", "transformers", path=str(model))
     names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
-    shutil.copy(model / "model.safetensors", model / names[0])
-    (model / "model.safetensors").rename(model / names[1])
+    held = load_file(model / "model.safetensors")
+    halves = dict.fromkeys(held, names[0]) | dict.fromkeys([*held][1::2], names[1])
+    for name in names:
+        part = {key: held[key] for key, file in halves.items() if file == name}
+        save_file(part, model / name, metadata={"format": "pt"})
+    (model / "model.safetensors").unlink()
     index = model / "model.safetensors.index.json"
-    index.write_text(json.dumps({"weight_map": dict(zip("ab", names, strict=True))}))
+    index.write_text(json.dumps({"metadata": {}, "weight_map": halves}))
     check(config)
     (model / names[1]).unlink()
     with pytest.raises(

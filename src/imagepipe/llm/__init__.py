@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from imagepipe.errors import UserError
 from imagepipe.stages import engines
 
 if TYPE_CHECKING:
@@ -56,8 +57,18 @@ def make(config: LLM) -> Enhancer:
 
 def check(config: LLM) -> None:
     """Raise `UserError` where the engine cannot work here: a package, weights or server missing."""
-    if engines.check("llm", config, Enhancer).weights:
+    engine = engines.check("llm", config, Enhancer)
+    if config.request and not engine.waits:
+        raise UserError(
+            field="llm.request",
+            value=config.request,
+            problem=f"is for servers, and llm.engine={config.engine} asks none",
+            remedy="Leave it out, or use llm.engine=openai.",
+        )
+    if engine.weights:
+        from imagepipe.llm import kinds
         from imagepipe.stages import weights
 
         weights.check_safe("llm.path", config.path, config.revision)
         weights.check_code("llm.path", config.path, config.revision)
+        kinds.check_whole(config)

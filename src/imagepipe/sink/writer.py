@@ -109,7 +109,7 @@ class Writer:
             "prompts_cut": pc.sum(good["prompt_cut"]).as_py() or 0,
             "llm_tokens_in": pc.sum(good["llm_tokens_in"]).as_py() or 0,
             "llm_tokens_out": pc.sum(good["llm_tokens_out"]).as_py() or 0,
-            "llm_trimmed": _trimmed(good),
+            "llm_trimmed": good["llm_fallback"].null_count - good["llm_answer"].null_count,
             "llm_fallbacks": good["llm_fallback"].drop_null().to_pylist(),
             "unknown_words": _words(good["unknown_words"]),
             "prompt_signs": [sign for text in good["prompt"].to_pylist() for sign in signs(text)],
@@ -270,11 +270,6 @@ def _place() -> tuple[str, int]:
 @lru_cache(maxsize=1)
 def _numbers(task: str | None) -> Iterator[int]:
     return count()
-
-
-def _trimmed(good: pa.Table) -> int:
-    kept = pc.and_(pc.is_null(good["llm_fallback"]), pc.is_valid(good["llm_answer"]))
-    return pc.sum(kept).as_py() or 0
 
 
 def _seconds(table: pa.Table, name: str) -> float:

@@ -77,7 +77,10 @@ TABLE: dict[str, dict[str, Engine]] = {
             processor=True,
         ),
         "transformers": Engine(
-            "imagepipe.llm.transformers.TransformersEnhancer", weights=True, libraries=TORCH
+            "imagepipe.llm.transformers.TransformersEnhancer",
+            weights=True,
+            libraries=TORCH,
+            check="imagepipe.llm.kinds.check_of_transformers",
         ),
         "openai": Engine(
             "imagepipe.llm.openai.OpenAIEnhancer",

@@ -13,7 +13,8 @@ CONVERT = (
     "{kind}.from_single_file(FILE).save_pretrained(FOLDER). Then name that folder."
 )
 SERVED = (
-    "Name the model's own folder, with .safetensors. A language model can be served: llm=openai."
+    "Name the model's own folder, with .safetensors. A language model can be served by llama.cpp "
+    "(llama-server -m FILE) or Ollama: llm=openai llm.base_url=http://localhost:8080/v1."
 )
 OWN = "Name the model in the layout of diffusers or transformers."
 # By what only one kind of checkpoint has in the names of its weights.
@@ -30,6 +31,7 @@ TELLING = {
     "config.json": ("is one model of a kind of its own, and no pipeline of diffusers", OWN),
     "*.gguf": ("is GGUF, the format of llama.cpp", SERVED),
     "*.onnx": ("is ONNX", OWN),
+    "params.json": ("is in its maker's own format", OWN),
     "*.msgpack": ("is in the format of Flax", OWN),
 }
 
@@ -53,6 +55,12 @@ def told(where: Path) -> tuple[str, str] | None:
             return found
     files = [file for file in where.iterdir() if file.suffix in (".safetensors", *PICKLES)]
     return _file(files[0]) if len(files) == 1 else None
+
+
+def other_weights(folder: Path) -> tuple[str, str] | None:
+    """As `told`, of a folder whose weights are neither safetensors nor pickled."""
+    patterns = ("*.gguf", "*.onnx", "*.msgpack")
+    return next((TELLING[name] for name in patterns if any(folder.glob(name))), None)
 
 
 def _file(file: Path) -> tuple[str, str]:

@@ -144,12 +144,15 @@ def _files(
     if not (where / index).is_file():
         raise _no_model(field, path, where, index)
     lacking = _lacking(field, path, where) if weights else None
+    other = kinds.other_weights(where) if lacking == WEIGHTS else None
     if lacking:
         raise UserError(
             field=field,
             value=path,
-            problem=f"its weights are not whole ({where / lacking} does not exist)",
-            remedy="Name a whole model.",
+            problem=other[0]
+            if other
+            else f"its weights are not whole ({where / lacking} does not exist)",
+            remedy=other[1] if other else "Name a whole model.",
         )
     if weights:
         described(field, path, where / index)
