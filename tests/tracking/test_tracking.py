@@ -87,7 +87,7 @@ def test_the_store_lies_under_outputs_whatever_the_current_folder(outputs, monke
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["c#1", "q?1", "a b", "p%20q", "50%"])
+@pytest.mark.parametrize("name", ["c#1", "q?1 p%20q 50%"])
 def test_the_store_lies_there_whatever_the_folders_name(tmp_path, name):
     outputs = tmp_path / name
     outputs.mkdir()

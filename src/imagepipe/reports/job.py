@@ -62,5 +62,7 @@ class Job:
 
 
 def scorer_name(scorer: Scorer) -> str:
-    """What a run's reports call its scorer; none where nothing is scored."""
-    return scorer.name if engines.of("scorer", scorer).works else engines.NONE
+    """What reports call the scorer of a run, or of one that was refused: its engine may be any
+    word. None where nothing is scored.
+    """
+    return engines.NONE if scorer.engine == engines.NONE else scorer.name

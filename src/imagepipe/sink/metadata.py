@@ -7,8 +7,6 @@ import json
 from dataclasses import asdict, replace
 
 import numpy as np
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from imagepipe import __version__
 from imagepipe.config import Config, Model, config_digest
@@ -21,6 +19,9 @@ RLE = 3
 
 def encode(image: np.ndarray, metadata: dict[str, str]) -> bytes:
     """A PNG of `image`, uint8 (height, width, 3), with `metadata` as text chunks."""
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
     info = PngInfo()
     for key, value in metadata.items():
         info.add_itxt(key, value)

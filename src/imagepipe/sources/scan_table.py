@@ -22,7 +22,7 @@ from imagepipe.sources.keys import keys_of
 from imagepipe.sources.tables import File, Table
 
 # Words that other programs write where there is no value; as text of a CSV they would be drawn.
-NO_VALUE = pa.array(["NA", "N/A", "#N/A", "NULL", "null", "nan", "NaN", "None", "\\N", "<NA>"])
+NO_VALUE = ["NA", "N/A", "#N/A", "NULL", "null", "nan", "NaN", "None", "\\N", "<NA>"]
 
 
 @dataclass
@@ -165,7 +165,7 @@ def _count(scanned: Scanned, path: str, schema: pa.Schema) -> int:
         if rows.bad_line is not None and path not in scanned.not_utf8:
             scanned.not_utf8.append(path)
         for name in set(drawn) & set(rows.table.column_names):
-            says = pc.is_in(rows.table[name], value_set=NO_VALUE)
+            says = pc.is_in(rows.table[name], value_set=pa.array(NO_VALUE))
             scanned.no_value[name] += pc.sum(says).as_py() or 0
         _take_in(scanned, folders.with_values(rows.table, values))
         if scanned.rows + count > scanned.most:
