@@ -71,6 +71,8 @@ def broken_file(tables: Tables) -> str | None:
 
 def original(rows: Rows) -> pa.Array:
     """The bytes of cells that are no text, a list a row; null where there are none."""
+    if not rows.original:
+        return pa.nulls(rows.table.num_rows, ORIGINAL_TYPE)
     cells: list[list[dict[str, Any]] | None] = [None] * rows.table.num_rows
     for name, by_row in rows.original.items():
         for row, cell in by_row.items():
