@@ -16,7 +16,8 @@ from imagepipe import sources
 from imagepipe.config import Dataset, Sink
 from imagepipe.sink import resume
 from imagepipe.sink.lock import acquire
-from imagepipe.sink.writer import Writer, collect_rejected
+from imagepipe.sink.parts import collect_rejected
+from imagepipe.sink.writer import Writer
 from imagepipe.store import Store
 
 ROWS, BATCH = 120, 4

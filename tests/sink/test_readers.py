@@ -7,14 +7,19 @@ import io
 import json
 import math
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from helpers.written import batch, writer
 from PIL import Image
+
+from imagepipe import config
+from imagepipe.sources import scan
 
 ROWS = 16  # more than what readers look at before they settle a column's type
 
@@ -104,6 +109,27 @@ def test_datasets_reads_the_table(parquet, tmp_path):
     rows = load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path))
     assert rows[0]["image"].size == (8, 8)
     assert (rows[0]["note"], rows[-1]["note"]) == (None, "only here")
+
+
+def test_datasets_finds_the_pictures_and_classes_that_came_in(tmp_path):
+    from datasets import ClassLabel, Dataset, Features, Value, load_dataset
+    from datasets import Image as Picture
+
+    kinds = Features(id=Value("string"), photo=Picture(), what=ClassLabel(names=["cat", "dog"]))
+    photo = {"bytes": png(), "path": None}
+    rows = {"id": ["a", "b"], "photo": [photo, photo], "what": [0, 1]}
+    Dataset.from_dict(rows, features=kinds).to_parquet(str(tmp_path / "in.parquet"))
+    data = {"path": str(tmp_path / "in.parquet"), "format": "parquet"}
+    tables = scan(config.Dataset(name="t", id="id", prompt="{what}", **data), None)
+    write = replace(writer(tmp_path / "out", png=False, image_bytes=True), features=tables.features)
+    came = pq.read_table(tmp_path / "in.parquet")
+    batched = batch(["a", "b"]).append_column("photo", came["photo"])
+    place = batched.schema.get_field_index("what")
+    write(batched.set_column(place, "what", came["what"]))
+    files = [str(path) for path in (tmp_path / "out" / "table").iterdir()]
+    read = load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path / "c"))
+    assert read.features["what"].int2str(read[1]["what"]) == "dog"
+    assert (read[0]["photo"].size, read[0]["image"].size) == ((4, 4), (8, 8))
 
 
 def test_duckdb_and_polars_read_the_table(parquet):

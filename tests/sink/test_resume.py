@@ -23,7 +23,8 @@ from imagepipe.execution import manifest
 from imagepipe.execution.run import Ready, _why, prepared
 from imagepipe.sink import resume
 from imagepipe.sink.lock import RUN, acquire
-from imagepipe.sink.writer import Writer, collect_rejected, why_columns
+from imagepipe.sink.parts import collect_rejected
+from imagepipe.sink.writer import Writer, why_columns
 from imagepipe.store import Store
 
 ROWS = [f"r{n}" for n in range(10)]

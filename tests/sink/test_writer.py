@@ -17,7 +17,8 @@ from PIL import Image
 
 from imagepipe.prompts.template import row_seed
 from imagepipe.sink.metadata import encode
-from imagepipe.sink.writer import COUNTS, collect_rejected, why_columns
+from imagepipe.sink.parts import collect_rejected
+from imagepipe.sink.writer import COUNTS, why_columns
 from imagepipe.store import Store
 
 

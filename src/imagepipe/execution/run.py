@@ -29,8 +29,9 @@ from imagepipe.signals import defer_signals, graceful_stop, sigterm_as_interrupt
 from imagepipe.sink import results, resume
 from imagepipe.sink.lock import RunLock, acquire
 from imagepipe.sink.metadata import run_metadata
+from imagepipe.sink.parts import collect_rejected, written_parts
 from imagepipe.sink.resume import Done
-from imagepipe.sink.writer import Writer, collect_rejected, why_columns, written_parts
+from imagepipe.sink.writer import Writer, why_columns
 from imagepipe.store import Store, write_whole
 
 METRICS_EVERY_S = 5.0
@@ -258,6 +259,7 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
         metadata=run_metadata(job.config, tracker.run_id),
         run_lock=job.run_lock,
         why=_why(job.config.dataset, job.tables),
+        features=job.tables.features,
     )
     next_metrics = time.monotonic()
     progress = terminal.Progress(job.tables.rows, console)

@@ -13,8 +13,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from imagepipe.sink.parts import written_parts
 from imagepipe.sink.webdataset import shard_key
-from imagepipe.sink.writer import written_parts
 from imagepipe.store import Store
 
 # The columns that a picture to look at needs, beside its id. Others may hold what Python cannot.

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from imagepipe.sink.ledger import Ledger, Scores, Tally
-from imagepipe.sink.writer import WHY, merge, written_parts
+from imagepipe.sink.parts import merge, written_parts
+from imagepipe.sink.writer import WHY
 from imagepipe.sources import Tables, keys_of
 from imagepipe.store import Store
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import count
@@ -38,8 +38,7 @@ WHY = ("stage", "reason")  # the columns of rejected rows
 TOLD_INSIDE = ("prompt", "base_prompt", "seed", "image_index")  # a picture, with its id
 TOLD = 500  # characters of a row's reason, or of its unknown words, that the driver is told
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-# How the Hugging Face `datasets` library marks a column of pictures in a Parquet file.
-HUGGINGFACE = json.dumps({"info": {"features": {"image": {"_type": "Image"}}}})
+PICTURES = {"image": {"_type": "Image"}}  # what Hugging Face's `datasets` calls such a column
 
 # One row of what a writer tells the driver about a batch: counts and small texts, no pictures.
 COUNTS = pa.schema(
@@ -73,8 +72,9 @@ class Writer:
 
     `metadata` are the texts that go into every picture; `input_columns` maps the names of the
     dataset's own columns, as they are in the batch, to the names that they came with; `why` are
-    the columns that say of a rejected row in which stage it was, and the reason. Raises RunFailed
-    where the command's claim to the folder has ended.
+    the columns that say of a rejected row in which stage it was, and the reason; `features` are
+    what Hugging Face's `datasets` takes columns for. Raises RunFailed where the command's lock of
+    the folder has ended.
     """
 
     store: Store
@@ -85,6 +85,7 @@ class Writer:
     metadata: dict[str, str]
     run_lock: RunLock
     why: tuple[str, str] = WHY
+    features: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         with self.run_lock.writing():
@@ -143,9 +144,12 @@ class Writer:
         if self.sink.image_bytes:
             cells = [{"bytes": b, "path": p} for b, p in zip(pngs, paths, strict=True)]
             table = table.append_column("image", pa.array(cells, IMAGE))
-            table = table.replace_schema_metadata({"huggingface": HUGGINGFACE})
         if not (self.sink.png or self.sink.webdataset):
             table = table.drop_columns(["image_path"])  # it would point at nothing
+        features = self.features | (PICTURES if self.sink.image_bytes else {})
+        if features:  # where `datasets` looks for them in a Parquet file
+            info = json.dumps({"info": {"features": features}})
+            table = table.replace_schema_metadata({"huggingface": info})
         self._write_part(table, "table", rows)
         return len(pngs)
 
@@ -213,50 +217,12 @@ class Writer:
         return "part-" + blake2b(ids.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
-def collect_rejected(store: Store) -> None:
-    """Make `failed.parquet` and `unmatched.parquet` of the parts that the writers left."""
-    for name in ("failed", "unmatched"):
-        parts = store.parts(f".{name}")
-        if parts:
-            merge(store, parts, f"{name}.parquet")
-            store.remove_folder(f".{name}")
-
-
-def merge(
-    store: Store, parts: Sequence[str], name: str, masks: Sequence[np.ndarray] | None = None
-) -> None:
-    """Write the rows of all `parts`, or those that each one's mask marks true, as one file."""
-    schema = pa.unify_schemas(
-        [pq.read_schema(store.open(part)) for part in parts], promote_options="permissive"
-    )
-    with (
-        store.whole(name) as stream,
-        pq.ParquetWriter(stream, schema, compression="zstd") as writer,
-    ):
-        for number, part in enumerate(parts):
-            rows = _as(pq.read_table(store.open(part)), schema)
-            writer.write_table(rows.filter(pa.array(masks[number])) if masks else rows)
-
-
-def written_parts(store: Store) -> list[str]:
-    """The finished parts of the table."""
-    return store.parts("table")
-
-
 def why_columns(used: Collection[str]) -> tuple[str, str]:
     """What rejected rows say in, of a table whose columns `used` decide what is drawn of it.
 
     A column `stage` or `reason` that is not used gives way: rows that are fed in again have both.
     """
     return (FAILED_STAGE, FAILED_REASON) if set(WHY) & set(used) else WHY
-
-
-def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    columns = [
-        table[f.name].cast(f.type) if f.name in table.column_names else pa.nulls(len(table), f.type)
-        for f in schema
-    ]
-    return pa.table(columns, schema=schema)
 
 
 def _place() -> tuple[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
@@ -193,3 +194,13 @@ def _cast(column: pa.ChunkedArray | pa.Array, field: pa.Field) -> pa.ChunkedArra
             f"type in all files together: {error}",
             "Give the column one type in all files.",
         ) from error
+
+
+def features(filesystem: FileSystem, path: str) -> dict[str, Any]:
+    """What `datasets` wrote of the columns into the file's metadata; none where it has not."""
+    with filesystem.open_input_file(path) as file:
+        metadata = pq.read_schema(file).metadata or {}
+    try:
+        return dict(json.loads(metadata[b"huggingface"])["info"]["features"])
+    except (KeyError, TypeError, ValueError):
+        return {}

@@ -17,7 +17,7 @@ from imagepipe.sources import contents, files, folders
 from imagepipe.sources.checks import check_key, check_repeats
 from imagepipe.sources.columns import Together, together
 from imagepipe.sources.format import Unreadable
-from imagepipe.sources.formats import FORMATS
+from imagepipe.sources.formats import FORMATS, features
 from imagepipe.sources.keys import keys_of
 from imagepipe.sources.tables import File, Table
 
@@ -124,6 +124,7 @@ def scan_table(request: Request, limit: int | None, most: int) -> Scanned:
         folders=scanned.folders,
         notes=tuple(_notes(scanned, columns)),
         left_out=scanned.left_out,
+        features=features(request.format, found.filesystem, paths[0]),
     )
     return scanned
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 from pyarrow.fs import FileSystem
@@ -53,7 +54,8 @@ class Table:
     that all keys were scanned and none is there twice; `size` is in bytes, of the files
     (of Parquet uncompressed). Columns `used` decide what becomes of a row. The `folders` are
     columns too, by the names of folders below `base`. `left_out` are files beside those of the
-    table, and why; `notes` say what a person should know of it.
+    table, and why; `notes` say what a person should know of it. `features` say by column what
+    Hugging Face's `datasets` takes its cells for, such as pictures.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Table:
     folders: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    features: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def in_files(self) -> pa.Schema:
@@ -117,6 +120,13 @@ class Tables:
         """The files beside those that are read, and why they are not."""
         every = [self.left, *(join.table for join in self.joins)]
         return {path: why for table in every for path, why in table.left_out.items()}
+
+    @property
+    def features(self) -> dict[str, Any]:
+        """Those of all tables, by the columns' names in the Dataset."""
+        joined = {n: f for j in self.joins for n, f in j.table.features.items() if n in j.adds}
+        every = {**joined, **self.left.features}
+        return {self.renamed.get(name, name): feature for name, feature in every.items()}
 
     @property
     def rows(self) -> int:
