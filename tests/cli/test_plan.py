@@ -2,63 +2,26 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from contextlib import chdir, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from helpers.command import FAST, summary
 from helpers.configs import composed
+from helpers.plans import SMALL, planned, tried
 from helpers.sweeps import Swept
 
 from imagepipe import sources
-from imagepipe.cli.plan import _from_earlier, main
+from imagepipe.cli.plan import _from_earlier
 from imagepipe.execution import manifest
 from imagepipe.execution.calibration import _path, known
 from imagepipe.reports.summary import speed_digest
 from imagepipe.resources.machine import Machine, Node
-
-SMALL = ["resources=cpu", "resources.model.pool=1", "resources.model.batch_size=2", "scorer=none"]
-# A model that takes the same time for each picture, whatever else the machine does.
-SLOW = ["resources=tuned", "llm=none", "scorer=none", "ray.num_cpus=2", "model=noop"]
-SLOW += ["model.engine=custom", "model._target_=helpers.painters.Slow", "model.width=16"]
-SLOW += ["model.height=16", f"+model.options.bad={os.devnull}/none"]
-SMALL += ["resources.rows_per_block=2", "resources.sink.batch_size=2", "ray.num_cpus=2"]
-
-
-@dataclass(frozen=True)
-class Planned:
-    """What `plan` said, and its exit code."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def planned(folder: Path, *arguments: str) -> Planned:
-    """In this process: what draws nothing needs none of its own."""
-    out, errors = io.StringIO(), io.StringIO()
-    with chdir(folder), redirect_stdout(out), redirect_stderr(errors):
-        code = main(arguments)
-    return Planned(code, out.getvalue(), errors.getvalue())
-
-
-def tried(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    """With a trial, which starts Ray."""
-    return subprocess.run(
-        [sys.executable, "-m", "imagepipe.plan", "--calibrate", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"HF_HUB_OFFLINE": "1"},
-    )
 
 
 def test_the_default_plan_is_a_table(tmp_path: Path):
@@ -114,15 +77,6 @@ def test_a_trial_of_a_table_that_is_too_short_for_a_steady_rate_is_the_whole_run
     assert not list(tmp_path.iterdir())
 
 
-def test_a_trial_that_is_over_too_soon_is_followed_by_a_longer_one(tmp_path: Path):
-    """A batch of 2 that costs nothing: 12 rows, then 48, then all."""
-    done = tried(tmp_path, "--json", *FAST, *SMALL, "limit=60")
-    assert done.returncode == 0, done.stderr
-    expected = json.loads(done.stdout)["expected"]
-    assert expected["source"] in ("a trial on 48 rows", "a trial on 60 rows")
-    assert expected["images_per_s"] > 0
-
-
 def test_a_plan_for_a_cluster_says_that_it_is_of_this_machine(tmp_path: Path):
     options = ["ray=cluster", "ray.address=10.0.0.5:6379", "ray.num_cpus=2"]
     said = "ray.address=10.0.0.5:6379 is not asked; this is the plan for this machine alone"
@@ -138,29 +92,6 @@ def test_presets_of_a_persons_own_are_found_wherever_they_are(tmp_path: Path, na
     (tmp_path / name / "model" / "mine.yaml").write_text(noop)
     done = planned(tmp_path, "--config-dir", name, "model=mine", "ray.num_cpus=2")
     assert done.returncode == 0, done.stderr
-
-
-def test_a_calibration_chooses_and_a_trial_tells_the_rate(tmp_path: Path):
-    """It leaves what was measured, and nothing that was drawn: the run need not measure again."""
-    (tmp_path / "slow").touch()
-    options = [*SLOW, f"+model.options.slow={tmp_path / 'slow'}", "+model.options.seconds=0.1"]
-    options.append("resources.calibrate_s=600")  # of a machine that does other things too
-    done = tried(tmp_path, "--json", *options)
-    assert done.returncode == 0, done.stderr
-    made = json.loads(done.stdout)
-    share = next(stage["share"] for stage in made["stages"] if stage["name"] == "model")
-    assert made["expected"]["images_per_s"] > 0
-    few = min(100, 6 * share["pool"] * share["batch_size"])
-    assert made["expected"]["source"] == f"a trial on {few} rows"
-    assert "model: " in made["resources"] and "rows/s at most, by " in made["resources"]
-    (kept,) = [path for path in tmp_path.rglob("*.*") if path.is_file()]
-    points = json.loads(kept.read_text())["points"]
-    assert {point["stage"] for point in points} == {"model"}
-    assert all(point["rows_per_s"] > 0 for point in points)
-    again = json.loads(planned(tmp_path, "--json", *options).stdout)
-    assert again["resources"] == made["resources"]
-    other = json.loads(planned(tmp_path, "--json", *options, "model.steps=8").stdout)
-    assert "rows/s" not in other["resources"]  # another speed: not measured yet
 
 
 TWO_CPUS = Machine((Node(2, 0),))

@@ -60,6 +60,7 @@ def slow(folder: Path, cluster: Any, rows: int, seconds: float) -> list[str]:
     ]
 
 
+@pytest.mark.faults
 def test_a_lost_node_costs_no_row_and_one_that_joins_is_used(
     tmp_path: Path,
     cluster: Any,
@@ -178,6 +179,7 @@ def test_a_cluster_of_another_ray_is_refused(cluster: Any, command: Callable[...
     assert "Traceback" not in said
 
 
+@pytest.mark.faults
 def test_an_object_store_that_is_full_spills_and_every_row_is_there(
     command: Callable[..., Command], record: Callable[..., None], tmp_path: Path
 ):

@@ -181,7 +181,7 @@ def adds_up(folder: Path) -> bool:
 
 def test_a_few_kills_change_nothing(tmp_path, rows, record):
     asked = overrides(rows, 60, *FAST, "tracking=none")
-    kill_often(tmp_path, asked, 60, 3, record, "noop")
+    kill_often(tmp_path, asked, 60, 2, record, "noop")
 
 
 @pytest.mark.faults

@@ -45,6 +45,7 @@ def peak(
     return watched.driver / 1e6, watched.store / 1e6
 
 
+@pytest.mark.faults
 def test_the_store_holds_less_than_is_drawn_and_the_driver_none_of_it(command, tmp_path):
     """What a process may have on its way is less than the 500 MB of these pictures."""
     least, _ = peak(command, tmp_path, 16, 512)

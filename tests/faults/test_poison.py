@@ -52,6 +52,7 @@ def drawn(
     holds(out, poisoned, good)
 
 
+@pytest.mark.faults
 def test_a_few_poisoned_rows_through_the_real_models(command, tmp_path):
     drawn(command, tmp_path, "jsonl", 24, 12, *TINY)
 
