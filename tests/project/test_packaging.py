@@ -23,12 +23,14 @@ from packaging.utils import canonicalize_name
 LOCK = ROOT / "requirements.lock"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 HEAVY = {"torch", "ray", "mlflow", "diffusers", "transformers", "vllm", "pandas", "pyarrow"}
+# What is installed is looked at, not what this process finds beside it.
+BARE = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 MOST = 500  # modules of Python's, Hydra's and imagepipe's own: some 360 today
 
 
 def sh(*command: str | Path, cwd: Path) -> str:
     """What `command` prints to stdout; fails the test with its stderr where it fails."""
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=BARE)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -111,6 +113,7 @@ def test_answers_at_once_and_imports_nothing_heavy(
         cwd=tmp_path,
         capture_output=True,
         text=True,
+        env=BARE,
     )
     assert done.returncode == code, done.stderr
     imported = re.findall(r"^import time:.*\| +([\w.]+)$", done.stderr, flags=re.MULTILINE)
