@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
 
+_stands_in: list[Path] = []  # where the person does, if that is not the current folder
+
+
+def change_folder(folder: Path) -> None:
+    """Make `folder` the current one. What is printed is still typed where the person stands."""
+    _stands_in[:] = [stands_in()]
+    os.chdir(folder)
+
+
+def stands_in() -> Path:
+    """The folder in which the person typed the command."""
+    return _stands_in[0] if _stands_in else Path.cwd()
+
 
 def resume_command(folder: Path) -> str:
-    """What to type to go on with the run in `folder`, as short as it can be typed from here."""
-    return f"{python()} -m imagepipe resume={_for_shell(_short(folder))}"
+    """What to type to go on with the run in `folder`, as short as the person can type it."""
+    return f"{python()} -m imagepipe resume={_for_shell(typed_path(folder))}"
 
 
 def python() -> str:
-    """This interpreter, as short as it can be typed from the current folder."""
-    return shlex.quote(str(_short(Path(sys.executable))))
+    """This interpreter, as short as the person can type it."""
+    return shlex.quote(str(typed_path(Path(sys.executable))))
 
 
 def quoted(text: str) -> str:
@@ -24,9 +38,11 @@ def quoted(text: str) -> str:
     return QuotedString(text, Quote.single).with_quotes()
 
 
-def _short(path: Path) -> Path:
-    path = path.absolute()
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+def typed_path(path: Path) -> Path:
+    """`path`, of the current folder, as short as it can be typed where the person stands."""
+    path, here = path.absolute(), stands_in()
+    shorter = path.is_relative_to(here) and here != Path(here.anchor)
+    return path.relative_to(here) if shorter else path
 
 
 def _for_shell(path: Path) -> str:

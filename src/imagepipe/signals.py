@@ -1,11 +1,15 @@
-"""Ctrl-C and SIGTERM: the first lets a run finish what it has begun, the second ends it at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first lets a run finish what it has begun, the second ends it.
+
+SIGHUP, by which a closed terminal or a lost connection ends a command, is as SIGTERM, but for a
+command that was started to survive it (`nohup`).
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,17 +17,14 @@ GRACE_S = 15.0  # after SIGTERM: a spot machine is gone 30 s after it, and there
 
 
 @contextmanager
-def sigterm_as_interrupt() -> Iterator[None]:
+def termination_as_interrupt() -> Iterator[None]:
     """A spot machine's SIGTERM ends the run as Ctrl-C does, so that it leaves right states."""
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
+    with _handled(_terminations(), interrupt):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -33,13 +34,8 @@ def defer_signals() -> Iterator[None]:
     Only in the main thread.
     """
     came: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {n: signal.signal(n, lambda number, _: came.append(number)) for n in numbers}
-    try:
+    with _handled([signal.SIGINT, *_terminations()], lambda number, _: came.append(number)):
         yield
-    finally:
-        for number in numbers:
-            signal.signal(number, before[number])
     if came:
         signal.raise_signal(came[0])
 
@@ -48,7 +44,7 @@ def defer_signals() -> Iterator[None]:
 def graceful_stop(stop: Callable[[], None], say: Callable[[str], None]) -> Iterator[None]:
     """Within it the first Ctrl-C or SIGTERM calls `stop`, the next one raises KeyboardInterrupt.
 
-    After SIGTERM the next one comes by itself in GRACE_S. Only in the main thread.
+    After SIGTERM and SIGHUP the next one comes by itself in GRACE_S. Only in the main thread.
     """
     asked = False
     timer = threading.Timer(GRACE_S, os.kill, [os.getpid(), signal.SIGTERM])
@@ -60,14 +56,40 @@ def graceful_stop(stop: Callable[[], None], say: Callable[[str], None]) -> Itera
             raise KeyboardInterrupt
         asked = True
         stop()
-        if number == signal.SIGTERM:
+        if number != signal.SIGINT:
             timer.start()
         say("stopping: the pictures under way are finished first; again to stop at once")
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    with _handled([signal.SIGINT, *_terminations()], handle):
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
+@contextmanager
+def hangup_is_ours_alone() -> Iterator[None]:
+    """Processes that are started within it never hear SIGHUP: a terminal sends it to them too, and
+    they are to finish what this one lets them finish.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
     try:
         yield
     finally:
-        timer.cancel()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _terminations() -> list[signal.Signals]:
+    """The signals that ask the command to end; SIGHUP is none where it is ignored."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGTERM] if ignored else [signal.SIGTERM, signal.SIGHUP]
+
+
+@contextmanager
+def _handled(numbers: Iterable[int], handler: Callable[[int, Any], None]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

@@ -13,7 +13,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from imagepipe import shell
-from imagepipe.cli.run import config_dir, to_go_on, typed
+from imagepipe.cli.checks import config_dir
+from imagepipe.cli.run import to_resume, typed
 from imagepipe.config import registration
 from imagepipe.execution import manifest
 
@@ -28,7 +29,7 @@ def test_a_run_is_gone_on_with_whatever_its_folder_is_called(tmp_path, monkeypat
     folder.mkdir()
     (folder / manifest.RECORD).write_text(manifest.to_json(manifest.of(composed(), [], [])))
     for argument in (shlex.split(shell.resume_command(folder))[-1], f"resume={shell.quoted(name)}"):
-        made = OverridesParser.create().parse_overrides(to_go_on([argument]))
+        made = OverridesParser.create().parse_overrides(to_resume([argument])[0])
         values = {override.key_or_group: override.value() for override in made}
         assert values["hydra.run.dir"] == values["resume"] == str(folder)
 
@@ -39,7 +40,7 @@ def test_a_run_that_is_named_without_quotes_is_found_too(tmp_path, monkeypatch):
         Path(name).mkdir()
         Path(name, manifest.RECORD).write_text(manifest.to_json(manifest.of(composed(), [], [])))
         where = shell.quoted(os.path.abspath(name))
-        assert f"hydra.run.dir={where}" in to_go_on([f"resume={name}"])
+        assert f"hydra.run.dir={where}" in to_resume([f"resume={name}"])[0]
 
 
 def test_what_was_typed_is_kept_as_it_was_typed(tmp_path):

@@ -7,7 +7,8 @@ from helpers.configs import composed
 from omegaconf import OmegaConf
 
 from imagepipe import config as configuration
-from imagepipe.cli.run import config_dir, explain
+from imagepipe.cli.checks import config_dir
+from imagepipe.cli.messages import explain
 from imagepipe.errors import UserError
 
 

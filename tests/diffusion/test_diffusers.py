@@ -15,7 +15,7 @@ from helpers.tiny_pipelines import FLUX, PIXART, PROMPTS, QWEN, SD, SIZE, drawn,
 from hydra import compose, initialize_config_dir
 
 from imagepipe import config as configuration
-from imagepipe.cli.run import config_dir
+from imagepipe.cli.checks import config_dir
 from imagepipe.config import Model, registration
 from imagepipe.diffusion import checks, limits, random_weights, repository
 from imagepipe.diffusion.diffusers import DiffusersGenerator, arguments

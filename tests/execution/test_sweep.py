@@ -16,11 +16,8 @@ from helpers.sweeps import recorded, statuses
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from imagepipe.cli.run import config_dir
+from imagepipe.cli.checks import config_dir
 from imagepipe.config import Sweep, registration
-from imagepipe.errors import UserError
-from imagepipe.execution.sweep import Sweep as Jobs
-from imagepipe.execution.sweep import swept_keys
 from imagepipe.reports.comparison import objective
 
 SMALL = [*FAST, "limit=3", "hydra.sweep.dir=sweep", "tracking.system_metrics=false"]
@@ -265,34 +262,6 @@ def test_a_folder_that_holds_a_sweep_is_refused_and_stays(swept):
     assert f"hydra.sweep.dir={swept.folder}: already holds a sweep" in done.stderr
     assert "jobs finished" not in done.stderr
     assert before == {path: path.read_bytes() for path in swept.folder.glob("*/summary.json")}
-
-
-def test_a_folder_is_one_sweeps_alone(tmp_path):
-    registration.register()
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        cfg = compose("config", ["tracking=none"])
-    folder = tmp_path / "sweep"
-    with Jobs(cfg, folder, [], []):
-        with pytest.raises(UserError, match="is being written by another sweep"):
-            Jobs(cfg, folder, [], []).__enter__()
-        killed = folder / "0" / "run.json"  # it has not come to a summary
-        killed.parent.mkdir()
-        killed.write_text("{}")
-    with pytest.raises(UserError, match="already holds a sweep"):
-        Jobs(cfg, folder, [], []).__enter__()
-    killed.unlink()
-    with Jobs(cfg, folder, [], []):  # nothing was begun there
-        pass
-
-
-def test_what_is_swept_is_told_from_what_is_only_typed():
-    typed = ["-m", "limit=3", "llm=none,tiny", "+model.variant=fp16,null", "hydra.sweep.dir=x"]
-    assert swept_keys(typed, None) == ["llm", "model.variant"]
-    params = {"model.steps": "1,2", "limit": "4,8"}
-    assert swept_keys(typed, params) == ["model.steps", "llm", "model.variant"]
-    assert swept_keys(["model.guidance=interval(0,4)", 'dataset.prompt="{a}, {b}"'], None) == [
-        "model.guidance"
-    ]
 
 
 def summary(rate: float, **scores: float) -> dict:

@@ -16,7 +16,8 @@ from mlflow import MlflowClient
 from PIL import Image
 
 from imagepipe.errors import RunFailed
-from imagepipe.execution.run import perform, prepared
+from imagepipe.execution.prepare import prepared
+from imagepipe.execution.run import perform
 from imagepipe.execution.session import SharedSession
 
 # What an engine that runs out of memory needs, loaded once for the processes of all runs.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hydra import compose, initialize_config_dir
 
 from imagepipe import config as configuration
-from imagepipe.cli.run import config_dir
+from imagepipe.cli.checks import config_dir
 from imagepipe.config import registration
 
 

@@ -37,6 +37,7 @@ def main() -> None:
     from helpers.configs import composed
 
     from imagepipe.execution import pipeline, run
+    from imagepipe.execution.prepare import prepared
     from imagepipe.execution.session import SharedSession
 
     shared, seen = SharedSession(), []
@@ -45,7 +46,7 @@ def main() -> None:
     for number, config in enumerate(configs):
         folder = Path(f"job{number}").absolute()
         with (
-            run.prepared(config, folder, []) as ready,
+            prepared(config, folder, []) as ready,
             shared.session(config.ray, ready.machine, [*libraries], verbose=False),
         ):
             context = ray.data.DataContext.get_current()

@@ -15,7 +15,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 
-from imagepipe.cli.run import config_dir
+from imagepipe.cli.checks import config_dir
 from imagepipe.config import registration
 from imagepipe.resources.machine import Machine, Node, this_machine
 from imagepipe.resources.shares import resolve

@@ -22,7 +22,7 @@ from helpers.configs import composed
 
 import imagepipe
 from imagepipe import NO_TELEMETRY, tracking
-from imagepipe.cli.run import refuse_typed_secrets
+from imagepipe.cli.checks import refuse_typed_secrets
 from imagepipe.config import Tracking
 from imagepipe.errors import UserError
 from imagepipe.execution import manifest

@@ -20,7 +20,7 @@ from hydra.core.global_hydra import GlobalHydra
 from imagepipe.cli.run import main
 from imagepipe.config import STAGES, Config, Share
 from imagepipe.errors import UserError
-from imagepipe.execution.run import prepared
+from imagepipe.execution.prepare import prepared
 from imagepipe.resources.machine import GIB, Machine, Node, _cpus, this_machine
 from imagepipe.resources.packing import pack
 from imagepipe.resources.process import alone_on_gpus, out_of_memory_error

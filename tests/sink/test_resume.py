@@ -20,7 +20,8 @@ from imagepipe import sources
 from imagepipe.config import Config, Join, Sink
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.execution import manifest
-from imagepipe.execution.run import Ready, _why, prepared
+from imagepipe.execution.prepare import Ready, prepared
+from imagepipe.execution.run import _why
 from imagepipe.sink import resume
 from imagepipe.sink.lock import RUN, acquire
 from imagepipe.sink.parts import collect_rejected
@@ -329,7 +330,7 @@ def test_a_table_that_is_left_out_is_told(tmp_path):
 def test_what_is_typed_now_takes_the_place_of_what_was_typed(tmp_path):
     made = replace(begun(tmp_path), typed=["--config-dir=/mine", "llm=none", "limit=4", "seed=3"])
     (tmp_path / manifest.RECORD).write_text(manifest.to_json(made))
-    said = manifest.arguments(tmp_path, ["resources.model.pool=1", "limit=8"])
+    _, said = manifest.resumed(tmp_path, ["resources.model.pool=1", "limit=8"])
     assert said[:5] == [
         *("--config-dir=/mine", "llm=none", "seed=3"),
         *("resources.model.pool=1", "limit=8"),

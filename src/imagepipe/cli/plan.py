@@ -14,18 +14,20 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
+from omegaconf import open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from imagepipe import config as configuration
 from imagepipe import shell
-from imagepipe.cli.run import config_dir, explain
+from imagepipe.cli.checks import config_dir, refuse_unread
+from imagepipe.cli.messages import explain
 from imagepipe.config import Config, RayOptions, Resources, registration
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.execution import manifest
 from imagepipe.reports.plan import table
 from imagepipe.resources.machine import Machine, this_machine
 from imagepipe.resources.tuning import Calibration
-from imagepipe.signals import sigterm_as_interrupt
+from imagepipe.signals import termination_as_interrupt
 
 TRIAL_BATCHES = 6  # of each model process: enough for a steady rate, where each takes a while
 MORE = 4  # times the rows for the next trial, where they were not enough
@@ -49,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--config-dir", help="a folder with presets of your own")
     asked = parser.parse_intermixed_args(arguments)
     try:
-        with sigterm_as_interrupt():
+        with termination_as_interrupt():
             config = _composed(asked.overrides, asked.config_dir)
             made = plan(config, calibrate=asked.calibrate)
     except (UserError, HydraException, OmegaConfBaseException) as error:
@@ -173,7 +175,11 @@ def _composed(overrides: Sequence[str], own: str | None) -> Config:
     registration.register()
     more = [f"hydra.searchpath=[{_place(own)}]"] if own else []
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return configuration.load(compose("config", [*overrides, *more]))
+        cfg = compose("config", [*overrides, *more], return_hydra_config=True)
+    refuse_unread(cfg.hydra)
+    with read_write(cfg), open_dict(cfg):
+        del cfg["hydra"]
+    return configuration.load(cfg)
 
 
 def _place(own: str) -> str:

@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from imagepipe.config import Tracking
 from imagepipe.errors import UserError
-from imagepipe.signals import sigterm_as_interrupt
+from imagepipe.signals import termination_as_interrupt
 from imagepipe.tracking import check, moved
 from imagepipe.tracking.address import SERVERS, Address, default_uri, page, resolve
 
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         uri = _store(asked.outputs, asked.uri)
         port = _port(asked.port)
-        with sigterm_as_interrupt(), _server(uri, asked.outputs, port) as process:
+        with termination_as_interrupt(), _server(uri, asked.outputs, port) as process:
             link = f"http://{HOST}:{port}{_runs(port)}"
             print(f"{link}\nCtrl-C ends it.", flush=True)
             if not asked.no_browser:

@@ -1,4 +1,7 @@
-"""What a run was begun with: `run.json` in its folder, which a resumed run is held to."""
+"""What a run was begun with: `run.json` in its folder, which a resumed run is held to.
+
+Also what resumes it, or the sweep whose record a folder has.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,16 @@ import json
 import os
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from imagepipe import __version__, shell
 from imagepipe.config import MAY_CHANGE, Config, with_defaults
 from imagepipe.errors import UserError
+from imagepipe.reports.job import SweepJob
+from imagepipe.sink import sweeps
+from imagepipe.tracking import Parent
 
 RECORD = "run.json"
 
@@ -21,7 +27,8 @@ RECORD = "run.json"
 class Record:
     """`typed` in the folder `cwd` began the run; `tables` are as `sources.fingerprint` says.
 
-    `id` is no other run's, wherever the folder is moved.
+    `id` is no other run's, wherever the folder is moved. `place` is the run's folder as seen from
+    `cwd`, or null where it is not below it. `sweep` says of which sweep it is a job, and which.
     """
 
     id: str
@@ -30,13 +37,48 @@ class Record:
     cwd: str
     config: dict[str, Any]
     tables: list[dict[str, Any]]
+    place: str | None = None
+    sweep: dict[str, Any] | None = None
+
+    @property
+    def sweep_job(self) -> SweepJob | None:
+        """The job's place in its sweep, of which it is resumed apart."""
+        if self.sweep is None:
+            return None
+        parent = self.sweep["parent"] and Parent(**self.sweep["parent"])
+        return SweepJob(**self.sweep | {"parent": parent})
 
 
-def of(config: Config, typed: Sequence[str], tables: Sequence[dict[str, Any]]) -> Record:
-    """The record of a run that begins now, as it comes back from its file."""
-    id_, cwd = uuid.uuid4().hex, os.getcwd()
-    here = Record(id_, __version__, list(typed), cwd, asdict(config), list(tables))
-    return Record(**json.loads(to_json(here)))
+def of(
+    config: Config,
+    typed: Sequence[str],
+    tables: Sequence[dict[str, Any]],
+    folder: Path | None = None,
+    sweep_job: SweepJob | None = None,
+) -> Record:
+    """The record of a run that begins now in `folder`, as it comes back from its file."""
+    place = place_below(os.getcwd(), folder) if folder else None
+    sweep = asdict(replace(sweep_job, folder=None)) if sweep_job else None
+    begun = Record(
+        *(uuid.uuid4().hex, __version__, list(typed), os.getcwd(), asdict(config), list(tables)),
+        *(place, sweep),
+    )
+    return Record(**json.loads(to_json(begun)))
+
+
+def place_below(cwd: str, folder: Path) -> str | None:
+    """`folder` as seen from `cwd`; null where it is not below it."""
+    return str(folder.relative_to(cwd)) if folder.is_relative_to(cwd) else None
+
+
+def home(cwd: str, place: str | None, folder: Path) -> Path:
+    """From where the paths count that began what `folder` holds: `cwd`, or where that is now, if
+    the whole of it was moved or copied.
+    """
+    tail = Path(place).parts if place else ()
+    if tail and folder.parts[-len(tail) :] == tail:
+        return Path(*folder.parts[: -len(tail)])
+    return Path(cwd)
 
 
 def to_json(record: Record) -> str:
@@ -66,28 +108,53 @@ def read(folder: Path) -> Record:
             problem=f"has a {RECORD} that cannot be read ({error})",
             remedy="Begin the run again in another folder.",
         ) from error
-    if record.version != __version__:
-        raise UserError(
-            field="resume",
-            value=folder,
-            problem=f"was begun by imagepipe {record.version}, and this is {__version__}",
-            remedy=f"Install imagepipe=={record.version}, or begin the run again.",
-        )
+    _check_version(folder, record.version)
     return record
 
 
-def arguments(folder: Path, now: Sequence[str]) -> list[str]:
-    """The command's arguments to go on with the run in `folder`: what began it, then `now`.
+def _check_version(folder: Path, version: str) -> None:
+    if version != __version__:
+        raise UserError(
+            field="resume",
+            value=folder,
+            problem=f"was begun by imagepipe {version}, and this is {__version__}",
+            remedy=f"Install imagepipe=={version}, or begin the run again.",
+        )
 
-    What is typed now takes the place of what was typed for the same key. Hydra leaves its record
-    of the run as it is.
+
+def resumed(folder: Path, now: Sequence[str]) -> tuple[Path, list[str]]:
+    """From where the paths count of the run or the sweep in `folder`, and the command's arguments
+    to resume it: what began it, then `now`, which takes the place of what was typed for a key.
+
+    Raises UserError where neither is there.
     """
-    keys = {_key(text) for text in now}
-    before = [text for text in read(folder).typed if _key(text) not in keys]
-    where = shell.quoted(str(folder))
-    hydra = [f"hydra.run.dir={where}", "hydra.mode=RUN", "hydra.output_subdir=null"]
-    every = [*before, *now, f"resume={where}", *hydra]
-    return sorted(every, key=lambda text: "=" in text and text[0] != "-")  # options come first
+    sweep = None if (folder / RECORD).exists() else sweeps.read(folder)
+    if sweep is None:
+        record, where = read(folder), shell.quoted(str(folder))
+        more = [f"resume={where}", f"hydra.run.dir={where}", "hydra.mode=RUN"]
+        return home(record.cwd, record.place, folder), _arguments(record.typed, now, more)
+    _check_version(folder, sweep.version)
+    if sweep.sweeper != "basic":
+        raise UserError(
+            field="resume",
+            value=folder,
+            problem=f"is a search by {sweep.sweeper}, which chooses a job by those before it, and "
+            "is not resumed as a whole",
+            remedy="Resume its jobs by their own folders. Another search begins where this one "
+            "ended if both have the same hydra.sweeper.storage=sqlite:///FILE and "
+            "hydra.sweeper.study_name=NAME.",
+        )
+    by_job = any("${" in text for text in sweep.typed if _key(text) == "hydra.sweep.dir")
+    there = [] if by_job else [f"hydra.sweep.dir={shell.quoted(str(folder))}"]
+    typed = _arguments(sweep.typed, now, [*there, "hydra.mode=MULTIRUN"])
+    return home(sweep.cwd, sweep.place, folder), typed
+
+
+def _arguments(before: Sequence[str], now: Sequence[str], more: Sequence[str]) -> list[str]:
+    """Of the same key the last stands, and options come first."""
+    keys = {_key(text) for text in (*now, *more)}
+    every = [*(text for text in before if _key(text) not in keys), *now, *more]
+    return sorted(every, key=lambda text: "=" in text and text[0] != "-")
 
 
 def check(record: Record, now: Record, folder: Path) -> None:

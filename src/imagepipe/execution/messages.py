@@ -8,6 +8,7 @@ from imagepipe import errors, sources
 from imagepipe.compat import ray_data
 from imagepipe.errors import RunFailed
 from imagepipe.reports.job import Job
+from imagepipe.sink.ledger import Ledger
 
 
 def user_message(job: Job, error: Exception) -> str:
@@ -59,3 +60,11 @@ def too_many_failed(job: Job) -> str:
         f"{ledger.failed} of {ledger.rows_read} rows failed, more than "
         f"max_failures={job.config.max_failures}; {rows} of them: {reason}"
     )
+
+
+def all_failed(ledger: Ledger) -> str | None:
+    """What to say of a run that has failed rows and not one picture."""
+    if not ledger.failed or ledger.written or ledger.already_done:
+        return None
+    [(reason, rows)] = ledger.reasons.most_common(1)
+    return f"no row has a picture: {ledger.failed} failed; {rows} of them: {reason}"

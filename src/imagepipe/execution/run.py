@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from imagepipe import prompts, resources, shell, sources, tracking
+from imagepipe import prompts, resources, sources, tracking
 from imagepipe.compat import ray_data
 from imagepipe.config import Config, Dataset
-from imagepipe.errors import Interrupted, RunFailed, UserError
-from imagepipe.execution import calibration, manifest, nodes, pipeline
-from imagepipe.execution.messages import too_many_failed, user_message
+from imagepipe.errors import Interrupted, RunFailed
+from imagepipe.execution import calibration, nodes, pipeline
+from imagepipe.execution.messages import all_failed, too_many_failed, user_message
+from imagepipe.execution.prepare import Ready, prepared
 from imagepipe.execution.session import cluster, session
 from imagepipe.reports import record, terminal
-from imagepipe.reports.job import Job, SweepJob
+from imagepipe.reports.job import Job
 from imagepipe.reports.progress import Watch
 from imagepipe.reports.summary import stages, summarize, write_files
-from imagepipe.resources.machine import Machine, this_machine
+from imagepipe.resources.machine import Machine
 from imagepipe.resources.tuning import Calibration
-from imagepipe.signals import defer_signals, graceful_stop, sigterm_as_interrupt
+from imagepipe.signals import defer_signals, graceful_stop, termination_as_interrupt
 from imagepipe.sink import results, resume
-from imagepipe.sink.lock import RunLock, acquire
 from imagepipe.sink.metadata import run_metadata
-from imagepipe.sink.parts import collect_rejected, written_parts
+from imagepipe.sink.parts import collect_rejected
 from imagepipe.sink.resume import Done
 from imagepipe.sink.writer import Writer, why_columns
-from imagepipe.store import Store, write_whole
+from imagepipe.store import Store
 
 METRICS_EVERY_S = 5.0
 
@@ -43,6 +42,7 @@ class Outcome:
 
     folder: Path
     summary: dict[str, Any]
+    stopped: bool = False  # a person has asked for the end, too late to leave rows undone
 
     @property
     def images_per_s(self) -> float | None:
@@ -51,20 +51,14 @@ class Outcome:
         return rates["steady"] or rates["end_to_end"]
 
 
-@dataclass(frozen=True)
-class Ready:
-    """A run that passed all checks which need no Ray. `machine` null: a running cluster."""
-
-    config: Config
-    folder: Path
-    tables: sources.Tables
-    machine: Machine | None
-    run_lock: RunLock
-    typed: Sequence[str]
-
-
-def run(config: Config, folder: Path, typed: Sequence[str] = ()) -> Outcome:
-    """Run `config` into `folder`. `typed` are the command's arguments, to begin it again with.
+def run(
+    config: Config,
+    folder: Path,
+    typed: Sequence[str] = (),
+    composed: Mapping[str, str] | None = None,
+) -> Outcome:
+    """Run `config` into `folder`. `typed` are the command's arguments, to begin it again with, and
+    `composed` the files by name that `.hydra/` is to hold.
 
     With `config.resume` it goes on with the run that `folder` holds, in the same MLflow run.
 
@@ -73,8 +67,8 @@ def run(config: Config, folder: Path, typed: Sequence[str] = ()) -> Outcome:
     stays.
     """
     began = time.time()
-    with sigterm_as_interrupt(), prepared(config, folder.absolute(), typed) as ready:
-        if finished := _finished(config, ready.folder):
+    with termination_as_interrupt(), prepared(config, folder.absolute(), typed, composed) as ready:
+        if finished := earlier_outcome(config, ready.folder):
             terminal.print_already_complete(Console(stderr=True), finished.folder, finished.summary)
             return finished
         tracking.preload(config.tracking, Path(config.outputs).absolute())
@@ -82,59 +76,7 @@ def run(config: Config, folder: Path, typed: Sequence[str] = ()) -> Outcome:
             return perform(ready, began)
 
 
-@contextmanager
-def prepared(config: Config, folder: Path, typed: Sequence[str]) -> Iterator[Ready]:
-    """Check all that can be checked without Ray, then claim where it writes.
-
-    Raises UserError for what cannot work; what other commands claimed stands then.
-    """
-    store = Store.of(config.sink.path, folder)
-    Store.of(None, folder).check("hydra.run.dir")
-    if config.sink.path is not None:
-        store.check("sink.path")
-    earlier = None if config.resume is None else manifest.read(folder)
-    tables = sources.scan(config.dataset, config.limit)
-    now = manifest.of(config, typed, sources.fingerprint(tables))
-    if earlier is not None:
-        manifest.check(earlier, now, folder)
-    terminal.licence(Console(stderr=True), config.model)
-    pipeline.check(config)
-    tracking.check(config.tracking)
-    machine = None if config.ray.address else this_machine(config.ray)
-    if machine is not None:
-        resources.resolve(config, machine, tables.rows)  # refuse before Ray starts
-    with acquire(folder, store, (earlier or now).id, anew=earlier is None) as mine:
-        if earlier is None:
-            _check_empty(config, folder, store)
-        mine.keep()  # first: a run without a record is begun again, and takes the place over
-        if earlier is None:
-            write_whole(folder / manifest.RECORD, manifest.to_json(now).encode())
-        try:
-            yield Ready(config, folder, tables, machine, mine, typed)
-        except Interrupted:
-            raise
-        except KeyboardInterrupt:
-            raise Interrupted(
-                f"interrupted\n  go on with: {shell.resume_command(folder)}"
-            ) from None
-
-
-def _check_empty(config: Config, folder: Path, store: Store) -> None:
-    """Raise UserError where a run's rows are in `store`."""
-    rejected = ("failed.parquet", "unmatched.parquet")
-    parts = [*written_parts(store), *store.parts(".failed"), *store.parts(".unmatched")]
-    if parts or any(store.exists(name) for name in rejected):
-        here = config.sink.path is None or (folder / manifest.RECORD).exists()
-        wrote = shell.resume_command(folder) if here else "resume=ITS FOLDER"
-        raise UserError(
-            field="hydra.run.dir" if config.sink.path is None else "sink.path",
-            value=store.url,
-            problem="already holds a run",
-            remedy=f"Go on with it ({wrote}), or name another place.",
-        )
-
-
-def _finished(config: Config, folder: Path) -> Outcome | None:
+def earlier_outcome(config: Config, folder: Path) -> Outcome | None:
     """What a run to be gone on with said at its end, where nothing of it is left to do."""
     path = folder / "summary.json"
     if config.resume is None or not path.exists():
@@ -144,9 +86,10 @@ def _finished(config: Config, folder: Path) -> Outcome | None:
     return Outcome(folder, summary) if summary["status"] == "FINISHED" and not again else None
 
 
-def perform(ready: Ready, began: float, sweep_job: SweepJob | None = None) -> Outcome:
+def perform(ready: Ready, began: float) -> Outcome:
     """Run inside a Ray session. `began` is when its clock starts."""
-    config, tables, console = ready.config, ready.tables, Console(stderr=True)
+    config, tables, sweep_job = ready.config, ready.tables, ready.sweep_job
+    console = Console(stderr=True)
     machine = ready.machine or cluster()
     if ready.machine is None or config.sink.path:
         nodes.check(config, Store.of(config.sink.path, ready.folder), tables)
@@ -221,7 +164,7 @@ def _tracked(job: Job, tracker: tracking.Tracker, console: Console) -> Outcome:
         kind = Interrupted if status == "KILLED" else RunFailed
         raise kind(terminal.trouble(job, trouble))
     terminal.print_summary(console, job, tracker, summary)
-    return Outcome(job.folder, summary)
+    return Outcome(job.folder, summary, stopped=job.watch.stopping)
 
 
 def _drawn(
@@ -238,7 +181,8 @@ def _drawn(
             console.print_exception()
         return "FAILED", user_message(job, error)
     if job.ledger.adds_up:
-        return "FINISHED", None
+        trouble = all_failed(job.ledger)
+        return ("FAILED" if trouble else "FINISHED"), trouble
     return "FAILED", f"{job.ledger.rows} of {job.ledger.rows_read} rows accounted for"
 
 

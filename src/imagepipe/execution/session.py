@@ -25,7 +25,7 @@ from imagepipe.errors import RunFailed, UserError
 from imagepipe.execution import preflight
 from imagepipe.resources.machine import Machine, from_ray
 from imagepipe.resources.process import freeze_gc
-from imagepipe.signals import defer_signals
+from imagepipe.signals import defer_signals, hangup_is_ours_alone
 
 CONNECT_S = 10.0  # for a cluster's head to take a connection
 ENDING_S = 30.0  # for the processes of a job to go once nothing refers to them
@@ -122,7 +122,7 @@ def _ray(
         if machine is not None:
             stack.enter_context(_environment(preflight.environment(machine)))
         say_what_is_lost(verbose)
-        with _plain(options, machine):
+        with hangup_is_ours_alone(), _plain(options, machine):
             script = None
             forks = machine is not None and machine.gpus == 0 and sys.platform == "linux"
             if forks and starts_workers_by_script():

@@ -10,6 +10,7 @@ from imagepipe.config import Config, Resources, Scorer
 from imagepipe.prompts.signs import unread
 from imagepipe.prompts.template import template_columns
 from imagepipe.reports.progress import Watch
+from imagepipe.sink import sweeps
 from imagepipe.sink.ledger import Ledger
 from imagepipe.sink.lock import RunLock
 from imagepipe.sink.resume import Done
@@ -19,17 +20,20 @@ from imagepipe.store import Store
 
 @dataclass(frozen=True)
 class SweepJob:
-    """A run's place in its sweep. `parent` is null where nothing is recorded in MLflow."""
+    """A run's place in its sweep. `parent` is null where nothing is recorded in MLflow.
+
+    `folder` is the sweep's, and null where the job is resumed by itself.
+    """
 
     number: int
     swept: dict[str, str]  # what the sweep varies, with this job's values
     sweep: str  # its name, the same in all jobs
     parent: tracking.Parent | None
+    folder: Path | None = None
 
     @property
     def label(self) -> str:
-        """What tells this job from the others: `model.steps=4, llm=none`."""
-        return ", ".join(f"{key}={value}" for key, value in self.swept.items()) or "the only job"
+        return sweeps.label(self.swept)
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,11 @@ class Job:
     sweep_job: SweepJob | None
     run_lock: RunLock
     done: Done  # by earlier commands; the ledger begins with it
+
+    @property
+    def in_sweep(self) -> bool:
+        """Whether the command runs the sweep's other jobs too, and tells of them at its end."""
+        return self.sweep_job is not None and self.sweep_job.folder is not None
 
     @property
     def store(self) -> Store:

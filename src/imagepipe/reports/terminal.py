@@ -90,7 +90,7 @@ def calibrating(console: Console, seconds: float) -> None:
 
 def print_header(console: Console, job: Job) -> None:
     """What is about to happen, in a few lines; of a sweep's job only what differs."""
-    if job.sweep_job:
+    if job.sweep_job and job.in_sweep:
         _line(console, f"job {job.sweep_job.number}", job.sweep_job.label)
         _line(console, "resources", job.why)
         return
@@ -162,7 +162,7 @@ def print_summary(
     _line(console, "folder", str(job.folder))
     if job.config.sink.path:
         _line(console, "written to", job.store.url)
-    if job.sweep_job:
+    if job.in_sweep:
         return
     if (job.folder / "gallery.html").exists():  # there is none without pictures
         _line(console, "look at", str(job.folder / "gallery.html"))
@@ -187,14 +187,23 @@ def print_already_complete(console: Console, folder: Path, summary: Mapping[str,
 
 
 def sweep_end(
-    console: Console, folder: Path, comparison: Comparison, links: Sequence[tuple[str, str]]
+    console: Console,
+    folder: Path,
+    comparison: Comparison,
+    links: Sequence[tuple[str, str]],
+    told: str = "",
 ) -> None:
-    """What became of the jobs, which was best, and where to look at them side by side."""
+    """What became of the jobs, which was best, and where to look at them side by side.
+
+    A reason that several jobs have is told once; `told` is the one that the command ends with.
+    """
+    known = {"": "", told.partition("\n")[0]: ""}
     for job in comparison.jobs:
         rate = comparison.rate(job)
         speed = f"{rate:.2f} pictures/s" if rate else ""
         reason = job.trouble.partition("\n")[0]
-        said = [job.status, speed, job.label, reason]
+        said = [job.status, speed, job.label, known.get(reason, reason)]
+        known.setdefault(reason, f"as job {job.number}")
         _line(console, f"job {job.number}", "  ".join(text for text in said if text))
     _line(console, "sweep", comparison.headline())
     _line(console, "folder", str(folder))
@@ -204,10 +213,12 @@ def sweep_end(
 
 
 def trouble(job: Job, what: str) -> str:
-    """Why the run ended early, and what there is of it."""
+    """Why the run did not end well, and what there is of it."""
+    folder = job.sweep_job.folder if job.sweep_job and job.sweep_job.folder else job.folder
+    again = " retry_failed=true" if job.ledger.adds_up else ""  # nothing else is left to do
     return (
         f"{what}\n  rows: {_counts(job.ledger)}\n  folder: {job.folder}\n"
-        f"  go on with: {shell.resume_command(job.folder)}"
+        f"  go on with: {shell.resume_command(folder)}{again}"
     )
 
 

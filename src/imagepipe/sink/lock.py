@@ -15,16 +15,16 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from imagepipe.errors import RunFailed, UserError
-from imagepipe.store import Store
+from imagepipe.store import Store, reason
 
-RUN = ".run"
+RUN, LOCK = ".run", ".lock"
 BATCH_S = 60.0  # the longest that one batch is waited for to be written
 ENDED = "this process belongs to a command that has ended; nothing is written"
 
@@ -86,7 +86,7 @@ def acquire(folder: Path, store: Store, run: str, *, anew: bool = False) -> Iter
     check_locks(folder, "hydra.run.dir")
     if "://" not in store.url:
         check_locks(Path(store.url), "sink.path")
-    lock, mine = FileLock(folder / ".lock"), RunLock(store, f".claims/{run}-{uuid.uuid4().hex}")
+    lock, mine = FileLock(folder / LOCK), RunLock(store, f".claims/{run}-{uuid.uuid4().hex}")
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -112,6 +112,8 @@ def acquire(folder: Path, store: Store, run: str, *, anew: bool = False) -> Iter
         try:
             mine.end()
         finally:
+            if not any(path.is_file() and path.name != LOCK for path in folder.iterdir()):
+                _forget(folder)  # refused: no run has begun here
             lock.release()
 
 
@@ -130,6 +132,36 @@ def check_locks(folder: Path, field: str) -> None:
                 remedy="Name a place on another disk; pictures and table may lie in an object "
                 "store (sink.path=s3://...)",
             ) from error
+
+
+def _forget(folder: Path) -> None:
+    with suppress(OSError):  # a process of an earlier command may still have its lock there
+        (folder / ".claims").rmdir()
+    (folder / LOCK).unlink(missing_ok=True)
+
+
+@contextmanager
+def leaving_nothing(field: str, folder: Path) -> Iterator[None]:
+    """Make `folder`. Where it is empty at the end it goes, and what was made above it for it.
+
+    Raises UserError, which names the key `field`, where it cannot be made.
+    """
+    try:
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            field=field,
+            value=folder,
+            problem=f"no folder can be made there ({reason(error)})",
+            remedy="Name another place.",
+        ) from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            for path in made:
+                path.rmdir()
 
 
 def _check_owner(store: Store, run: str) -> None:

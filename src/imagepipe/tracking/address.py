@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 from imagepipe.config import Tracking
 from imagepipe.config.secrets import HIDDEN, has_secret, without_secrets
 from imagepipe.errors import UserError
-from imagepipe.shell import python
+from imagepipe.shell import python, stands_in
 
 SERVERS = ("http", "https")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -98,8 +98,8 @@ class Address:
 
     @property
     def serving(self) -> str:
-        """The command that serves this database, as it can be typed from the current folder."""
-        default = Path("outputs", "mlflow.db").absolute()
+        """The command that serves this database, as the person can type it."""
+        default = stands_in() / "outputs" / "mlflow.db"
         where = "" if self.sqlite_file == default else f" --uri {shlex.quote(self.uri)}"
         return f"{python()} -m imagepipe.ui --port {PORT}{where}"
 

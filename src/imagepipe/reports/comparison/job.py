@@ -34,7 +34,7 @@ class Job:
 
     @property
     def status(self) -> str:
-        """FINISHED, FAILED or KILLED."""
+        """FINISHED, FAILED, KILLED or PENDING."""
         return self.summary["status"]
 
     @property

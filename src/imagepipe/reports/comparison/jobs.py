@@ -13,6 +13,7 @@ from typing import Any
 from imagepipe.config import Sweep
 from imagepipe.reports.comparison.job import Job
 from imagepipe.reports.comparison.verdict import Verdict, conclude
+from imagepipe.sink import sweeps
 
 # Below the rate that is asked for any score is worse than every score, and the worse the further
 # below. Finite, so that Optuna's samplers can tell which way is up.
@@ -59,9 +60,11 @@ class Comparison:
 
     def headline(self) -> str:
         """How many jobs, which is best if that can be said, and what would tell if not."""
-        failed = len(self.jobs) - len(self.finished)
+        pending = sum(job.status == "PENDING" for job in self.jobs)
+        failed = len(self.jobs) - len(self.finished) - pending
         counts = f"{len(self.finished)} of {len(self.jobs)} jobs finished"
         counts += f", {failed} did not" if failed else ""
+        counts += f", {pending} yet to run" if pending else ""
         remarks = [f"({remark})" for remark in self.verdict.remarks]
         return " ".join(filter(None, [f"{counts}.", self.verdict.sentence, *remarks]))
 
@@ -81,13 +84,34 @@ class Comparison:
 
 
 def collect(folder: Path, aim: Sweep) -> Comparison:
-    """The jobs whose folders are below `folder`; those that never started left nothing."""
-    found = []
-    for path in folder.rglob("summary.json"):
-        summary = json.loads(path.read_text("utf-8"))
-        if summary.get("sweep"):
-            found.append(Job(path.parent, summary))
+    """The jobs that the sweep's record in `folder` has, those that have yet to end as PENDING.
+
+    Of a sweep without a record: those that left a summary below it.
+    """
+    record = sweeps.read(folder)
+    if record is None:
+        summaries = ((path.parent, _summary(path.parent)) for path in folder.rglob("summary.json"))
+        found = [Job(place, said) for place, said in summaries if said and said.get("sweep")]
+    else:
+        found = [_recorded(folder, record, job) for job in record.jobs]
     return Comparison(sorted(found, key=lambda job: job.number), aim)
+
+
+def _recorded(folder: Path, record: sweeps.Record, job: sweeps.PlannedJob) -> Job:
+    place = folder / job.folder if job.folder else folder
+    swept = record.values(job.overrides)
+    entry = {"job": job.number, "swept": swept, "label": sweeps.label(swept)}
+    said = _summary(place) if job.folder else None
+    pending: dict[str, Any] = {"status": "PENDING", "trouble": None, "images_per_s": {}}
+    return Job(place, {**(said or pending), "sweep": entry})
+
+
+def _summary(folder: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads((folder / "summary.json").read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    return found
 
 
 def objective(aim: Sweep, summary: Mapping[str, Any], kind: str | None = None) -> float | None:

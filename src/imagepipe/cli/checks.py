@@ -1,0 +1,161 @@
+"""What is checked of a composed configuration before anything is written: secrets, presets that
+are not read, and Hydra's own keys that do not hold here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, QuotedString
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from imagepipe import config as configuration
+from imagepipe import shell, store, tracking
+from imagepipe.config import secrets
+from imagepipe.errors import UserError
+from imagepipe.llm import endpoint
+from imagepipe.tracking import address
+
+CONFIG_DIRS = (
+    Path(__file__).parents[1] / "conf",  # in an installed wheel
+    Path(__file__).parents[3] / "conf",  # in a checkout
+)
+# Hydra's own keys that have one value here, and why.
+FIXED = {
+    "job.chdir": (False, "paths count from where the command is typed"),
+    "output_subdir": (None, "imagepipe writes .hydra/ itself, once the folder is the run's"),
+    "sweeper.max_batch_size": (None, "the jobs of a sweep run one after another"),
+}
+
+
+def config_dir() -> Path:
+    """Where the config groups are: beside the package once installed, else in the checkout."""
+    return next(folder for folder in CONFIG_DIRS if folder.is_dir())
+
+
+def check_composed(cfg: DictConfig) -> None:
+    """Raise UserError for what must not be written down, and what Hydra would leave out.
+
+    `cfg` is without Hydra's own part, which is the current HydraConfig.
+    """
+    check_secrets(cfg)
+    whole: Any = HydraConfig.get()
+    if (launcher := whole.runtime.choices.get("hydra/launcher")) != "basic":
+        raise UserError(
+            field="hydra/launcher",
+            value=launcher,
+            problem="the jobs of a sweep run one after another, in one process and one Ray session",
+            remedy="Leave it out.",
+        )
+    for key, (value, why) in FIXED.items():
+        if (given := OmegaConf.select(whole, key)) != value:
+            raise UserError(field=f"hydra.{key}", value=given, problem=why, remedy="Leave it out.")
+    refuse_unread(whole)
+
+
+def refuse_unread(whole: DictConfig) -> None:
+    """Raise UserError where a person's own file has the name of one of the package's, which is
+    read in its place. `whole` is Hydra's own part of a configuration.
+    """
+    own = [one.path for one in whole.runtime.config_sources if one.provider in OWN]
+    chosen = {"": whole.job.config_name, **whole.runtime.choices}
+    for group, choice in chosen.items():
+        packaged = config_dir() / group / f"{choice}.yaml"
+        for mine in (Path(folder, group, f"{choice}.yaml") for folder in own):
+            if not (mine.is_file() and packaged.is_file()):
+                continue
+            if mine.read_bytes() != packaged.read_bytes():
+                raise UserError(
+                    field=group or "--config-name",
+                    value=choice,
+                    problem=f"{shell.typed_path(mine)} is not read, for the package has a file of "
+                    "that name",
+                    remedy="Give yours another name.",
+                )
+
+
+OWN = ("command-line", "hydra.searchpath in command-line", "hydra.searchpath in main")
+
+
+def refuse_typed_secrets(arguments: Sequence[str]) -> None:
+    """Hydra writes to disk what was typed before any job can look at it, so look first."""
+    for key, value in (pair for argument in arguments for pair in values(argument)):
+        if value in (None, "") or "${" in str(value):  # composed, then checked
+            continue
+        configuration.check_named(key, value)
+        if key in MAY_HOLD_SECRETS:
+            MAY_HOLD_SECRETS[key](str(value))
+
+
+def values(argument: str) -> Iterator[tuple[str, Any]]:
+    """The (key, value) pairs that an argument gives: several of a sweep, a list or a mapping.
+
+    What is no text to Hydra's grammar comes as it is typed.
+    """
+    try:
+        override = OverridesParser.create().parse_override(argument)
+    except HydraException:
+        key, _, value = argument.lstrip("+").partition("=")
+        return iter([(key, value)])
+    return _leaves(override.key_or_group, override.value())
+
+
+def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _leaves(f"{key}.{name}", inner)
+    elif isinstance(value, list | ChoiceSweep):
+        for inner in value if isinstance(value, list) else value.list:
+            yield from _leaves(key, inner)
+    else:
+        yield key, value.text if isinstance(value, QuotedString) else value
+
+
+def check_secrets(cfg: DictConfig) -> None:
+    """Raise UserError where what was typed or presets hold what may not be written down."""
+    whole: Any = HydraConfig.get()
+    refuse_typed_secrets(list(whole.overrides.task))
+    params = whole.sweeper.get("params") or {}
+    refuse_typed_secrets([f"{key}={value}" for key, value in params.items()])
+    for name in whole.job.env_set:
+        configuration.check_named(f"hydra.job.env_set.{name}", None)
+    config = configuration.unchecked(cfg)
+    configuration.check_secrets(config)
+    endpoint.check_secrets(config.llm)
+    address.check_uri(config.tracking)
+    store.check_url("sink.path", config.sink.path or "")
+    joins = (config.dataset.join, *config.dataset.more_joins)
+    for path in (config.dataset.path, *(join.path for join in joins)):
+        secrets.check_table("dataset.path", path)
+
+
+def _check_tracking(uri: str) -> None:
+    tracking.check(configuration.Tracking(name="typed", backend="mlflow", uri=uri))
+
+
+def _check_storage(url: str) -> None:
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise UserError(
+            field="hydra.sweeper.storage",
+            value="...",
+            problem="carries a user or password, which would be written down",
+            remedy="Keep the study in a file: sqlite:///study.db.",
+        )
+
+
+MAY_HOLD_SECRETS: dict[str, Callable[[str], None]] = {
+    "hydra.sweeper.storage": _check_storage,
+    "tracking.uri": _check_tracking,
+    "sink.path": partial(store.check_url, "sink.path"),
+    "dataset.path": partial(secrets.check_table, "dataset.path"),
+    "dataset.join.path": partial(secrets.check_table, "dataset.join.path"),
+    "dataset.more_joins.path": partial(secrets.check_table, "dataset.more_joins.path"),
+    "llm.base_url": endpoint.check_url,
+    "llm.api_key_env": endpoint.check_name,
+}

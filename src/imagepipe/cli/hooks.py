@@ -1,0 +1,50 @@
+"""What Hydra calls before it makes a folder or writes a file; `conf/config.yaml` names it.
+
+Hydra makes its callbacks itself, so they find the command that is under way here.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Protocol
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, open_dict, read_write
+
+from imagepipe.cli.messages import plain_errors
+
+
+class Command(Protocol):
+    """The command that Hydra runs jobs for. `cfg` is without Hydra's own part, `HydraConfig`."""
+
+    def run_begins(self, cfg: DictConfig) -> None:
+        """One run is composed. Raises UserError where it is refused."""
+
+    def sweep_begins(self, cfg: DictConfig, whole: DictConfig) -> None:
+        """What all jobs have is composed; `whole` is that with Hydra's own part, to be changed."""
+
+
+class Before(Callback):
+    """Hands on to `under_way`. Hydra takes an error for a warning, so they end the command here."""
+
+    under_way: Command | None = None
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        HydraConfig.instance().set_config(config)
+        if Before.under_way:
+            with plain_errors():
+                Before.under_way.run_begins(_without_hydra(config))
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        HydraConfig.instance().set_config(config)
+        if Before.under_way:
+            with plain_errors():
+                Before.under_way.sweep_begins(_without_hydra(config), config)
+
+
+def _without_hydra(config: DictConfig) -> DictConfig:
+    cfg = copy.deepcopy(config)
+    with read_write(cfg), open_dict(cfg):
+        del cfg["hydra"]
+    return cfg

@@ -1,0 +1,115 @@
+"""What a command says of errors: one plain line and an exit code, and nothing that ends it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, Any
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from imagepipe import config as configuration
+from imagepipe.errors import RunFailed, UserError, did_you_mean, listed, shown
+
+
+class Printed:
+    """A stream of the terminal that may be closed, full or read by nobody any more.
+
+    What cannot be printed is left out, as is all that follows: it decides neither what a run
+    leaves nor how it ends. Where `needed`, as of the standard output, only a reader that has gone
+    (`| head`) is no error.
+    """
+
+    def __init__(self, stream: IO[str], *, needed: bool) -> None:
+        self._stream, self._forgiven = stream, BrokenPipeError if needed else OSError
+
+    def write(self, text: str) -> int:
+        self._try(self._stream.write, text)
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(self._stream.flush)
+
+    def _try(self, what: Any, *arguments: str) -> None:
+        try:
+            what(*arguments)
+        except self._forgiven:  # also what is buffered, and what C++ writes below Python's stream
+            with suppress(OSError, ValueError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, self._stream.fileno())
+                os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def print_whatever_happens() -> None:
+    """Put `Printed` around this process's streams; where one is closed, nothing else gets its
+    number: a file of the run would hold what is printed.
+    """
+    for number, mode in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, mode)  # the lowest number that is free
+    out: IO[str] = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    err: IO[str] = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    sys.stdout = Printed(out, needed=True)
+    sys.stderr = Printed(err, needed=False)
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turn what a person can cause into one line and an exit code."""
+    try:
+        yield
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        fail(explain(error), 2)
+    except RunFailed as error:
+        fail(str(error), 1)
+    except KeyboardInterrupt as error:
+        fail(str(error) or "interrupted", 130)
+
+
+def fail(message: str, code: int) -> None:
+    print(f"imagepipe: {shown(message)}", file=sys.stderr)
+    sys.exit(code)
+
+
+def explain(error: Exception) -> str:
+    """What to tell a person about `error`: field, value, and a guess at what was meant."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+        guess = did_you_mean(choice, error.options)
+        choices = listed(error.options, choice)
+        return f"{group}={choice}: there is no such choice. {guess}Choose one of: {choices}."
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override}: is no setting. Write KEY=VALUE, and a value with braces, commas or "
+            "quotes in quotes twice: 'KEY=\"VALUE\"'."
+        )
+    return _of_composing(error)
+
+
+def _of_composing(error: Exception) -> str:
+    text = f"{error}\n{error.__cause__ or ''}"
+    found = re.search(r"full_key: (\S+)", text)
+    key = found.group(1) if found else ""
+    if key.endswith(".True"):
+        return f'{key}: YAML reads a bare `on:` as true. Write it in quotes: "on": ...'
+    if re.search(r"Key '\S+' (is )?not in", text) or "Could not override" in text:
+        if configuration.is_open(key):
+            return f"{key}: is not there yet. Add it with a plus: +{key}=..."
+        known = set(configuration.keys(OmegaConf.structured(configuration.Config)))
+        guess = did_you_mean(key, known).strip()
+        return f"{key}: there is no such key. {guess or 'See python -m imagepipe --help.'}"
+    cause = error.__cause__ or error
+    said = (getattr(cause, "msg", None) or str(cause)).splitlines()[0]
+    return f"{key}: {said}" if key else str(error)

@@ -1,0 +1,194 @@
+"""A sweep as Hydra runs it: its lock before the first job, its end after the last."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Override
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from imagepipe import config as configuration
+from imagepipe import shell
+from imagepipe.cli.checks import check_composed
+from imagepipe.errors import UserError
+from imagepipe.execution import manifest
+from imagepipe.sink import sweeps
+from imagepipe.sink.lock import leaving_nothing
+
+if TYPE_CHECKING:
+    from imagepipe.execution.sweep import Sweep
+
+MULTIRUN = "multirun.yaml"  # what all jobs have, by Hydra's own sweeper
+
+
+class Unfinished:
+    """What a failed job gives to Hydra's sweeper: no number. An error that is raised would be
+    printed by Hydra, with advice of its own, and end a search by Optuna.
+    """
+
+
+class Multirun:
+    """The jobs of a sweep. The first of them opens the sweep itself.
+
+    Hydra has callbacks for a sweep, but calls none at its end where a job was interrupted. Where
+    `resumed` is a folder, its sweep is resumed.
+    """
+
+    def __init__(self, stack: ExitStack, resumed: Path | None) -> None:
+        self.resumed, self.errors = resumed, list[Exception]()
+        self._locks, self._sweep = stack, ExitStack()
+        self.sweep: Sweep | None = None
+
+    def begins(self, cfg: DictConfig, whole: DictConfig) -> None:
+        """Check what all jobs have, and lock the sweep's folder. Raises UserError."""
+        check_composed(cfg)
+        folder = Path(whole.hydra.sweep.dir).absolute()
+        record = self._record(folder, whole)
+        if self.resumed is not None:
+            _check_resumed(self.resumed, folder, record)
+        if record.sweeper == "optuna":
+            _prepare_optuna(whole)
+        self._locks.enter_context(leaving_nothing("hydra.sweep.dir", folder))
+        self._locks.callback(_restored(folder / MULTIRUN, folder / sweeps.RECORD))
+        self._locks.enter_context(sweeps.locked(folder, resumed=self.resumed is not None))
+        self._config, self._folder, self._begun = configuration.unchecked(cfg), folder, record
+
+    def _record(self, folder: Path, whole: DictConfig) -> sweeps.Record:
+        hydra, cwd = whole.hydra, str(Path.cwd())
+        params, typed = hydra.sweeper.get("params") or {}, list(hydra.overrides.task)
+        sweeper = hydra.runtime.choices["hydra/sweeper"]
+        every = [*(f"{key}={value}" for key, value in params.items()), *typed]
+        return sweeps.Record(
+            typed=sys.argv[1:],
+            swept=sweeps.swept_keys(typed, params),
+            sweeper=sweeper,
+            place=manifest.place_below(cwd, folder),
+            cwd=cwd,
+            jobs=sweeps.planned(every) if sweeper == "basic" else [],
+        )
+
+    def job(
+        self, cfg: DictConfig, folder: Path, typed: Sequence[str], composed: Mapping[str, str]
+    ) -> float | Unfinished | None:
+        """Run one job in `folder`; its objective."""
+        from imagepipe.execution.sweep import Sweep
+
+        number = HydraConfig.get().job.num
+        try:
+            if self.sweep is None:
+                begun = Sweep(self._config, self._folder, self._begun)
+                self.sweep = self._sweep.enter_context(begun)
+            try:
+                check_composed(cfg)
+            except Exception as error:
+                nothing = OmegaConf.structured(configuration.Config)
+                self.sweep.refuse(number, nothing, folder, typed, error)
+                raise
+            return self.sweep.job(number, cfg, folder, typed, composed)
+        except Exception as error:
+            self.errors.append(error)
+            return Unfinished()
+
+    def end(self, error: BaseException | None) -> BaseException | None:
+        """End the sweep, which `error` has ended where it is not null; what is to be told of it.
+
+        A job that failed is, but not of a search that goes on to the end.
+        """
+        choice = self._begun.sweeper if self.sweep else "basic"
+        tripped = isinstance(error, ValueError | RuntimeError)  # Optuna, where all jobs failed
+        if self.errors and (tripped or (error is None and choice == "basic")):
+            error = self.errors[0]
+        self._sweep.__exit__(type(error) if error else None, error, None)
+        return error
+
+
+def _check_resumed(asked: Path, folder: Path, now: sweeps.Record) -> None:
+    """Raise UserError where the jobs to be run are not those of the sweep in `asked`."""
+    if asked != folder:
+        raise UserError(
+            field="hydra.sweep.dir",
+            value=folder,
+            problem=f"is not {asked}, whose sweep is to be resumed",
+            remedy="Move it back to where it was begun, or begin it again.",
+        )
+    before = sweeps.read(folder)
+    assert before is not None  # by it the command's arguments were made
+    was, are = ([now.values(job.overrides) for job in each.jobs] for each in (before, now))
+    if now.jobs and was != are:
+        raise UserError(
+            field="resume",
+            value=shell.typed_path(folder),
+            problem="what the sweep varies is no longer what it was begun with",
+            remedy="Leave that out, or begin another sweep.",
+        )
+
+
+def _restored(path: Path, record: Path) -> Callable[[], None]:
+    """What makes `path` what it is now, or removes it where it is new and there is no `record`."""
+    before = path.read_bytes() if path.exists() else None
+
+    def restore() -> None:
+        if before is not None:
+            path.write_bytes(before)
+        elif not record.exists():
+            path.unlink(missing_ok=True)
+
+    return restore
+
+
+def _prepare_optuna(whole: DictConfig) -> None:
+    """Make Optuna's plugin take texts as choices, and a database as Optuna's storage."""
+    import optuna
+
+    optuna.logging.set_verbosity(logging.WARNING)
+    logging.getLogger("hydra_plugins").setLevel(logging.ERROR)  # that a job failed is told by us
+    hydra = whole.hydra
+    with read_write(hydra), open_dict(hydra):
+        hydra.overrides.task = [_with_quotes(text) for text in hydra.overrides.task]
+        for key, value in (hydra.sweeper.get("params") or {}).items():
+            hydra.sweeper.params[key] = _with_quotes(f"{key}={value}").partition("=")[2]
+        url = hydra.sweeper.storage
+        if isinstance(url, str) and not url.startswith("redis"):
+            hydra.sweeper.storage = _database(url)
+
+
+def _database(url: str) -> dict[str, Any]:
+    """Optuna's storage in a database, for Hydra to make. Raises UserError where it cannot be."""
+    import optuna
+
+    # Optuna 2 relies on a commit after each statement, which SQLAlchemy 2 no longer makes.
+    options = {"isolation_level": "AUTOCOMMIT"}
+    try:
+        optuna.storages.RDBStorage(url, engine_kwargs=options)
+    except Exception as error:  # whatever the database's driver raises
+        said = str(error).strip().partition("\n")[0]
+        raise UserError(
+            field="hydra.sweeper.storage",
+            value=url,
+            problem=f"is no database that a study can be kept in ({said})",
+            remedy="Name a file, such as sqlite:///study.db.",
+        ) from error
+    return {"_target_": "optuna.storages.RDBStorage", "url": url, "engine_kwargs": options}
+
+
+def _with_quotes(text: str) -> str:
+    """The override `text`, its choices such that the plugin's own overrides are whole again.
+
+    It takes the quotes away that Hydra's `choice()` needs, and puts none around what it types.
+    """
+    override: Override = OverridesParser.create().parse_override(text)
+    value = override.value()
+    if not (isinstance(value, ChoiceSweep) and not value.simple_form):
+        return text
+    texts = [str(one) for one in override.sweep_iterator()]
+    if len(texts) < 2 or all(re.fullmatch(r"[\w./+:-]+", one) for one in texts):
+        return text
+    return f"{override.get_key_element()}={','.join(shell.quoted(one) for one in texts)}"

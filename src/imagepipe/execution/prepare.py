@@ -1,0 +1,106 @@
+"""What a run is checked for before Ray starts, and the lock and the record with which it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from imagepipe import resources, shell, sources, tracking
+from imagepipe.config import Config
+from imagepipe.errors import Interrupted, UserError
+from imagepipe.execution import manifest, pipeline
+from imagepipe.reports import terminal
+from imagepipe.reports.job import SweepJob
+from imagepipe.resources.machine import Machine, this_machine
+from imagepipe.sink.lock import RunLock, acquire
+from imagepipe.sink.parts import written_parts
+from imagepipe.store import Store, write_whole
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A run that passed all checks which need no Ray. `machine` null: a running cluster."""
+
+    config: Config
+    folder: Path
+    tables: sources.Tables
+    machine: Machine | None
+    run_lock: RunLock
+    typed: Sequence[str]
+    sweep_job: SweepJob | None
+
+
+@contextmanager
+def prepared(
+    config: Config,
+    folder: Path,
+    typed: Sequence[str],
+    composed: Mapping[str, str] | None = None,
+    sweep_job: SweepJob | None = None,
+) -> Iterator[Ready]:
+    """Check all that can be checked without Ray, then lock where it writes.
+
+    `sweep_job` is the place in the sweep that is under way. Raises UserError for what cannot work;
+    what other commands locked or wrote stands then, and nothing is left.
+    """
+    store = Store.of(config.sink.path, folder)
+    Store.of(None, folder).check("hydra.run.dir")
+    if config.sink.path is not None:
+        store.check("sink.path")
+    earlier = None if config.resume is None else manifest.read(folder)
+    tables = sources.scan(config.dataset, config.limit)
+    now = manifest.of(config, typed, sources.fingerprint(tables), folder, sweep_job)
+    if earlier is not None:
+        manifest.check(earlier, now, folder)
+    terminal.licence(Console(stderr=True), config.model)
+    pipeline.check(config)
+    tracking.check(config.tracking)
+    machine = None if config.ray.address else this_machine(config.ray)
+    if machine is not None:
+        resources.resolve(config, machine, tables.rows)  # refuse before Ray starts
+    with acquire(folder, store, (earlier or now).id, anew=earlier is None) as mine:
+        if earlier is None:
+            _check_empty(config, folder, store)
+        mine.keep()  # first: a run without a record is begun again, and takes the place over
+        if earlier is None:
+            _begin(folder, now, composed or {})
+        sweep_job = sweep_job or (earlier.sweep_job if earlier else None)
+        try:
+            yield Ready(config, folder, tables, machine, mine, typed, sweep_job)
+        except Interrupted:
+            raise
+        except KeyboardInterrupt:
+            resume_by = (sweep_job and sweep_job.folder) or folder
+            raise Interrupted(
+                f"interrupted\n  go on with: {shell.resume_command(resume_by)}"
+            ) from None
+
+
+def _begin(folder: Path, record: manifest.Record, composed: Mapping[str, str]) -> None:
+    """Write what began the run: the composed configuration as Hydra would, but only once the
+    folder is this run's.
+    """
+    if composed:
+        (folder / ".hydra").mkdir(exist_ok=True)
+    for name, text in composed.items():
+        write_whole(folder / ".hydra" / name, text.encode())
+    write_whole(folder / manifest.RECORD, manifest.to_json(record).encode())
+
+
+def _check_empty(config: Config, folder: Path, store: Store) -> None:
+    """Raise UserError where a run's rows are in `store`."""
+    rejected = ("failed.parquet", "unmatched.parquet")
+    parts = [*written_parts(store), *store.parts(".failed"), *store.parts(".unmatched")]
+    if parts or any(store.exists(name) for name in rejected):
+        here = config.sink.path is None or (folder / manifest.RECORD).exists()
+        wrote = shell.resume_command(folder) if here else "resume=ITS FOLDER"
+        raise UserError(
+            field="hydra.run.dir" if config.sink.path is None else "sink.path",
+            value=store.url,
+            problem="already holds a run",
+            remedy=f"Go on with it ({wrote}), or name another place.",
+        )

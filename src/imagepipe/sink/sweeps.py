@@ -1,0 +1,174 @@
+"""A sweep's own record, `sweep.json` in its folder: its jobs, also those that are still to begin.
+
+Who reports on a sweep or resumes it goes by this, not by what else lies in the folder.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from imagepipe import __version__, shell
+from imagepipe.errors import UserError
+from imagepipe.sink.lock import check_locks
+from imagepipe.store import write_whole
+
+RECORD, LOCK = "sweep.json", ".sweep.lock"
+# Left by the sweeps of before, which kept no record, and by their jobs.
+EARLIER = ("multirun.yaml", "*/run.json", "*/summary.json")
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """A job by its `overrides`. `folder` is as seen from the sweep's; null: it has not begun."""
+
+    number: int
+    overrides: list[str]
+    folder: str | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """`typed` in the folder `cwd` began the sweep, which varies the keys `swept`.
+
+    `place` is its folder as seen from `cwd`, or null where it is not below it. `sweeper` is the
+    choice of that config group: `basic` knows all jobs before, others choose one after another.
+    """
+
+    typed: list[str]
+    swept: list[str]
+    sweeper: str
+    place: str | None
+    cwd: str = field(default_factory=os.getcwd)
+    version: str = __version__
+    jobs: list[PlannedJob] = field(default_factory=list)
+
+    def begun(self, number: int, overrides: Sequence[str], folder: str) -> Record:
+        """With the job `number` begun in `folder`."""
+        others = [job for job in self.jobs if job.number != number]
+        jobs = [*others, PlannedJob(number, list(overrides), folder)]
+        return replace(self, jobs=sorted(jobs, key=lambda job: job.number))
+
+    def values(self, overrides: Iterable[str]) -> dict[str, str]:
+        """What `overrides` give for the keys that the sweep varies."""
+        given = dict(_key_and_value(override) for override in overrides)
+        return {key: given[key] for key in self.swept if key in given}
+
+
+def label(swept: Mapping[str, str]) -> str:
+    """What tells a job from the others: `model.steps=4, llm=none`."""
+    return ", ".join(f"{key}={value}" for key, value in swept.items()) or "the only job"
+
+
+def read(folder: Path) -> Record | None:
+    """The record of the sweep in `folder`; null where there is none."""
+    try:
+        found: dict[str, Any] = json.loads((folder / RECORD).read_text("utf-8"))
+        return Record(**found | {"jobs": [PlannedJob(**job) for job in found["jobs"]]})
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            field="resume",
+            value=folder,
+            problem=f"has a {RECORD} that cannot be read ({error})",
+            remedy="Resume its jobs by their own folders, or begin the sweep again in another.",
+        ) from error
+
+
+def write(folder: Path, record: Record) -> None:
+    write_whole(folder / RECORD, json.dumps(asdict(record), indent=1).encode())
+
+
+@contextmanager
+def locked(folder: Path, *, resumed: bool) -> Iterator[None]:
+    """Hold a sweep's folder. Raises UserError where another sweep does, or one is there already.
+
+    Where no record was written meanwhile, nothing of ours is left there.
+    """
+    if not resumed:
+        _check_free(folder)
+    check_locks(folder, "hydra.sweep.dir")
+    try:
+        held = FileLock(folder / LOCK).acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            field="hydra.sweep.dir",
+            value=folder,
+            problem="is being written by another sweep right now",
+            remedy="Wait for it, end it, or name another place.",
+        ) from None
+    with held:
+        if not resumed:
+            _check_free(folder)
+        try:
+            yield
+        finally:
+            if not (folder / RECORD).exists():
+                (folder / LOCK).unlink(missing_ok=True)
+
+
+def _check_free(folder: Path) -> None:
+    again = f"Resume it ({shell.resume_command(folder)})"
+    if not (folder / RECORD).exists():
+        if not any(next(folder.glob(name), None) for name in EARLIER):
+            return
+        again = f"Resume its jobs by their own folders ({shell.resume_command(folder / '0')})"
+    raise UserError(
+        field="hydra.sweep.dir",
+        value=folder,
+        problem="already holds a sweep",
+        remedy=f"{again}, or name another place.",
+    )
+
+
+def planned(texts: Sequence[str]) -> list[PlannedJob]:
+    """The jobs that Hydra's own sweeper makes of the overrides `texts`, in its order.
+
+    None where it has to ask Hydra what there is (`glob`).
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    choices: dict[str, list[str]] = {}
+    try:
+        for override in OverridesParser.create().parse_overrides(list(texts)):
+            key, several = override.get_key_element(), override.is_sweep_override()
+            values = (
+                override.sweep_string_iterator()
+                if several
+                else [override.get_value_element_as_str()]
+            )
+            choices[key] = [f"{key}={value}" for value in values]
+    except HydraException:
+        return []
+    every = itertools.product(*choices.values())
+    return [PlannedJob(number, list(overrides)) for number, overrides in enumerate(every)]
+
+
+def swept_keys(arguments: Iterable[str], params: Mapping[str, Any] | None) -> list[str]:
+    """The keys that a multirun varies: of the typed `arguments` and `hydra.sweeper.params`.
+
+    What is typed beats what an experiment's file says, as in Hydra.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    typed = [text for text in arguments if "=" in text and not text.startswith("-")]
+    texts = [f"{key}={value}" for key, value in (params or {}).items()] + typed
+    varied: dict[str, bool] = {}
+    for override in OverridesParser.create().parse_overrides(texts):
+        varied[override.get_key_element().lstrip("+~")] = override.is_sweep_override()
+    return [key for key, sweeps in varied.items() if sweeps and not key.startswith("hydra")]
+
+
+def _key_and_value(override: str) -> tuple[str, str]:
+    key, _, value = override.lstrip("+~").partition("=")
+    return key, value
