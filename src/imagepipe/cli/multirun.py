@@ -50,6 +50,7 @@ class Multirun:
     def begins(self, cfg: DictConfig, whole: DictConfig) -> None:
         """Check what all jobs have, and lock the sweep's folder. Raises UserError."""
         check_composed(cfg)
+        _prepare_repeats(cfg, whole)
         folder = Path(whole.hydra.sweep.dir).absolute()
         record = self._record(folder, whole)
         if self.resumed is not None:
@@ -142,6 +143,28 @@ def _restored(path: Path, record: Path) -> Callable[[], None]:
             path.unlink(missing_ok=True)
 
     return restore
+
+
+def _prepare_repeats(cfg: DictConfig, whole: DictConfig) -> None:
+    """Have Hydra's sweeper vary the repeat before all else, so that jobs run by turns.
+
+    What the machine does meanwhile then befalls all of them. Raises UserError for another sweeper.
+    """
+    repeats = cfg.sweep.repeats
+    if repeats <= 1:  # what is too small is refused with the other limits
+        return
+    hydra = whole.hydra
+    if hydra.runtime.choices["hydra/sweeper"] != "basic":
+        raise UserError(
+            field="sweep.repeats",
+            value=repeats,
+            problem="runs every job again, and this sweeper chooses one job after another",
+            remedy="Leave it out, and run the jobs that are to be compared again without it.",
+        )
+    params = dict(hydra.sweeper.get("params") or {})
+    with read_write(hydra), open_dict(hydra):
+        rounds = ",".join(map(str, range(repeats)))
+        hydra.sweeper.params = {sweeps.REPEAT: rounds, **params}
 
 
 def _prepare_optuna(whole: DictConfig) -> None:

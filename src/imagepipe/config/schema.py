@@ -237,6 +237,8 @@ class Sweep:
     at_least_images_per_s: float | None = None  # with objective=score: a slower job counts as bad
     baseline: str | None = None  # the job that others are held against, by label or number
     level: float = bounded(0.95, least=0.5, most=0.9999)  # how sure a best has to be
+    repeats: int = bounded(1, least=1, most=100)  # how often every job runs, by turns
+    repeat: int = bounded(0, least=0)  # which of them a job is: the sweep sets it
 
 
 @dataclass

@@ -22,6 +22,7 @@ from imagepipe.sink.lock import check_locks
 from imagepipe.store import write_whole
 
 RECORD, LOCK = "sweep.json", ".sweep.lock"
+REPEAT = "sweep.repeat"  # the key that tells a job's repeats apart, and no job from another
 # Left by the sweeps of before, which kept no record, and by their jobs.
 EARLIER = ("multirun.yaml", "*/run.json", "*/summary.json")
 
@@ -166,6 +167,7 @@ def swept_keys(arguments: Iterable[str], params: Mapping[str, Any] | None) -> li
     varied: dict[str, bool] = {}
     for override in OverridesParser.create().parse_overrides(texts):
         varied[override.get_key_element().lstrip("+~")] = override.is_sweep_override()
+    varied.pop(REPEAT, None)
     return [key for key, sweeps in varied.items() if sweeps and not key.startswith("hydra")]
 
 

@@ -1,0 +1,42 @@
+"""Every job of a sweep several times, by turns."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from helpers.command import FAST, imagepipe
+
+SMALL = [*FAST, "limit=2", "tracking=none", "hydra.sweep.dir=sweep"]
+
+
+def test_jobs_are_repeated_by_turns_and_taken_together(tmp_path: Path):
+    params = tmp_path / "mine" / "experiment" / "both.yaml"
+    params.parent.mkdir(parents=True)
+    params.write_text("# @package _global_\nhydra: {sweeper: {params: {model.steps: '1,2'}}}\n")
+    asked = ["-m", "--config-dir", "mine", "experiment=both", "sweep.repeats=2", *SMALL]
+    done = imagepipe(tmp_path, *asked)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads((tmp_path / f"sweep/{n}/summary.json").read_text()) for n in range(4)]
+    assert [one["sweep"]["label"] for one in found] == ["model.steps=1", "model.steps=2"] * 2
+    assert "4 of 4 jobs finished" in done.stderr
+    assert "too short for a rate with an interval: model.steps=1 and model.steps=2" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        pytest.param(["sweep.repeats=0"], "sweep.repeats=0: is too small", id="none"),
+        pytest.param(
+            ["sweep.repeats=2", "hydra/sweeper=optuna", "model.steps=choice(1,2)"],
+            "sweep.repeats=2: runs every job again, and this sweeper",
+            id="optuna",
+        ),
+    ],
+)
+def test_repeats_that_cannot_be_are_refused(tmp_path: Path, overrides: list[str], said: str):
+    done = imagepipe(tmp_path, "-m", "seed=1,2", *overrides, *SMALL)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
