@@ -42,6 +42,8 @@ class Hub(BaseHTTPRequestHandler):
             self._answer(200, {"id": name, "sha": COMMIT, "siblings": files, "gated": "auto"})
         elif name == "tiny/gated":
             self._answer(401, {}, {"X-Error-Code": "GatedRepo", "X-Error-Message": "restricted"})
+        elif self.path.endswith("/adapter_config.json"):
+            self._answer(404, {}, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
         elif name == "tiny/code":
             config = {"model_type": "mine", "auto_map": {"AutoModelForCausalLM": "mine.Model"}}
             self._answer(200, config, {"ETag": '"2"', "X-Repo-Commit": COMMIT})

@@ -34,7 +34,7 @@ class Shouting:
     def enhance(self, prompts, seasons, seeds):
         from imagepipe.llm import Answer
 
-        return [Answer(prompt.upper(), 1, 2) for prompt in prompts]
+        return [Answer(f"{prompt.upper()}, LOUD", 1, 2) for prompt in prompts]
 
     def paint(self, prompts, seeds):
         import numpy as np
@@ -68,7 +68,7 @@ def test_the_documented_scorer_and_others_of_ones_own_run(home: Path):
     out = run(home, "out", *FAST, *own, "--config-dir", "presets")
     rows = pq.read_table(out / "table").to_pylist()
     assert len(rows) == 8
-    assert all(row["prompt"] == row["base_prompt"].upper() for row in rows)
+    assert all(row["prompt"] == f"{row['base_prompt'].upper()}, LOUD" for row in rows)
     assert {row["llm_tokens_out"] for row in rows} == {2}
     assert (np.asarray(Image.open(out / rows[0]["image_path"])) == 77).all()
     assert summary(out)["scores"]["colourful"]["mean"] == pytest.approx(100 / 3)

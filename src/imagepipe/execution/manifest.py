@@ -16,7 +16,7 @@ from typing import Any
 from imagepipe import __version__, shell
 from imagepipe.config import MAY_CHANGE, Config, with_defaults
 from imagepipe.errors import UserError
-from imagepipe.reports.job import SweepJob
+from imagepipe.reports.sweep_job import SweepJob
 from imagepipe.sink import sweeps
 from imagepipe.tracking import Parent
 

@@ -14,7 +14,7 @@ from imagepipe.config import Config
 from imagepipe.errors import Interrupted, UserError
 from imagepipe.execution import manifest, pipeline
 from imagepipe.reports import terminal
-from imagepipe.reports.job import SweepJob
+from imagepipe.reports.sweep_job import SweepJob
 from imagepipe.resources.machine import Machine, this_machine
 from imagepipe.sink.lock import RunLock, acquire
 from imagepipe.sink.parts import written_parts

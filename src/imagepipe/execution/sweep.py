@@ -22,7 +22,7 @@ from imagepipe.execution import manifest, pipeline, run
 from imagepipe.execution.prepare import prepared
 from imagepipe.execution.session import SharedSession
 from imagepipe.reports import comparison, record, terminal
-from imagepipe.reports.job import SweepJob
+from imagepipe.reports.sweep_job import SweepJob
 from imagepipe.signals import termination_as_interrupt
 from imagepipe.sink import sweeps
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from imagepipe.stages import loading, weights
 if TYPE_CHECKING:
     from imagepipe.config import LLM
 
+# What a tokenizer is read of, one of them.
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json")
 SERVED = "serve it elsewhere and use llm=openai llm.base_url=http://localhost:8000/v1 llm.path=NAME"
 
 
@@ -71,15 +74,22 @@ def check_whole(config: LLM) -> None:
     """
     loading.check_fit("llm.path", config.path, config.revision, _model_class)
     path = config.path or ""
-    if path.startswith(PREFIX) or weights.here(path, config.revision) is None:
+    where = None if path.startswith(PREFIX) else weights.here(path, config.revision)
+    if where is None:
+        return
+    if not isinstance(weights.locate(path), Path) and not _has(where, TOKENIZERS):
         return
     from imagepipe.llm.questions import Questions
 
     try:
-        Questions(config).ids("", "winter")
+        Questions(config, cached_only=True).ids("", "winter")
     except OSError:
         if isinstance(weights.locate(path), Path):
             raise
+
+
+def _has(folder: Path, names: Sequence[str]) -> bool:
+    return any((folder / name).is_file() for name in names)
 
 
 def _model_class() -> Any:

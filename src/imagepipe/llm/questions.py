@@ -24,16 +24,17 @@ class Questions:
     """Asks in the model's own chat template, cut to what its context holds beside the answer.
 
     Reads the tokenizer and the configuration, no weights. `ends` are the tokens that end an answer.
-    Raises `UserError` for a model without a chat template.
+    Raises `UserError` for a model without a chat template, and OSError where with `cached_only`
+    the hub's cache lacks a file.
     """
 
-    def __init__(self, config: LLM) -> None:
+    def __init__(self, config: LLM, *, cached_only: bool = False) -> None:
         from transformers import AutoConfig, AutoTokenizer
 
         self.config = config
         source, revision = str(locate(config.path or "")), config.revision
         self.tokenizer: Any = AutoTokenizer.from_pretrained(
-            source, revision=revision, padding_side="left"
+            source, revision=revision, padding_side="left", local_files_only=cached_only
         )
         if self.tokenizer.chat_template is None:
             raise UserError(
@@ -44,7 +45,8 @@ class Questions:
             )
         if self.tokenizer.pad_token_id is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
-        text = AutoConfig.from_pretrained(source, revision=revision).get_text_config()
+        whole = AutoConfig.from_pretrained(source, revision=revision, local_files_only=cached_only)
+        text = whole.get_text_config()
         self.ends = self._ends(text)
         self.context = min(_context(text, self.tokenizer), config.max_model_len or NO_LIMIT)
         self.in_front = bool(config.system) and not self._takes(messages(config.system, "", "", ""))

@@ -5,35 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from imagepipe import sources, tracking
+from imagepipe import sources
 from imagepipe.config import Config, Resources, Scorer
 from imagepipe.prompts.signs import unread
 from imagepipe.prompts.template import template_columns
 from imagepipe.reports.progress import Watch
-from imagepipe.sink import sweeps
+from imagepipe.reports.sweep_job import SweepJob
 from imagepipe.sink.ledger import Ledger
 from imagepipe.sink.lock import RunLock
 from imagepipe.sink.resume import Done
 from imagepipe.stages import engines
 from imagepipe.store import Store
-
-
-@dataclass(frozen=True)
-class SweepJob:
-    """A run's place in its sweep. `parent` is null where nothing is recorded in MLflow.
-
-    `folder` is the sweep's, and null where the job is resumed by itself.
-    """
-
-    number: int
-    swept: dict[str, str]  # what the sweep varies, with this job's values
-    sweep: str  # its name, the same in all jobs
-    parent: tracking.Parent | None
-    folder: Path | None = None
-
-    @property
-    def label(self) -> str:
-        return sweeps.label(self.swept)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from typing import Any
 
 from imagepipe import __version__, sources, tracking
 from imagepipe.config import Config, Dataset, config_digest, json_digest, to_yaml
-from imagepipe.reports.job import Job, SweepJob, scorer_name
+from imagepipe.reports.job import Job, scorer_name
 from imagepipe.reports.summary import mlflow_ids, sweep_entry, write_json
+from imagepipe.reports.sweep_job import SweepJob
 from imagepipe.sink.ledger import Ledger
 
 

@@ -14,8 +14,9 @@ from typing import Any
 from imagepipe import resources, tracking
 from imagepipe.config import Config, Resources, config_digest, json_digest
 from imagepipe.reports import gallery, statistics
-from imagepipe.reports.job import Job, SweepJob
+from imagepipe.reports.job import Job
 from imagepipe.reports.progress import StageState
+from imagepipe.reports.sweep_job import SweepJob
 from imagepipe.sink.results import Picture
 from imagepipe.stages import engines
 from imagepipe.store import write_whole

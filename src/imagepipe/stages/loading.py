@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from imagepipe.errors import UserError, one_line
+from imagepipe.errors import UserError, one_line, with_class
 from imagepipe.stages import weights
 
 # A BatchNorm counts its steps, and a CLIP scales what it compares: no answer depends on these.
@@ -53,8 +53,9 @@ def load(
         model, report = kind.from_pretrained(
             str(source), output_loading_info=True, ignore_mismatched_sizes=True, **arguments
         )
-    except SafetensorError as error:
-        raise weights.broken(field, path, Path(source), one_line(error)) from error
+    except (SafetensorError, AttributeError, KeyError, TypeError) as error:
+        # The last three of a configuration or an index that lacks what transformers reads of it.
+        raise weights.broken(field, path, Path(source), with_class(error)) from error
     refuse_unfit(field, path, f"{source}", model, report)
     return model
 
