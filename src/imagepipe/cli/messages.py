@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from imagepipe import config as configuration
 from imagepipe.errors import RunFailed, UserError, did_you_mean, listed, shown
+
+# Signs that Hydra's grammar takes without quotes, beside letters and digits of ASCII:
+# https://hydra.cc/docs/advanced/override_grammar/basic, "Primitives".
+BARE = frozenset(" /-\\+.$%*@?|:=_~")
 
 
 class Printed:
@@ -91,11 +97,26 @@ def explain(error: Exception) -> str:
         choices = listed(error.options, choice)
         return f"{group}={choice}: there is no such choice. {guess}Choose one of: {choices}."
     if isinstance(error, OverrideParseException):
-        return (
-            f"{error.override}: is no setting. Write KEY=VALUE, and a value with braces, commas or "
-            "quotes in quotes twice: 'KEY=\"VALUE\"'."
-        )
+        return _of_grammar(error.override)
     return _of_composing(error)
+
+
+def _of_grammar(typed: str) -> str:
+    """What to tell of an argument that Hydra's grammar does not take: the sign, and the way."""
+    key, equals, value = typed.partition("=")
+    sign = next(
+        (one for one in value if not (one in BARE or (one.isascii() and one.isalnum()))), ""
+    )
+    if not (key and equals and sign):
+        return (
+            f"{typed}: is no setting. Write KEY=VALUE, and a value with braces, commas or quotes "
+            "in quotes twice: 'KEY=\"VALUE\"'."
+        )
+    quoted = QuotedString(value, Quote.double).with_quotes()
+    return (
+        f"{typed}: has a {sign} in its value, which Hydra takes in quotes alone. "
+        f"Write {shlex.quote(f'{key}={quoted}')}"
+    )
 
 
 def _of_composing(error: Exception) -> str:
