@@ -30,6 +30,8 @@ os.environ["OMP_NUM_THREADS"] = "1"  # several test processes share the cores
 os.environ.update(RAY_worker_niceness="0")  # and Ray's own 15 would starve beside pytest
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background: commands
     signal.signal(signal.SIGINT, signal.default_int_handler)  # that tests start inherit it
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as under nohup, which is tested apart
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 ID_CHARS = 20  # of a text that is a test's parameter
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
