@@ -99,7 +99,7 @@ def test_a_run_draws_on_both_nodes(tmp_path: Path, command: Callable[..., Comman
     try:
         nodes.add_node(num_cpus=2, object_store_memory=STORE_BYTES)
         pool = ["resources.model.num_cpus=1.5", "resources.model.pool=2"]
-        typed = slow(tmp_path, nodes, 16, 0.3)
+        typed = [*slow(tmp_path, nodes, 16, 0.0), "+model.options.nodes=2"]
         code, said = command(*typed, *pool, "resources.model.pool_max=2").wait()
     finally:
         nodes.shutdown()

@@ -14,7 +14,8 @@ import numpy as np
 class Slow:
     """Flat pictures, each in `options.seconds` as long as the file `options.slow` is there.
 
-    `options.marks` is a folder for a file a node.
+    `options.marks` is a folder for a file a node. With `options.nodes` none goes on before so many
+    nodes have begun to draw.
     """
 
     def __init__(self, model: Any) -> None:
@@ -30,6 +31,8 @@ class Slow:
         if Path(self.model.options["slow"]).exists():
             time.sleep(self.model.options["seconds"] * len(seeds))
         self.mark.touch()
+        while len(list(self.mark.parent.iterdir())) < self.model.options.get("nodes", 1):
+            time.sleep(0.05)
         colours = np.array([1 + seed % 255 for seed in seeds], np.uint8)
         shape = (len(seeds), self.model.height, self.model.width, 3)
         return np.broadcast_to(colours[:, None, None, None], shape).copy()
