@@ -92,7 +92,6 @@ def test_auto_draws_on_every_gpu(gpus: int, llm: str, scorer: str):
         (Machine((Node(16, 2),)), ["resources.model.pool=3"]),
         (Machine((Node(8, 1),)), [*OPENAI, "resources.scorer.pool=2"]),
         (Machine((Node(16, 8),)), ["resources.llm.num_gpus=1"]),
-        (Machine((Node(16, 4),)), ["resources.model.num_gpus=2"]),
         (Machine((Node(4, 0),)), ["llm=none", "resources.model.num_cpus=1"]),
         (LAPTOP, ["llm=none", "scorer=none", "resources.model.num_cpus=1"]),
         (Machine((Node(16, 0, 64 * GIB),)), ["resources.model.memory_gb=10"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,14 +16,19 @@ from imagepipe.resources.workload import Workload
 CUT = ("pool", "num_cpus", "num_gpus", "memory_gb")  # what a refusal may name less of
 
 
-def check(load: Workload, resources: Resources, machine: Machine) -> None:
-    """Raise UserError where `resources` do not fit the machine, naming what would."""
+def check(
+    load: Workload, resources: Resources, machine: Machine, clipped: Callable[[Pools], Pools]
+) -> None:
+    """Raise UserError where `resources` do not fit the machine, naming what would.
+
+    `clipped` cuts pools to what is useful.
+    """
     wanted = load.pools(resources)
     packed = pack(wanted, machine)
     misfit = packed if isinstance(packed, Misfit) else _sink_misfit(resources.sink, machine)
     if not misfit:
         return
-    fits = _nearest(load, wanted, machine)
+    fits = _nearest(load, clipped(wanted), machine)
     changes = list(_changes(load.requested, fits)) if fits else []
     field = f"resources.{misfit.stage}.{misfit.key}"
     value, problem = getattr(getattr(resources, misfit.stage), misfit.key), misfit.problem

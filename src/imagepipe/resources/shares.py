@@ -6,11 +6,12 @@ Ray only counts shares. `process.bind` makes a stage's process keep to its own.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from imagepipe.config import Config, Resources, Share
-from imagepipe.resources import refusal, tuning
-from imagepipe.resources.division import choose, pool
+from imagepipe.resources import refusal, tuning, useful
+from imagepipe.resources.division import pool
 from imagepipe.resources.machine import Machine
 from imagepipe.resources.tuning import Calibration
 from imagepipe.resources.workload import Workload, workload
@@ -36,17 +37,17 @@ def resolve(
     That is one line, and where the shares follow from a calibration its reasons in further lines.
     Raises UserError where they do not fit the machine, naming what would.
     """
-    reasons: tuple[str, ...] = ()
     load = workload(config, rows)
-    chosen = choose(load, load.requested, machine)
+    chosen, reasons = useful.chosen(config, load, machine)
     if measured:
         choice = tuning.choose(load.pools(chosen), machine, rows, measured)
         shares: dict[str, Any] = choice.pools
-        chosen, reasons = replace(chosen, **shares), choice.reasons
+        chosen, reasons = replace(chosen, **shares), (*reasons, *choice.reasons)
     if chosen.rows_per_block is None:
         chosen = replace(chosen, rows_per_block=_rows_per_block(load, chosen))
     chosen = replace(chosen, sink=_writers(load, chosen, machine))
-    refusal.check(load, chosen, machine)
+    refusal.check(load, chosen, machine, partial(useful.clipped, config, machine))
+    useful.check(config, load.requested, machine)
     said = ", ".join(_describe(stage, share) for stage, share in load.pools(chosen).items())
     why = "chosen for" if load.requested.auto else "as configured, on"
     return chosen, "\n".join([f"{said or 'no actors'} ({why} {machine})", *reasons])

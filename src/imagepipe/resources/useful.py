@@ -1,0 +1,109 @@
+"""How many processes of a stage can do useful work: each needs a thread, and room for its weights.
+
+A share is what Ray counts, and it counts fifty hundredths of a CPU as willingly as one half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from imagepipe.config import Config, Resources
+from imagepipe.errors import UserError
+from imagepipe.resources.division import choose
+from imagepipe.resources.machine import Machine
+from imagepipe.resources.packing import Pools
+from imagepipe.resources.workload import Workload
+from imagepipe.stages import engines
+from imagepipe.stages.weights import size_gb
+
+
+@dataclass(frozen=True)
+class Most:
+    """The largest pool that is useful, and why no larger one is."""
+
+    pool: int
+    why: str
+
+
+def check(config: Config, resources: Resources, machine: Machine) -> None:
+    """Raise UserError for a pool of which a part could do nothing, and for a process that has more
+    GPUs than its engine uses, naming the most that is useful.
+    """
+    if found := list(_idle(config, resources, machine)):
+        key, value, _, problem = found[0]
+        raise UserError(
+            field=key,
+            value=f"{value:g}",
+            problem=problem,
+            remedy=f"Try {' '.join(f'{key}={most:g}' for key, _, most, _ in found)}.",
+        )
+
+
+def _idle(
+    config: Config, resources: Resources, machine: Machine
+) -> Iterator[tuple[str, float, float, str]]:
+    """What is given in vain: its key, the value, the most that is useful, and why no more is."""
+    for stage, engine in engines.chosen(config).items():
+        share = getattr(resources, stage)
+        if _uses_one_gpu(engine) and share.num_gpus > 1:
+            why = "each process uses one GPU, and the others would stand idle"
+            yield f"resources.{stage}.num_gpus", share.num_gpus, 1, why
+    least: dict[str, Most] = {}
+    for stage, most in _limits(config, machine):
+        least[stage] = min(most, least.get(stage, most), key=lambda one: one.pool)
+    for stage, most in least.items():
+        for key in ("pool", "pool_max"):
+            given = getattr(getattr(resources, stage), key) or 0
+            if given > most.pool:
+                yield f"resources.{stage}.{key}", given, most.pool, most.why
+
+
+def _uses_one_gpu(engine: engines.Engine) -> bool:
+    return engine.weights and not engine.processor
+
+
+def clipped(config: Config, machine: Machine, pools: Pools) -> Pools:
+    """`pools` with no more processes, and no more GPUs for each, than are useful."""
+    made = dict(pools)
+    for stage, most in _limits(config, machine):
+        made[stage] = replace(made[stage], pool=min(made[stage].pool, most.pool))
+    for stage, engine in engines.chosen(config).items():
+        if _uses_one_gpu(engine) and stage in made:
+            made[stage] = replace(made[stage], num_gpus=min(made[stage].num_gpus, 1.0))
+    return made
+
+
+def chosen(config: Config, load: Workload, machine: Machine) -> tuple[Resources, tuple[str, ...]]:
+    """As `division.choose`, with no more processes than have room for their weights; and a line for
+    each stage that has fewer for that.
+    """
+    requested, reasons = load.requested, []
+    free = choose(load, requested, machine)
+    for stage, most in _limits(config, machine):
+        share = getattr(requested, stage)
+        if requested.auto and not share.pool and getattr(free, stage).pool > most.pool:
+            reasons.append(f"{stage}: {most.pool} of {getattr(free, stage).pool}; {most.why}")
+            capped: dict[str, Any] = {stage: replace(share, pool=most.pool)}
+            requested = replace(requested, **capped)
+    return (choose(load, requested, machine) if reasons else free), tuple(reasons)
+
+
+def _limits(config: Config, machine: Machine) -> Iterator[tuple[str, Most]]:
+    """Of the stages whose processes compute here by code of ours."""
+    threads = max(1, int(machine.cpus))
+    for stage, engine in engines.chosen(config).items():
+        if not engine.actors or engine.waits or engine.is_custom:
+            continue
+        yield stage, Most(threads, f"each process needs a thread of its own, of {threads} here")
+        section = getattr(config, stage)
+        smaller = stage == "model" and config.model.quantization.quant_backend is not None
+        if machine.gpus or not engine.weights or smaller:
+            continue
+        gb = getattr(section, "weights_gb", None) or size_gb(section.path, section.revision)
+        memory = sum(node.memory for node in machine.nodes) / 1e9
+        if gb and memory:
+            room = sum(int(node.memory / 1e9 / gb) for node in machine.nodes)
+            why = f"the weights of each process need {gb:.3g} GB, of {memory:.3g} here"
+            yield stage, Most(max(1, room), why)
