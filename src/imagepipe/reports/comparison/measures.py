@@ -86,7 +86,7 @@ def timed(found: Sequence[Entry], aim: Sweep) -> tuple[Measure, list[str]]:
         words=("Fastest is", "cannot be told apart in speed"),
         said=lambda value: f"{_interval(value, 3)} pictures/s",
         apart=_times,
-        compared=lambda found: f"{_ratio(found.interval)} times as fast",
+        compared=_beside,
         more=more,
     )
     return measure, _too_short([entry for entry in found if entry not in long])
@@ -175,14 +175,18 @@ def _rows_missing(
 
 
 def _times(found: Difference) -> str:
-    value, limits = _ratio(found.interval).split(" ", 1)
-    return f"{value} times {limits} as fast as"
+    value, low, high = _ratios(found.interval)
+    return f"{value:.2f} times ({low:.2f} to {high:.2f}) as fast as"
 
 
-def _ratio(found: Interval) -> str:
+def _beside(found: Difference) -> str:
+    value, low, high = _ratios(found.interval)
+    return f"{value:.2f} ({low:.2f} to {high:.2f}) times as fast"
+
+
+def _ratios(found: Interval) -> tuple[float, float, float]:
     """Of logarithms."""
-    value, low, high = map(math.exp, (found.value, found.low, found.high))
-    return f"{value:.2f} ({low:.2f} to {high:.2f})"
+    return math.exp(found.value), math.exp(found.low), math.exp(found.high)
 
 
 def _above(found: Difference) -> str:
