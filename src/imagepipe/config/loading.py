@@ -30,6 +30,7 @@ MAY_CHANGE = (
     *("dataset.more_joins.path", "dataset.more_joins.method"),
     *(
         "dataset.look_through_rows",
+        "dataset.category",
         "max_failures",
         "llm.base_url",
         "llm.api_key_env",

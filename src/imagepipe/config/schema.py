@@ -40,6 +40,7 @@ class Dataset:
     format: str = choice(MISSING, FORMATS)
     id: str = MISSING  # the column that names a row; unique, and the picture's file name
     prompt: str = MISSING  # template over the columns: "{animal} wearing a {outfit}"
+    category: str | None = None  # a column; a comparison has figures for each of its values
     join: Join = field(default_factory=Join)
     more_joins: list[Join] = field(default_factory=list)  # further tables, joined in turn
     look_through_rows: int = 2_000_000  # up to this many ids are checked before the run starts

@@ -97,7 +97,11 @@ def summarize(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         "speed_digest": speed_digest(job.config, job.shares, job.machine),
         "versions": _versions(),
         "mlflow": mlflow_ids(tracker),
-        "samples": {"id": job.tables.id, "ids": job.tables.first_ids},
+        "samples": {
+            "id": job.tables.id,
+            "ids": job.tables.first_ids,
+            "category": job.tables.category,
+        },
         "store": job.store.url if job.config.sink.path else None,  # null: the run's own folder
         "sweep": sweep_entry(job.sweep_job),
     }

@@ -13,8 +13,8 @@ from imagepipe.sources.columns import brief
 from imagepipe.sources.tables import Table
 
 
-def check_key(key: str, name: str, schema: pa.Schema, where: str) -> None:
-    """Raise UserError where the column `name` cannot be a key of `where`."""
+def check_key(key: str, name: str, schema: pa.Schema, where: str, wanted: str = "key") -> None:
+    """Raise UserError where the column `name` cannot be a key of `where`, or what is `wanted`."""
     names = schema.names
     if name not in names:
         raise UserError(
@@ -32,7 +32,7 @@ def check_key(key: str, name: str, schema: pa.Schema, where: str) -> None:
         raise UserError(
             field=key,
             value=name,
-            problem=f"holds {brief(kind)} in {where}, which is no key",
+            problem=f"holds {brief(kind)} in {where}, which is no {wanted}",
             remedy=f"{hint}Use a column of text or numbers.",
         )
 

@@ -50,6 +50,8 @@ def scan(dataset: config.Dataset, limit: int | None) -> Tables:
         joins.append(_join(prefix, join, dataset, schema, left))
         schema = pa.unify_schemas([schema, _taken(joins[-1])])
     check_template(dataset.prompt, schema)
+    if dataset.category is not None:
+        check_key("dataset.category", dataset.category, schema, "the tables", "category")
     tables = _tables(dataset, left, joins)
     if tables.shuffled:
         tables = _tables(dataset, *_shuffled(left, joins))
@@ -64,6 +66,7 @@ def _tables(dataset: config.Dataset, left: Scanned, joins: Sequence[Join]) -> Ta
         left=left.table,
         joins=tuple(joins),
         id=renamed.get(dataset.id, dataset.id),
+        category=dataset.category and renamed.get(dataset.category, dataset.category),
         renamed=renamed,
         first_ids=tuple(left.first[: config.MOST_SAMPLES]),
         notes=(*left.table.notes, *(note for join in joins for note in join.table.notes)),

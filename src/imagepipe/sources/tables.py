@@ -102,8 +102,9 @@ class Join:
 
 @dataclass(frozen=True)
 class Tables:
-    """All that a run reads. `id` is the id column's name in the Dataset, `renamed` maps the
-    original names of columns to their names there, where the two differ.
+    """All that a run reads. `id` is the id column's name in the Dataset, and `category` that of
+    the column of categories; `renamed` maps the original names of columns to their names there,
+    where the two differ.
 
     `first_ids` are the first eight good ones, in file order.
     """
@@ -114,6 +115,7 @@ class Tables:
     renamed: Mapping[str, str]
     first_ids: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    category: str | None = None
 
     @property
     def left_out(self) -> dict[str, str]:
