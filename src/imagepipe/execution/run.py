@@ -24,6 +24,7 @@ from imagepipe.reports.job import Job
 from imagepipe.reports.progress import Watch
 from imagepipe.reports.summary import stages, summarize, write_files
 from imagepipe.resources.machine import Machine
+from imagepipe.resources.neighbours import Neighbours
 from imagepipe.resources.tuning import Calibration
 from imagepipe.signals import defer_signals, graceful_stop, termination_as_interrupt
 from imagepipe.sink import results, resume
@@ -91,6 +92,7 @@ def perform(ready: Ready, began: float) -> Outcome:
     config, tables, sweep_job = ready.config, ready.tables, ready.sweep_job
     console = Console(stderr=True)
     machine = ready.machine or cluster()
+    neighbours = Neighbours(gpus=machine.gpus > 0) if ready.machine else None
     if ready.machine is None or config.sink.path:
         nodes.check(config, Store.of(config.sink.path, ready.folder), tables)
     measured = _measured(config, machine, console)
@@ -100,7 +102,7 @@ def perform(ready: Ready, began: float) -> Outcome:
     watch = Watch(config.ray.start_timeout_s)
     job = Job(
         *(config, ready.folder, tables, shares, why, str(machine), ledger, watch, began, sweep_job),
-        *(ready.run_lock, done),
+        *(ready.run_lock, done, neighbours),
     )
     terminal.print_header(console, job)
     tracker: tracking.Tracker | None = None
@@ -220,6 +222,8 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
             if time.monotonic() >= next_metrics:
                 next_metrics = time.monotonic() + METRICS_EVERY_S
                 tracker.metrics(record.live(job.ledger), step=job.ledger.rows)
+                if job.neighbours:
+                    job.neighbours.sample()
     tracker.metrics(record.live(job.ledger), step=job.ledger.rows)
     if job.watch.stopping and not job.ledger.adds_up:
         raise KeyboardInterrupt

@@ -17,6 +17,7 @@ from imagepipe.reports import gallery, statistics
 from imagepipe.reports.job import Job
 from imagepipe.reports.progress import StageState
 from imagepipe.reports.sweep_job import SweepJob
+from imagepipe.resources.machine import cpu_name, gpu_names
 from imagepipe.sink.results import Picture
 from imagepipe.stages import engines
 from imagepipe.store import write_whole
@@ -91,6 +92,7 @@ def summarize(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         },
         "resources": asdict(job.shares),
         "resources_why": job.why.splitlines(),
+        "machine": _machine(job),
         "tables": {"notes": job.tables.notes, "left_out": job.tables.left_out},
         "joins": [join.reason for join in job.tables.joins],
         "config_digest": config_digest(job.config),
@@ -126,6 +128,13 @@ def _rows_for_interval(job: Job) -> int:
     """About how many rows give the steady rate an interval, with these shares."""
     batch = max(job.shares.model.batch_size, job.shares.sink.batch_size)
     return (statistics.LEAST_BATCHES + job.ledger.at_once) * batch
+
+
+def _machine(job: Job) -> dict[str, Any]:
+    """What the run was on, and what else that did meanwhile: `busy` says it, where it was much."""
+    seen = job.neighbours.seen() if job.neighbours else None
+    hardware = {"nodes": job.machine, "cpu": cpu_name(), "gpus": gpu_names()}
+    return hardware | ({"others": asdict(seen), "busy": seen.said or None} if seen else {})
 
 
 def _timed(job: Job) -> set[str]:

@@ -157,6 +157,8 @@ def print_summary(
         _line(console, "score", f"{score['mean']:.2f} ± {score['std']:.2f} by {name}")
     if job.config.model.weights == "random":
         _line(console, "NOISE", RANDOM)
+    if busy := summary["machine"].get("busy"):
+        _line(console, "note", f"the machine was busy, which a rate depends on: {busy}")
     for text in _warnings(job):
         _line(console, "note", text)
     _line(console, "folder", str(job.folder))

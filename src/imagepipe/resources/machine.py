@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,6 +65,27 @@ def this_machine(options: RayOptions) -> Machine:
 def from_ray(nodes: list[dict[str, Any]]) -> Machine:
     """The living ones of `ray.nodes()`."""
     return Machine(tuple(_node(node["Resources"]) for node in nodes if node["Alive"]))
+
+
+def cpu_name() -> str:
+    """What the processor calls itself, or else its architecture."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def gpu_names() -> list[str]:
+    """What the NVIDIA GPUs call themselves; none without a driver."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        every = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
+        return [str(pynvml.nvmlDeviceGetName(gpu)) for gpu in every]
+    except pynvml.NVMLError:
+        return []
 
 
 def _node(resources: Mapping[str, float]) -> Node:

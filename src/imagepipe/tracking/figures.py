@@ -11,6 +11,7 @@ NESTED = {
     "stages": "stage",
     "scores": "score",
     "llm": "llm",
+    "machine": "machine",
 }  # of a summary, and their prefix
 KEY_LIMIT = 250  # characters; mlflow.utils.validation
 

@@ -42,6 +42,11 @@ class Job:
         return self.summary["trouble"] or ""
 
     @property
+    def busy(self) -> str:
+        """What else the machine did while the job drew, where that was much."""
+        return (self.summary.get("machine") or {}).get("busy") or ""
+
+    @property
     def scores(self) -> dict[str, float]:
         """The mean of each score over the job's pictures."""
         found = self.summary.get("scores") or {}

@@ -89,7 +89,8 @@ def timed(found: Sequence[Entry], aim: Sweep) -> tuple[Measure, list[str]]:
         compared=_beside,
         more=more,
     )
-    return measure, _too_short([entry for entry in found if entry not in long])
+    short = [entry for entry in found if entry not in long]
+    return measure, [*_too_short(short), *_busy(found)]
 
 
 def blocks_of(job: Job) -> Blocks | None:
@@ -104,6 +105,14 @@ def _too_short(short: Sequence[Entry]) -> list[str]:
     known = [number for number in rows if number]
     enough = f"; about limit={max(known)} would do" if known else ""
     return [f"too short for a rate with an interval: {listed_entries(short)}{enough}"]
+
+
+def _busy(found: Sequence[Entry]) -> list[str]:
+    """What else the machine did in which jobs, where that was much."""
+    jobs = [job for entry in found for job in entry.runs if job.busy]
+    each = "; ".join(f"{job.busy} in job {job.number}" for job in jobs[:3])
+    more = f"; and {len(jobs) - 3} jobs more" if len(jobs) > 3 else ""
+    return [f"the machine was busy: {each}{more}"] if jobs else []
 
 
 def scored(
