@@ -1,6 +1,6 @@
 """The fixed list of 400 prompts that the embedded models are judged on.
 
-`python -m toyworld.held_out` writes it to tests/toyworld/held_out_prompts.json. Every animal
+`python -m toyworld.held_out` writes it to the table of `dataset=toyworld`. Every animal
 meets every pair of season and medium once, unnamed ones included; garments and colours come round
 in turn, from combinations that no training saw.
 """
@@ -13,15 +13,17 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import cycle, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from imagepipe.assets import folder
 from imagepipe.prompts.seasons import SEASONS, enhance
 from toyworld.captions import base_prompt
 from toyworld.world import ANIMALS, COLOURS, GARMENTS, MEDIA, Scene, is_held_out
 
 SEED = 400
-DEFAULT = Path("tests/toyworld/held_out_prompts.json")
+DEFAULT = Path(folder("asset:toyworld/held_out.jsonl"))
 
 
 @dataclass(frozen=True)
@@ -58,18 +60,22 @@ def _case(scene: Scene, rng: np.random.Generator) -> Case:
 
 
 def save(path: Path) -> None:
-    """A line a case, so that the list can be read and compared."""
-    rows = [{**asdict(case.scene), "base": case.base, "prompt": case.prompt} for case in cases()]
-    lines = ",\n".join(json.dumps(row) for row in rows)
-    path.write_text(f"[\n{lines}\n]\n")
+    """A JSON object a line: `id`, the scene's parts, `base` and `prompt`."""
+    rows = [
+        {"id": number, **asdict(case.scene), "base": case.base, "prompt": case.prompt}
+        for number, case in enumerate(cases())
+    ]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
 
 
 def load(path: Path) -> list[Case]:
     """The cases of a file that `save` wrote."""
-    rows = json.loads(path.read_text())
-    return [
-        Case(base=row.pop("base"), prompt=row.pop("prompt"), scene=Scene(**row)) for row in rows
-    ]
+    return [_read(json.loads(line)) for line in path.read_text().splitlines()]
+
+
+def _read(row: dict[str, Any]) -> Case:
+    parts = {name: row[name] for name in ("animal", "garment", "colour", "season", "medium")}
+    return Case(Scene(**parts), row["base"], row["prompt"])
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ from toyworld.train_clip import (
 from toyworld.training import generator
 from toyworld.world import Scene
 
-PROMPTS = Path(__file__).with_name("held_out_prompts.json")
+PROMPTS = held_out.DEFAULT
 QUICK = replace(SETTINGS, steps=2, batch=4, log_every=1, save_every=1)
 CASES = held_out.load(PROMPTS)[::4]
 

@@ -28,7 +28,7 @@ from toyworld.train_llm import (
 )
 from toyworld.world import Scene, is_held_out
 
-PROMPTS = Path(__file__).with_name("held_out_prompts.json")
+PROMPTS = held_out.DEFAULT
 QUICK = replace(SETTINGS, steps=2, batch=4, log_every=1, save_every=1)
 
 
