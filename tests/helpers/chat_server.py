@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -18,12 +19,14 @@ class ChatServer:
 
     `script` holds (status, headers, body) for the first chats; later ones are answered with the
     question and "in falling snow". `replies` are answers to questions that hold a text, or whole
-    bodies where they begin with a brace.
+    bodies where they begin with a brace. `chances` are the probabilities of the first token, for
+    questions that hold a text, of a server that gives logprobs.
     """
 
     key: str | None = None
     script: list[tuple[int, dict[str, str], str]] = field(default_factory=list)
     replies: dict[str, tuple[int, str]] = field(default_factory=dict)
+    chances: dict[str, dict[str, float]] = field(default_factory=dict)
     together: threading.Barrier | None = None  # answer no one before so many have asked
     wait_s: float = 0.0
     models_status: int = 200
@@ -49,7 +52,11 @@ class ChatServer:
         time.sleep(self.wait_s)
         if scripted:
             return scripted
-        question = asked["messages"][-1]["content"]
+        question = question_of(asked)
+        for text, chances in self.chances.items():
+            if text in question and asked.get("logprobs"):
+                most = sorted(chances.items(), key=lambda pair: -pair[1])[: asked["top_logprobs"]]
+                return 200, {}, completion(most[0][0], dict(most))
         for text, (status, said) in self.replies.items():
             if text in question:
                 whole = status != 200 or said.startswith("{")
@@ -57,7 +64,23 @@ class ChatServer:
         return 200, {}, completion(f" {question}, in falling snow\n")
 
 
-def completion(text: str) -> str:
+def question_of(asked: dict[str, Any]) -> str:
+    """The text of the last message, which may have pictures beside it."""
+    content = asked["messages"][-1]["content"]
+    parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    return " ".join(part["text"] for part in parts if part["type"] == "text")
+
+
+def first_token(chances: dict[str, float]) -> dict[str, Any]:
+    """`logprobs` of a choice, as OpenAI words it."""
+    tokens = [
+        {"token": token, "logprob": math.log(chance), "bytes": list(token.encode())}
+        for token, chance in chances.items()
+    ]
+    return {"content": [{**tokens[0], "top_logprobs": tokens}], "refusal": None}
+
+
+def completion(text: str, chances: dict[str, float] | None = None) -> str:
     return json.dumps(
         {
             "id": "chat-1",
@@ -68,6 +91,7 @@ def completion(text: str) -> str:
                 {
                     "index": 0,
                     "finish_reason": "stop",
+                    "logprobs": first_token(chances) if chances else None,
                     "message": {"role": "assistant", "content": text},
                 }
             ],

@@ -167,7 +167,7 @@ def test_a_server_that_does_not_list_its_models_is_believed() -> None:
 
 @pytest.mark.parametrize("missing", ["base_url", "path"])
 def test_address_and_model_are_needed(missing: str) -> None:
-    assert f"llm.{missing}=None: the openai engine needs" in refusal(
+    assert f"llm.{missing}=None: this engine needs" in refusal(
         config(ChatServer(), **{missing: None})
     )
 

@@ -76,6 +76,11 @@ class LLM:
     _target_: str | None = None  # engine=custom: a class of your own, package.module.Class
     options: dict[str, Any] = field(default_factory=dict)  # for it to read
 
+    @property
+    def section(self) -> str:
+        """The key of this section, for errors."""
+        return "llm"
+
 
 @dataclass
 class Lora:

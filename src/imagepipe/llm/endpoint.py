@@ -4,36 +4,52 @@ from __future__ import annotations
 
 import os
 import re
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
-from imagepipe.config import LLM
 from imagepipe.config.secrets import HIDDEN
 from imagepipe.errors import UserError
 
 VERSION = "api-version"  # what Azure wants in the query of each request
 
 
-def check_secrets(config: LLM) -> None:
+class Server(Protocol):
+    """What a section of the configuration says of a server."""
+
+    path: str | None  # the name of a model there
+    base_url: str | None
+    api_key_env: str | None
+    request: dict[str, Any]
+    timeout_s: float
+    max_retries: int
+    requests_per_minute: float | None
+
+    @property
+    def section(self) -> str:
+        """The key of the section, which errors name: "llm"."""
+
+
+def check_secrets(server: Server) -> None:
     """Raise `UserError` for an address or a key's name that cannot be used; asks no server.
 
     The error never shows a text that may be a secret.
     """
-    if config.base_url is not None:
-        check_url(config.base_url)
-    if config.api_key_env is not None:
-        check_name(config.api_key_env)
+    if server.base_url is not None:
+        check_url(server.base_url, f"{server.section}.base_url")
+    if server.api_key_env is not None:
+        check_name(server.api_key_env, f"{server.section}.api_key_env")
 
 
-def key(config: LLM) -> str | None:
+def key(server: Server) -> str | None:
     """The key, from the environment of the process that asks."""
-    if config.api_key_env is None:
+    if server.api_key_env is None:
         return None
-    check_name(config.api_key_env)
-    return os.environ[config.api_key_env]
+    check_name(server.api_key_env, f"{server.section}.api_key_env")
+    return os.environ[server.api_key_env]
 
 
-def check_url(url: str) -> None:
-    """Raise `UserError` where `llm.base_url` cannot be `url`."""
+def check_url(url: str, field: str = "llm.base_url") -> None:
+    """Raise `UserError` where the key `field` cannot be `url`."""
     try:
         parts = urlsplit(url)
         _ = parts.port  # out of range or no number: ValueError
@@ -42,15 +58,16 @@ def check_url(url: str) -> None:
     names = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
     if parts.username is not None or names - {VERSION} or parts.fragment:
         raise UserError(
-            field="llm.base_url",
+            field=field,
             value=HIDDEN,
             problem="carries more than an address, and what it carries would be written down",
             remedy="Leave user, password and query out, and name the key's variable in "
-            f"llm.api_key_env. Of a query only Azure's {VERSION} is taken.",
+            f"{field.replace('base_url', 'api_key_env')}. Of a query only Azure's {VERSION} is "
+            "taken.",
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UserError(
-            field="llm.base_url",
+            field=field,
             value=url,
             problem="is no address of a server",
             remedy="Give one such as http://host:8000/v1.",
@@ -63,8 +80,8 @@ def parted(url: str) -> tuple[str, dict[str, str]]:
     return parts._replace(query="").geturl(), dict(parse_qsl(parts.query))
 
 
-def check_name(name: str) -> None:
-    """Raise `UserError` where `llm.api_key_env` cannot be `name`, or what it holds is no key.
+def check_name(name: str, field: str = "llm.api_key_env") -> None:
+    """Raise `UserError` where the key `field` cannot be `name`, or what that holds is no key.
 
     A key is not told from a name by its looks alone: what no variable is called is refused too.
     """
@@ -73,21 +90,21 @@ def check_name(name: str) -> None:
     elif not os.environ.get(name):
         problem = "names no variable that is set here"
     else:
-        return _check_held(name)
+        return _check_held(name, field)
     raise UserError(
-        field="llm.api_key_env",
+        field=field,
         value=HIDDEN,
         problem=problem,
         remedy="Put the key into the environment and its variable's name here: "
-        "export OPENAI_API_KEY=..., llm.api_key_env=OPENAI_API_KEY.",
+        f"export OPENAI_API_KEY=..., {field}=OPENAI_API_KEY.",
     )
 
 
-def _check_held(name: str) -> None:
+def _check_held(name: str, field: str) -> None:
     held = os.environ[name]
     if not (held.isascii() and held.isprintable() and held == held.strip()):
         raise UserError(
-            field="llm.api_key_env",
+            field=field,
             value=name,
             problem="the variable holds a line end, blanks at an end, or a letter that no key has",
             remedy="Leave that out. The shell leaves out a file's last line end: "

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from imagepipe.config.secrets import HIDDEN
 from imagepipe.llm import Answer, completion, endpoint
 from imagepipe.llm.chat import messages
+from imagepipe.llm.endpoint import Server
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -48,15 +49,16 @@ class OpenAIEnhancer:
 
     def _answer(self, prompt: str, season: str, seed: int) -> Answer:
         try:
-            return ask(self.client, self.config, prompt, season, seed)
+            said = ask(self.client, request(self.config, prompt, season, seed))
+            return completion.read(said)
         except Exception as error:  # one that travelled on would have the whole batch asked again
             return Answer("", error=plain(error, self.key))
 
 
-def ask(client: OpenAI, config: LLM, prompt: str, season: str, seed: int) -> Answer:
-    """One question. Raises OpenAIError, and ValueError where the reply is no chat completion."""
-    said = client.chat.completions.with_raw_response.create(**request(config, prompt, season, seed))
-    return completion.read(said.http_response.text)
+def ask(client: OpenAI, request: dict[str, Any]) -> str:
+    """The body of the answer to one question, as it came. Raises OpenAIError."""
+    text: str = client.chat.completions.with_raw_response.create(**request).http_response.text
+    return text
 
 
 def request(config: LLM, prompt: str, season: str, seed: int) -> dict[str, Any]:
@@ -98,19 +100,19 @@ class Pace:
         time.sleep(max(0.0, turn - time.monotonic()))
 
 
-def client(config: LLM, max_retries: int) -> OpenAI:
-    """A client of the server at `llm.base_url`; a server of Azure gets the key as it wants it."""
+def client(server: Server, max_retries: int) -> OpenAI:
+    """A client of the server at `base_url`; a server of Azure gets the key as it wants it."""
     from openai import DefaultHttpxClient, OpenAI, Timeout
 
-    pace: list[Any] = [Pace(config.requests_per_minute)] if config.requests_per_minute else []
-    address, query = endpoint.parted(config.base_url or "")
-    key = endpoint.key(config) or "none"  # the client insists on one
+    pace: list[Any] = [Pace(server.requests_per_minute)] if server.requests_per_minute else []
+    address, query = endpoint.parted(server.base_url or "")
+    key = endpoint.key(server) or "none"  # the client insists on one
     return OpenAI(
         base_url=address,
         api_key=key,
         default_query=query,
         default_headers={"api-key": key} if query else None,
-        timeout=Timeout(config.timeout_s, connect=min(CONNECT_S, config.timeout_s)),
+        timeout=Timeout(server.timeout_s, connect=min(CONNECT_S, server.timeout_s)),
         max_retries=max_retries,
         http_client=DefaultHttpxClient(event_hooks={"request": pace, "response": [_mark_spent]}),
     )

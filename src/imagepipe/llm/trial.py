@@ -6,11 +6,14 @@ So a wrong address, model or parameter is refused there, with what the server sa
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from imagepipe.errors import UserError
-from imagepipe.llm import endpoint
+from imagepipe.llm import completion, endpoint
 from imagepipe.llm import openai as engine
+from imagepipe.llm.endpoint import Server
 
 if TYPE_CHECKING:
     from openai import APIStatusError, OpenAI
@@ -26,126 +29,157 @@ OWN_PATH = re.compile(r"(?:/chat)?/completions$|/chat$|/models$|/responses$|/api
 
 
 def check(config: LLM) -> None:
-    """Ask the server one question. Raises `UserError` where it cannot be used as configured.
+    """Ask the server one question. Raises `UserError` where it cannot be used as configured."""
+    endpoint.check_secrets(config)
+    check_given(config)
+    ask(config, engine.request(config, *QUESTION), completion.read)
 
-    What may pass is no reason to refuse a run, whose rows are tried again.
+
+def ask(
+    server: Server,
+    request: dict[str, Any],
+    read: Callable[[str], Any],
+    needs: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Send `request` and `read` the answer's body. Raises `UserError` where that does not work.
+
+    What may pass is no reason to refuse a run, whose rows are tried again. `needs` are fields of
+    the request that cannot be left out, and what to do where the server does not take them.
     """
     import openai
 
-    endpoint.check_secrets(config)
-    _check_given(config)
-    client, key = engine.client(config, max_retries=0), endpoint.key(config)
+    client, key = engine.client(server, max_retries=0), endpoint.key(server)
     try:
-        engine.ask(client, config, *QUESTION)
+        read(engine.ask(client, request))
+    except UserError:
+        raise
     except openai.APIStatusError as error:
         spent = error.status_code == 429 and engine.is_spent(error.response.text)
         if spent or not (error.status_code in PASSING or error.status_code >= 500):
-            raise _refused(config, client, error, engine.plain(error, key)) from None
+            said = engine.plain(error, key)
+            raise _refused(server, request, needs, client, error, said) from None
     except openai.APIConnectionError as error:
         cause = error.__cause__ or error
         if type(cause).__name__ not in TIMEOUTS and _models(client):
             return  # it is there, and only this question is lost
-        raise _unreached(config, type(cause).__name__, engine.plain(cause, key)) from None
+        raise _unreached(server, type(cause).__name__, engine.plain(cause, key)) from None
     except Exception as error:  # what answers is no server of this kind
         raise UserError(
-            field="llm.base_url",
-            value=config.base_url,
+            field=f"{server.section}.base_url",
+            value=server.base_url,
             problem=engine.plain(error, key).partition(": ")[2],
-            remedy=_address(config),
+            remedy=_address(server),
         ) from None
 
 
-def _check_given(config: LLM) -> None:
-    for field, value in (("llm.base_url", config.base_url), ("llm.path", config.path)):
+def check_given(server: Server) -> None:
+    """Raise `UserError` where a server's address or its model's name is not said."""
+    here = server.section
+    for field, value in ((f"{here}.base_url", server.base_url), (f"{here}.path", server.path)):
         if value is None:
             raise UserError(
                 field=field,
                 value=None,
-                problem="the openai engine needs a server's address and a model's name",
-                remedy="Such as llm.base_url=http://host:8000/v1 llm.path=NAME.",
+                problem="this engine needs a server's address and a model's name",
+                remedy=f"Such as {here}.base_url=http://host:8000/v1 {here}.path=NAME.",
             )
 
 
-def _unreached(config: LLM, cause: str, said: str) -> UserError:
+def _unreached(server: Server, cause: str, said: str) -> UserError:
     if cause in TIMEOUTS:
         return UserError(
-            field="llm.timeout_s",
-            value=config.timeout_s,
-            problem=f"{config.base_url} took a question and did not answer it within that time",
+            field=f"{server.section}.timeout_s",
+            value=server.timeout_s,
+            problem=f"{server.base_url} took a question and did not answer it within that time",
             remedy="Raise it: a server that still loads its model, or thinks, takes longer.",
         )
     return UserError(
-        field="llm.base_url",
-        value=config.base_url,
+        field=f"{server.section}.base_url",
+        value=server.base_url,
         problem=f"no server answers there ({said})",
         remedy="Start it, or give the right address, such as http://host:8000/v1.",
     )
 
 
-def _refused(config: LLM, client: OpenAI, error: APIStatusError, said: str) -> UserError:
+def _refused(
+    server: Server,
+    request: dict[str, Any],
+    needs: Mapping[str, str],
+    client: OpenAI,
+    error: APIStatusError,
+    said: str,
+) -> UserError:
     """The field that has to change, by the status and by what the body names."""
     status, body = error.status_code, error.response.text
     told = said.partition(": ")[2].rstrip(".")
     if status in (401, 402, 429):
         return UserError(
-            field="llm.api_key_env",
-            value=config.api_key_env,
+            field=f"{server.section}.api_key_env",
+            value=server.api_key_env,
             problem=f"the server does not accept the key (HTTP {status}): {told}"
             if status == 401
             else f"its account has nothing left to spend: {told}",
             remedy="Put the right key into that variable."
-            if config.api_key_env
+            if server.api_key_env
             else "Put a key into the environment and name its variable here.",
         )
     of_model = body.lstrip().startswith(("{", "[")) and re.search(r"model|deployment", body, re.I)
     if status in (404, 405) and not of_model:
         return UserError(
-            field="llm.base_url",
-            value=config.base_url,
+            field=f"{server.section}.base_url",
+            value=server.base_url,
             problem=f"there are no chat completions at {error.request.url} ({told})",
-            remedy=_address(config),
+            remedy=_address(server),
         )
-    named = _named(config, body)
+    named = _named(request, body)
+    if lacks := next((remedy for name, remedy in needs.items() if name in named), None):
+        return UserError(
+            field=f"{server.section}.base_url",
+            value=server.base_url,
+            problem=f"the server refuses the question ({told})",
+            remedy=lacks,
+        )
     if named:
         return UserError(
-            field="llm.request",
-            value=config.request,
+            field=f"{server.section}.request",
+            value=server.request,
             problem=f"the server refuses the question ({told})",
-            remedy=f"Leave out what it does not take: '{_without(named, body)}'.",
+            remedy=f"Leave out what it does not take: '{_without(server, named, body)}'.",
         )
-    field, value = ("llm.path", config.path) if of_model else ("llm.base_url", config.base_url)
+    field, value = ("path", server.path) if of_model else ("base_url", server.base_url)
     remedy = _models(client) or "Give what the server takes."
-    if config.system and re.search(r"\bsystem\b", body, re.IGNORECASE):
-        field, value = "llm.system", config.system
+    system = next((one["content"] for one in request["messages"] if one["role"] == "system"), None)
+    if system and re.search(r"\bsystem\b", body, re.IGNORECASE):
+        field, value = "system", system
         remedy = "Where it takes no system message, set llm.system='' and put all into llm.user."
     problem = f"the server refuses the question ({told})"
-    return UserError(field=field, value=value, problem=problem, remedy=remedy)
+    return UserError(field=f"{server.section}.{field}", value=value, problem=problem, remedy=remedy)
 
 
-def _named(config: LLM, body: str) -> list[str]:
+def _named(request: dict[str, Any], body: str) -> list[str]:
     """Which of the request's fields the body names."""
-    fields = engine.request(config, *QUESTION)["extra_body"]
+    fields = request["extra_body"]
     return [name for name in fields if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", body)]
 
 
-def _without(named: list[str], body: str) -> str:
+def _without(server: Server, named: list[str], body: str) -> str:
     """The setting that leaves fields out, or sends the longest answer under its newer name."""
     if {"temperature", "top_p"} <= set(named):
         named = ["top_p"]  # either will do
     changes = [f"{name}: null" for name in named]
     if "max_tokens" in named and "max_completion_tokens" in body:
-        changes.append("max_completion_tokens: ${llm.max_tokens}")
-    return f"llm.request={{{', '.join(changes)}}}"
+        changes.append(f"max_completion_tokens: ${{{server.section}.max_tokens}}")
+    return f"{server.section}.request={{{', '.join(changes)}}}"
 
 
-def _address(config: LLM) -> str:
+def _address(server: Server) -> str:
     """The address that may have been meant."""
-    url, query = endpoint.parted(config.base_url or "")
+    url, query = endpoint.parted(server.base_url or "")
     short = OWN_PATH.sub("", url.rstrip("/"))
     meant = short if query or re.search(r"/v\d", short) else f"{short}/v1"
     if query or meant == url.rstrip("/"):
         return "Give the address as the server's makers do, such as http://host:8000/v1."
-    return f"Try llm.base_url={meant}."
+    return f"Try {server.section}.base_url={meant}."
 
 
 def _models(client: OpenAI) -> str:
