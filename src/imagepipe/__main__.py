@@ -1,6 +1,6 @@
 """`python -m imagepipe`, which is `imagepipe`."""
 
-from imagepipe.cli.run import main
+from imagepipe.cli.commands import main
 
 if __name__ == "__main__":
     main()

@@ -134,9 +134,9 @@ def test_a_run_to_go_on_with_is_refused_with_what_would_plan_it(tmp_path: Path):
     (tmp_path / manifest.RECORD).write_text(manifest.to_json(made))
     done = planned(tmp_path, "resume=.")
     assert done.returncode == 2
-    assert done.stderr.startswith("imagepipe.plan: resume=.: a plan is of a whole run")
+    assert done.stderr.startswith("imagepipe: resume=.: a plan is of a whole run")
     typed = " ".join(FAST)
-    end = f""" -m imagepipe.plan {typed} 'dataset.prompt='"'"'{{animal}}'"'"''\n"""
+    end = f""" -m imagepipe plan {typed} 'dataset.prompt='"'"'{{animal}}'"'"''\n"""
     assert done.stderr.endswith(end)
     done = planned(tmp_path, "resume=nowhere")
     assert done.returncode == 2
@@ -145,7 +145,7 @@ def test_a_run_to_go_on_with_is_refused_with_what_would_plan_it(tmp_path: Path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_trial_that_is_interrupted_leaves_nothing(tmp_path: Path, number: int):
-    plan = [sys.executable, "-m", "imagepipe.plan", "--calibrate", *FAST, *SMALL]
+    plan = [sys.executable, "-m", "imagepipe", "plan", "--calibrate", *FAST, *SMALL]
     with (
         open(tmp_path / "said", "w") as log,  # no pipe, which processes of Ray would hold open
         subprocess.Popen(
@@ -161,7 +161,7 @@ def test_a_trial_that_is_interrupted_leaves_nothing(tmp_path: Path, number: int)
         running.send_signal(number)
     said = (tmp_path / "said").read_text()
     assert running.returncode == 130, said
-    assert said.splitlines()[-1] == "imagepipe.plan: interrupted"
+    assert said.splitlines()[-1] == "imagepipe: interrupted"
     assert "resume=" not in said and "Traceback" not in said
     assert [path.name for path in tmp_path.iterdir()] == ["said"]
 
@@ -172,7 +172,7 @@ def test_a_trial_that_fails_says_why_and_names_no_folder_that_is_gone(tmp_path: 
     done = tried(tmp_path, *FAST, *SMALL, *own)
     assert done.returncode == 1
     said = done.stderr.splitlines()[-1]
-    assert said.startswith("imagepipe.plan: 1 of 2 rows failed, more than max_failures=0; ")
+    assert said.startswith("imagepipe: 1 of 2 rows failed, more than max_failures=0; ")
     assert "imagepipe-plan-" not in done.stderr
 
 

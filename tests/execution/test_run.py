@@ -364,5 +364,5 @@ def test_a_store_that_is_away_is_told_of_and_costs_nothing(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "MLflow at http://127.0.0.1:9 does not take the run" in done.stderr
     assert "send the rest later with: " in done.stderr
-    assert "python -m imagepipe.tracking " in done.stderr
+    assert "python -m imagepipe track " in done.stderr
     assert summary(tmp_path / "out")["written"] == 2

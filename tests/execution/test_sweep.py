@@ -80,7 +80,7 @@ def test_the_links_at_the_end_name_the_sweep(swept):
         assert f"/#/experiments/{parent.info.experiment_id}/runs?" in link
         assert "workflowType=machine_learning" in link
         assert f"tags.sweep%20%3D%20%27{name}%27" in link
-    assert "-m imagepipe.ui --port 5000" in swept.said
+    assert "-m imagepipe ui --port 5000" in swept.said
 
 
 def test_sending_a_sweep_again_changes_nothing(swept):

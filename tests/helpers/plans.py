@@ -40,7 +40,7 @@ def planned(folder: Path, *arguments: str) -> Planned:
 def tried(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     """With a trial, which starts Ray."""
     return subprocess.run(
-        [sys.executable, "-m", "imagepipe.plan", "--calibrate", *arguments],
+        [sys.executable, "-m", "imagepipe", "plan", "--calibrate", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,

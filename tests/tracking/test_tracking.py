@@ -71,7 +71,7 @@ def test_a_run_is_recorded_whole(outputs, caplog):
     assert {"config.yaml", "gallery.html", "pictures.json", "summary.json"} <= set(artifacts)
     samples = [name.split("+")[0] for name in artifacts if name.endswith("compressed.webp")]
     assert samples == [f"images/sample~{number:02d}" for number in range(3)]
-    assert run.run_id in run.url and "imagepipe.ui" in run.url
+    assert run.run_id in run.url and "imagepipe ui" in run.url
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
@@ -405,7 +405,7 @@ def test_nothing_is_lost_when_the_server_goes_and_comes_back(tmp_path, server, c
     assert all(record.thread != threading.get_ident() for record in caplog.records)  # none waited
     finish(gone, tmp_path / "gone")
     finish(never, tmp_path / "never")
-    later = f"send the rest later with: {python()} -m imagepipe.tracking"
+    later = f"send the rest later with: {python()} -m imagepipe track"
     assert caplog.text.count(later) == 2
     assert caplog.text.count("does not take the run") == 2
     assert send_later([str(tmp_path / "gone")]) == 2

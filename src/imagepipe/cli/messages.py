@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
@@ -80,6 +81,20 @@ def plain_errors() -> Iterator[None]:
         fail(str(error), 1)
     except KeyboardInterrupt as error:
         fail(str(error) or "interrupted", 130)
+
+
+def plainly(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
+    """A command's `main`, which then returns an exit code also for what a person can cause."""
+
+    @functools.wraps(main)
+    def told(arguments: Sequence[str] | None = None) -> int:
+        try:
+            with plain_errors():
+                return main(arguments)
+        except SystemExit as end:
+            return int(end.code or 0)
+
+    return told
 
 
 def fail(message: str, code: int) -> None:

@@ -1,8 +1,7 @@
-"""`python -m imagepipe.plan ...`: says what would run, without running it."""
+"""`imagepipe plan ...`: says what would run, without running it."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import shlex
 import sys
@@ -12,17 +11,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
-from omegaconf import open_dict, read_write
-from omegaconf.errors import OmegaConfBaseException
-
-from imagepipe import config as configuration
 from imagepipe import shell
-from imagepipe.cli.checks import config_dir, refuse_unread
-from imagepipe.cli.messages import explain
-from imagepipe.config import Config, RayOptions, Resources, registration
-from imagepipe.errors import RunFailed, UserError
+from imagepipe.cli import commands
+from imagepipe.cli.composing import composed
+from imagepipe.cli.messages import plainly
+from imagepipe.config import Config, RayOptions, Resources
+from imagepipe.errors import Interrupted, RunFailed, UserError
 from imagepipe.execution import manifest
 from imagepipe.reports.plan import table
 from imagepipe.resources.machine import Machine, this_machine
@@ -42,9 +36,10 @@ class Expected:
     source: str
 
 
+@plainly
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 it would run, 1 the trial failed, 2 it would be refused, 130 interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m imagepipe.plan", description=__doc__)
+    parser = commands.parser("plan")
     parser.add_argument("overrides", nargs="*", help="as imagepipe takes them: model.steps=4")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     parser.add_argument("--calibrate", action="store_true", help="draw a few rows to measure")
@@ -52,17 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_intermixed_args(arguments)
     try:
         with termination_as_interrupt():
-            config = _composed(asked.overrides, asked.config_dir)
+            config = composed(asked.overrides, asked.config_dir)
             made = plan(config, calibrate=asked.calibrate)
-    except (UserError, HydraException, OmegaConfBaseException) as error:
-        print(f"imagepipe.plan: {explain(error)}", file=sys.stderr)
-        return 2
-    except RunFailed as error:
-        print(f"imagepipe.plan: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:  # what a trial's run says of itself is gone with its folder
-        print("imagepipe.plan: interrupted", file=sys.stderr)
-        return 130
+    except Interrupted:  # what a trial's run says of itself is gone with its folder
+        raise KeyboardInterrupt from None
     print(json.dumps(made, indent=2, default=str) if asked.json else "\n".join(table(made)))
     return 0
 
@@ -135,7 +123,7 @@ def _refuse_resume(folder: Path) -> None:
         field="resume",
         value=folder,
         problem="a plan is of a whole run, and that one is under way",
-        remedy=f"What it was begun with: {shell.python()} -m imagepipe.plan {shlex.join(typed)}",
+        remedy=f"What it was begun with: {shell.python()} -m imagepipe plan {shlex.join(typed)}",
     )
 
 
@@ -169,29 +157,6 @@ def _measured(config: Config, machine: Machine, *, calibrate: bool) -> Calibrati
         return found
     with session(config.ray, machine, libraries(config), verbose=config.verbose):
         return calibration.calibrate(config, machine)
-
-
-def _composed(overrides: Sequence[str], own: str | None) -> Config:
-    registration.register()
-    more = [f"hydra.searchpath=[{_place(own)}]"] if own else []
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        cfg = compose("config", [*overrides, *more], return_hydra_config=True)
-    refuse_unread(cfg.hydra)
-    with read_write(cfg), open_dict(cfg):
-        del cfg["hydra"]
-    return configuration.load(cfg)
-
-
-def _place(own: str) -> str:
-    """The folder `own` as a value in Hydra's grammar. Raises UserError where there is none."""
-    if not Path(own).is_dir():
-        raise UserError(
-            field="--config-dir",
-            value=own,
-            problem="is no folder",
-            remedy="Name the one that holds your presets.",
-        )
-    return shell.quoted(f"file://{Path(own).absolute()}")
 
 
 def _from_earlier(

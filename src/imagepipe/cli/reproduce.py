@@ -1,4 +1,4 @@
-"""`python -m imagepipe.reproduce IMAGE.png`: draws one picture again, and says if it is the same.
+"""`imagepipe reproduce IMAGE.png`: draws one picture again, and says if it is the same.
 
 All that it needs stands in the picture: the prompt, the seed and the settings of the model. What
 is elsewhere on this machine is named behind the picture: `model.path=FOLDER`.
@@ -6,7 +6,6 @@ is elsewhere on this machine is named behind the picture: `model.path=FOLDER`.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -23,6 +22,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from imagepipe import __version__
 from imagepipe import config as configuration
+from imagepipe.cli import commands
+from imagepipe.cli.messages import plainly
 from imagepipe.config import Lora, Model, Quantization
 from imagepipe.errors import UserError, one_line, with_class
 from imagepipe.sink.metadata import SETTINGS
@@ -42,9 +43,10 @@ class Drawn:
     model: Model
 
 
+@plainly
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 it is the same, 1 it differs, 2 it cannot be drawn again."""
-    parser = argparse.ArgumentParser(prog="python -m imagepipe.reproduce", description=__doc__)
+    parser = commands.parser("reproduce", __doc__)
     parser.add_argument("image", type=Path, help="a PNG file that imagepipe wrote")
     parser.add_argument(
         "changes",
@@ -61,16 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--trust", action="store_true", help="allow the picture to name code and pickled weights"
     )
     asked = parser.parse_intermixed_args(arguments)
-    try:
-        drawn = read(asked.image, asked.changes, trust=asked.trust)
-        if asked.out:
-            _check_out(asked.out, drawn)
-        now = again(drawn)
-        if asked.out:
-            _write(now, asked.out, drawn)
-    except UserError as error:
-        print(f"imagepipe.reproduce: {error}", file=sys.stderr)
-        return 2
+    drawn = read(asked.image, asked.changes, trust=asked.trust)
+    if asked.out:
+        _check_out(asked.out, drawn)
+    now = again(drawn)
+    if asked.out:
+        _write(now, asked.out, drawn)
     most, values = difference(drawn.image, now)
     print(f"{asked.image}: {_verdict(most, values, asked.levels, drawn)}")
     return 0 if most <= asked.levels else 1

@@ -1,6 +1,6 @@
-"""The command: compose the configuration, check it, run it. Imports nothing heavy.
+"""`imagepipe model=sdxl_turbo llm=qwen`: composes the configuration, checks it and runs it.
 
-python -m imagepipe model=sdxl_turbo llm=qwen
+Imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from imagepipe import config as configuration
 from imagepipe import shell
+from imagepipe.cli import commands
 from imagepipe.cli.checks import check_composed, config_dir, refuse_typed_secrets, values
 from imagepipe.cli.hooks import Before
-from imagepipe.cli.messages import fail, plain_errors, print_whatever_happens
+from imagepipe.cli.messages import fail, plain_errors
 from imagepipe.cli.multirun import Multirun
 from imagepipe.config import registration
 from imagepipe.errors import UserError
@@ -34,13 +35,14 @@ from imagepipe.sink import sweeps
 from imagepipe.sink.lock import leaving_nothing
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Exit codes: 0 every row is accounted for, 1 the run failed, 2 what was typed is wrong, 130
     interrupted."""
-    print_whatever_happens()
+    sys.argv[1:] = arguments  # where Hydra reads them
     atexit.register(gc.freeze)  # or the interpreter walks all of it once more: a second
     # Hydra then raises instead of printing, so that every message is made in one place.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    OmegaConf.register_new_resolver("imagepipe.commands", commands.table, replace=True)
     registration.register()
     with plain_errors():
         refuse_typed_secrets(sys.argv[1:])

@@ -1,8 +1,7 @@
-"""`python -m imagepipe.ui`: MLflow's pages over the runs in `outputs/`, on this machine alone."""
+"""`imagepipe ui`: MLflow's pages over the runs in `outputs/`, on this machine alone."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
@@ -13,11 +12,13 @@ import tempfile
 import time
 import urllib.request
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from imagepipe.cli import commands
+from imagepipe.cli.messages import plainly
 from imagepipe.config import Tracking
 from imagepipe.errors import UserError
 from imagepipe.signals import termination_as_interrupt
@@ -33,9 +34,10 @@ QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def main(arguments: list[str] | None = None) -> int:
+@plainly
+def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 ended by Ctrl-C or SIGTERM, 2 there is nothing to show or no way to."""
-    parser = argparse.ArgumentParser(prog="python -m imagepipe.ui", description=__doc__)
+    parser = commands.parser("ui", __doc__)
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="of the runs")
     parser.add_argument("--uri", help="another database, as in tracking.uri")
     parser.add_argument("--port", type=int, help="otherwise a free one")
@@ -51,9 +53,6 @@ def main(arguments: list[str] | None = None) -> int:
                 webbrowser.open(link)
             process.wait()
             raise _broken("the server has ended by itself")
-    except UserError as error:
-        print(f"imagepipe.ui: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         return 0
 

@@ -2,7 +2,7 @@
 
 Every call is written to `tracking.jsonl` in the run folder first; one background thread reads that
 journal and sends it. A server that is away costs nothing but time: what was not sent stays in the
-journal, and `replay(folder)` or ``python -m imagepipe.tracking FOLDER`` sends it later, with the
+journal, and `replay(folder)` or ``python -m imagepipe track FOLDER`` sends it later, with the
 times at which it happened. This package is the only importer of MLflow, and imports it late.
 """
 

@@ -1,4 +1,4 @@
-"""`python -m imagepipe.tracking FOLDER`: send to MLflow what a run kept while it was away."""
+"""`imagepipe track FOLDER`: send to MLflow what a run kept while it was away."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from imagepipe.tracking import replay
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 all was sent, 2 it was not."""
-    parser = argparse.ArgumentParser(prog="python -m imagepipe.tracking", description=__doc__)
+    parser = argparse.ArgumentParser(prog="imagepipe track", description=__doc__)
     parser.add_argument("folder", type=Path, help="a run folder, such as outputs/DATE/TIME")
     parser.add_argument("--uri", help="another store than the run's own, as in tracking.uri")
     asked = parser.parse_args(arguments)
     try:
         print(f"Recorded: {replay(asked.folder, asked.uri)}")
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(f"imagepipe: {error}", file=sys.stderr)
         return 2
     return 0
 

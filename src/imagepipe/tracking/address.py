@@ -101,7 +101,7 @@ class Address:
         """The command that serves this database, as the person can type it."""
         default = stands_in() / "outputs" / "mlflow.db"
         where = "" if self.sqlite_file == default else f" --uri {shlex.quote(self.uri)}"
-        return f"{python()} -m imagepipe.ui --port {PORT}{where}"
+        return f"{python()} -m imagepipe ui --port {PORT}{where}"
 
     def _page(self, place: str, query: dict[str, str]) -> str:
         base = self.uri.rstrip("/") if self.is_server else f"http://127.0.0.1:{PORT}"

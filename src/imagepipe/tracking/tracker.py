@@ -236,7 +236,7 @@ class MlflowTracker:
         if left or not all(sent):
             log.warning(
                 "MLflow does not have all of this run%s; send the rest later with: "
-                "%s -m imagepipe.tracking %s",
+                "%s -m imagepipe track %s",
                 f" (no {', '.join(left)})" if left else "",
                 python(),
                 shlex.quote(str(folder)),

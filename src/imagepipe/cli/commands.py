@@ -1,0 +1,78 @@
+"""The commands, `imagepipe COMMAND ...`: only the module of the one that is typed is loaded."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from dataclasses import dataclass
+
+from imagepipe import __version__
+from imagepipe.errors import UserError, did_you_mean, listed
+
+
+@dataclass(frozen=True)
+class Command:
+    """`module` has a `main(arguments)` that returns the exit code; `what` is its line of help.
+
+    With `composes` it takes groups and keys as `run` does, so that a shell completes them.
+    """
+
+    module: str
+    what: str
+    composes: bool = False
+
+
+COMMANDS = {
+    "run": Command("imagepipe.cli.run", "draws; what is meant where no command is named", True),
+    "plan": Command("imagepipe.cli.plan", "says what would run here, without running it", True),
+    "ui": Command("imagepipe.cli.ui", "shows in MLflow's pages what was run"),
+    "reproduce": Command("imagepipe.cli.reproduce", "draws one picture again, from its file"),
+    "track": Command("imagepipe.tracking.__main__", "sends to MLflow what a run kept for it"),
+}
+VERSION = ("--version", "-V")
+COMPLETION = ("--shell-completion", "-sc")
+
+
+def main() -> None:
+    """Run what was typed. Exit codes: 0 all is well, 1 it failed or differs, 2 what was typed is
+    wrong, 130 interrupted."""
+    from imagepipe.cli.messages import plain_errors, print_whatever_happens
+
+    print_whatever_happens()
+    with plain_errors():
+        name, arguments = split(sys.argv[1:])
+    if arguments and arguments[0] in VERSION:
+        print(f"imagepipe {__version__}")
+        return
+    if set(arguments) & set(COMPLETION):
+        from imagepipe.cli import completion
+
+        completion.prepare()
+    sys.exit(importlib.import_module(COMMANDS[name].module).main(arguments))
+
+
+def split(typed: list[str]) -> tuple[str, list[str]]:
+    """The command that is meant, and its own arguments. Raises UserError where there is none."""
+    if not typed or "=" in typed[0] or typed[0][:1] in ("", "-", "+", "~"):
+        return "run", typed
+    if typed[0] in COMMANDS:
+        return typed[0], typed[1:]
+    raise UserError(
+        field="command",
+        value=typed[0],
+        problem="there is no such command",
+        remedy=f"{did_you_mean(typed[0], COMMANDS)}Commands: {listed(COMMANDS)}. "
+        "A setting is KEY=VALUE",
+    )
+
+
+def parser(name: str, description: str | None = None) -> argparse.ArgumentParser:
+    """What reads the arguments of the command `name`."""
+    said = description or COMMANDS[name].what
+    return argparse.ArgumentParser(prog=f"imagepipe {name}", description=said)
+
+
+def table() -> str:
+    """A line a command, for `imagepipe --help`."""
+    return "\n".join(f"    {name:<10} {command.what}" for name, command in COMMANDS.items())
