@@ -40,6 +40,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", help="folder to keep what browser tests see in")
     parser.addoption("--faults-results", type=Path, help="file to add what tests/faults found to")
     parser.addoption("--kills", type=int, default=3, help="how many processes tests/faults kills")
+    parser.addoption("--fuzz-inputs", type=int, default=300, help="how many are made for each door")
+    parser.addoption("--fuzz-seed", type=int, default=1, help="another makes other inputs")
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:

@@ -6,10 +6,12 @@ import io
 import time
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from imagepipe.config import Config, Dataset, Model, Resources
 from imagepipe.reports.job import Job
+from imagepipe.reports.notes import how_to_go_on, warnings
 from imagepipe.reports.progress import Watch
 from imagepipe.reports.summary import summarize
 from imagepipe.reports.terminal import Progress, licence, print_header, print_summary
@@ -91,7 +93,7 @@ def test_what_has_no_effect_is_said_once_with_the_way(tmp_path: Path):
     job = job_of(tmp_path, "id,what,seed,Width\n1,a,7,64\n", model, ledger)
     out = console(terminal=False)
     print_header(out, job)
-    columns = "seed, Width of the table do not choose how a row is drawn: seed, model.width hold"
+    columns = "how its row is drawn, such as seed, Width: for all rows that is seed, model.width"
     assert columns in out.file.getvalue()
     summary = summarize(job, NoTracking())
     print_summary(out, job, NoTracking(), summary)
@@ -111,3 +113,24 @@ def test_pictures_of_random_weights_say_so():
     assert "Weights: random (noise)" in parameters("a cat", 1, said)
     config.model.weights = "trained"
     assert "weights" not in run_metadata(config, None)
+
+
+@pytest.mark.parametrize(
+    ("failed", "for_good", "written", "says"),
+    [
+        pytest.param(2, 2, 0, "nothing else is left to do: correct the table", id="by-their-cells"),
+        pytest.param(2, 1, 0, "resume=. retry_failed=true", id="one-by-the-model"),
+        pytest.param(0, 0, 2, "resume=.", id="none-failed"),
+        pytest.param(1, 1, 0, "resume=.", id="under-way"),
+    ],
+)
+def test_only_rows_that_may_be_drawn_are_advised_to_be_tried_again(
+    tmp_path: Path, monkeypatch, failed: int, for_good: int, written: int, says: str
+):
+    monkeypatch.chdir(tmp_path)
+    ledger = Ledger(2, failed=failed, failed_for_good=for_good, written=written)
+    job = job_of(tmp_path, "id,what\n1,a\n2,b\n", Model(name="noop", engine="noop"), ledger)
+    said = how_to_go_on(job)
+    assert said.endswith(says) if says.startswith("resume") else said.startswith(says)
+    again = "to try them again" in "".join(warnings(job))
+    assert again == (failed > for_good)

@@ -116,10 +116,7 @@ def test_failed_rows_can_be_fed_in_again_where_a_joined_table_has_a_column_calle
     (tmp_path / "more.csv").write_text("id,stage\n" + "".join(f"{one},1\n" for one in ROWS))
     join = [f"dataset.join.path={tmp_path / 'more.csv'}", "dataset.join.on=id"]
     made, store = config(tmp_path, *join, 'dataset.prompt="{what}"'), Store(str(out))
-    columns, why = (
-        {"id": "id", "what": "what"},
-        _why(made.dataset, sources.scan(made.dataset, None)),
-    )
+    columns, why = {"id": "id", "what": "what"}, _why(sources.scan(made.dataset, None))
     with acquire(out, store, "r") as mine:
         writer = Writer(store, Sink(name="test"), 7, "id", columns, FACTS, mine, why)
         writer(batch(ROWS[:2], stages=["model", "llm"]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from PIL import Image
 from imagepipe.prompts.template import row_seed
 from imagepipe.sink.metadata import encode
 from imagepipe.sink.parts import collect_rejected
-from imagepipe.sink.writer import COUNTS, why_columns
+from imagepipe.sink.writer import COUNTS
 from imagepipe.store import Store
 
 
@@ -41,7 +40,7 @@ def test_a_picture_holds_its_row(tmp_path):
         "llm_fallbacks": ["refusal"],
         "unknown_words": ["zyx", "lighthouse"],
         "reasons": None,
-        "failed_while_read": 0,
+        "failed_for_good": 0,
         "unmatched_reasons": [],
         "scores": [],
         "unscored": [],
@@ -132,21 +131,6 @@ def test_rejected_rows_keep_their_own_columns_with_stage_and_reason(tmp_path):
         "table",
         "unmatched.parquet",
     ]
-
-
-@pytest.mark.parametrize("used", [True, False])
-def test_a_column_called_stage_stays_where_it_decides_what_is_drawn(tmp_path, used: bool):
-    rows = batch(["a", "b"], stages=["llm", "model"])
-    rows = rows.append_column("input_stage", pa.array(["adult", "young"]))
-    write = writer(tmp_path)
-    write.input_columns["input_stage"] = "stage"
-    replace(write, why=why_columns({"id", "stage"} if used else {"id"}))(rows)
-    collect_rejected(Store(str(tmp_path)))
-    failed = pq.read_table(tmp_path / "failed.parquet").sort_by("id")
-    why = ["failed_stage", "failed_reason"] if used else ["stage", "reason"]
-    assert failed.column_names == ["id", "what", *(["stage"] if used else []), *why]
-    assert failed["stage"].to_pylist() == (["adult", "young"] if used else ["llm", "model"])
-    assert failed[why[1]].to_pylist() == ["why llm", "why model"]
 
 
 @pytest.mark.parametrize("webdataset", [False, True])

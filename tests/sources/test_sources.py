@@ -742,7 +742,7 @@ def test_both_ways_to_join_give_the_same_rows(tmp_path: Path, ray_session: None)
         "1": (None, None),
         "2": ("join", "r.parquet has no k 'a', n '2'"),
         "3": ("read", "column 'wears' is not valid UTF-8 in r.parquet"),
-        "4": ("join", "r.parquet has no k '', n '1'"),
+        "4": ("join", "k is empty"),
         "": ("read", "column 'id' is empty"),
         "6": (None, None),
         "7": ("join", "done.csv has id '7'"),

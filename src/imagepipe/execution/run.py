@@ -11,9 +11,9 @@ from typing import Any
 
 from rich.console import Console
 
-from imagepipe import prompts, resources, sources, tracking
+from imagepipe import resources, sources, tracking
 from imagepipe.compat import ray_data
-from imagepipe.config import Config, Dataset
+from imagepipe.config import Config
 from imagepipe.errors import Interrupted, RunFailed
 from imagepipe.execution import calibration, nodes, pipeline
 from imagepipe.execution.messages import all_failed, too_many_failed, user_message
@@ -135,19 +135,17 @@ def _done(ready: Ready) -> Done:
     store = Store.of(config.sink.path, folder)
     # That of the command before would say that nothing is left, once its failed rows are taken in.
     (folder / "summary.json").unlink(missing_ok=True)
-    why = _why(config.dataset, ready.tables)
+    why = _why(ready.tables)
     return resume.take_in(
         store, ready.tables, config.dataset.id, why, retry_failed=config.retry_failed
     )
 
 
-def _why(dataset: Dataset, tables: sources.Tables) -> tuple[str, str]:
-    """The columns in which rejected rows say why: others than those that decide what is drawn, and
-    than those that a joined table adds, which the rows may not have when they are fed in again.
+def _why(tables: sources.Tables) -> tuple[str, str]:
+    """The columns in which rejected rows say why: none of the table's, and none that a joined table
+    adds, which the rows may not have when they are fed in again.
     """
-    joined = (name for join in tables.joins for name in (*join.on, *join.adds))
-    template = prompts.template_columns(dataset.prompt)
-    return why_columns({dataset.id, *template, *joined})
+    return why_columns({*tables.columns, *(name for join in tables.joins for name in join.on)})
 
 
 def _tracked(job: Job, tracker: tracking.Tracker, console: Console) -> Outcome:
@@ -204,7 +202,7 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
         input_columns={renamed.get(name, name): name for name in job.tables.input_columns},
         metadata=run_metadata(job.config, tracker.run_id),
         run_lock=job.run_lock,
-        why=_why(job.config.dataset, job.tables),
+        why=_why(job.tables),
         features=job.tables.features,
     )
     next_metrics = time.monotonic()

@@ -63,7 +63,7 @@ def summarize(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
     first = ledger.first_written
     return {
         **ledger.counts(),
-        "failed_while_read": ledger.failed_while_read,
+        "failed_for_good": ledger.failed_for_good,
         "pictures": ledger.pictures,  # by this command, as all rates and times
         "pictures_before": job.done.pictures,
         "images_per_s": {"end_to_end": ledger.pictures / seconds, **_steady(job)},

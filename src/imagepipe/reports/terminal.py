@@ -15,7 +15,7 @@ from rich.progress import Progress as Bar
 from imagepipe import shell, tracking
 from imagepipe.config import Config, Model
 from imagepipe.errors import shown
-from imagepipe.prompts.signs import way
+from imagepipe.reports import notes
 from imagepipe.reports.comparison import Comparison
 from imagepipe.reports.job import Job, scorer_name
 from imagepipe.sink.ledger import Ledger
@@ -110,8 +110,8 @@ def print_header(console: Console, job: Job) -> None:
         _line(console, "NOISE", RANDOM)
     if columns := job.unread_columns:
         held = ", ".join(dict.fromkeys(columns.values()))
-        said = f"{', '.join(columns)} of the table do not choose how a row is drawn: {held} "
-        _line(console, "note", f"{said}hold for all rows")
+        said = f"no column chooses how its row is drawn, such as {', '.join(columns)}"
+        _line(console, "note", f"{said}: for all rows that is {held}")
     for note in tables.notes:
         _line(console, "note", note)
     for part in job.done.torn:
@@ -159,7 +159,7 @@ def print_summary(
         _line(console, "NOISE", RANDOM)
     if busy := summary["machine"].get("busy"):
         _line(console, "note", f"the machine was busy, which a rate depends on: {busy}")
-    for text in _warnings(job):
+    for text in notes.warnings(job):
         _line(console, "note", text)
     _line(console, "folder", str(job.folder))
     if job.config.sink.path:
@@ -182,7 +182,7 @@ def _next(config: Config) -> str:
 def print_already_complete(console: Console, folder: Path, summary: Mapping[str, Any]) -> None:
     """A run that is to be gone on with has come to its end already."""
     _line(console, "rows", f"nothing is left to do of {summary['rows_read']} rows")
-    if summary["failed"] > summary.get("failed_while_read", 0):
+    if summary["failed"] > summary.get("failed_for_good", 0):
         again = f"{shell.resume_command(folder)} retry_failed=true"
         _line(console, "note", f"{summary['failed']} failed; try them again: {again}")
     _line(console, "folder", str(folder))
@@ -216,12 +216,8 @@ def sweep_end(
 
 def trouble(job: Job, what: str) -> str:
     """Why the run did not end well, and what there is of it."""
-    folder = job.sweep_job.folder if job.sweep_job and job.sweep_job.folder else job.folder
-    again = " retry_failed=true" if job.ledger.adds_up else ""  # nothing else is left to do
-    return (
-        f"{what}\n  rows: {_counts(job.ledger)}\n  folder: {job.folder}\n"
-        f"  go on with: {shell.resume_command(folder)}{again}"
-    )
+    rows, again = _counts(job.ledger), notes.how_to_go_on(job)
+    return f"{what}\n  rows: {rows}\n  folder: {job.folder}\n  {again}"
 
 
 def _counts(ledger: Ledger) -> str:
@@ -229,65 +225,6 @@ def _counts(ledger: Ledger) -> str:
         f"{ledger.rows_read} read = {ledger.written} written + {ledger.failed} failed "
         f"+ {ledger.unmatched} unmatched + {ledger.already_done} already done"
     )
-
-
-def _warnings(job: Job) -> list[str]:
-    ledger, said = job.ledger, []
-    if ledger.unknown_words:
-        words = ", ".join(word for word, _ in ledger.unknown_words.most_common(8))
-        said.append(f"words that the model does not know: {words}")
-    if ledger.prompt_signs and engines.of("model", job.config.model).literal_prompts:
-        said.append(_signs(ledger))
-    if ledger.prompts_cut:
-        share = 100 * ledger.prompts_cut / max(1, ledger.written)
-        said.append(
-            f"{ledger.prompts_cut} prompts ({share:.0f} %) were longer than the model reads"
-        )
-    if ledger.llm_trimmed:
-        said.append(f"{ledger.llm_trimmed} answers of the LLM drawn in part (column llm_answer)")
-    for reason, number in ledger.llm_fallbacks.most_common():
-        said.append(f"{number} answers of the LLM not used ({reason}): {_advice(reason)}")
-    for reason, number in ledger.unscored.most_common(3):
-        said.append(f"{number} pictures are kept without a score: {reason}")
-    for reason, number in ledger.reasons.most_common(3):
-        said.append(f"{number} failed: {reason}")
-    return [*said, *_rejected(job)]
-
-
-def _rejected(job: Job) -> list[str]:
-    """Where the rows without a picture are, and what can be done about them."""
-    ledger, said = job.ledger, []
-    if ledger.failed:
-        said.append(f"failed rows: {job.store.place('failed.parquet')}")
-    if ledger.failed > ledger.failed_while_read:
-        said.append(f"to try them again: {shell.resume_command(job.folder)} retry_failed=true")
-    elif ledger.failed:  # they would fail again
-        said.append("they failed while they were read: correct the table, and run that")
-    for reason, _ in ledger.unmatched_reasons.most_common(1):
-        said.append(f"{ledger.unmatched} without a match, such as: {reason}")
-    if ledger.unmatched:
-        said.append(f"rows without a match: {job.store.place('unmatched.parquet')}")
-    return said
-
-
-def _signs(ledger: Ledger) -> str:
-    """One note of all that other tools would read in the prompts."""
-    held = ", ".join(f"{sign} in {number}" for sign, number in ledger.prompt_signs.most_common())
-    ways = dict.fromkeys(way(sign) for sign, _ in ledger.prompt_signs.most_common())
-    return (
-        f"prompts hold signs of other tools, which the model reads as plain text: {held}. "
-        f"Instead: {'; '.join(ways)}"
-    )
-
-
-def _advice(reason: str) -> str:
-    """What becomes of answers that are not used for `reason`, and what would change it."""
-    drawn = "base prompt drawn"
-    if reason == "cut":
-        return f"{drawn}; raise llm.max_tokens"
-    if reason == "thinking":
-        return f"{drawn}; raise llm.max_tokens, or switch thinking off (llm.chat_template_kwargs)"
-    return drawn
 
 
 def _line(console: Console, name: str, text: str) -> None:

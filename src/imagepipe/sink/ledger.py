@@ -11,7 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
-COUNTED = ("written", "failed", "failed_while_read", "unmatched", "pictures", "prompts_cut")
+# Stages in which a row fails by what its own cells hold.
+FOR_GOOD = ("read", "prompt")
+COUNTED = ("written", "failed", "failed_for_good", "unmatched", "pictures", "prompts_cut")
 LEAST_S = 1.0  # of writing, for a steady rate
 MOST_BATCHES = 4096  # whose times are kept
 ANSWERS = ("llm_tokens_in", "llm_tokens_out", "llm_trimmed")
@@ -132,7 +134,7 @@ class Ledger:
     at_once: int = 1
     written: int = 0
     failed: int = 0
-    failed_while_read: int = 0  # of those that failed; they are not worth another try
+    failed_for_good: int = 0  # of those that failed; another try would change nothing
     unmatched: int = 0
     already_done: int = 0
     pictures: int = 0

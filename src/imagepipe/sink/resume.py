@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from imagepipe.sink.ledger import Ledger, Scores, Tally
+from imagepipe.sink.ledger import FOR_GOOD, Ledger, Scores, Tally
 from imagepipe.sink.parts import merge, written_parts
 from imagepipe.sink.writer import WHY
 from imagepipe.sources import Tables, keys_of
@@ -37,6 +37,7 @@ class Done:
     written: int = 0
     pictures: int = 0
     failed: int = 0
+    failed_for_good: int = 0
     unmatched: int = 0
     reasons: Tally = field(default_factory=Tally)
     scores: Scores = field(default_factory=Scores)
@@ -50,6 +51,7 @@ class Done:
             at_once,
             already_done=self.written,
             failed=self.failed,
+            failed_for_good=self.failed_for_good,
             unmatched=self.unmatched,
             reasons=self.reasons,
             scores=self.scores,
@@ -95,6 +97,7 @@ def take_in(
         written=len(written),
         pictures=pictures,
         failed=failed.num_rows,
+        failed_for_good=sum(stage in FOR_GOOD for stage in stages),
         unmatched=unmatched.num_rows,
         reasons=reasons,
         scores=scores,

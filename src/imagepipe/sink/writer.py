@@ -24,17 +24,19 @@ import pyarrow.parquet as pq
 from imagepipe.config import Sink
 from imagepipe.prompts.signs import signs
 from imagepipe.prompts.template import row_seed
-from imagepipe.sink.ledger import TIMED
+from imagepipe.sink.ledger import FOR_GOOD, TIMED
 from imagepipe.sink.lock import RunLock
 from imagepipe.sink.metadata import encode, parameters
 from imagepipe.sink.naming import file_stem
 from imagepipe.sink.webdataset import shard
 from imagepipe.sources.blocks import restored
+from imagepipe.sources.format import ADDED
 from imagepipe.sources.tables import ORIGINAL
 from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE, LEDGER, arrays
 from imagepipe.store import Store
 
 WHY = ("stage", "reason")  # the columns of rejected rows
+WHY_ELSE = [(FAILED_STAGE, FAILED_REASON), ("imagepipe_stage", "imagepipe_reason")]
 TOLD_INSIDE = ("prompt", "base_prompt", "seed", "image_index")  # a picture, with its id
 TOLD = 500  # characters of a row's reason, or of its unknown words, that the driver is told
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -58,7 +60,7 @@ COUNTS = pa.schema(
         ("unknown_words", pa.list_(pa.string())),
         ("prompt_signs", pa.list_(pa.string())),  # of other tools, that a model reads as plain text
         ("reasons", pa.list_(pa.string())),
-        ("failed_while_read", pa.int64()),  # which fail again, whatever is changed in the run
+        ("failed_for_good", pa.int64()),
         ("unmatched_reasons", pa.list_(pa.string())),
         ("scores", pa.list_(pa.float64())),  # of the pictures that have one
         ("unscored", pa.list_(pa.string())),  # why, of those that a scorer gave none
@@ -115,7 +117,7 @@ class Writer:
             "unknown_words": _words(good["unknown_words"]),
             "prompt_signs": [sign for text in good["prompt"].to_pylist() for sign in signs(text)],
             "reasons": [f"{s}: {r}"[:TOLD] for s, r in zip(*_ledger(failed), strict=True)],
-            "failed_while_read": pc.sum(pc.equal(failed[FAILED_STAGE], "read")).as_py() or 0,
+            "failed_for_good": sum(s in FOR_GOOD for s in failed[FAILED_STAGE].to_pylist()),
             "unmatched_reasons": [reason[:TOLD] for reason in _ledger(unmatched)[1]],
             "scores": _scores(good),
             "unscored": _unscored(good),
@@ -197,9 +199,8 @@ class Writer:
         table = restored(rows, names).select(list(self.input_columns))
         table = table.rename_columns(list(self.input_columns.values()))
         for column, values in zip(self.why, _ledger(rows), strict=True):
-            if column in table.column_names:  # a table of failed rows, fed in again
-                table = table.drop_columns([column])
-            table = table.append_column(column, pa.array(values, pa.string()))
+            said = pa.field(column, pa.string(), metadata=ADDED)
+            table = table.append_column(said, pa.array(values, pa.string()))
         self._write_part(table, f".{name}", rows)
 
     def _write_part(self, table: pa.Table, where: str, rows: pa.Table) -> None:
@@ -217,12 +218,10 @@ class Writer:
         return "part-" + blake2b(ids.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
-def why_columns(used: Collection[str]) -> tuple[str, str]:
-    """What rejected rows say in, of a table whose columns `used` decide what is drawn of it.
-
-    A column `stage` or `reason` that is not used gives way: rows that are fed in again have both.
-    """
-    return (FAILED_STAGE, FAILED_REASON) if set(WHY) & set(used) else WHY
+def why_columns(columns: Collection[str]) -> tuple[str, str]:
+    """Where rejected rows say why, beside the `columns` that their table and its joins have."""
+    taken = {name.lower() for name in columns}
+    return next((names for names in (WHY, *WHY_ELSE) if taken.isdisjoint(names)), WHY_ELSE[-1])
 
 
 def _place() -> tuple[str, int]:

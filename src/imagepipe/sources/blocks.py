@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from imagepipe.errors import one_line
 from imagepipe.sources import folders
-from imagepipe.sources.format import Rows, Unreadable
+from imagepipe.sources.format import Rows, Unreadable, as_bytes_type, unpacked
 from imagepipe.sources.formats import FORMATS
 from imagepipe.sources.tables import ORIGINAL, ORIGINAL_TYPE, File, Table, Tables
 from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE
@@ -83,24 +83,34 @@ def original(rows: Rows) -> pa.Array:
 def restored(rows: pa.Table, names: Mapping[str, str]) -> pa.Table:
     """`rows` without the column ORIGINAL, and with what it holds: cells that are not UTF-8.
 
-    A column with such a cell is one of bytes, since readers of Parquet refuse text that is none.
-    `names` maps the columns' names in the files to those in `rows`.
+    In a column with such a cell all text is bytes, since readers of Parquet refuse text that is
+    none. `names` maps the columns' names in the files to those in `rows`.
     """
     if ORIGINAL not in rows.column_names:
         return rows
-    every = rows[ORIGINAL].to_pylist()
+    original: dict[str, dict[int, bytes]] = {}
+    for row, cells in enumerate(rows[ORIGINAL].to_pylist()):
+        for cell in cells or []:
+            original.setdefault(cell["column"], {})[row] = cell["cell"]
     rows = rows.drop_columns(ORIGINAL)
-    for name in dict.fromkeys(cell["column"] for cells in every for cell in cells or []):
+    for name, by_row in original.items():
         here = names.get(name, name)
-        if here not in rows.column_names or not pa.types.is_string(rows.schema.field(here).type):
-            continue
-        values = rows[here].cast(pa.binary()).to_pylist()
-        for row, cells in enumerate(every):
-            for cell in cells or []:
-                values[row] = cell["cell"] if cell["column"] == name else values[row]
-        place = rows.schema.get_field_index(here)
-        rows = rows.set_column(place, here, pa.array(values, pa.binary()))
+        if here in rows.column_names:
+            place = rows.schema.get_field_index(here)
+            rows = rows.set_column(place, here, _with_bytes(rows[here], by_row))
     return rows
+
+
+def _with_bytes(column: pa.ChunkedArray, cells: Mapping[int, bytes]) -> pa.ChunkedArray | pa.Array:
+    """`column` with bytes for text, `cells` in the place of its own; as it is where it has none."""
+    kind = as_bytes_type(column.type)
+    try:
+        values = column.cast(kind).to_pylist()
+        for row, cell in cells.items():
+            values[row] = cell if pa.types.is_binary(kind) else unpacked(cell)
+        return pa.array(values, kind)
+    except (pa.ArrowException, ValueError):  # of a value that Python has none for
+        return column
 
 
 def tasks(num_cpus: float) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from imagepipe.sources.format import AS_JSON, AS_TEXT, KEPT, OUT_OF_BYTES, Unreadable
+from imagepipe.sources.format import AS_JSON, AS_TEXT, KEPT, OUT_OF_BYTES, Unreadable, left_out
 
 
 @dataclass
@@ -23,7 +23,8 @@ class Together:
     def leave_out(self, name: str, why: str) -> None:
         """Go without the column `name`."""
         self.left_out[name] = why
-        self.schema = self.schema.remove(self.schema.get_field_index(name))
+        if name in self.schema.names:
+            self.schema = self.schema.remove(self.schema.get_field_index(name))
 
     def keep_as_text(self, name: str, used: Collection[str]) -> None:
         """Keep a column of several kinds as text, or as JSON text where it is not `used`."""
@@ -57,11 +58,19 @@ def together(schemas: Mapping[str, pa.Schema], used: Collection[str], *, as_text
         else:
             found.left_out[name] = f"holds {_kinds(fields)}"
     found.schema = pa.schema(columns)
-    if not _can_be_written(found.schema):
-        for column in found.schema:
-            if not _can_be_written(pa.schema([column])):
-                found.leave_out(column.name, f"holds {brief(column.type)}, which cannot be written")
+    for schema in schemas.values():
+        for name, why in left_out(schema).items():
+            found.leave_out(name, why)
+    _leave_out_unwritable(found)
     return found
+
+
+def _leave_out_unwritable(found: Together) -> None:
+    if _can_be_written(found.schema):
+        return
+    for column in found.schema:
+        if not _can_be_written(pa.schema([column])):
+            found.leave_out(column.name, f"holds {brief(column.type)}, which cannot be written")
 
 
 def _as_text(name: str, used: Collection[str]) -> pa.Field:

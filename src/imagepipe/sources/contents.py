@@ -48,7 +48,7 @@ _BEGINNINGS = (
     (
         rb"version https://git-lfs",
         None,
-        "a pointer of Git LFS, not the file itself",
+        "a pointer of Git LFS",
         "Fetch the file: git lfs pull.",
     ),
     (rb"ORC", None, "an ORC file", PANDAS),

@@ -17,7 +17,7 @@ import pyarrow.csv as pc_csv
 from pyarrow.fs import FileSystem
 
 from imagepipe.sources.folders import Suffixes
-from imagepipe.sources.format import Rows, Unreadable, as_text
+from imagepipe.sources.format import Rows, Unreadable, as_text, without
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -49,7 +49,10 @@ class Csv:
 
     def schema(self, filesystem: FileSystem, path: str, used: Collection[str]) -> pa.Schema:
         header = _header(filesystem, path)
-        return pa.schema([(name, pa.string()) for name in header if name.strip()])
+        named = [pa.field(name, pa.string()) for name in header if name.strip()]
+        more = len(header) - len(named)
+        why = "has no name" if more == 1 else f"has no name, as {more} columns have none"
+        return without(named, {"": why} if more else {})
 
     def scan(
         self, filesystem: FileSystem, path: str, schema: pa.Schema, wanted: Sequence[str]

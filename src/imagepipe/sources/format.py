@@ -6,7 +6,8 @@ its columns). Decoding turns it into typed columns and finds rows whose text is 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 KEPT = b"imagepipe.kept"
 AS_TEXT, AS_JSON = {KEPT: b"text"}, {KEPT: b"json"}
 OUT_OF_BYTES = {KEPT: b"out of bytes"}  # text that stands as bytes in some file
+# Of the columns that say why rows are rejected: read again, the table is without them.
+ADDED = {b"imagepipe.added": b"why the row is rejected"}
+
+
+LEFT_OUT = b"imagepipe.left_out"
 
 
 class Unreadable(Exception):
@@ -38,6 +44,7 @@ class Rows:
     """Typed columns, and of the cells that are not usable why, and their bytes where it is text.
 
     Both by column and row; U+FFFD stands in the table for what is not UTF-8, null for other cells.
+    The bytes of a list or an object are `packed`.
     """
 
     table: pa.Table
@@ -67,7 +74,9 @@ class Format(Protocol):
     suffixes: Suffixes
 
     def schema(self, filesystem: FileSystem, path: str, used: Collection[str]) -> pa.Schema:
-        """The columns of one file, of which `used` decide about rows. Raises Unreadable."""
+        """The columns of one file, of which `used` decide about rows; `without` some. Raises
+        Unreadable.
+        """
 
     def scan(
         self, filesystem: FileSystem, path: str, schema: pa.Schema, wanted: Sequence[str]
@@ -89,6 +98,17 @@ class Format(Protocol):
 def plain(schema: Iterable[pa.Field]) -> pa.Schema:
     """The columns without metadata, dictionaries, and the variants of text and bytes."""
     return pa.schema([(field.name, _plain_type(field.type)) for field in schema])
+
+
+def without(columns: Iterable[pa.Field], left_out: Mapping[str, str]) -> pa.Schema:
+    """The columns of a file, which say too what others of it are left out, and why."""
+    said = {LEFT_OUT: json.dumps(left_out)} if left_out else None
+    return pa.schema(columns, metadata=said)
+
+
+def left_out(schema: pa.Schema) -> dict[str, str]:
+    """What columns of its file `schema` goes without, and why."""
+    return json.loads((schema.metadata or {}).get(LEFT_OUT, "{}"))
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
@@ -118,6 +138,49 @@ def as_text(column: pa.ChunkedArray, name: str, rows: Rows) -> pa.ChunkedArray |
         if text is not None and text.encode() != value:
             rows.spoil(name, row, NOT_UTF8, value)
     return pa.array(texts, pa.string())
+
+
+def as_bytes_type(kind: pa.DataType) -> pa.DataType:
+    """`kind` with bytes for text, also inside of lists and objects."""
+    if pa.types.is_struct(kind):
+        return pa.struct([(f.name, as_bytes_type(f.type)) for f in kind])
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return pa.large_list(as_bytes_type(kind.value_type))
+    return pa.binary() if pa.types.is_string(kind) else kind
+
+
+def packed(value: Any) -> bytes | None:
+    """A list or object with bytes for text as JSON, which holds them as they are; null where it
+    holds what JSON has not.
+    """
+    try:
+        return json.dumps(_with(value, _escaped), ensure_ascii=False).encode(
+            "utf-8", "surrogateescape"
+        )
+    except (TypeError, ValueError):
+        return None
+
+
+def unpacked(cell: bytes) -> Any:
+    """What `packed` made `cell` of."""
+    return _with(json.loads(cell.decode("utf-8", "surrogateescape")), _encoded)
+
+
+def _with(value: Any, change: Callable[[Any], Any]) -> Any:
+    """`value` with all that is no list and no object changed."""
+    if isinstance(value, dict):
+        return {name: _with(cell, change) for name, cell in value.items()}
+    if isinstance(value, list):
+        return [_with(cell, change) for cell in value]
+    return change(value)
+
+
+def _escaped(value: Any) -> Any:
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
+
+
+def _encoded(value: Any) -> Any:
+    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
 
 
 NOT_UTF8 = "is not valid UTF-8"

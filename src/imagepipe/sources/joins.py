@@ -143,16 +143,21 @@ def settled(rows: pa.Table, join: Join, renamed: Mapping[str, str], schema: pa.S
     keys = [cell_texts(rows[renamed.get(name, name)]) for name in join.on]
     for row, note in enumerate(rows[NOTE].to_pylist()):
         if stages[row] is None and (note != "" or join.how == "anti"):
-            key = ", ".join(f"{name} {keys[i][row].as_py()!r}" for i, name in enumerate(join.on))
-            stages[row], reasons[row] = _outcome(join, note, key)
+            cells = {name: column[row].as_py() for name, column in zip(join.on, keys, strict=True)}
+            stages[row], reasons[row] = _outcome(join, note, cells)
     return with_ledger(rows, stages, reasons).select(schema.names).cast(schema)
 
 
-def _outcome(join: Join, note: str | None, key: str) -> tuple[str | None, str | None]:
+def _outcome(
+    join: Join, note: str | None, cells: Mapping[str, str | None]
+) -> tuple[str | None, str | None]:
+    key = ", ".join(f"{name} {cell!r}" for name, cell in cells.items())
+    empty = next((name for name, cell in cells.items() if not (cell or "").strip()), None)
     if join.how == "anti":
         return (None, None) if note is None else ("join", f"{join.table.name} has {key}")
     if note is not None:
         return "read", note
     if join.how == "inner":
-        return "join", f"{join.table.name} has no {key}"
+        why = f"{empty} is empty" if empty else f"{join.table.name} has no {key}"
+        return "join", why
     return None, None

@@ -14,7 +14,18 @@ from pyarrow.fs import FileSystem
 
 from imagepipe.compat.ray_data import files_of_any_name
 from imagepipe.sources.folders import Suffixes
-from imagepipe.sources.format import OUT_OF_BYTES, Rows, Unreadable, as_bytes, as_text, plain
+from imagepipe.sources.format import (
+    ADDED,
+    OUT_OF_BYTES,
+    Rows,
+    Unreadable,
+    as_bytes,
+    as_bytes_type,
+    as_text,
+    packed,
+    plain,
+    without,
+)
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -43,8 +54,10 @@ class Parquet:
                     f"holds cells in column {min(unreadable & set(used))!r} that cannot be read",
                     "Write the column with another type, such as plain text.",
                 )
-            columns = plain(f for f in parquet.schema_arrow if f.name not in unreadable)
-            return pa.schema([_as_text(c) if c.name in used else c for c in columns])
+            own = [f for f in parquet.schema_arrow if f.name in used or not _is_added(f)]
+            columns = plain(f for f in own if f.name not in unreadable)
+            left_out = dict.fromkeys(sorted(unreadable), "holds cells that pyarrow cannot read")
+            return without([_as_text(c) if c.name in used else c for c in columns], left_out)
 
     def scan(
         self, filesystem: FileSystem, path: str, schema: pa.Schema, wanted: Sequence[str]
@@ -99,6 +112,10 @@ class Parquet:
         return sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
 
 
+def _is_added(column: pa.Field) -> bool:
+    return ADDED.items() <= (column.metadata or {}).items()
+
+
 def _as_text(column: pa.Field) -> pa.Field:
     """A column of bytes that is used is one of text: rejected rows that are fed in hold such."""
     if not pa.types.is_binary(column.type):
@@ -143,27 +160,20 @@ def _sound(column: pa.ChunkedArray, name: str, rows: Rows) -> pa.ChunkedArray:
         cells = [chunk.take([row]) for chunk in column.chunks for row in range(len(chunk))]
     for row, cell in enumerate(cells):
         if problem := _problem(cell[0]):
-            cells[row] = _mended(cell)
-            rows.spoil(name, row, f"is not valid: {problem}")
+            cells[row], original = _mended(cell)
+            rows.spoil(name, row, f"is not valid: {problem}", original)
     return pa.chunked_array(cells, column.type)
 
 
-def _mended(cell: pa.Array) -> pa.Array:
-    """A cell with U+FFFD for what is not UTF-8; null where its type cannot be told as bytes."""
+def _mended(cell: pa.Array) -> tuple[pa.Array, bytes | None]:
+    """A cell with U+FFFD for what is not UTF-8, and what it was, `packed`. Null where its type
+    cannot be told as bytes.
+    """
     try:
-        value = cell.cast(_as_bytes(cell.type)).to_pylist()
-        return pa.array(_decoded(value), cell.type)
+        value = cell.cast(as_bytes_type(cell.type)).to_pylist()
+        return pa.array(_decoded(value), cell.type), packed(value[0])
     except (pa.ArrowException, ValueError):
-        return pa.nulls(1, cell.type)
-
-
-def _as_bytes(kind: pa.DataType) -> pa.DataType:
-    """`kind` with bytes for text, inside of lists and objects."""
-    if pa.types.is_struct(kind):
-        return pa.struct([(f.name, _as_bytes(f.type)) for f in kind])
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return pa.large_list(_as_bytes(kind.value_type))
-    return pa.binary() if pa.types.is_string(kind) else kind
+        return pa.nulls(1, cell.type), None
 
 
 def _decoded(value: Any) -> Any:

@@ -17,6 +17,7 @@ from imagepipe.sources.blocks import (
     tasks,
     with_ledger,
 )
+from imagepipe.sources.format import Rows
 from imagepipe.sources.joins import joined
 from imagepipe.sources.keys import keys_of
 from imagepipe.sources.tables import KEY, ORIGINAL, Table, Tables
@@ -71,7 +72,11 @@ def _rows(tables: Tables, num_cpus: float) -> Dataset:
 
 def checked(raw: pa.Table, table: Table, renamed: Mapping[str, str], id: str) -> pa.Table:
     """Typed columns under their new names, and the ledger columns, null for good rows."""
-    block = decoded(raw, table)
+    return judged(decoded(raw, table), table, renamed, id)
+
+
+def judged(block: Rows, table: Table, renamed: Mapping[str, str], id: str) -> pa.Table:
+    """As `checked`, of a block that is decoded."""
     reasons = block.reasons(table.used)
     rows = block.table.select(table.schema.names)
     rows = rows.rename_columns([renamed.get(name, name) for name in table.schema.names])

@@ -1,0 +1,81 @@
+"""What a run says at its end that a person should know, and what to do about it."""
+
+from __future__ import annotations
+
+from imagepipe import shell
+from imagepipe.prompts.signs import way
+from imagepipe.reports.job import Job
+from imagepipe.sink.ledger import Ledger
+from imagepipe.stages import engines
+
+CORRECT = "correct the table, and run that"  # where rows fail by what their own cells hold
+
+
+def how_to_go_on(job: Job) -> str:
+    """What to type or to do next, of a run that did not end well."""
+    ledger, sweep = job.ledger, job.sweep_job.folder if job.sweep_job else None
+    again = f"go on with: {shell.resume_command(sweep or job.folder)}"
+    if sweep or not (ledger.adds_up and ledger.failed):
+        return again
+    if ledger.failed > ledger.failed_for_good:
+        return f"{again} retry_failed=true"
+    return f"nothing else is left to do: {CORRECT}"
+
+
+def warnings(job: Job) -> list[str]:
+    ledger, said = job.ledger, []
+    if ledger.unknown_words:
+        words = ", ".join(word for word, _ in ledger.unknown_words.most_common(8))
+        said.append(f"words that the model does not know: {words}")
+    if ledger.prompt_signs and engines.of("model", job.config.model).literal_prompts:
+        said.append(_signs(ledger))
+    if ledger.prompts_cut:
+        share = 100 * ledger.prompts_cut / max(1, ledger.written)
+        said.append(
+            f"{ledger.prompts_cut} prompts ({share:.0f} %) were longer than the model reads"
+        )
+    if ledger.llm_trimmed:
+        said.append(f"{ledger.llm_trimmed} answers of the LLM drawn in part (column llm_answer)")
+    for reason, number in ledger.llm_fallbacks.most_common():
+        said.append(f"{number} answers of the LLM not used ({reason}): {_advice(reason)}")
+    for reason, number in ledger.unscored.most_common(3):
+        said.append(f"{number} pictures are kept without a score: {reason}")
+    for reason, number in ledger.reasons.most_common(3):
+        said.append(f"{number} failed: {reason}")
+    return [*said, *_rejected(job)]
+
+
+def _rejected(job: Job) -> list[str]:
+    """Where the rows without a picture are, and what can be done about them."""
+    ledger, said = job.ledger, []
+    if ledger.failed:
+        said.append(f"failed rows: {job.store.place('failed.parquet')}")
+    if ledger.failed > ledger.failed_for_good:
+        said.append(f"to try them again: {shell.resume_command(job.folder)} retry_failed=true")
+    elif ledger.failed:  # they would fail again
+        said.append(f"they would fail again as they are: {CORRECT}")
+    for reason, _ in ledger.unmatched_reasons.most_common(1):
+        said.append(f"{ledger.unmatched} without a match, such as: {reason}")
+    if ledger.unmatched:
+        said.append(f"rows without a match: {job.store.place('unmatched.parquet')}")
+    return said
+
+
+def _signs(ledger: Ledger) -> str:
+    """One note of all that other tools would read in the prompts."""
+    held = ", ".join(f"{sign} in {number}" for sign, number in ledger.prompt_signs.most_common())
+    ways = dict.fromkeys(way(sign) for sign, _ in ledger.prompt_signs.most_common())
+    return (
+        f"prompts hold signs of other tools, which the model reads as plain text: {held}. "
+        f"Instead: {'; '.join(ways)}"
+    )
+
+
+def _advice(reason: str) -> str:
+    """What becomes of answers that are not used for `reason`, and what would change it."""
+    drawn = "base prompt drawn"
+    if reason == "cut":
+        return f"{drawn}; raise llm.max_tokens"
+    if reason == "thinking":
+        return f"{drawn}; raise llm.max_tokens, or switch thinking off (llm.chat_template_kwargs)"
+    return drawn

@@ -1,0 +1,33 @@
+"""Generated inputs at each door: none is lost without a word, and no message is long.
+
+`--fuzz-inputs 6000` tries that many at each, which takes some ten minutes; `--fuzz-seed` others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from helpers import fuzz, fuzz_tables
+from hypothesis.strategies import SearchStrategy
+
+# What comes in there, and what is made sure of each.
+DOORS: dict[str, tuple[SearchStrategy[Any], Callable[..., None]]] = {
+    "tables": (fuzz_tables.tables(), fuzz_tables.check),
+}
+FEW = {"tables": 12}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_few_inputs(door: str) -> None:
+    inputs, check = DOORS[door]
+    assert fuzz.each(inputs, FEW[door], 0, check)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("door", DOORS)
+def test_many_inputs(door: str, request: pytest.FixtureRequest) -> None:
+    number, seed = (request.config.getoption(f"--fuzz-{what}") for what in ("inputs", "seed"))
+    inputs, check = DOORS[door]
+    assert fuzz.each(inputs, number, seed, check)
