@@ -13,7 +13,7 @@ from pyarrow import fs
 
 from imagepipe import assets
 from imagepipe.errors import UserError, did_you_mean
-from imagepipe.sources import folders
+from imagepipe.sources import folders, hub
 from imagepipe.sources.folders import Suffixes
 from imagepipe.store import open_url
 
@@ -103,6 +103,8 @@ class Embedded(fs.SubTreeFileSystem):
 def _open(key: str, entry: str) -> tuple[fs.FileSystem, str]:
     if entry.startswith(assets.PREFIX):
         return Embedded(), entry.removeprefix(assets.PREFIX)
+    if found := hub.FILE.fullmatch(entry):
+        return hub.Cached(key, **found.groupdict()), found["file"]
     return open_url(key, entry)
 
 

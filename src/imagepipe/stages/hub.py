@@ -1,4 +1,4 @@
-"""What the hub says where it does not give a model."""
+"""What the hub says where it does not give a model, or a data set."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ from imagepipe.errors import UserError
 
 
 def refused(
-    field: str, name: str, revision: str | None, error: BaseException, files: str = ""
+    field: str,
+    name: str,
+    revision: str | None,
+    error: BaseException,
+    files: str = "",
+    kind: str = "model",
 ) -> UserError:
     """What to say where the hub does not give a model: it is gated, not there, or out of reach.
 
-    `files` are the options of `hf download` that choose the files needed.
+    `files` are the options of `hf download` that choose the files needed, `kind` is "model" or
+    "dataset".
     """
     from huggingface_hub import errors
 
@@ -22,7 +28,7 @@ def refused(
             field=field,
             value=name,
             problem="is gated: the hub gives it only to accounts that accepted its terms",
-            remedy=f"Accept them on its page ({_page(name)}), then: hf auth login. "
+            remedy=f"Accept them on its page ({_page(name, kind)}), then: hf auth login. "
             "Or set HF_TOKEN to a token of that account.",
         )
     if any(isinstance(cause, errors.RevisionNotFoundError) for cause in causes):
@@ -30,22 +36,23 @@ def refused(
             field=field.replace("path", "revision"),
             value=revision,
             problem=f"{name} has no such revision on the hub",
-            remedy=f"Its revisions: {_page(name)}/commits/main.",
+            remedy=f"Its revisions: {_page(name, kind)}/commits/main.",
         )
     if any(isinstance(cause, errors.RemoteEntryNotFoundError) for cause in causes):
         return UserError(
             field=field,
             value=name,
-            problem="is on the hub, but lacks the files of such a model",
-            remedy=f"Its files: {_page(name)}/tree/main.",
+            problem=f"is on the hub, but lacks the files of such a {kind}",
+            remedy=f"Its files: {_page(name, kind)}/tree/main.",
         )
     if any(isinstance(cause, errors.RepositoryNotFoundError) for cause in causes):
         return UserError(
             field=field,
             value=name,
-            problem="is no folder here, and the hub knows no such model or keeps it private",
-            remedy="Check the name. For a private model: hf auth login, or set HF_TOKEN.",
+            problem=f"is no folder here, and the hub knows no such {kind} or keeps it private",
+            remedy=f"Check the name. For a private {kind}: hf auth login, or set HF_TOKEN.",
         )
+    repository = "" if kind == "model" else f" --repo-type {kind}"
     pinned = f" --revision {revision}" if revision else ""
     return UserError(
         field=field,
@@ -53,7 +60,7 @@ def refused(
         problem="is no folder here, not whole in the hub's cache, and the hub does not give it "
         f"({type(causes[-1]).__name__})",
         remedy="Name a local folder, or fetch it where the hub can be reached: "
-        f"hf download {name}{pinned} {files}".strip(),
+        f"hf download {name}{repository}{pinned} {files}".strip(),
     )
 
 
@@ -63,7 +70,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__
 
 
-def _page(name: str) -> str:
+def _page(name: str, kind: str) -> str:
     from huggingface_hub import constants
 
-    return f"{constants.ENDPOINT}/{name}"
+    return f"{constants.ENDPOINT}/{'' if kind == 'model' else f'{kind}s/'}{name}"
