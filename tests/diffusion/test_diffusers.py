@@ -141,5 +141,5 @@ def test_a_prompt_is_cut_exactly_where_the_pipeline_no_longer_reads_it(hub_id, r
 def _latents(one: DiffusersGenerator, prompt: str) -> np.ndarray:
     """What is drawn from the same noise, as it is before the decoder and before rounding."""
     rng = torch.Generator().manual_seed(0)
-    told = {"output_type": "latent", **arguments(one.model, one.takes, 1)}
+    told = {"output_type": "latent", **arguments([one.model], one.takes)}
     return np.asarray(one.pipe(prompt=[prompt], generator=rng, **told).images)

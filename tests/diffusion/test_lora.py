@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from helpers.tiny_pipelines import FLUX, SD, complaint, small
+from helpers.tiny_pipelines import FLUX, SD, complaint, painter, small
 from safetensors.torch import load_file, save_file
 
 from imagepipe.config import Lora
@@ -115,3 +117,19 @@ def test_other_kinds_of_files_are_named(names: list[str], kind: str, trained: Fo
         for name in names
     )
     assert kind in said({name: torch.zeros(2, 2) for name in every})
+
+
+def test_a_row_has_its_own_weight(trained: Folder, tmp_path: Path):
+    """As the same LoRA draws that has the weight for all rows, and 0 as none does."""
+    folder = trained(SD)
+    save_file(kohya("lora_unet_", layers(folder / "unet", ATTENTION)), tmp_path / "one.safetensors")
+    lora = Lora(str(tmp_path / "one.safetensors"))
+    by_row = small(folder, loras=[lora], columns={"lora_0": "w"})
+    one = painter(by_row)
+    own = [replace(by_row, loras=[replace(lora, weight=weight)]) for weight in (0.0, 1.0, 0.0)]
+    nothing, whole, again = (one.paint(["a cat"], [1], [model]) for model in own)
+    assert np.array_equal(nothing, again)
+    for drawn, loras in ((nothing, []), (whole, [lora])):
+        other = painter(small(folder, loras=loras)).paint(["a cat"], [1])
+        assert np.abs(drawn.astype(int) - other.astype(int)).max() <= 2
+    assert np.abs(whole.astype(int) - nothing.astype(int)).max() > 2

@@ -299,7 +299,7 @@ def test_the_newest_qwen_image_is_guided_too():
     from diffusers import QwenImage21Pipeline
 
     takes = inspect.signature(QwenImage21Pipeline.__call__).parameters
-    told = arguments(Model("mine", guidance=4.0), takes, 2)
+    told = arguments([Model("mine", guidance=4.0)] * 2, takes)
     assert told.keys() <= takes.keys()
     assert (told["true_cfg_scale"], told["negative_prompt"]) == (4.0, [" "] * 2)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -34,3 +35,15 @@ class Slow(NoopGenerator):
 
     def _has(self, option: str, prompts: list[str]) -> bool:
         return any(self.options.get(option, "\0") in prompt for prompt in prompts)
+
+
+class Remembering(NoopGenerator):
+    """Keeps of every batch the steps and the negative prompt of each picture."""
+
+    batches: ClassVar[list[list[tuple[int, str | None]]]] = []
+
+    def paint(
+        self, prompts: list[str], seeds: list[int], drawn: list[Model] | None = None
+    ) -> np.ndarray:
+        self.batches.append([(one.steps, one.negative_prompt) for one in drawn or ()])
+        return super().paint(prompts, seeds, drawn)

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from imagepipe.config import Sink
+from imagepipe.prompts.seeds import row_seed
 from imagepipe.sink.lock import RunLock
 from imagepipe.sink.writer import Writer
 from imagepipe.store import Store
@@ -26,7 +27,7 @@ def batch(
             "id": pa.array(ids, pa.string()),
             "what": [f"thing {i}" for i in range(rows)],
             "base_prompt": [f"a thing {i}" for i in range(rows)],
-            "seed": pa.array(range(rows), pa.int64()),
+            "seed": pa.array([row_seed(7, str(id_)) for id_ in ids], pa.int64()),
             "prompt": [f"a fine thing {i} <é>" for i in range(rows)],
             "image": pa.FixedShapeTensorArray.from_numpy_ndarray(images),
             "llm_fallback": pa.array([None, *["refusal"] * (rows - 1)], pa.string()),

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagepipe.errors import UserError
-from imagepipe.prompts.template import base_prompts, row_seed, template_columns
+from imagepipe.prompts.seeds import row_seed
+from imagepipe.prompts.template import base_prompts, template_columns
 
 
 def filled(template: str, **cells: object) -> tuple[str | None, str | None]:

@@ -14,7 +14,7 @@ import pytest
 from helpers.written import FACTS, batch, writer
 from PIL import Image
 
-from imagepipe.prompts.template import row_seed
+from imagepipe.prompts.seeds import row_seed
 from imagepipe.sink.metadata import encode
 from imagepipe.sink.parts import collect_rejected
 from imagepipe.sink.writer import COUNTS

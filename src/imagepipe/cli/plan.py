@@ -75,7 +75,7 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
     if config.resume is not None:
         _refuse_resume(Path(config.resume))
     store.check_url("sink.path", config.sink.path or "")
-    tables = sources.scan(config.dataset, config.limit)
+    tables = sources.scan(config.dataset, config.limit, config.model.columns)
     pipeline.check(config)
     tracking.check(config.tracking)
     machine = this_machine(config.ray)

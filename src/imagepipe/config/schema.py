@@ -127,6 +127,10 @@ class Model:
     dtype: str = choice("auto", DTYPES)  # auto: float32 on CPU, float16 on a GPU
     scheduler: str | None = None  # a diffusers scheduler class; null: the model's own
     scheduler_config: dict[str, Any] = field(default_factory=dict)  # changes to its settings
+    # further arguments of the pipeline's call, as diffusers has them: {clip_skip: 1}
+    call_kwargs: dict[str, Any] = field(default_factory=dict)
+    # which column gives what of its row's own: {seed: s, steps: n, negative_prompt: no}
+    columns: dict[str, str] = field(default_factory=dict)
     images_per_prompt: int = bounded(1, least=1)
     loras: list[Lora] = field(default_factory=list)
     vae: str | None = None  # another decoder, such as an AutoencoderTiny: a folder or a hub id

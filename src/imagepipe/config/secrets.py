@@ -29,6 +29,7 @@ _OPEN = (
     *("llm.chat_template_kwargs", "llm.engine_kwargs", "llm.request"),
     *("llm.options", "model.options", "scorer.options"),
     *("model.scheduler_config", "model.quantization.quant_kwargs"),
+    *("model.call_kwargs", "model.columns"),
     "ray.runtime_env",
     *(f"resources.{stage}.custom" for stage in STAGES),
 )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
 from imagepipe.config import Model
+from imagepipe.diffusion import rows
+from imagepipe.errors import UserError
 from imagepipe.stages import engines
 
 __all__ = ["ImageGenerator", "Painter"]  # what a plug-in may rely on: docs/plugins.md
@@ -20,10 +23,16 @@ class ImageGenerator(Protocol):
         """Read weights into memory."""
         ...
 
-    def paint(self, prompts: list[str], seeds: list[int]) -> np.ndarray:
+    def paint(
+        self, prompts: list[str], seeds: list[int], drawn: list[Model] | None = None
+    ) -> np.ndarray:
         """One picture a prompt: uint8 (n, height, width, 3), an array that is not changed later.
 
-        Picture i depends on `prompts[i]` and `seeds[i]` alone, not on its neighbours.
+        `drawn` are the settings that each is drawn with, where rows have some of their own
+        (`model.columns`): alike but for texts such as the negative prompt. An engine that leaves
+        the argument out takes no rows with settings.
+
+        Picture i depends on `prompts[i]`, `seeds[i]` and `drawn[i]` alone, not on its neighbours.
         A picture that came out as NaN is returned black.
         """
         ...
@@ -52,4 +61,14 @@ def make(model: Model) -> ImageGenerator:
 
 def check(model: Model) -> None:
     """Raise UserError where the model is unavailable, or cannot draw as it is asked to."""
-    engines.check("model", model, ImageGenerator)
+    rows.check(model)
+    engine = engines.check("model", model, ImageGenerator)
+    if engine.is_custom and model.columns.keys() - {rows.SEED}:
+        takes = inspect.signature(make(model).paint).parameters
+        if len(takes) < 3 and not any(one.kind is one.VAR_POSITIONAL for one in takes.values()):
+            raise UserError(
+                field="model.columns",
+                value=", ".join(model.columns),
+                problem=f"{model._target_} takes no settings of a row",
+                remedy="Give its paint a third argument: see imagepipe.diffusion.ImageGenerator.",
+            )

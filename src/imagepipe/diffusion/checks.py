@@ -5,14 +5,41 @@ from __future__ import annotations
 import inspect
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from imagepipe.config import Model
-from imagepipe.diffusion import fit, options, quantization, random_weights, repository, schedulers
+from imagepipe.diffusion import (
+    fit,
+    options,
+    quantization,
+    random_weights,
+    repository,
+    rows,
+    schedulers,
+)
 from imagepipe.diffusion.diffusers import arguments, guides_truly
 from imagepipe.diffusion.refusals import refused
+from imagepipe.errors import did_you_mean
 from imagepipe.stages import weights
 
+# Arguments of a pipeline's call that imagepipe gives by other keys, or always in one way.
+OURS = {
+    "prompt": "dataset.prompt",
+    "num_inference_steps": "model.steps",
+    "guidance_scale": "model.guidance",
+    "true_cfg_scale": "model.guidance",
+    "width": "model.width",
+    "height": "model.height",
+    "negative_prompt": "model.negative_prompt",
+    "max_sequence_length": "model.max_sequence_length",
+    "num_images_per_prompt": "model.images_per_prompt",
+    "generator": "seed",
+    "output_type": "sink",
+    "return_dict": "sink",
+}
+# Those that take tensors, pictures or functions.
+NO_VALUE = re.compile("embeds|latents|image|mask|callback|timesteps|sigmas|_kwargs")
 # A pipeline that changes pictures has such arguments, or such a name.
 CHANGES = ("strength", "mask_image", "control_image")
 CHANGER = re.compile("Adapter|Control|Edit|Layered|Pix2Pix|Refiner|SuperResolution|Upscale")
@@ -38,13 +65,20 @@ def check(model: Model) -> None:
     if model.weights == "trained" and not described.is_known:
         return  # its code comes with the model, and is not read here
     asked = _has_options(model, described.configs)
-    if asked or not (model.path or "").startswith("asset:"):  # which needs no library to tell
+    if (
+        asked or model.call_kwargs or model.columns or not (model.path or "").startswith("asset:")
+    ):  # which needs no library to tell
         repository.quiet()
         _check_call(model, random_weights.pipeline_class(described.index, model))
     if model.weights == "trained":
         fit.check(model, described)
     if asked:
         _check_options(model, described)
+
+
+def factor_of(model: Model) -> int:
+    """`size_factor` of a model that `check` has passed; 1 where the decoder is another's."""
+    return 1 if model.vae is not None else size_factor(repository.describe(model).configs)
 
 
 def size_factor(configs: dict[str, Any]) -> int:
@@ -123,7 +157,8 @@ def _check_call(model: Model, pipeline: Any) -> None:
             f"{kind} reads as many tokens as its text encoder has places",
             "Set it to null.",
         )
-    always = {"prompt": None, "generator": None, "output_type": "pt", **arguments(model, takes, 1)}
+    _check_arguments(model, kind, takes)
+    always = {"prompt": None, "generator": None, "output_type": "pt", **arguments([model], takes)}
     lacking = [name for name in always if name not in takes]
     if lacking:
         raise refused("path", model.path, f"{kind} takes no {lacking[0]}", "Name another model.")
@@ -132,6 +167,33 @@ def _check_call(model: Model, pipeline: Any) -> None:
         raise refused("path", model.path, f"{kind} needs {needed[1]} too", "Name another model.")
     if "num_frames" in takes:
         raise refused("path", model.path, f"{kind} draws videos", "Name another model.")
+
+
+def _check_arguments(model: Model, kind: str, takes: Mapping[str, Any]) -> None:
+    """Of `model.call_kwargs` and `model.columns`: what the call of a pipeline `kind` takes."""
+    if "negative_prompt" in model.columns and "negative_prompt" not in takes:
+        column = model.columns["negative_prompt"]
+        raise refused(
+            "columns.negative_prompt", column, f"{kind} takes no negative prompt", "Leave it out."
+        )
+    by_row = {key: f"columns.{key}" for key in model.columns if not rows.is_setting(key)}
+    for name, field in {
+        **{key: f"call_kwargs.{key}" for key in model.call_kwargs},
+        **by_row,
+    }.items():
+        value = model.columns.get(name, model.call_kwargs.get(name))
+        if name in OURS:
+            raise refused(field, value, "is set by imagepipe", f"Use {OURS[name]}.")
+        if name not in takes:
+            guess = did_you_mean(name, takes)
+            raise refused(field, value, f"{kind} takes no such argument", f"{guess}Leave it out.")
+        if NO_VALUE.search(name):
+            raise refused(
+                field,
+                value,
+                "takes no number or text, and nothing else can be given",
+                "Leave it out.",
+            )
 
 
 def _is_needed(parameter: inspect.Parameter) -> bool:

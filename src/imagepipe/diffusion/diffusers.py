@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from imagepipe.config import Model
-from imagepipe.diffusion import fit, limits, options, quantization, random_weights, repository
+from imagepipe.diffusion import fit, limits, lora, options, quantization, random_weights, repository
+from imagepipe.diffusion.rows import TEXTS
 from imagepipe.stages import weights
 
 WORD = re.compile(r"[^\W\d_]+")
@@ -36,8 +37,11 @@ class DiffusersGenerator:
         self.vocabulary = _vocabulary(self.model)
         self.decodes_in = _decoder_dtype(self.pipe)
         self.most = 0
+        self.weighed = [one.weight for one in self.model.loras]
 
-    def paint(self, prompts: list[str], seeds: list[int]) -> np.ndarray:
+    def paint(
+        self, prompts: list[str], seeds: list[int], drawn: list[Model] | None = None
+    ) -> np.ndarray:
         """uint8 (n, height, width, 3). Each picture has a generator of its own, on the CPU.
 
         A generator on the CPU gives the same noise on every device.
@@ -49,6 +53,8 @@ class DiffusersGenerator:
         # A compiled model would be compiled again for the smaller last batch.
         most = max(self.most if self.model.compile else 0, len(prompts))
         rows = [*range(len(prompts)), *[-1] * (most - len(prompts))]
+        drawn = drawn or [self.model] * len(prompts)
+        self._weigh_loras(drawn[0])
         self.most = 0  # so that the halves of what does not fit are not padded to it again
         noise = [torch.Generator("cpu").manual_seed(seeds[row]) for row in rows]
         _draw_noise_from(noise, self.pipe)
@@ -56,7 +62,7 @@ class DiffusersGenerator:
             prompt=[prompts[row] for row in rows],  # a list of its own: some pipelines change it
             generator=noise,
             output_type="pt",
-            **arguments(self.model, self.takes, len(rows)),
+            **arguments([drawn[row] for row in rows], self.takes),
         ).images
         self.most = most
         if len(images) != len(rows):
@@ -64,6 +70,12 @@ class DiffusersGenerator:
         for prompt in prompts:  # the caller will ask, and now a GPU is still drawing
             self.is_cut(prompt)
         return _as_bytes(images[: len(prompts)])
+
+    def _weigh_loras(self, drawn: Model) -> None:
+        weighed = [one.weight for one in drawn.loras]
+        if weighed != self.weighed:
+            self.pipe.set_adapters(lora.adapters(drawn), weighed)
+            self.weighed = weighed
 
     def _mend(self) -> None:
         """Undo what a call that failed half-way leaves, such as one that ran out of memory.
@@ -87,12 +99,13 @@ class DiffusersGenerator:
         return [word for word in words if word not in self.vocabulary]
 
 
-def arguments(model: Model, takes: Mapping[str, Any], rows: int) -> dict[str, Any]:
-    """What a pipeline is called with for `rows` prompts, besides the prompts and their noise.
+def arguments(drawn: Sequence[Model], takes: Mapping[str, Any]) -> dict[str, Any]:
+    """What a pipeline is called with besides the prompts and their noise.
 
-    `takes` are the parameters of its call.
+    `drawn` is the model as each picture is drawn with, alike but for texts; `takes` are the
+    parameters of the pipeline's call.
     """
-    negative = model.negative_prompt
+    model = drawn[0]
     told: dict[str, Any] = {
         "num_inference_steps": model.steps,
         "guidance_scale": model.guidance,
@@ -101,8 +114,6 @@ def arguments(model: Model, takes: Mapping[str, Any], rows: int) -> dict[str, An
     }
     if guides_truly(takes):
         told["true_cfg_scale"] = told.pop("guidance_scale")
-        if model.guidance > 1:
-            negative = negative or " "  # without one it would not guide at all
     if "use_resolution_binning" in takes:
         told["use_resolution_binning"] = False  # drawn at the size asked for, not near it
     if "clean_caption" in takes:
@@ -111,8 +122,12 @@ def arguments(model: Model, takes: Mapping[str, Any], rows: int) -> dict[str, An
         told["intermediate_timesteps"] = None  # Sana-Sprint's own is for two steps
     if model.max_sequence_length is not None:
         told["max_sequence_length"] = model.max_sequence_length
-    if negative is not None:
-        told["negative_prompt"] = [negative] * rows
+    least = " " if "true_cfg_scale" in told and model.guidance > 1 else None
+    if least or model.negative_prompt is not None:  # without one Qwen-Image would not guide at all
+        told["negative_prompt"] = [one.negative_prompt or least or "" for one in drawn]
+    for name, value in model.call_kwargs.items():
+        is_text = TEXTS.fullmatch(name)  # of each picture, as the prompt is
+        told[name] = [one.call_kwargs[name] for one in drawn] if is_text else value
     return told
 
 

@@ -34,10 +34,14 @@ def add(pipe: Any, model: Model) -> None:
     if not hasattr(pipe, "load_lora_weights"):
         kind = type(pipe).__name__
         raise refused("loras", _paths(model), f"{kind} takes no LoRA", "Set it to [].")
-    names = [f"lora_{number}" for number in range(len(model.loras))]
-    for name, lora in zip(names, model.loras, strict=True):
+    for name, lora in zip(adapters(model), model.loras, strict=True):
         _add_lora(pipe, model, name, lora)
-    pipe.set_adapters(names, [lora.weight for lora in model.loras])
+    pipe.set_adapters(adapters(model), [lora.weight for lora in model.loras])
+
+
+def adapters(model: Model) -> list[str]:
+    """What the pipeline calls them."""
+    return [f"lora_{number}" for number in range(len(model.loras))]
 
 
 def _add_lora(pipe: Any, model: Model, name: str, lora: Lora) -> None:

@@ -11,15 +11,18 @@ class NoopGenerator:
     """One flat colour a picture, from its seed."""
 
     def __init__(self, model: Model) -> None:
-        self.height, self.width = model.height, model.width
+        self.model = model
 
     def load(self) -> None:
         """There are no weights."""
 
-    def paint(self, prompts: list[str], seeds: list[int]) -> np.ndarray:
+    def paint(
+        self, prompts: list[str], seeds: list[int], drawn: list[Model] | None = None
+    ) -> np.ndarray:
         """uint8 (n, height, width, 3); never black, which would mean a failed picture."""
         colours = [[1 + (seed >> shift) % 255 for shift in (0, 8, 16)] for seed in seeds]
-        images = np.empty((len(seeds), self.height, self.width, 3), np.uint8)
+        model = drawn[0] if drawn else self.model
+        images = np.empty((len(seeds), model.height, model.width, 3), np.uint8)
         images[:] = np.array(colours, np.uint8)[:, None, None, :]
         return images
 

@@ -13,6 +13,7 @@ from imagepipe.compat import diffusers as compat
 from imagepipe.config import Model
 from imagepipe.diffusion import lora, repository
 from imagepipe.diffusion.refusals import found, refused, unusable
+from imagepipe.diffusion.rows import LORA
 from imagepipe.errors import did_you_mean
 from imagepipe.stages import kinds, loading, weights
 
@@ -34,7 +35,8 @@ def configure(pipe: Any, model: Model) -> None:
 def place(pipe: Any, model: Model, device: str) -> None:
     """Onto the device, or, with `model.offload`, part by part when it is that part's turn."""
     fused = model.loras and model.weights == "trained" and not model.quantization.quant_backend
-    if fused and (parts := compat.lora_parts(pipe)):
+    by_row = any(LORA.fullmatch(key) for key in model.columns)
+    if fused and not by_row and (parts := compat.lora_parts(pipe)):
         # Into the weights, so that the LoRAs cost no time; by default not those of a text encoder.
         pipe.fuse_lora(components=parts)
         pipe.unload_lora_weights()

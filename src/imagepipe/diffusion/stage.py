@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from imagepipe.config import Model
 from imagepipe.diffusion import ImageGenerator, recipe
-from imagepipe.prompts.template import row_seed
+from imagepipe.diffusion.rows import RowSettings, together
+from imagepipe.prompts import seeds
+from imagepipe.stages.pictures import PIXELS, pixels
 from imagepipe.stages.stage import FAILED_REASON, Columns, Stage
 
 OUT_OF_MEMORY_HINT = (
@@ -24,54 +27,143 @@ BLACK = (
 )
 
 
-def stage(model: Model, *, run_seed: int, id_column: str) -> Stage:
-    """The stage that draws: adds `image`, uint8 (images_per_prompt, height, width, 3) a row.
+def stage(settings: RowSettings, *, run_seed: int, id_column: str) -> Stage:
+    """The stage that draws: adds `image`, uint8 (images_per_prompt, height, width, 3) a row, or
+    PIXELS where rows have a size of their own.
 
     Also `drawn_at` (as `time.time()`), `prompt_cut` (bool) and `unknown_words` (comma-separated;
-    null: none). A black picture fails its row: it is what a NaN or a safety checker leaves.
+    null: none). A black picture fails its row: it is what a NaN or a safety checker leaves. So
+    does a cell that cannot be what `settings` take it for.
     """
+    model = settings.model
     shape = (model.images_per_prompt, model.height, model.width, 3)
+    fixed = pa.fixed_shape_tensor(pa.uint8(), shape)
     adds = pa.schema(
         [
-            ("image", pa.fixed_shape_tensor(pa.uint8(), shape)),
+            ("image", PIXELS if settings.varies_in_size else fixed),
             ("drawn_at", pa.float64()),
             ("prompt_cut", pa.bool_()),
             ("unknown_words", pa.string()),
         ]
     )
-    work = partial(_worker, recipe(model), model, run_seed, id_column)
-    return Stage("model", (id_column, "prompt"), adds, work, out_of_memory_hint=OUT_OF_MEMORY_HINT)
+    own = [] if settings.seed is None else [settings.seed]
+    reads = dict.fromkeys((id_column, "prompt", "seed", *own, *settings.columns.values()))
+    seeds_of = partial(
+        seeds.of_pictures,
+        run_seed=run_seed,
+        id_column=id_column,
+        each=model.images_per_prompt,
+        seed_column=settings.seed,
+    )
+    work = partial(_worker, recipe(model), settings, seeds_of)
+    return Stage("model", tuple(reads), adds, work, out_of_memory_hint=OUT_OF_MEMORY_HINT)
 
 
 def _worker(
-    make: Callable[[], ImageGenerator], model: Model, run_seed: int, id_column: str
+    make: Callable[[], ImageGenerator],
+    settings: RowSettings,
+    seeds_of: Callable[[pa.Table], list[int]],
 ) -> Callable[[pa.Table], Columns]:
     generator = make()
     generator.load()
-    each = model.images_per_prompt
+    return _Drawer(generator, settings, seeds_of)
 
-    def work(rows: pa.Table) -> Columns:
-        ids, prompts = map(str, rows[id_column].to_pylist()), rows["prompt"].to_pylist()
-        seeds = [row_seed(run_seed, id_, k) for id_ in ids for k in range(each)]
-        repeated = [prompt for prompt in prompts for _ in range(each)]
-        parts = [  # never more pictures at once than the batch size says
-            generator.paint(repeated[i : i + len(prompts)], seeds[i : i + len(prompts)])
-            for i in range(0, len(repeated), len(prompts))
-        ]
-        images = np.asarray(parts[0]) if each == 1 else np.concatenate(parts)  # which copies
-        black = _are_black(images).reshape(len(prompts), each)
+
+class _Drawer:
+    """Draws batches, of a generator that is loaded."""
+
+    def __init__(
+        self,
+        generator: ImageGenerator,
+        settings: RowSettings,
+        seeds_of: Callable[[pa.Table], list[int]],
+    ) -> None:
+        self.generator, self.settings, self.seeds_of = generator, settings, seeds_of
+        self.each, self.as_drawn = settings.model.images_per_prompt, settings.maker()
+
+    def __call__(self, rows: pa.Table) -> Columns:
+        prompts, seeds = rows["prompt"].to_pylist(), self.seeds_of(rows)
+        reasons: list[str | None] = [None] * len(prompts)
+        if self.settings.columns:
+            made = [self.as_drawn(cells) for cells in self.settings.cells(rows)]
+            reasons = [why for _, why in made]
+            images: Any = self._by_settings([one for one, _ in made], prompts, seeds)
+        else:
+            images = self._draw(prompts, seeds)
+        black = _are_black(images)
         return {
-            "image": images.reshape(len(prompts), each, model.height, model.width, 3),
+            "image": self._column(images),
             "drawn_at": [time.time()] * len(prompts),
-            "prompt_cut": [generator.is_cut(prompt) for prompt in prompts],
-            "unknown_words": [", ".join(generator.unknown_words(p)) or None for p in prompts],
-            FAILED_REASON: [BLACK if any(row) else None for row in black],
+            "prompt_cut": [self.generator.is_cut(prompt) for prompt in prompts],
+            "unknown_words": [
+                ", ".join(self.generator.unknown_words(prompt)) or None for prompt in prompts
+            ],
+            FAILED_REASON: [
+                why or (BLACK if is_black else None)
+                for why, is_black in zip(reasons, black, strict=True)
+            ],
         }
 
-    return work
+    def _draw(
+        self, prompts: list[str], seeds: list[int], drawn: list[Model] | None = None
+    ) -> np.ndarray:
+        """uint8 (rows, each, height, width, 3), never more pictures at once than rows."""
+        repeated = [prompt for prompt in prompts for _ in range(self.each)]
+        models = [one for one in drawn or () for _ in range(self.each)]
+        parts = []
+        for start in range(0, len(repeated), len(prompts)):
+            some = slice(start, start + len(prompts))
+            own = () if drawn is None else (models[some],)  # an engine need not know of them
+            parts.append(self.generator.paint(repeated[some], seeds[some], *own))
+        images = np.asarray(parts[0]) if self.each == 1 else np.concatenate(parts)  # which copies
+        return images.reshape(len(prompts), self.each, *images.shape[1:])
+
+    def _by_settings(
+        self, models: list[Model | None], prompts: list[str], seeds: list[int]
+    ) -> list[np.ndarray | None]:
+        """Each row's pictures, null where it has no settings; those that agree drawn together."""
+        images: list[np.ndarray | None] = [None] * len(models)
+        for places, drawn in _alike(models):
+            numbers = [seeds[place * self.each + k] for place in places for k in range(self.each)]
+            pictures = self._draw([prompts[place] for place in places], numbers, drawn)
+            for place, picture in zip(places, pictures, strict=True):
+                images[place] = picture
+        return images
+
+    def _column(self, images: Any) -> Any:
+        if self.settings.varies_in_size:
+            return [None if one is None else pixels(one) for one in images]
+        if isinstance(images, np.ndarray):
+            return images
+        model = self.settings.model
+        none = np.zeros((self.each, model.height, model.width, 3), np.uint8)
+        return np.stack([none if one is None else one for one in images])
 
 
-def _are_black(pictures: np.ndarray) -> np.ndarray:
+def _alike(models: list[Model | None]) -> list[tuple[list[int], list[Model]]]:
+    """Those that can be drawn together, with their places; a null is in none of them."""
+    shared = {id(one): together(one) for one in models if one is not None}
+    groups: list[tuple[Model, list[int], list[Model]]] = []
+    for place, one in enumerate(models):
+        if one is None:
+            continue
+        like = next((group for group in groups if group[0] == shared[id(one)]), None)
+        if like is None:
+            groups.append(like := (shared[id(one)], [], []))
+        like[1].append(place)
+        like[2].append(one)
+    return [(places, drawn) for _, places, drawn in groups]
+
+
+def _are_black(images: np.ndarray | list[np.ndarray | None]) -> list[bool]:
+    """Of each row whether one of its pictures is."""
+    if isinstance(images, np.ndarray):
+        black = _is_black(images.reshape(-1, *images.shape[2:]))
+        return [bool(of_row.any()) for of_row in black.reshape(len(images), -1)]
+    return [one is not None and bool(_is_black(one).any()) for one in images]
+
+
+def _is_black(pictures: np.ndarray) -> np.ndarray:
     """bool (n,) of uint8 (n, height, width, 3). The first line tells most: a GPU waits for this."""
     light: np.ndarray = np.asarray(pictures[:, 0].any(axis=(1, 2)))
     light[~light] = pictures[~light].any(axis=(1, 2, 3))

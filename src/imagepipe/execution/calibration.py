@@ -50,7 +50,7 @@ def calibrate(config: Config, machine: Machine) -> Calibration:
     """
     began, path = time.monotonic(), _path(config, machine)
     until = began + (config.resources.calibrate_s or 0.0)
-    tables = sources.scan(config.dataset, min(ROWS, config.limit or ROWS))
+    tables = sources.scan(config.dataset, min(ROWS, config.limit or ROWS), config.model.columns)
     node = min(machine.nodes, key=lambda node: (node.gpus, node.cpus))
     missing = unmeasured(config)
     left = [stage for stage, _ in pools(config, config.resources) if stage not in missing]

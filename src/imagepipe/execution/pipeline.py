@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -15,7 +16,8 @@ import pyarrow as pa
 from imagepipe import diffusion, llm, prompts, scoring, sources
 from imagepipe.compat import ray_data
 from imagepipe.config import Config, Resources, Share
-from imagepipe.diffusion import limits
+from imagepipe.diffusion import limits, rows
+from imagepipe.diffusion.rows import RowSettings
 from imagepipe.diffusion.stage import stage as model_stage
 from imagepipe.errors import UserError, listed
 from imagepipe.llm.stage import stage as llm_stage
@@ -50,10 +52,11 @@ def stages(config: Config, tables: sources.Tables) -> list[Stage]:
 
     Raises UserError where a stage reads a column that nothing before it gives.
     """
+    own = rows.settings(config.model, tables.renamed)
     chain = [
-        prompts.stage(config.dataset.prompt, tables.renamed, config.seed, tables.id),
+        prompts.stage(config.dataset.prompt, tables.renamed, config.seed, tables.id, own.seed),
         llm_stage(config.llm, limit=limits.recipe(config.model)),
-        model_stage(config.model, run_seed=config.seed, id_column=tables.id),
+        model_stage(own, run_seed=config.seed, id_column=tables.id),
     ]
     if engines.of("scorer", config.scorer).works:
         chain.append(scorer_stage(config.scorer, config.model.images_per_prompt))
@@ -103,12 +106,15 @@ def build(
     data = sources.read(tables, LIGHT_CPUS, done)
     shares = dict(pools(config, resources))
     chain = stages(config, tables)
+    own = rows.settings(config.model, tables.renamed)
     first = next(stage for stage in chain if stage.name in shares)  # a model always has processes
     for stage in chain:
         share = shares.get(stage.name)
         if stage is first:  # before it all is one operator, which takes blocks as they were read
-            rows = resources.rows_per_block or tables.rows
-            data = ray_data.in_blocks(data, rows, tables.rows, BLOCK_CPUS)
+            if own.shared:
+                data = _light(data, "order", partial(RowSettings.ordered, own))
+            size = resources.rows_per_block or tables.rows
+            data = ray_data.in_blocks(data, size, tables.rows, BLOCK_CPUS)
         if share is None:
             data = _as_tasks(data, stage)
         elif isinstance(stage, ProcessorStage):

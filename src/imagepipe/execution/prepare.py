@@ -52,7 +52,7 @@ def prepared(
     if config.sink.path is not None:
         store.check("sink.path")
     earlier = None if config.resume is None else manifest.read(folder)
-    tables = sources.scan(config.dataset, config.limit)
+    tables = sources.scan(config.dataset, config.limit, config.model.columns)
     now = manifest.of(config, typed, sources.fingerprint(tables), folder, sweep_job)
     if earlier is not None:
         manifest.check(earlier, now, folder)

@@ -14,6 +14,7 @@ from rich.console import Console
 from imagepipe import resources, sources, tracking
 from imagepipe.compat import ray_data
 from imagepipe.config import Config
+from imagepipe.diffusion import rows
 from imagepipe.errors import Interrupted, RunFailed
 from imagepipe.execution import calibration, nodes, pipeline
 from imagepipe.execution.messages import all_failed, too_many_failed, user_message
@@ -204,6 +205,7 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
         run_lock=job.run_lock,
         why=_why(job.tables),
         features=job.tables.features,
+        settings=rows.settings(job.config.model, renamed),
     )
     next_metrics = time.monotonic()
     progress = terminal.Progress(job.tables.rows, console)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +12,13 @@ import pyarrow.compute as pc
 
 # Below these every whole number is a value of the type: 2 to the power of the bits of its fraction.
 EXACT = {pa.float16(): 2**11, pa.float32(): 2**24, pa.float64(): 2**63}
+
+
+def is_blank(cell: Any) -> bool:
+    """Whether a cell holds nothing: a null, NaN as pandas has it, or no sign but spaces."""
+    if isinstance(cell, float):
+        return math.isnan(cell)
+    return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
 def cell_texts(column: pa.ChunkedArray | pa.Array) -> pa.Array:

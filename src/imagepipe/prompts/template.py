@@ -1,15 +1,15 @@
-"""From a row to its base prompt and its seed: pure functions."""
+"""From a row to its base prompt: pure functions."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
-from hashlib import blake2b
 
 import pyarrow as pa
 
 from imagepipe.errors import UserError
+from imagepipe.prompts import seeds
 from imagepipe.prompts.cells import cell_texts
 from imagepipe.stages.stage import FAILED_REASON, Columns, Stage
 
@@ -19,21 +19,35 @@ LOST = "\ufffd"
 _PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[^{}]+")  # a brace, a column, or plain text
 
 
-def stage(template: str, renamed: Mapping[str, str], run_seed: int, id_column: str) -> Stage:
-    """The stage that adds `base_prompt`, the filled template, and `seed`, the row's own."""
+def stage(
+    template: str,
+    renamed: Mapping[str, str],
+    run_seed: int,
+    id_column: str,
+    seed_column: str | None = None,
+) -> Stage:
+    """The stage that adds `base_prompt`, the filled template, and `seed`, the row's own: what
+    stands in `seed_column`, or, where that is null, what the run's seed and the id make.
+    """
     reads = [renamed.get(name, name) for name in template_columns(template)]
+    reads += [] if seed_column is None else [seed_column]
     adds = pa.schema([("base_prompt", pa.string()), ("seed", pa.int64())])
-    recipe = partial(_worker, template, dict(renamed), run_seed, id_column)
+    recipe = partial(_worker, template, dict(renamed), run_seed, id_column, seed_column)
     return Stage("prompt", reads=(id_column, *reads), adds=adds, recipe=recipe)
 
 
 def _worker(
-    template: str, renamed: Mapping[str, str], run_seed: int, id_column: str
+    template: str,
+    renamed: Mapping[str, str],
+    run_seed: int,
+    id_column: str,
+    seed_column: str | None,
 ) -> Callable[[pa.Table], Columns]:
     def work(rows: pa.Table) -> Columns:
         prompts, reasons = base_prompts(template, renamed, rows)
-        seeds = [row_seed(run_seed, str(value)) for value in rows[id_column].to_pylist()]
-        return {"base_prompt": prompts, "seed": seeds, FAILED_REASON: reasons}
+        of_rows, bad = seeds.of_rows(rows, run_seed, id_column, seed_column)
+        reasons = [one or other for one, other in zip(reasons, bad, strict=True)]
+        return {"base_prompt": prompts, "seed": of_rows, FAILED_REASON: reasons}
 
     return work
 
@@ -68,16 +82,6 @@ def base_prompts(
         prompts.append(None if reason else "".join(filled))
         reasons.append(reason)
     return prompts, reasons
-
-
-def row_seed(run_seed: int, id: str, k: int = 0) -> int:
-    """The seed of the `k`-th picture of row `id`: 63 bits, whatever batch or machine draws it.
-
-    blake2b over "<run_seed>:<k>:<id>", which is different for each of the three, since the
-    numbers hold no colon.
-    """
-    text = f"{run_seed}:{k}:{id}".encode("utf-8", "surrogatepass")
-    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big") >> 1
 
 
 def _parts(template: str) -> list[tuple[str, str | None]]:

@@ -51,7 +51,10 @@ class Job:
     def unread_columns(self) -> dict[str, str]:
         """Columns that seem to choose how their row is drawn, and the keys that do instead."""
         data = self.config.dataset
-        return unread(self.tables.input_columns, {data.id, *template_columns(data.prompt)})
+        return unread(
+            self.tables.input_columns,
+            {data.id, *template_columns(data.prompt), *self.config.model.columns.values()},
+        )
 
 
 def scorer_name(scorer: Scorer) -> str:

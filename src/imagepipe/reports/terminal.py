@@ -111,7 +111,7 @@ def print_header(console: Console, job: Job) -> None:
     if columns := job.unread_columns:
         held = ", ".join(dict.fromkeys(columns.values()))
         said = f"no column chooses how its row is drawn, such as {', '.join(columns)}"
-        _line(console, "note", f"{said}: for all rows that is {held}")
+        _line(console, "note", f"{said}: for all rows that is {held}; see model.columns")
     for note in tables.notes:
         _line(console, "note", note)
     for part in job.done.torn:
@@ -120,6 +120,8 @@ def print_header(console: Console, job: Job) -> None:
 
 def _model(model: Model) -> str:
     said = [model.name, f"{model.steps} steps", f"{model.width}x{model.height}"]
+    if model.columns:
+        said.append(f"{', '.join(model.columns)} by row")
     if model.weights_gb:
         said.append(f"{model.weights_gb:g} GB of weights")
     return ", ".join([*said, *([model.licence] if model.licence else [])])

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from imagepipe.config import Scorer
 from imagepipe.scoring import ImageScorer, recipe
-from imagepipe.stages.stage import Columns, Stage, arrays, lost_gpu, reason
+from imagepipe.stages.pictures import pictures
+from imagepipe.stages.stage import Columns, Stage, lost_gpu, reason
 
 NO_NUMBER = "the scorer gave a number that is none"
 OUT_OF_MEMORY_HINT = "give it more of a GPU (resources.scorer.num_gpus)"
@@ -33,8 +34,7 @@ def _worker(make: Callable[[], ImageScorer], each: int) -> Callable[[pa.Table], 
     scorer.load()
 
     def work(rows: pa.Table) -> Columns:
-        images = arrays(rows["image"])
-        flat = images.reshape(-1, *images.shape[2:])
+        flat = [image for of_row in pictures(rows["image"]) for image in of_row]
         prompts = [prompt for prompt in rows["prompt"].to_pylist() for _ in range(each)]
         failed = NO_NUMBER
         try:
@@ -56,9 +56,17 @@ def _worker(make: Callable[[], ImageScorer], each: int) -> Callable[[pa.Table], 
     return work
 
 
-def _scores(scorer: ImageScorer, images: np.ndarray, prompts: list[str]) -> np.ndarray:
-    """float32 (n,). Raises ValueError where the scorer gives another number of them."""
-    scores = scorer.score(images, prompts).astype(np.float32)
-    if scores.shape != (len(prompts),):
-        raise ValueError(f"the scorer gave {scores.shape} for {len(prompts)} pictures")
+def _scores(scorer: ImageScorer, images: list[np.ndarray], prompts: list[str]) -> np.ndarray:
+    """float32 (n,); pictures of one size are scored together.
+
+    Raises ValueError where the scorer gives another number of them.
+    """
+    scores = np.empty(len(images), np.float32)
+    for size in {image.shape for image in images}:
+        places = [place for place, image in enumerate(images) if image.shape == size]
+        some = np.stack([images[place] for place in places])
+        found = scorer.score(some, [prompts[place] for place in places]).astype(np.float32)
+        if found.shape != (len(places),):
+            raise ValueError(f"the scorer gave {found.shape} for {len(places)} pictures")
+        scores[places] = found
     return scores

@@ -21,18 +21,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from imagepipe.config import Sink
+from imagepipe.config import Model, Sink
+from imagepipe.diffusion.rows import RowSettings
+from imagepipe.prompts import seeds
 from imagepipe.prompts.signs import signs
-from imagepipe.prompts.template import row_seed
 from imagepipe.sink.ledger import FOR_GOOD, TIMED
 from imagepipe.sink.lock import RunLock
-from imagepipe.sink.metadata import encode, parameters
+from imagepipe.sink.metadata import encode, model_metadata, parameters
 from imagepipe.sink.naming import file_stem
 from imagepipe.sink.webdataset import shard
 from imagepipe.sources.blocks import restored
 from imagepipe.sources.format import ADDED
 from imagepipe.sources.tables import ORIGINAL
-from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE, LEDGER, arrays
+from imagepipe.stages.pictures import pictures
+from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE, LEDGER
 from imagepipe.store import Store
 
 WHY = ("stage", "reason")  # the columns of rejected rows
@@ -88,6 +90,7 @@ class Writer:
     run_lock: RunLock
     why: tuple[str, str] = WHY
     features: dict[str, Any] = field(default_factory=dict)
+    settings: RowSettings = field(default_factory=lambda: RowSettings(Model()))
 
     def __call__(self, table: pa.Table) -> pa.Table:
         with self.run_lock.writing():
@@ -127,15 +130,16 @@ class Writer:
     def _write_good(self, rows: pa.Table) -> int:
         if rows.num_rows == 0:
             return 0
-        images = arrays(rows["image"])
+        images = pictures(rows["image"])
         own = ["image", "drawn_at", ORIGINAL, *LEDGER.names]
         rows = rows.drop_columns([name for name in own if name in rows.column_names])
-        table = self._row_a_picture(rows, images.shape[1])
-        flat = images.reshape(-1, *images.shape[2:])
+        table = self._row_a_picture(rows, len(images[0]))
+        flat = [image for of_row in images for image in of_row]
         told = table.select([self.id_column, *(n for n in TOLD_INSIDE if n in table.column_names)])
+        metadata = self._metadata(table)
         pngs = [
-            encode(image, self._chunks(row))
-            for image, row in zip(flat, told.to_pylist(), strict=True)
+            encode(image, self._chunks(row, said))
+            for image, row, said in zip(flat, told.to_pylist(), metadata, strict=True)
         ]
         paths = table["image_path"].to_pylist()
         if self.sink.png:
@@ -160,11 +164,11 @@ class Writer:
         table = rows.take(np.repeat(np.arange(rows.num_rows), each))
         index = np.tile(np.arange(each), rows.num_rows)
         ids = [str(value) for value in table[self.id_column].to_pylist()]
-        seeds = [row_seed(self.run_seed, id_, int(k)) for id_, k in zip(ids, index, strict=True)]
+        numbers = seeds.of_pictures(rows, self.run_seed, self.id_column, each, self.settings.seed)
         stems = [file_stem(id_) for id_ in ids]
         names = stems if each == 1 else [f"{s}-{k}" for s, k in zip(stems, index, strict=True)]
         place = table.schema.get_field_index("seed")
-        table = table.set_column(place, "seed", pa.array(seeds, pa.int64()))
+        table = table.set_column(place, "seed", pa.array(numbers, pa.int64()))
         if "score" in table.column_names:
             place = table.schema.get_field_index("score")
             scores = rows["score"].combine_chunks().flatten()
@@ -177,15 +181,29 @@ class Writer:
         paths = [f"images/{name}.png" for name in names]
         return table.append_column("image_path", pa.array(paths, pa.string()))
 
-    def _chunks(self, row: dict[str, Any]) -> dict[str, str]:
+    def _metadata(self, table: pa.Table) -> list[dict[str, str]]:
+        """The texts that go into each picture of `table`, with its row's own settings."""
+        if not self.settings.columns:
+            return [self.metadata] * table.num_rows
+        made, said = self.settings.maker(), {}
+        texts = []
+        for cells in self.settings.cells(table):
+            model, _ = made(cells)
+            if id(model) not in said:
+                own = model_metadata(model) if model is not None else {}
+                said[id(model)] = self.metadata | {k: v for k, v in own.items() if v is not None}
+            texts.append(said[id(model)])
+        return texts
+
+    def _chunks(self, row: dict[str, Any], metadata: dict[str, str]) -> dict[str, str]:
         """The texts inside a PNG, `parameters` in the words that image tools show."""
         of_row = {name: str(row[name]) for name in ("prompt", "base_prompt", "seed")}
         return {
-            "parameters": parameters(row["prompt"], row["seed"], self.metadata),
+            "parameters": parameters(row["prompt"], row["seed"], metadata),
             "id": str(row[self.id_column]),
             **of_row,
             "image_index": str(row.get("image_index", 0)),
-            **self.metadata,
+            **metadata,
         }
 
     def _write_rejected(self, rows: pa.Table, name: str) -> None:

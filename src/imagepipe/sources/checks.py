@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -57,6 +57,26 @@ def check_id_type(name: str, table: Table) -> None:
             problem=f"holds {brief(kind)} in {table.name}",
             remedy="Use a column of text or whole numbers, or save this one as text.",
         )
+
+
+def check_columns(columns: Mapping[str, str], schema: pa.Schema) -> None:
+    """Of `model.columns`: what each names has to be there, with one value a cell."""
+    for key, name in columns.items():
+        if name not in schema.names:
+            raise UserError(
+                field=f"model.columns.{key}",
+                value=name,
+                problem="is no column",
+                remedy=f"{did_you_mean(name, schema.names)}Columns: {listed(schema.names, name)}.",
+            )
+        kind = schema.field(name).type
+        if pa.types.is_nested(kind) or is_binary(kind):
+            raise UserError(
+                field=f"model.columns.{key}",
+                value=name,
+                problem=f"holds {brief(kind)}, not text or numbers",
+                remedy="Name a column with one value in each cell.",
+            )
 
 
 def check_template(template: str, schema: pa.Schema) -> None:

@@ -6,7 +6,7 @@ Runs on the driver, without Ray, in streams: a table is never in memory as a who
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ from imagepipe import config, prompts
 from imagepipe.errors import UserError, listed
 from imagepipe.sources.checks import (
     cannot_be_shuffled,
+    check_columns,
     check_id_type,
     check_key,
     check_template,
@@ -28,17 +29,22 @@ BROADCAST_ROWS = 1_000_000
 BROADCAST_BYTES = 256 << 20
 
 
-def scan(dataset: config.Dataset, limit: int | None) -> Tables:
+def scan(
+    dataset: config.Dataset, limit: int | None, columns: Mapping[str, str] | None = None
+) -> Tables:
     """Check all tables of `dataset`, of which the first `limit` rows are wanted.
+
+    `columns` are those of `model.columns`: they decide what is drawn, as those of the template do.
 
     Raises UserError for whatever is wrong with a table as a whole, or with the template.
     """
+    columns = columns or {}
     template = prompts.template_columns(dataset.prompt)
     keys = {name for _, join in _joins(dataset) for name in _on(join)}
     looked_up = {name for _, join in _joins(dataset) if join.how != "anti" for name in _on(join)}
     request = Request(
         *("dataset", dataset.path, dataset.format, (dataset.id,), "id"),
-        used=frozenset({dataset.id, *template, *keys}),
+        used=frozenset({dataset.id, *template, *keys, *columns.values()}),
         kept=tuple(sorted(looked_up)),
         drawn=tuple(template),
     )
@@ -47,11 +53,12 @@ def scan(dataset: config.Dataset, limit: int | None) -> Tables:
     joins: list[Join] = []
     schema = left.table.schema
     for prefix, join in _joins(dataset):
-        joins.append(_join(prefix, join, dataset, schema, left))
+        joins.append(_join(prefix, join, dataset, schema, left, columns))
         schema = pa.unify_schemas([schema, _taken(joins[-1])])
     check_template(dataset.prompt, schema)
     if dataset.category is not None:
         check_key("dataset.category", dataset.category, schema, "the tables", "category")
+    check_columns(columns, schema)
     tables = _tables(dataset, left, joins)
     if tables.shuffled:
         tables = _tables(dataset, *_shuffled(left, joins))
@@ -97,7 +104,12 @@ def _on(join: config.Join) -> tuple[str, ...]:
 
 
 def _join(
-    prefix: str, join: config.Join, dataset: config.Dataset, before: pa.Schema, left: Scanned
+    prefix: str,
+    join: config.Join,
+    dataset: config.Dataset,
+    before: pa.Schema,
+    left: Scanned,
+    columns: Mapping[str, str],
 ) -> Join:
     """The join of the columns `before` with a table, and what of it is told before the run."""
     on = _on(join)
@@ -113,7 +125,7 @@ def _join(
     like = tuple(before.field(name).type for name in on)
     request = Request(
         *(prefix, join.path, join.format or dataset.format, on, "on"),
-        used=frozenset({*on, *prompts.template_columns(dataset.prompt)}),
+        used=frozenset({*on, *prompts.template_columns(dataset.prompt), *columns.values()}),
         kept=on,
         drawn=tuple(prompts.template_columns(dataset.prompt)),
         like=like,

@@ -47,6 +47,8 @@ class Engine:
     processor: bool = False
     # Of a model: called with its section, tells which prompts it reads to their end.
     prompt_limit: str | None = None
+    # Of a model: called with its section, what width and height must be multiples of, in pixels.
+    size_factor: str | None = None
     # Of a model: signs in a prompt that other tools obey, such as (word:1.2), are text to it.
     literal_prompts: bool = False
     # Of a model: without so many steps there is no picture.
@@ -99,6 +101,7 @@ TABLE: dict[str, dict[str, Engine]] = {
             libraries=(*TORCH, "transformers:CLIPTextModel", "diffusers:DiffusionPipeline"),
             check="imagepipe.diffusion.checks.check",
             prompt_limit="imagepipe.diffusion.limits.of_repository",
+            size_factor="imagepipe.diffusion.checks.factor_of",
             literal_prompts=True,
             least_steps=1,
         ),

@@ -109,16 +109,6 @@ def out_of_memory(error: BaseException) -> bool:
     return should_reduce_batch_size(error) or any(text in str(error) for text in FULL)
 
 
-def arrays(column: pa.ChunkedArray) -> np.ndarray:
-    """Of a column of tensors: (rows, *shape), without a copy where the batch is in one piece.
-
-    A row's pictures are uint8 (rows, n, height, width, 3).
-    """
-    array = column.combine_chunks()
-    array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
-    return array.to_numpy_ndarray()
-
-
 def worker(recipe: Callable[[], Worker]) -> Worker:
     """What `recipe` makes, kept for the next task of this process: each gets a copy of the recipe.
 

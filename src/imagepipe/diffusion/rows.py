@@ -1,0 +1,170 @@
+"""What rows say of their own pictures: `model.columns`, from cells to settings of the model."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from decimal import Decimal
+from functools import lru_cache
+from pkgutil import resolve_name
+from typing import Any
+
+import pyarrow as pa
+
+from imagepipe.config import Model, check_model
+from imagepipe.diffusion.refusals import refused
+from imagepipe.errors import UserError, shown
+from imagepipe.prompts.cells import is_blank
+from imagepipe.stages import engines
+
+SEED = "seed"
+# Settings of the model that a row may have, and what their cells hold. Whatever else
+# `model.columns` names is an argument of the pipeline's call.
+NUMBERS: dict[str, type] = {"steps": int, "width": int, "height": int, "guidance": float}
+SIZES = ("width", "height")
+LORA = re.compile(r"lora_(\d+)")  # the weight of the LoRA with that number
+# Texts of which each picture of a batch can have its own.
+TEXTS = re.compile(r"negative_prompt|(negative_)?prompt_\d")
+MOST_KEPT = 4096  # different settings that a process remembers
+
+Cells = tuple[Any, ...]  # what one row has in the columns of `RowSettings`, in their order
+
+
+@dataclass(frozen=True)
+class RowSettings:
+    """How the rows' settings are found: `model` is what holds where a cell is null.
+
+    `columns` maps keys of the section `model`, or arguments of its pipeline's call, to columns of
+    the batch; the column `seed` holds seeds. Width and height are multiples of `factor` pixels.
+    """
+
+    model: Model
+    columns: Mapping[str, str] = field(default_factory=dict)
+    seed: str | None = None
+    factor: int = 1
+
+    @property
+    def varies_in_size(self) -> bool:
+        return any(key in self.columns for key in SIZES)
+
+    @property
+    def shared(self) -> list[str]:
+        """The columns that rows have to agree in to be drawn together."""
+        return [name for key, name in self.columns.items() if not TEXTS.fullmatch(key)]
+
+    def ordered(self, rows: pa.Table) -> pa.Table:
+        """`rows` with those that can be drawn together beside each other, so that they fill
+        batches.
+        """
+        texts = [map(str, rows[name].to_pylist()) for name in self.shared]
+        keys = list(zip(*texts, strict=True))
+        return rows.take(sorted(range(rows.num_rows), key=keys.__getitem__))
+
+    def cells(self, rows: pa.Table) -> list[Cells]:
+        columns = [map(_plain, rows[name].to_pylist()) for name in self.columns.values()]
+        return list(zip(*columns, strict=True)) if columns else [()] * rows.num_rows
+
+    def maker(self) -> Callable[[Cells], tuple[Model | None, str | None]]:
+        """What makes of cells the model as that row is drawn with, or says why it cannot be.
+
+        The same cells give the same object.
+        """
+        remembered = lru_cache(MOST_KEPT)(self._made)
+
+        def make(cells: Cells) -> tuple[Model | None, str | None]:
+            for name, cell in zip(self.columns.values(), cells, strict=True):
+                if not isinstance(cell, str | int | float | None):
+                    return None, f"column {name!r} holds {shown(cell)}, no number or text"
+            return remembered(cells, tuple(map(type, cells)))  # True is not 1
+
+        return make
+
+    def _made(self, cells: Cells, _: tuple[type, ...]) -> tuple[Model | None, str | None]:
+        made = replace(self.model, columns={})
+        try:
+            for (key, column), cell in zip(self.columns.items(), cells, strict=True):
+                if cell is not None:
+                    made = _with(made, key, _value(key, column, cell))
+            check_model(made)
+        except (UserError, ValueError) as error:
+            return None, str(error)
+        for key in SIZES:
+            if getattr(made, key) % self.factor:
+                said = f"model.{key}={getattr(made, key)}: cannot be divided by {self.factor}"
+                return None, f"{said}, as this model's picture decoder needs"
+        return made, None
+
+
+def settings(model: Model, renamed: Mapping[str, str]) -> RowSettings:
+    """Those that `model.columns` names; `renamed` maps them to the names in the batch, where the
+    two differ.
+    """
+    columns = {key: renamed.get(name, name) for key, name in model.columns.items()}
+    seed = columns.pop(SEED, None)
+    factor = 1
+    if any(key in columns for key in SIZES) and (known := engines.of("model", model).size_factor):
+        factor = resolve_name(known)(model)
+    return RowSettings(model, columns, seed, factor)
+
+
+def is_setting(key: str) -> bool:
+    """Whether `key` of `model.columns` is no argument of a pipeline's call."""
+    named = key in NUMBERS or key in (SEED, "negative_prompt")
+    return named or LORA.fullmatch(key) is not None
+
+
+def check(model: Model) -> None:
+    """Raise UserError for a key of `model.columns` that no row can decide."""
+    for key, column in model.columns.items():
+        found = LORA.fullmatch(key)
+        if found and int(found[1]) >= len(model.loras):
+            raise refused(f"columns.{key}", column, "model.loras has no such LoRA", "Leave it out.")
+        if key in {declared.name for declared in fields(Model)} and not is_setting(key):
+            able = ", ".join((SEED, *NUMBERS, "negative_prompt", "lora_0"))
+            raise refused(
+                f"columns.{key}", column, "is one for the whole run", f"A row can decide {able}."
+            )
+
+
+def together(model: Model) -> Model:
+    """`model` without what each picture of a batch can have its own of: those that are then equal
+    can be drawn together, but that a text which one has and another lacks is no text.
+    """
+    texts = {key: "" for key in model.call_kwargs if TEXTS.fullmatch(key)}
+    negative = None if model.negative_prompt is None else ""
+    return replace(model, negative_prompt=negative, call_kwargs=model.call_kwargs | texts)
+
+
+def _with(model: Model, key: str, value: Any) -> Model:
+    if found := LORA.fullmatch(key):
+        loras = list(model.loras)
+        loras[int(found[1])] = replace(loras[int(found[1])], weight=value)
+        return replace(model, loras=loras)
+    if key in NUMBERS or key == "negative_prompt":
+        changes: dict[str, Any] = {key: value}
+        return replace(model, **changes)
+    return replace(model, call_kwargs={**model.call_kwargs, key: value})
+
+
+def _plain(cell: Any) -> Any:
+    """A number or a text; null also where it is NaN, as tables of pandas have it, or blank."""
+    return None if is_blank(cell) else float(cell) if isinstance(cell, Decimal) else cell
+
+
+def _value(key: str, column: str, cell: Any) -> Any:
+    """Raises ValueError where a cell is none for `key`."""
+    kind = float if LORA.fullmatch(key) else NUMBERS.get(key)
+    if kind is None:
+        if TEXTS.fullmatch(key) and not isinstance(cell, str):
+            raise ValueError(f"column {column!r}, for {key}, holds {shown(cell)}, no text")
+        return cell
+    try:
+        number = float("nan" if isinstance(cell, bool) else cell)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or (kind is int and number != int(number)):
+        what = "whole number" if kind is int else "number"
+        raise ValueError(f"column {column!r}, for {key}, holds {shown(cell)}, no {what}")
+    return kind(number)
