@@ -15,7 +15,7 @@ from imagepipe import shell
 from imagepipe.cli import commands
 from imagepipe.cli.composing import composed
 from imagepipe.cli.messages import plainly
-from imagepipe.config import Config, RayOptions, Resources
+from imagepipe.config import Config, RayOptions, Resources, Share
 from imagepipe.errors import Interrupted, RunFailed, UserError
 from imagepipe.execution import manifest
 from imagepipe.reports.plan import table
@@ -114,6 +114,7 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
         "cluster": _not_asked(config.ray),
         "resources": why,
         "expected": asdict(expected) if expected else None,
+        "cost_per_1000_pictures": _cost(config, pools, len(machine.nodes), expected),
     }
 
 
@@ -125,6 +126,17 @@ def _refuse_resume(folder: Path) -> None:
         problem="a plan is of a whole run, and that one is under way",
         remedy=f"What it was begun with: {shell.python()} -m imagepipe plan {shlex.join(typed)}",
     )
+
+
+def _cost(
+    config: Config, pools: dict[str, Share], machines: int, expected: Expected | None
+) -> dict[str, Any] | None:
+    from imagepipe.reports import cost
+
+    if expected is None:
+        return None
+    price = config.resources.price_per_hour
+    return cost.per_1000_pictures(expected.images_per_s, pools, price, machines)
 
 
 def _not_asked(options: RayOptions) -> str | None:

@@ -33,6 +33,7 @@ def check(config: Config) -> None:
     _check_llm(config.llm, config.resources.llm)
     _check_resources(config.resources)
     _check_sweep(config.sweep, config.scorer)
+    _check_price(config)
     if config.retry_failed and config.resume is None:
         raise UserError(
             field="retry_failed",
@@ -138,6 +139,18 @@ def _check_sweep(sweep: Sweep, scorer: Scorer) -> None:
             value=least,
             problem="is no rate",
             remedy="Give pictures per second, such as 2.5.",
+        )
+
+
+def _check_price(config: Config) -> None:
+    price = config.resources.price_per_hour
+    if config.sweep.objective == "pictures_per_dollar" and not (price.gpu or price.machine):
+        raise UserError(
+            field="sweep.objective",
+            value=config.sweep.objective,
+            problem="needs a price",
+            remedy="Give resources.price_per_hour.gpu=..., resources.price_per_hour.machine=..., "
+            "or both.",
         )
 
 

@@ -180,6 +180,14 @@ class Share:
 
 
 @dataclass
+class Price:
+    """What an hour costs, in any one currency: of one GPU, of one machine without its GPUs."""
+
+    gpu: float | None = bounded(None, least=0)
+    machine: float | None = bounded(None, least=0)
+
+
+@dataclass
 class Resources:
     """Shares per stage. With `auto` they are worked out from the machine when the run starts."""
 
@@ -193,6 +201,7 @@ class Resources:
     sink: Share = field(default_factory=lambda: Share(pool=0, batch_size=4096))
     # rows that travel together; null: worked out
     rows_per_block: int | None = bounded(None, least=1)
+    price_per_hour: Price = field(default_factory=Price)  # for what 1,000 pictures cost
 
 
 @dataclass
@@ -242,7 +251,7 @@ class RayOptions:
 class Sweep:
     """What a sweep looks for: the jobs' best `objective`, which Optuna maximises."""
 
-    objective: str = choice("images_per_s", ("images_per_s", "score"))
+    objective: str = choice("images_per_s", ("images_per_s", "score", "pictures_per_dollar"))
     score: str | None = None  # which score; null: the only one that there is
     at_least_images_per_s: float | None = None  # with objective=score: a slower job counts as bad
     baseline: str | None = None  # the job that others are held against, by label or number

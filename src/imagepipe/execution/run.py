@@ -24,6 +24,7 @@ from imagepipe.reports import record, terminal
 from imagepipe.reports.job import Job
 from imagepipe.reports.progress import Watch
 from imagepipe.reports.summary import stages, summarize, write_files
+from imagepipe.resources.energy import Meter
 from imagepipe.resources.machine import Machine
 from imagepipe.resources.neighbours import Neighbours
 from imagepipe.resources.tuning import Calibration
@@ -103,7 +104,10 @@ def perform(ready: Ready, began: float) -> Outcome:
     watch = Watch(config.ray.start_timeout_s)
     job = Job(
         *(config, ready.folder, tables, shares, why, str(machine), ledger, watch, began, sweep_job),
-        *(ready.run_lock, done, neighbours),
+        *(ready.run_lock, done),
+        machines=len(machine.nodes),
+        meter=Meter() if ready.machine else None,
+        neighbours=neighbours,
     )
     terminal.print_header(console, job)
     tracker: tracking.Tracker | None = None

@@ -11,6 +11,7 @@ from imagepipe.prompts.signs import unread
 from imagepipe.prompts.template import template_columns
 from imagepipe.reports.progress import Watch
 from imagepipe.reports.sweep_job import SweepJob
+from imagepipe.resources.energy import Meter
 from imagepipe.resources.neighbours import Neighbours
 from imagepipe.sink.ledger import Ledger
 from imagepipe.sink.lock import RunLock
@@ -35,6 +36,8 @@ class Job:
     sweep_job: SweepJob | None
     run_lock: RunLock
     done: Done  # by earlier commands; the ledger begins with it
+    machines: int = 1
+    meter: Meter | None = None  # of this machine's GPUs; null: a cluster
     neighbours: Neighbours | None = None  # null: a cluster, of which this machine is no measure
 
     @property

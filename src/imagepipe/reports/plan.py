@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from imagepipe.reports import cost
+
 
 def table(made: dict[str, Any]) -> Iterator[str]:
     """The lines that tell what `cli.plan.plan` made."""
@@ -32,6 +34,8 @@ def table(made: dict[str, Any]) -> Iterator[str]:
             f"expected   {expected['images_per_s']:.1f} pictures/s, {expected['seconds']:.0f} s in "
             f"all, by {expected['source']}"
         )
+        if spent := cost.said({"per_1000_pictures": made["cost_per_1000_pictures"]}):
+            yield f"cost       {spent}"
 
 
 def _where(stage: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from imagepipe import resources, tracking
 from imagepipe.config import Config, Resources, config_digest, json_digest
-from imagepipe.reports import gallery, statistics
+from imagepipe.reports import cost, gallery, statistics
 from imagepipe.reports.job import Job
 from imagepipe.reports.progress import StageState
 from imagepipe.reports.sweep_job import SweepJob
@@ -68,6 +68,7 @@ def summarize(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         "pictures_before": job.done.pictures,
         "images_per_s": {"end_to_end": ledger.pictures / seconds, **_steady(job)},
         "rows_for_interval": _rows_for_interval(job),
+        "cost": _cost(job, ledger.pictures / seconds),
         "time_to_first_image_s": first - job.began if first else None,
         "seconds": seconds,
         "scores": ledger.scores.figures(job.config.scorer.name),
@@ -122,6 +123,16 @@ def _steady(job: Job) -> dict[str, Any]:
     found = statistics.rate(blocks, job.config.sweep.level)
     interval = {"steady_low": found.low, "steady_high": found.high}
     return {"steady": job.ledger.steady(), **interval, "blocks": blocks.tolist()}
+
+
+def _cost(job: Job, end_to_end: float) -> dict[str, Any]:
+    return cost.of_run(
+        {"steady": job.ledger.steady(), "end_to_end": end_to_end},
+        dict(resources.pools(job.config, job.shares)),
+        job.config.resources.price_per_hour,
+        job.machines,
+        (job.meter.joules() if job.meter else None, job.ledger.pictures),
+    )
 
 
 def _rows_for_interval(job: Job) -> int:

@@ -15,7 +15,7 @@ from rich.progress import Progress as Bar
 from imagepipe import shell, tracking
 from imagepipe.config import Config, Model
 from imagepipe.errors import shown
-from imagepipe.reports import notes
+from imagepipe.reports import cost, notes
 from imagepipe.reports.comparison import Comparison
 from imagepipe.reports.job import Job, scorer_name
 from imagepipe.sink.ledger import Ledger
@@ -155,8 +155,7 @@ def print_summary(
         f"{ledger.pictures} in {summary['seconds']:.1f} s "
         f"({rates['end_to_end']:.1f} pictures/s{steady}{began})",
     )
-    for name, score in summary["scores"].items():
-        _line(console, "score", f"{score['mean']:.2f} ± {score['std']:.2f} by {name}")
+    _print_figures(console, summary)
     if job.config.model.weights == "random":
         _line(console, "NOISE", RANDOM)
     if busy := summary["machine"].get("busy"):
@@ -173,6 +172,13 @@ def print_summary(
     if tracker.url:
         _line(console, "mlflow", tracker.url)
     _line(console, "try next", _next(job.config))
+
+
+def _print_figures(console: Console, summary: Mapping[str, Any]) -> None:
+    for name, score in summary["scores"].items():
+        _line(console, "score", f"{score['mean']:.2f} ± {score['std']:.2f} by {name}")
+    if spent := cost.said(summary["cost"]):
+        _line(console, "cost", spent)
 
 
 def _next(config: Config) -> str:

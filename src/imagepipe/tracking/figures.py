@@ -8,6 +8,7 @@ from typing import Any
 
 NESTED = {
     "images_per_s": "images_per_s",
+    "cost": "cost",
     "stages": "stage",
     "scores": "score",
     "llm": "llm",

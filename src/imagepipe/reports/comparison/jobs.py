@@ -123,6 +123,8 @@ def objective(aim: Sweep, summary: Mapping[str, Any], kind: str | None = None) -
     rate = rates[kind] if kind else rates["steady"] or rates["end_to_end"]
     if aim.objective == "images_per_s":
         return rate
+    if aim.objective == "pictures_per_dollar":
+        return (summary.get("cost") or {}).get("pictures_per_dollar")
     scores = summary.get("scores") or {}
     name = aim.score or next(iter(scores), None)
     score = scores[name]["mean"] if name in scores else None

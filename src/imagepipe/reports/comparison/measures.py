@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from imagepipe.reports.statistics import Difference, Interval
 
 Blocks = Sequence[Sequence[float]]  # of a run's batches: pictures, and seconds for them
 MOST_REPEATS = 50
+PER_DOLLAR = "pictures_per_dollar"  # of `sweep.objective`
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ def entries(jobs: Sequence[Job]) -> list[Entry]:
 
 def timed(found: Sequence[Entry], aim: Sweep) -> tuple[Measure, list[str]]:
     """Pictures per second of those that drew long enough, and what to say of the others."""
-    blocks = {entry.label: [b for job in entry.runs if (b := blocks_of(job))] for entry in found}
+    paid = aim.objective == PER_DOLLAR
+    blocks = {e.label: [b for job in e.runs if (b := _drawn(job, paid=paid))] for e in found}
     long = [entry for entry in found if blocks[entry.label]]
     noise = statistics.noise([blocks[entry.label] for entry in long]) if long else None
     values = (
@@ -75,22 +78,36 @@ def timed(found: Sequence[Entry], aim: Sweep) -> tuple[Measure, list[str]]:
     def more(apart: Difference) -> str:
         repeats = statistics.needed(apart.interval.value, apart.spread, aim.level)
         if repeats is None or repeats > MOST_REPEATS:
-            return "take them as equally fast"
+            return f"take them as equally {'cheap' if paid else 'fast'}"
         return f"about sweep.repeats={max(2, repeats)} would tell"
 
     measure = Measure(
-        name="images_per_s",
+        name=PER_DOLLAR if paid else "images_per_s",
         entries=long,
         values=values,
         differ=differ,
-        words=("Fastest is", "cannot be told apart in speed"),
-        said=lambda value: f"{_interval(value, 3)} pictures/s",
-        apart=_times,
-        compared=_beside,
+        words=(
+            f"{'Cheapest' if paid else 'Fastest'} is",
+            f"cannot be told apart in {'price' if paid else 'speed'}",
+        ),
+        said=lambda value: f"{_interval(value, 3)} pictures{' for 1' if paid else '/s'}",
+        apart=partial(_times, "cheap" if paid else "fast"),
+        compared=partial(_beside, "cheap" if paid else "fast"),
         more=more,
     )
     short = [entry for entry in found if entry not in long]
     return measure, [*_too_short(short), *_busy(found)]
+
+
+def _drawn(job: Job, *, paid: bool) -> Blocks | None:
+    """A job's blocks; `paid`: with the pictures that a second's price buys, in place of those of
+    a second. Null where it drew too few, or says no price.
+    """
+    blocks = blocks_of(job)
+    if not paid or blocks is None:
+        return blocks
+    hourly = (job.summary.get("cost") or {}).get("price_per_hour")
+    return [[pictures * 3600 / hourly, seconds] for pictures, seconds in blocks] if hourly else None
 
 
 def blocks_of(job: Job) -> Blocks | None:
@@ -183,14 +200,14 @@ def _rows_missing(
     return []
 
 
-def _times(found: Difference) -> str:
+def _times(how: str, found: Difference) -> str:
     value, low, high = _ratios(found.interval)
-    return f"{value:.2f} times ({low:.2f} to {high:.2f}) as fast as"
+    return f"{value:.2f} times ({low:.2f} to {high:.2f}) as {how} as"
 
 
-def _beside(found: Difference) -> str:
+def _beside(how: str, found: Difference) -> str:
     value, low, high = _ratios(found.interval)
-    return f"{value:.2f} ({low:.2f} to {high:.2f}) times as fast"
+    return f"{value:.2f} ({low:.2f} to {high:.2f}) times as {how}"
 
 
 def _ratios(found: Interval) -> tuple[float, float, float]:

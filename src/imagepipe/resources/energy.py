@@ -1,0 +1,31 @@
+"""What this machine's GPUs use, where their driver counts it."""
+
+from __future__ import annotations
+
+
+def gpu_joules() -> float | None:
+    """What all NVIDIA GPUs have used since their driver was loaded; null where it is not counted.
+
+    NVML's nvmlDeviceGetTotalEnergyConsumption, in millijoules: of Volta and later.
+    """
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        every = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
+        used = [pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu) for gpu in every]
+    except pynvml.NVMLError:
+        return None
+    return sum(used) / 1000 if used else None
+
+
+class Meter:
+    """Counts from now on."""
+
+    def __init__(self) -> None:
+        self._before = gpu_joules()
+
+    def joules(self) -> float | None:
+        """Null where nothing counts, as without a GPU."""
+        now = gpu_joules()
+        return None if now is None or self._before is None else now - self._before
