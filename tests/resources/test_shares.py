@@ -308,9 +308,9 @@ def test_the_command_refuses_and_what_it_names_passes_all_checks(
 ):
     """The command's own `main`, which ends before Ray is asked for anything."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["imagepipe", "hydra.run.dir=out", "tracking=none", *typed])
+    monkeypatch.setattr(sys, "argv", ["imagepipe"])
     with pytest.raises(SystemExit) as ended:
-        main()
+        main(["hydra.run.dir=out", "tracking=none", *typed])
     GlobalHydra.instance().clear()
     refused = capsys.readouterr().err
     assert ended.value.code == 2

@@ -9,6 +9,7 @@ import copy
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, is_dataclass
+from functools import cache
 from hashlib import blake2b
 from typing import Any, get_args, get_type_hints
 
@@ -77,7 +78,7 @@ def unchecked(cfg: DictConfig) -> Config:
 
 
 def _refuse_unknown(cfg: DictConfig) -> None:
-    known = set(keys(OmegaConf.structured(Config)))
+    known = _known()
     for key in keys(cfg):
         inside_list = any(part.isdigit() for part in key.split("."))
         if key in known or inside_list or is_open(key):
@@ -89,6 +90,11 @@ def _refuse_unknown(cfg: DictConfig) -> None:
             remedy=did_you_mean(key, known).strip()
             or f"Keys here: {listed(_siblings(key, known), key)}.",
         )
+
+
+@cache
+def _known() -> frozenset[str]:
+    return frozenset(keys(OmegaConf.structured(Config)))
 
 
 def _siblings(key: str, known: Iterable[str]) -> list[str]:

@@ -6,6 +6,7 @@ Apart from `config`, which every process of a run imports: Hydra is for the comm
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -25,6 +26,7 @@ class Optuna(OptunaSweeperConf):
     max_failure_rate: float = 1.0
 
 
+@cache
 def register() -> None:
     """Make the schema known to Hydra, under the name that `conf/config.yaml` asks for."""
     share_config_store()
