@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from imagepipe.config import Sink
+from imagepipe.config import Score, Sink
 from imagepipe.prompts.seeds import row_seed
 from imagepipe.sink.lock import RunLock
 from imagepipe.sink.writer import Writer
@@ -44,10 +44,10 @@ def batch(
     )
 
 
-def writer(folder: Path, **sink: bool) -> Writer:
+def writer(folder: Path, scores: tuple[Score, ...] = (), **sink: bool) -> Writer:
     columns = {"id": "id", "what": "what"}
     options = Sink(name="test", **{"png": True, "parquet": True, **sink})
     store = Store(str(folder))
     run_lock = RunLock(Store(str(folder.with_name(f"{folder.name}.claims"))), "claim")
     run_lock.store.write(run_lock.name, b"")
-    return Writer(store, options, 7, "id", columns, FACTS, run_lock)
+    return Writer(store, options, 7, "id", columns, FACTS, run_lock, scores=scores)

@@ -208,19 +208,29 @@ def test_even_an_unescaped_script_would_not_run(show):
 
 @pytest.mark.browser
 def test_pictures_can_be_put_in_the_order_of_their_scores(show):
-    scores = {"a": 20.5, "b": None, "c": 31.25, "d": 7.0}
-    page = show([picture(0, id=name, score=score) for name, score in scores.items()])
-    orders = {"": "abcd", "-1": "cadb", "1": "dacb", " ": "abcd"}
+    scores = {"a": {"x": 20.5}, "b": {}, "c": {"x": 31.25}, "d": {"x": 7.0}}
+    page = show([picture(0, id=name, scores=found) for name, found in scores.items()])
+    orders = {"": "abcd", "-1 x": "cadb", "1 x": "dacb", " ": "abcd"}
     for value, order in orders.items():
         page.select_option("#order", value.strip())
         assert "".join(page.locator(".card .id").all_text_contents()) == order
-    page.select_option("#order", "-1")
+    page.select_option("#order", label="Best score first")
     page.click(".card >> nth=0")
     assert "score 31.25" in page.inner_text('[data-part="meta"]')
     page.keyboard.press("ArrowRight")
     assert "score 20.50" in page.inner_text('[data-part="meta"]')
     unscored = show([picture(0)])
     assert unscored.locator("#order").count() == 0
+
+
+@pytest.mark.browser
+def test_of_several_scores_each_has_an_order(show):
+    scores = {"a": {"x": 1.0, "it's": 3.0}, "b": {"x": 2.0}, "c": {"it's": 4.0}}
+    page = show([picture(0, id=name, scores=found) for name, found in scores.items()])
+    for label, order in {"Best x first": "bac", "Worst it's first": "acb"}.items():
+        page.select_option("#order", label=label)
+        assert "".join(page.locator(".card .id").all_text_contents()) == order
+    assert "x 1.00 · it's 3.00" in page.inner_text(".card >> nth=0")
 
 
 @pytest.mark.browser

@@ -64,7 +64,7 @@ def job_of(folder: Path, table: str, model: Model, ledger: Ledger) -> Job:
     (folder / "t.csv").write_text(table)
     data = Dataset(name="t", path=str(folder / "t.csv"), format="csv", id="id", prompt="{what}")
     config = Config(dataset=data, model=model)
-    config.llm.engine = config.scorer.engine = "none"
+    config.llm.engine, config.scorer = "none", {}
     run_lock = RunLock(Store(str(folder)), "claim")
     return Job(
         *(config, folder, scan(data, None), Resources(name="cpu"), "", "", ledger),

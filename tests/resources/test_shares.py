@@ -18,7 +18,7 @@ from helpers.configs import composed
 from hydra.core.global_hydra import GlobalHydra
 
 from imagepipe.cli.run import main
-from imagepipe.config import STAGES, Config, Share
+from imagepipe.config import Config, Share
 from imagepipe.errors import UserError
 from imagepipe.execution.prepare import prepared
 from imagepipe.resources.machine import GIB, Machine, Node, _cpus, this_machine
@@ -259,7 +259,8 @@ def test_auto_refuses_nothing_but_what_was_given_by_hand(
 
 def test_every_setting_that_a_refusal_under_auto_names_is_accepted():
     values = {"pool": (3, 40), "num_cpus": (1, 3), "num_gpus": (0.6, 2), "memory_gb": (10,)}
-    given = [(s, key, value) for s in STAGES for key, among in values.items() for value in among]
+    stages = composed().resources.shares()
+    given = [(s, key, value) for s in stages for key, among in values.items() for value in among]
     machines = [LAPTOP, CLUSTER, TWO_GPUS, Machine((Node(8, 1, 64 * GIB),))]
     refused = 0
     for config in (composed(), composed(*OPENAI, "scorer=none")):

@@ -9,7 +9,7 @@ import pytest
 from helpers.written import batch, writer
 from pyarrow import parquet as pq
 
-from imagepipe.config import Dataset, Scorer
+from imagepipe.config import Dataset, Score, Scorer
 from imagepipe.scoring.stage import NO_NUMBER, stage
 from imagepipe.sink import resume
 from imagepipe.sink.ledger import Ledger
@@ -17,6 +17,7 @@ from imagepipe.sources import scan
 from imagepipe.stages.stage import BatchSizeBackoff, apply
 from imagepipe.store import Store
 
+SCORES = (Score("mine", "scorer"),)
 PROMPTS = ["a cat", "a cursed cat", "a blank", "a dog", "twice", "a huge cat"]
 CURSED = "ValueError: this prompt is cursed"
 TWICE = "ValueError: the scorer gave (2,) for 1 pictures"
@@ -41,10 +42,10 @@ def test_a_row_that_the_scorer_fails_with_is_no_failed_row():
 @pytest.mark.parametrize("each", [1, 2])
 def test_its_picture_is_written_and_counted(each: int, tmp_path: Path):
     ledger = Ledger(rows_read=3)
-    ledger.add(writer(tmp_path)(scored(PROMPTS[:3], each)))
+    ledger.add(writer(tmp_path, SCORES)(scored(PROMPTS[:3], each)))
     assert ledger.adds_up and (ledger.written, ledger.failed) == (3, 0)
     assert ledger.unscored == {CURSED: each, NO_NUMBER: each}
-    assert ledger.scores.count == each
+    assert ledger.scores["mine"].count == each
     rows = pq.read_table(tmp_path / "table").to_pylist()
     assert [row["score"] for row in rows] == [*[1.0] * each, *[None] * 2 * each]
     assert [row["scorer_error"] for row in rows] == [
@@ -55,7 +56,7 @@ def test_its_picture_is_written_and_counted(each: int, tmp_path: Path):
 
 def test_of_a_rows_pictures_only_the_one_without_a_score_says_why(tmp_path: Path):
     ledger = Ledger(rows_read=1)
-    ledger.add(writer(tmp_path)(scored(["half a cat"], each=2)))
+    ledger.add(writer(tmp_path, SCORES)(scored(["half a cat"], each=2)))
     rows = pq.read_table(tmp_path / "table").to_pylist()
     assert [(row["score"], row["scorer_error"]) for row in rows] == [(1.0, None), (None, NO_NUMBER)]
     assert ledger.unscored == {NO_NUMBER: 1}
@@ -64,7 +65,8 @@ def test_of_a_rows_pictures_only_the_one_without_a_score_says_why(tmp_path: Path
 def test_a_resumed_run_counts_those_of_before(tmp_path: Path):
     (tmp_path / "t.csv").write_text("id,what\nr0,a\nr1,b\nr2,c\n")
     data = Dataset(path=str(tmp_path / "t.csv"), format="csv", id="id", prompt="{what}")
-    writer(tmp_path / "out")(scored(PROMPTS[:3]))
-    done = resume.take_in(Store(str(tmp_path / "out")), scan(data, None), "id", retry_failed=False)
+    writer(tmp_path / "out", SCORES)(scored(PROMPTS[:3]))
+    store, tables = Store(str(tmp_path / "out")), scan(data, None)
+    done = resume.take_in(store, tables, "id", retry_failed=False, scores=SCORES)
     ledger = done.ledger(3, 1)
     assert ledger.adds_up and ledger.unscored == {CURSED: 1, NO_NUMBER: 1}

@@ -14,7 +14,7 @@ def counts(**values) -> pa.Table:
         dict.fromkeys(COUNTS.names, 0)
         | {"written_at": 0.0, "unknown_words": [], "reasons": []}
         | {"scores": [], "unscored": [], "prompt_signs": [], "llm_fallbacks": []}
-        | {"unmatched_reasons": []}
+        | {"unmatched_reasons": [], "busy_s": []}
         | values
     )
     row["drawn_at"] = values.get("drawn_at", row["written_at"])
@@ -74,8 +74,8 @@ def test_the_steady_rate_is_that_of_what_is_slower_drawing_or_writing(drawn, wri
 def test_a_stage_is_busy_for_as_long_as_its_rows_took():
     ledger = Ledger(rows_read=32)
     for rows in ({"written": 16, "pictures": 16}, {"failed": 16}):
-        ledger.add(counts(model_s=1.5, llm_s=0.5, **rows))
-    assert ledger.busy_s == {"model": 3.0, "llm": 1.0, "scorer": 0.0}
+        ledger.add(counts(busy_s=[("model", 1.5), ("llm", 0.5)], **rows))
+    assert ledger.busy_s == {"model": 3.0, "llm": 1.0}
 
 
 def test_three_batches_have_a_steady_rate_however_many_processes_draw():

@@ -47,9 +47,7 @@ def test_a_picture_holds_its_row(tmp_path):
         "prompt_signs": [],
         "written_at": None,
         "drawn_at": 1.0,
-        "llm_s": 1.0,
-        "model_s": 0.0,
-        "scorer_s": 0.0,
+        "busy_s": [("llm", 1.0), ("model", 0.0)],
     }
     with Image.open(tmp_path / "images" / "b.png") as image:
         assert np.asarray(image).tolist() == np.full((8, 8, 3), 15).tolist()

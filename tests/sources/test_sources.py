@@ -468,10 +468,10 @@ def test_all_columns_of_the_pipeline_are_reserved(tmp_path: Path) -> None:
         dataset=asked,
         llm=LLM(name="none", engine="none"),
         model=Model(name="noop", engine="noop"),
-        scorer=Scorer(name="none", engine="none"),
+        scorer={name: Scorer(name, "custom") for name in ("a", "b")},
     )
     added = {name for s in stages(config, scan(asked, None)) for name in s.adds.names}
-    assert added >= {"prompt", "image"}
+    assert added >= {"prompt", "image", "score_a", "scorer_b_error"}
     assert set(new_names(sorted(added))) == added
 
 

@@ -125,7 +125,7 @@ def test_every_kind_of_engine_is_checked():
     for make, section in (
         (llm.make, config.llm),
         (diffusion.make, config.model),
-        (scoring.make, config.scorer),
+        (scoring.make, config.scorer["tiny_clip"]),
     ):
         section._target_ = "imagepipe.errors.RunFailed"
         with pytest.raises(UserError, match=r"_target_=imagepipe.errors.RunFailed: lacks"):

@@ -56,7 +56,34 @@ def check_composed(cfg: DictConfig) -> None:
     for key, (value, why) in FIXED.items():
         if (given := OmegaConf.select(whole, key)) != value:
             raise UserError(field=f"hydra.{key}", value=given, problem=why, remedy="Leave it out.")
+    check_presets(cfg, whole)
+
+
+def check_presets(cfg: DictConfig, whole: DictConfig) -> None:
+    """Raise UserError where a preset is not read, or is lost among several. `whole` is Hydra's own
+    part of the configuration.
+    """
     refuse_unread(whole)
+    given: Any = OmegaConf.to_container(cfg.scorer, resolve=False)
+    if "name" in given and "scorer" not in whole.runtime.choices:  # as there is for a list
+        raise UserError(
+            field="scorer",
+            value=given["name"],
+            problem="is one of a list of scorers, and its file says no place for it, where the "
+            "next one would not replace it",
+            remedy=f"Begin the file with the line # @package scorer.{given['name']}",
+        )
+    typed = [text for text in whole.overrides.task if text.startswith("scorer=")]
+    named = OverridesParser.create().parse_override(typed[-1]).value() if typed else []
+    several = [name for name in named if name != "none"] if isinstance(named, list) else []
+    if len(given) < len(several):
+        raise UserError(
+            field="scorer",
+            value=f"[{','.join(map(str, several))}]",
+            problem=f"are {len(given)} by the names that their files begin with",
+            remedy="Name each once, and begin each file with a place of its own: "
+            "# @package scorer.NAME",
+        )
 
 
 def refuse_unread(whole: DictConfig) -> None:

@@ -10,7 +10,7 @@ from omegaconf import open_dict, read_write
 
 from imagepipe import config as configuration
 from imagepipe import shell
-from imagepipe.cli.checks import config_dir, refuse_unread
+from imagepipe.cli.checks import check_presets, config_dir
 from imagepipe.config import Config, registration
 from imagepipe.errors import UserError
 
@@ -24,7 +24,7 @@ def composed(overrides: Sequence[str], own: str | None) -> Config:
     more = [f"hydra.searchpath=[{_place(own)}]"] if own else []
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         cfg = compose("config", [*overrides, *more], return_hydra_config=True)
-    refuse_unread(cfg.hydra)
+    check_presets(cfg, cfg.hydra)
     with read_write(cfg), open_dict(cfg):
         del cfg["hydra"]
     return configuration.load(cfg)

@@ -150,9 +150,9 @@ def _weights_gb(config: Config) -> dict[str, float | None]:
     from imagepipe.stages.weights import size_gb
 
     found = {
-        kind: size_gb(getattr(config, kind).path, getattr(config, kind).revision)
-        for kind, engine in engines.chosen(config).items()
-        if engine.weights
+        stage: size_gb(section.path, section.revision)
+        for stage, section in config.stages.items()
+        if engines.of(engines.kind_of(stage), section).weights
     }
     return {**found, "model": config.model.weights_gb or found.get("model")}
 

@@ -15,33 +15,30 @@ from imagepipe.config.loading import (
     unchecked,
     with_defaults,
 )
+from imagepipe.config.names import Score, scorer_stages, share_key
 from imagepipe.config.schema import (
     LLM,
     MOST_SAMPLES,
-    STAGES,
     Config,
     Dataset,
     Join,
     Lora,
     Model,
-    Price,
     Quantization,
     RayOptions,
-    Resources,
     Scorer,
-    Share,
     Sink,
     Sweep,
     Tracking,
 )
 from imagepipe.config.secrets import check_named, check_secrets, is_open
+from imagepipe.config.shares import Price, Resources, Share
 
 __all__ = [
     "LLM",
     "MAY_CHANGE",
     "MOST_SAMPLES",
     "NOT_GIVEN",
-    "STAGES",
     "Config",
     "Dataset",
     "Join",
@@ -51,6 +48,7 @@ __all__ = [
     "Quantization",
     "RayOptions",
     "Resources",
+    "Score",
     "Scorer",
     "Share",
     "Sink",
@@ -66,6 +64,8 @@ __all__ = [
     "json_digest",
     "keys",
     "load",
+    "scorer_stages",
+    "share_key",
     "to_yaml",
     "unchecked",
     "with_defaults",

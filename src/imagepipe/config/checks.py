@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from imagepipe.config.fields import check_bounds, check_fields
+from imagepipe.config.names import Score, share_key
 from imagepipe.config.schema import (
     LLM,
-    STAGES,
     Config,
     Model,
     RayOptions,
-    Resources,
-    Scorer,
-    Share,
     Sink,
     Sweep,
 )
 from imagepipe.config.secrets import check_secrets
+from imagepipe.config.shares import Resources, Share
 from imagepipe.errors import UserError
 from imagepipe.stages import engines
 
@@ -32,7 +31,7 @@ def check(config: Config) -> None:
     check_secrets(config)
     _check_llm(config.llm, config.resources.llm)
     _check_resources(config.resources)
-    _check_sweep(config.sweep, config.scorer)
+    _check_sweep(config.sweep, config.scores)
     _check_price(config)
     if config.retry_failed and config.resume is None:
         raise UserError(
@@ -85,11 +84,10 @@ def _check_model(model: Model) -> None:
 
 
 def _check_resources(resources: Resources) -> None:
-    for stage in STAGES:
-        share: Share = getattr(resources, stage)
-        is_chosen = resources.auto or stage == "sink"
-        check_bounds(0 if is_chosen else 1, math.inf, f"resources.{stage}.pool", share.pool)
-        check_bounds(share.pool, math.inf, f"resources.{stage}.pool_max", share.pool_max)
+    for stage, share in resources.shares().items():
+        is_chosen, key = resources.auto or stage == "sink", share_key(stage)
+        check_bounds(0 if is_chosen else 1, math.inf, f"{key}.pool", share.pool)
+        check_bounds(share.pool, math.inf, f"{key}.pool_max", share.pool_max)
     if resources.calibrate_s is not None and not resources.auto:
         raise UserError(
             field="resources.calibrate_s",
@@ -97,31 +95,32 @@ def _check_resources(resources: Resources) -> None:
             problem=f"resources={resources.name} gives every share, so nothing is to be chosen",
             remedy="Use resources=tuned, or leave it out.",
         )
-    for stage in ("llm", "model", "scorer") if resources.calibrate_s is not None else ():
-        for key in ("pool", "num_cpus", "num_gpus"):
-            if getattr(getattr(resources, stage), key):
+    for stage, share in resources.shares().items() if resources.calibrate_s is not None else ():
+        for key in ("pool", "num_cpus", "num_gpus") if stage != "sink" else ():
+            if getattr(share, key):
                 raise UserError(
-                    field=f"resources.{stage}.{key}",
-                    value=getattr(getattr(resources, stage), key),
+                    field=f"{share_key(stage)}.{key}",
+                    value=getattr(share, key),
                     problem="is given by hand, and would be measured",
                     remedy="Leave it out, or use resources=auto, which keeps to it.",
                 )
 
 
-def _check_sweep(sweep: Sweep, scorer: Scorer) -> None:
-    if sweep.objective == "score" and not engines.of("scorer", scorer).works:
+def _check_sweep(sweep: Sweep, scores: Sequence[Score]) -> None:
+    if sweep.objective == "score" and not scores:
         raise UserError(
             field="sweep.objective",
             value="score",
-            problem=f"scorer={scorer.name} gives no score here",
+            problem="no scorer gives a score here",
             remedy="Choose another scorer, or sweep.objective=images_per_s.",
         )
-    if sweep.objective == "score" and sweep.score not in (None, scorer.name):
+    if sweep.objective == "score" and sweep.score not in (None, *(s.name for s in scores)):
+        columns = (f"{score.name} (column {score.column})" for score in scores)
         raise UserError(
             field="sweep.score",
             value=sweep.score,
             problem="is no score of this run",
-            remedy=f"scorer={scorer.name} gives the score {scorer.name}; leave it out.",
+            remedy=f"There are {', '.join(columns)}. Left out it is the first.",
         )
     least = sweep.at_least_images_per_s
     if least is None:

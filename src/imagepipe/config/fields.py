@@ -10,8 +10,11 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from imagepipe.config.names import share_key
 from imagepipe.errors import UserError, did_you_mean
 from imagepipe.stages import engines
+
+SHARES = "resources.scorers"  # where the shares of several scorers are, by stage
 
 
 def choice(default: Any, choices: Collection[str]) -> Any:
@@ -37,6 +40,11 @@ def check_fields(section: Any, prefix: str = "") -> None:
             declared.metadata["check"](key, value)
         elif is_dataclass(value):
             check_fields(value, f"{key}.")
+        elif isinstance(value, dict):
+            for name, entry in value.items():
+                if is_dataclass(entry):
+                    typed = share_key(name) if key == SHARES else f"{key}.{name}"
+                    check_fields(entry, f"{typed}.")
         elif isinstance(value, list):
             for number, entry in enumerate(value):
                 if is_dataclass(entry):

@@ -5,13 +5,12 @@ With `schema` and `registration` the only module that reads OmegaConf.
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, is_dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import asdict, is_dataclass, replace
 from functools import cache
 from hashlib import blake2b
-from typing import Any, get_args, get_type_hints
+from typing import Any, cast, get_args, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -19,6 +18,7 @@ from imagepipe.assets import PREFIX
 from imagepipe.config.checks import check
 from imagepipe.config.fields import paths
 from imagepipe.config.schema import Config
+from imagepipe.config.scorers import FIELDS, Sections, by_name, check_keys, sections, shares
 from imagepipe.config.secrets import is_open
 from imagepipe.errors import UserError, did_you_mean, listed
 from imagepipe.stages import engines
@@ -48,44 +48,80 @@ def load(cfg: DictConfig) -> Config:
     Raises UserError for an unknown key (also one added with `+`), a required value that is
     missing, and values that contradict each other.
     """
-    _refuse_unknown(cfg)
-    for key in sorted(OmegaConf.missing_keys(cfg)):
+    given: Any = OmegaConf.to_container(cfg, resolve=False)
+    scorers = by_name(sections(given["scorer"]))
+    _refuse_unknown(given, scorers)
+    named = _named(given, scorers)
+    for key in sorted(OmegaConf.missing_keys(named)):
         raise UserError(
             field=key,
             value="???",
             problem="is required and has no value",
             remedy=f"Give one: {key}=...",
         )
-    config = OmegaConf.to_object(cfg)
+    config = OmegaConf.to_object(named)
     assert isinstance(config, Config)
-    if config.scorer.engine == "auto":
-        embedded = (config.model.path or "").startswith(PREFIX)
-        config.scorer.engine = "clip" if embedded else engines.NONE
-    if config.llm.engine == "auto":
-        config.llm.engine = engines.automatic("llm")
+    embedded = (config.model.path or "").startswith(PREFIX)
+    if config.llm.engine == engines.AUTO:
+        config.llm.engine = engines.automatic("llm", embedded=embedded)
+    for scorer in config.scorer.values():
+        if scorer.engine == engines.AUTO:
+            scorer.engine = engines.automatic("scorer", embedded=embedded)
+    config = _with_scorers(config)
     check(config)
     return config
 
 
+def _with_scorers(config: Config) -> Config:
+    """`config` without scorers that do nothing, and `sweep.score` as the name of one."""
+    working = {n: one for n, one in config.scorer.items() if _works(asdict(one))}
+    resources = config.resources.of_scorers(config.scorer, working)
+    made = replace(config, scorer=working, resources=resources)
+    names = {score.column: score.name for score in made.scores}
+    sweep = replace(config.sweep, score=names.get(config.sweep.score or "", config.sweep.score))
+    return replace(made, sweep=sweep)
+
+
 def unchecked(cfg: DictConfig) -> Config:
     """As `load`, of a configuration that may be wrong; a missing value is the text `NOT_GIVEN`."""
-    cfg = copy.deepcopy(cfg)
-    for key in OmegaConf.missing_keys(cfg):
-        OmegaConf.update(cfg, key, NOT_GIVEN)
-    config = OmegaConf.to_object(cfg)
+    given: Any = OmegaConf.to_container(cfg, resolve=False)
+    scorers = {n: _only(one, FIELDS) for n, one in by_name(sections(given["scorer"])).items()}
+    named = _named(_only(given, _known()), scorers)
+    for key in OmegaConf.missing_keys(named):
+        OmegaConf.update(named, key, NOT_GIVEN)
+    config = OmegaConf.to_object(named)
     assert isinstance(config, Config)
     return config
 
 
-def _refuse_unknown(cfg: DictConfig) -> None:
+def _named(given: Mapping[str, Any], scorers: Sections) -> DictConfig:
+    """What is `given`, by the schema, with `scorers` by their names and a share for each."""
+    resources = {**given["resources"], **shares(given["resources"]["scorer"], scorers)}
+    named = {**given, "scorer": scorers, "resources": resources}
+    return cast("DictConfig", OmegaConf.merge(OmegaConf.structured(Config), named))
+
+
+def _only(given: Mapping[str, Any], known: Collection[str], prefix: str = "") -> dict[str, Any]:
+    """Of what is `given` that of which `known` has the keys."""
+    inside = {key for key in known if any(one.startswith(f"{key}.") for one in known)}
+    return {
+        key: _only(value, known, f"{prefix}{key}.") if f"{prefix}{key}" in inside else value
+        for key, value in given.items()
+        if f"{prefix}{key}" in known
+    }
+
+
+def _refuse_unknown(given: Mapping[str, Any], names: Collection[str]) -> None:
+    check_keys(given["scorer"], given["resources"]["scorer"], names)
     known = _known()
-    for key in keys(cfg):
+    for key, value in paths(given):
         inside_list = any(part.isdigit() for part in key.split("."))
-        if key in known or inside_list or is_open(key):
+        is_scorers = key.startswith(("scorer.", "resources.scorer."))
+        if key in known or inside_list or is_open(key) or is_scorers:
             continue
         raise UserError(
             field=key,
-            value=OmegaConf.select(cfg, key),
+            value=value,
             problem="there is no such key",
             remedy=did_you_mean(key, known).strip()
             or f"Keys here: {listed(_siblings(key, known), key)}.",
@@ -110,7 +146,8 @@ def keys(cfg: Any) -> Iterator[str]:
 def with_defaults(recorded: Mapping[str, Any], section: Any = None) -> dict[str, Any]:
     """`recorded`, a `Config` of before as a dict, with the default of each key that it lacks.
 
-    Keys that there are no longer stay. `section` is what `recorded` is of: a dataclass.
+    Keys that there are no longer stay. `section` is what `recorded` is of: a dataclass. A scorer
+    that stands there without a section of its own gets one.
     """
     section = section or Config()
     whole, types = {**asdict(section), **recorded}, get_type_hints(type(section))
@@ -119,9 +156,16 @@ def with_defaults(recorded: Mapping[str, Any], section: Any = None) -> dict[str,
         entry: Any = next(filter(is_dataclass, get_args(types.get(name))), None)  # of a list
         if is_dataclass(default) and isinstance(value, dict):
             whole[name] = with_defaults(value, default)
+        elif entry and isinstance(value, dict):
+            found = by_name(sections(value)).items()
+            whole[name] = {key: with_defaults(one, entry()) for key, one in found if _works(one)}
         elif entry and isinstance(value, list):
             whole[name] = [with_defaults(one, entry()) for one in value]
     return whole
+
+
+def _works(scorer: Mapping[str, Any]) -> bool:
+    return scorer.get("engine") != engines.NONE
 
 
 def to_yaml(config: Config) -> str:

@@ -5,16 +5,17 @@ Apart from `config`, which every process of a run imports: Hydra is for the comm
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
+from omegaconf import DictConfig, OmegaConf
 
 from imagepipe.compat.hydra import share_config_store
-from imagepipe.config import Config
+from imagepipe.config import Config, Resources, Share
 
 
 @dataclass
@@ -26,11 +27,34 @@ class Optuna(OptunaSweeperConf):
     max_failure_rate: float = 1.0
 
 
+@dataclass
+class OpenResources(Resources):
+    """With room for the shares of scorers by name, beside what holds for each."""
+
+    scorer: Any = field(default_factory=lambda: asdict(Share()))
+
+
+@dataclass
+class OpenConfig(Config):
+    """With room for what is said of the only scorer without its name. `loading` sorts it."""
+
+    scorer: Any = field(default_factory=dict)
+    resources: OpenResources = field(default_factory=OpenResources)
+
+
+def schema() -> DictConfig:
+    """What Hydra checks keys and values against, but for those of scorers, which `load` checks."""
+    node: DictConfig = OmegaConf.structured(OpenConfig)
+    for opened in (node.scorer, node.resources.scorer):
+        OmegaConf.set_struct(opened, False)
+    return node
+
+
 @cache
 def register() -> None:
     """Make the schema known to Hydra, under the name that `conf/config.yaml` asks for."""
     share_config_store()
     Plugins.instance()  # loads the plugins, of which Optuna's stores its own configuration
     store = ConfigStore.instance()
-    store.store(name="schema", node=Config)
+    store.store(name="schema", node=schema())
     store.store(group="hydra/sweeper", name="optuna", node=Optuna)

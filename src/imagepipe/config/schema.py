@@ -12,9 +12,10 @@ from typing import Any
 from omegaconf import MISSING
 
 from imagepipe.config.fields import bounded, choice, engine
+from imagepipe.config.names import Score, scorer_stages
+from imagepipe.config.shares import Resources
 
 MOST_SAMPLES = 8  # rows whose pictures MLflow shows of every run, the same in each
-STAGES = ("llm", "model", "scorer", "sink")  # those with resources of their own
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 FORMATS = ("csv", "parquet", "jsonl")
 
@@ -165,46 +166,6 @@ class Scorer:
 
 
 @dataclass
-class Share:
-    """What one stage may use: each of its `pool` processes gets this share of CPUs and GPUs."""
-
-    num_cpus: float = bounded(0.0, least=0)
-    num_gpus: float = bounded(0.0, least=0)
-    pool: int = bounded(1, least=0)  # 0: `auto` chooses
-    # as many while there is room, on nodes that join; null: `pool`
-    pool_max: int | None = bounded(None, least=1)
-    batch_size: int = bounded(8, least=1)
-    # GiB of main memory that Ray sets aside for each; 0: not counted
-    memory_gb: float = bounded(0.0, least=0)
-    custom: dict[str, float] = field(default_factory=dict)  # what a cluster's nodes are marked with
-
-
-@dataclass
-class Price:
-    """What an hour costs, in any one currency: of one GPU, of one machine without its GPUs."""
-
-    gpu: float | None = bounded(None, least=0)
-    machine: float | None = bounded(None, least=0)
-
-
-@dataclass
-class Resources:
-    """Shares per stage. With `auto` they are worked out from the machine when the run starts."""
-
-    name: str = MISSING
-    auto: bool = False
-    # with `auto`: for measuring the stages first; null: a rule
-    calibrate_s: float | None = bounded(None, least=1)
-    llm: Share = field(default_factory=Share)
-    model: Share = field(default_factory=Share)
-    scorer: Share = field(default_factory=Share)
-    sink: Share = field(default_factory=lambda: Share(pool=0, batch_size=4096))
-    # rows that travel together; null: worked out
-    rows_per_block: int | None = bounded(None, least=1)
-    price_per_hour: Price = field(default_factory=Price)  # for what 1,000 pictures cost
-
-
-@dataclass
 class Sink:
     """What a run leaves: PNG files, a Parquet table, WebDataset shards."""
 
@@ -252,7 +213,7 @@ class Sweep:
     """What a sweep looks for: the jobs' best `objective`, which Optuna maximises."""
 
     objective: str = choice("images_per_s", ("images_per_s", "score", "pictures_per_dollar"))
-    score: str | None = None  # which score; null: the only one that there is
+    score: str | None = None  # by which scorer, or its column; null: the first
     at_least_images_per_s: float | None = None  # with objective=score: a slower job counts as bad
     baseline: str | None = None  # the job that others are held against, by label or number
     level: float = bounded(0.95, least=0.5, most=0.9999)  # how sure a best has to be
@@ -267,7 +228,7 @@ class Config:
     dataset: Dataset = field(default_factory=Dataset)
     llm: LLM = field(default_factory=LLM)
     model: Model = field(default_factory=Model)
-    scorer: Scorer = field(default_factory=Scorer)
+    scorer: dict[str, Scorer] = field(default_factory=dict)  # by name; empty: none
     resources: Resources = field(default_factory=Resources)
     sink: Sink = field(default_factory=Sink)
     tracking: Tracking = field(default_factory=Tracking)
@@ -280,3 +241,19 @@ class Config:
     retry_failed: bool = False  # with resume: rows that failed are tried again
     outputs: str = "outputs"
     verbose: bool = False
+
+    @property
+    def stages(self) -> dict[str, Any]:
+        """The sections that name an engine, by the names of their stages, in order."""
+        scoring = {stage: self.scorer[name] for stage, name in scorer_stages(self.scorer).items()}
+        return {"llm": self.llm, "model": self.model, **scoring}
+
+    @property
+    def scores(self) -> tuple[Score, ...]:
+        """What pictures are scored by, in order."""
+        return tuple(Score(name, stage) for stage, name in scorer_stages(self.scorer).items())
+
+    @property
+    def score_columns(self) -> dict[str, str]:
+        """The columns of the scores, by their names."""
+        return {score.name: score.column for score in self.scores}

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from imagepipe.config.fields import paths
-from imagepipe.config.schema import STAGES, Config
+from imagepipe.config.schema import Config
 from imagepipe.errors import UserError
 
 HIDDEN = "..."  # stands for what may be a secret
@@ -23,16 +23,18 @@ VARIABLES = {
     "ray.runtime_env.env_vars.": "Set it in the environment of the nodes.",
     "hydra.job.env_set.": "Set it in the environment of the command.",
 }
-# These hold a text or a list, or whatever somebody else's function takes.
+# These hold a text or a list, or whatever somebody else's function takes. `*` is a scorer's name.
 _OPEN = (
     *("dataset.path", "dataset.join.path", "dataset.join.on"),
     *("llm.chat_template_kwargs", "llm.engine_kwargs", "llm.request"),
-    *("llm.options", "model.options", "scorer.options"),
+    *("llm.options", "model.options", "scorer.options", "scorer.*.options"),
     *("model.scheduler_config", "model.quantization.quant_kwargs"),
     *("model.call_kwargs", "model.columns"),
     "ray.runtime_env",
-    *(f"resources.{stage}.custom" for stage in STAGES),
+    *("resources.llm.custom", "resources.model.custom", "resources.sink.custom"),
+    *("resources.scorer.custom", "resources.scorer.*.custom", "resources.scorers.*.custom"),
 )
+_IN_OPEN = re.compile("|".join(re.escape(key).replace(r"\*", r"[^.]+") + r"\." for key in _OPEN))
 
 
 def has_secret(parts: SplitResult) -> bool:
@@ -99,4 +101,4 @@ def check_named(key: str, value: Any) -> None:
 
 def is_open(key: str) -> bool:
     """Whether `key` stands inside a value of somebody else's making, where any key may be."""
-    return key.startswith(tuple(f"{name}." for name in _OPEN))
+    return _IN_OPEN.match(key) is not None

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from imagepipe import __version__, sources
-from imagepipe.config import Config, json_digest
+from imagepipe.config import Config, json_digest, scorer_stages
 from imagepipe.execution import pipeline
 from imagepipe.execution.bench import ROWS, Bench, probes
 from imagepipe.resources.machine import Machine
@@ -67,16 +67,20 @@ def calibrate(config: Config, machine: Machine) -> Calibration:
 
 def unmeasured(config: Config) -> dict[str, str]:
     """The stages whose engines cannot be measured, each with the reason."""
-    found = {kind: engine.unmeasured for kind, engine in engines.chosen(config).items()}
-    return {kind: reason for kind, reason in found.items() if reason}
+    found = {stage: engine.unmeasured for stage, engine in engines.chosen(config).items()}
+    return {stage: reason for stage, reason in found.items() if reason}
 
 
-def with_stand_ins(config: Config, kinds: Iterable[str]) -> Config:
-    """`config` with other engines for `kinds`, which give the same columns in no time."""
-    sections: dict[str, Any] = {
-        kind: replace(getattr(config, kind), engine=STAND_INS[kind]) for kind in kinds
+def with_stand_ins(config: Config, stages: Collection[str]) -> Config:
+    """`config` with other engines for `stages`, which give the same columns in no time."""
+    made: dict[str, Any] = {
+        stage: replace(section, engine=STAND_INS[engines.kind_of(stage)])
+        if stage in stages
+        else section
+        for stage, section in config.stages.items()
     }
-    return replace(config, **sections)
+    scorers = {name: made[stage] for stage, name in scorer_stages(config.scorer).items()}
+    return replace(config, llm=made["llm"], model=made["model"], scorer=scorers)
 
 
 def _keep(made: Calibration, path: Path) -> Calibration:

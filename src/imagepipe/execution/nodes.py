@@ -136,10 +136,11 @@ def _needs(config: Config, tables: Tables) -> Iterator[Need]:
 
 def _models(config: Config) -> Iterator[tuple[str, str | None]]:
     """What may be a folder on this machine; else it is fetched from the hub where it is needed."""
-    model, scorer = config.model, config.scorer
+    model = config.model
     yield "llm.path", config.llm.path
     yield "model.path", model.path
     yield "model.vae", model.vae
     yield from (("model.loras", lora.path) for lora in model.loras)
-    yield "scorer.path", scorer.path
-    yield "scorer.processor", scorer.processor
+    for name, scorer in config.scorer.items():
+        yield f"scorer.{name}.path", scorer.path
+        yield f"scorer.{name}.processor", scorer.processor

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from imagepipe import diffusion, llm, prompts, scoring, sources
 from imagepipe.compat import ray_data
-from imagepipe.config import Config, Resources, Share
+from imagepipe.config import Config, Resources, Share, scorer_stages
 from imagepipe.diffusion import limits, rows
 from imagepipe.diffusion.rows import RowSettings
 from imagepipe.diffusion.stage import stage as model_stage
@@ -58,8 +58,10 @@ def stages(config: Config, tables: sources.Tables) -> list[Stage]:
         llm_stage(config.llm, limit=limits.recipe(config.model)),
         model_stage(own, run_seed=config.seed, id_column=tables.id),
     ]
-    if engines.of("scorer", config.scorer).works:
-        chain.append(scorer_stage(config.scorer, config.model.images_per_prompt))
+    for name, scorer in scorer_stages(config.scorer).items():
+        if engines.of("scorer", config.scorer[scorer]).works:
+            each = config.model.images_per_prompt
+            chain.append(scorer_stage(config.scorer[scorer], each, name))
     columns = {tables.renamed.get(name, name) for name in tables.columns}
     for stage in chain:
         missing = sorted(set(stage.reads) - columns)
@@ -78,7 +80,8 @@ def check(config: Config) -> None:
     """Raise UserError where an engine, its weights or its options are unavailable."""
     diffusion.check(config.model)
     llm.check(config.llm)
-    scoring.check(config.scorer)
+    for scorer in config.scorer.values():
+        scoring.check(scorer, one_of=len(config.scorer))
 
 
 def libraries(config: Config) -> list[str]:

@@ -142,7 +142,12 @@ def _done(ready: Ready) -> Done:
     (folder / "summary.json").unlink(missing_ok=True)
     why = _why(ready.tables)
     return resume.take_in(
-        store, ready.tables, config.dataset.id, why, retry_failed=config.retry_failed
+        store,
+        ready.tables,
+        config.dataset.id,
+        why,
+        retry_failed=config.retry_failed,
+        scores=config.scores,
     )
 
 
@@ -210,6 +215,7 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
         why=_why(job.tables),
         features=job.tables.features,
         settings=rows.settings(job.config.model, renamed),
+        scores=job.config.scores,
     )
     next_metrics = time.monotonic()
     progress = terminal.Progress(job.tables.rows, console)
@@ -235,7 +241,8 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
 
 def _leave(job: Job, tracker: tracking.Tracker, summary: dict[str, Any]) -> None:
     """Write what there is to look at, and end the MLflow run."""
-    shown = results.to_show(job.store, job.tables.id, job.config.sink.gallery_images)
+    columns = job.config.score_columns
+    shown = results.to_show(job.store, job.tables.id, job.config.sink.gallery_images, columns)
     write_files(job, summary, shown)
     tracker.finish(
         summary["status"],

@@ -60,7 +60,9 @@ def html(pictures: Sequence[Picture], summary: Mapping[str, Any], title: str) ->
     `summary` it shows what `summary.json` has of counts, rates and time to the first picture.
     """
     cards = at_once(_card, pictures)
-    return rendered(TEMPLATE, title=encodable(title), facts=_facts(summary), cards=cards)
+    scores = list(dict.fromkeys(name for card in cards for name in card["scores"]))
+    facts = _facts(summary)
+    return rendered(TEMPLATE, title=encodable(title), facts=facts, cards=cards, scores=scores)
 
 
 def rendered(template: Path, **values: Any) -> str:
@@ -170,7 +172,7 @@ def _card(picture: Picture) -> dict[str, Any]:
         "base_prompt": encodable(picture.base_prompt),
         "prompt": encodable(picture.prompt),
         "seed": picture.seed,
-        "score": picture.score,
+        "scores": {encodable(name): score for name, score in picture.scores.items()},
         "image": data_uri(picture.png),
     }
 

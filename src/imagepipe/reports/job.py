@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imagepipe import sources
-from imagepipe.config import Config, Resources, Scorer
+from imagepipe.config import Config, Resources
 from imagepipe.prompts.signs import unread
 from imagepipe.prompts.template import template_columns
 from imagepipe.reports.progress import Watch
@@ -60,8 +60,9 @@ class Job:
         )
 
 
-def scorer_name(scorer: Scorer) -> str:
-    """What reports call the scorer of a run, or of one that was refused: its engine may be any
+def scorer_names(config: Config) -> str:
+    """What reports call the scorers of a run, or of one that was refused: an engine may be any
     word. None where nothing is scored.
     """
-    return engines.NONE if scorer.engine == engines.NONE else scorer.name
+    names = [name for name, one in config.scorer.items() if one.engine != engines.NONE]
+    return ", ".join(names) or engines.NONE

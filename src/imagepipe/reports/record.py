@@ -9,7 +9,7 @@ from typing import Any
 
 from imagepipe import __version__, sources, tracking
 from imagepipe.config import Config, Dataset, config_digest, json_digest, to_yaml
-from imagepipe.reports.job import Job, scorer_name
+from imagepipe.reports.job import Job, scorer_names
 from imagepipe.reports.summary import mlflow_ids, sweep_entry, write_json
 from imagepipe.reports.sweep_job import SweepJob
 from imagepipe.sink.ledger import Ledger
@@ -47,7 +47,7 @@ def params(config: Config, overrides: Sequence[str], swept: Mapping[str, str]) -
         "llm": config.llm.name,
         "llm_engine": config.llm.engine,
         "model": config.model.name,
-        "scorer": scorer_name(config.scorer),
+        "scorer": scorer_names(config),
         "resources": config.resources.name,
         "steps": str(config.model.steps),
         "size": f"{config.model.width}x{config.model.height}",

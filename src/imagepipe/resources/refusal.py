@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from imagepipe.config import STAGES, Resources, Share
+from imagepipe.config import Resources, Share, share_key
 from imagepipe.errors import UserError
 from imagepipe.resources.division import choose, fits_machine
 from imagepipe.resources.machine import GIB, Machine
@@ -30,11 +30,12 @@ def check(
         return
     fits = _nearest(load, clipped(wanted), machine)
     changes = list(_changes(load.requested, fits)) if fits else []
-    field = f"resources.{misfit.stage}.{misfit.key}"
-    value, problem = getattr(getattr(resources, misfit.stage), misfit.key), misfit.problem
-    if changes and not getattr(getattr(load.requested, misfit.stage), misfit.key):
+    key = share_key(misfit.stage)
+    field = f"{key}.{misfit.key}"
+    value, problem = getattr(resources.share(misfit.stage), misfit.key), misfit.problem
+    if changes and not getattr(load.requested.share(misfit.stage), misfit.key):
         field, value, _ = changes[0]  # the other was chosen, beside this one
-        if misfit.stage not in field:
+        if not field.startswith(key):
             problem = f"leaves too little for the {misfit.stage}: {problem}"
     remedy = " ".join(["Try", *(f"{key}={less:g}" for key, _, less in changes)])
     otherwise = "" if resources.auto else ", or resources=auto"
@@ -68,10 +69,8 @@ def _nearest(load: Workload, wanted: Pools, machine: Machine) -> Resources | Non
     given = load.requested
     sink = replace(given.sink, num_cpus=min(given.sink.num_cpus, _room_to_write(machine)))
     for shares in candidates(wanted, machine):
-        cut: dict[str, Any] = {
-            stage: _cut(getattr(given, stage), share) for stage, share in shares.items()
-        }
-        changed = replace(given, sink=sink, **cut)
+        cut = {stage: _cut(given.share(stage), share) for stage, share in shares.items()}
+        changed = given.changed({**cut, "sink": sink})
         if fits_machine(load, choose(load, changed, machine), machine):
             return changed
     return None
@@ -84,14 +83,14 @@ def _cut(given: Share, fits: Share) -> Share:
 
 def _changes(requested: Resources, fits: Resources) -> Iterator[tuple[str, float, float]]:
     """The keys to override that turn `requested` into `fits`, with what they are and would be."""
-    for stage in STAGES:
-        share, less = getattr(requested, stage), getattr(fits, stage)
+    for stage, share in requested.shares().items():
+        less, at = fits.share(stage), share_key(stage)
         for key in CUT:
             if getattr(less, key) != getattr(share, key):
-                yield f"resources.{stage}.{key}", getattr(share, key), getattr(less, key)
+                yield f"{at}.{key}", getattr(share, key), getattr(less, key)
         for name, amount in less.custom.items():
             if amount != share.custom[name]:
-                yield f"resources.{stage}.custom.{name}", share.custom[name], amount
+                yield f"{at}.custom.{name}", share.custom[name], amount
 
 
 def _table(wanted: Pools, machine: Machine) -> str:

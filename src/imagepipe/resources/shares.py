@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from imagepipe.config import Config, Resources, Share
 from imagepipe.resources import refusal, tuning, useful
@@ -15,6 +14,7 @@ from imagepipe.resources.division import pool
 from imagepipe.resources.machine import Machine
 from imagepipe.resources.tuning import Calibration
 from imagepipe.resources.workload import Workload, workload
+from imagepipe.stages.engines import kind_of
 
 WRITE_BYTES = 128 << 20  # Ray Data's own target for a block
 BLOCK_BYTES = 8 << 20  # of raw pictures that a process hands on at a time
@@ -41,8 +41,7 @@ def resolve(
     chosen, reasons = useful.chosen(config, load, machine)
     if measured:
         choice = tuning.choose(load.pools(chosen), machine, rows, measured)
-        shares: dict[str, Any] = choice.pools
-        chosen, reasons = replace(chosen, **shares), (*reasons, *choice.reasons)
+        chosen, reasons = chosen.changed(choice.pools), (*reasons, *choice.reasons)
     if chosen.rows_per_block is None:
         chosen = replace(chosen, rows_per_block=_rows_per_block(load, chosen))
     chosen = replace(chosen, sink=_writers(load, chosen, machine))
@@ -73,7 +72,9 @@ def _rows_per_block(load: Workload, resources: Resources) -> int:
     them; each costs some 34 ms of scheduling, so not more than needed.
     """
     drawing = [
-        share.batch_size for stage, share in load.pools(resources).items() if stage != "scorer"
+        share.batch_size
+        for stage, share in load.pools(resources).items()
+        if kind_of(stage) != "scorer"
     ]
     batch = max(drawing, default=1)
     return batch * max(1, min(load.rows // 100, MOST_ROWS, BLOCK_BYTES // load.row_bytes) // batch)

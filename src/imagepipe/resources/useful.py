@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
-from imagepipe.config import Config, Resources
+from imagepipe.config import Config, Resources, share_key
 from imagepipe.errors import UserError
 from imagepipe.resources.division import choose
 from imagepipe.resources.machine import Machine
@@ -46,18 +45,18 @@ def _idle(
 ) -> Iterator[tuple[str, float, float, str]]:
     """What is given in vain: its key, the value, the most that is useful, and why no more is."""
     for stage, engine in engines.chosen(config).items():
-        share = getattr(resources, stage)
+        share = resources.share(stage)
         if _uses_one_gpu(engine) and share.num_gpus > 1:
             why = "each process uses one GPU, and the others would stand idle"
-            yield f"resources.{stage}.num_gpus", share.num_gpus, 1, why
+            yield f"{share_key(stage)}.num_gpus", share.num_gpus, 1, why
     least: dict[str, Most] = {}
     for stage, most in _limits(config, machine):
         least[stage] = min(most, least.get(stage, most), key=lambda one: one.pool)
     for stage, most in least.items():
         for key in ("pool", "pool_max"):
-            given = getattr(getattr(resources, stage), key) or 0
+            given = getattr(resources.share(stage), key) or 0
             if given > most.pool:
-                yield f"resources.{stage}.{key}", given, most.pool, most.why
+                yield f"{share_key(stage)}.{key}", given, most.pool, most.why
 
 
 def _uses_one_gpu(engine: engines.Engine) -> bool:
@@ -82,11 +81,10 @@ def chosen(config: Config, load: Workload, machine: Machine) -> tuple[Resources,
     requested, reasons = load.requested, []
     free = choose(load, requested, machine)
     for stage, most in _limits(config, machine):
-        share = getattr(requested, stage)
-        if requested.auto and not share.pool and getattr(free, stage).pool > most.pool:
-            reasons.append(f"{stage}: {most.pool} of {getattr(free, stage).pool}; {most.why}")
-            capped: dict[str, Any] = {stage: replace(share, pool=most.pool)}
-            requested = replace(requested, **capped)
+        share, pool = requested.share(stage), free.share(stage).pool
+        if requested.auto and not share.pool and pool > most.pool:
+            reasons.append(f"{stage}: {most.pool} of {pool}; {most.why}")
+            requested = requested.changed({stage: replace(share, pool=most.pool)})
     return (choose(load, requested, machine) if reasons else free), tuple(reasons)
 
 
@@ -97,7 +95,7 @@ def _limits(config: Config, machine: Machine) -> Iterator[tuple[str, Most]]:
         if not engine.actors or engine.waits or engine.is_custom:
             continue
         yield stage, Most(threads, f"each process needs a thread of its own, of {threads} here")
-        section = getattr(config, stage)
+        section = config.stages[stage]
         smaller = stage == "model" and config.model.quantization.quant_backend is not None
         if machine.gpus or not engine.weights or smaller:
             continue

@@ -21,7 +21,7 @@ class Workload:
     requested: Resources
 
     def pools(self, resources: Resources) -> Pools:
-        return {stage: getattr(resources, stage) for stage in self.pooled}
+        return {stage: resources.share(stage) for stage in self.pooled}
 
 
 def workload(config: Config, rows: int) -> Workload:

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from imagepipe.config import Scorer
+from imagepipe.errors import UserError
 from imagepipe.stages import engines, weights
 
 __all__ = ["ImageScorer", "Judge"]  # what a plug-in may rely on: docs/plugins.md
@@ -38,8 +39,23 @@ def make(scorer: Scorer) -> ImageScorer:
     return recipe(scorer)()
 
 
-def check(scorer: Scorer) -> None:
-    """On the driver, before anything starts. Raises UserError where the model is unavailable."""
+def check(scorer: Scorer, one_of: int = 1) -> None:
+    """On the driver, before anything starts. Raises UserError where the model is unavailable.
+
+    It names a key of this one where it is `one_of` several.
+    """
+    try:
+        _check(scorer)
+    except UserError as error:
+        if one_of > 1 and error.field.startswith("scorer."):
+            key = error.field.replace("scorer.", f"scorer.{scorer.name}.", 1)
+            raise UserError(
+                field=key, value=error.value, problem=error.problem, remedy=error.remedy
+            ) from error
+        raise
+
+
+def _check(scorer: Scorer) -> None:
     if engines.of("scorer", scorer).weights:
         weights.check_safe("scorer.path", scorer.path, scorer.revision)
     engines.check("scorer", scorer, ImageScorer)

@@ -8,28 +8,32 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from imagepipe.config import Scorer
+from imagepipe.config import Score, Scorer, share_key
 from imagepipe.scoring import ImageScorer, recipe
 from imagepipe.stages.pictures import pictures
 from imagepipe.stages.stage import Columns, Stage, lost_gpu, reason
 
 NO_NUMBER = "the scorer gave a number that is none"
-OUT_OF_MEMORY_HINT = "give it more of a GPU (resources.scorer.num_gpus)"
 
 
-def stage(scorer: Scorer, each: int) -> Stage:
+def stage(scorer: Scorer, each: int, name: str = "scorer") -> Stage:
     """The stage that adds `score`: for a row of `each` pictures a list of `each` float32.
 
     It reads the whole prompt, as the model did. A score that is no finite number is null, and
     those of a row that the scorer fails with are: the pictures are drawn by then, and kept.
-    `scorer_error` says why (text; null where all have a score).
+    `scorer_error` says why (text; null where all have a score). One of several is called by its
+    `name`, and so are its columns.
     """
-    adds = pa.schema([("score", pa.list_(pa.float32(), each)), ("scorer_error", pa.string())])
-    work = partial(_worker, recipe(scorer), each)
-    return Stage("scorer", ("image", "prompt"), adds, work, out_of_memory_hint=OUT_OF_MEMORY_HINT)
+    score = Score(scorer.name, name)
+    hint = f"give it more of a GPU ({share_key(name)}.num_gpus)"
+    adds = pa.schema([(score.column, pa.list_(pa.float32(), each)), (score.error, pa.string())])
+    work = partial(_worker, recipe(scorer), each, score, hint)
+    return Stage(name, ("image", "prompt"), adds, work, out_of_memory_hint=hint)
 
 
-def _worker(make: Callable[[], ImageScorer], each: int) -> Callable[[pa.Table], Columns]:
+def _worker(
+    make: Callable[[], ImageScorer], each: int, score: Score, hint: str
+) -> Callable[[pa.Table], Columns]:
     scorer = make()
     scorer.load()
 
@@ -42,15 +46,12 @@ def _worker(make: Callable[[], ImageScorer], each: int) -> Callable[[pa.Table], 
         except Exception as error:
             if rows.num_rows > 1 or lost_gpu(error):
                 raise  # and the halves are tried
-            scores, failed = (
-                np.full(len(prompts), np.nan, np.float32),
-                reason(error, OUT_OF_MEMORY_HINT),
-            )
+            scores, failed = np.full(len(prompts), np.nan, np.float32), reason(error, hint)
         finite = np.isfinite(scores)
         whole = finite.reshape(-1, each).all(axis=1)
         return {
-            "score": pa.FixedSizeListArray.from_arrays(pa.array(scores, mask=~finite), each),
-            "scorer_error": [None if has_all else failed for has_all in whole],
+            score.column: pa.FixedSizeListArray.from_arrays(pa.array(scores, mask=~finite), each),
+            score.error: [None if has_all else failed for has_all in whole],
         }
 
     return work

@@ -17,7 +17,6 @@ COUNTED = ("written", "failed", "failed_for_good", "unmatched", "pictures", "pro
 LEAST_S = 1.0  # of writing, for a steady rate
 MOST_BATCHES = 4096  # whose times are kept
 ANSWERS = ("llm_tokens_in", "llm_tokens_out", "llm_trimmed")
-TIMED = ("llm", "model", "scorer")  # stages whose rows say how long they took
 CLOCKED = ("drawn_at", "written_at")
 MOST_KINDS, KIND_CHARS = 1000, 300  # of a tally
 OTHERS = "others"
@@ -54,14 +53,12 @@ class Scores:
             self.squares += sum(score * score for score in scores)
             self.least, self.most = min(self.least, *scores), max(self.most, *scores)
 
-    def figures(self, scorer: str) -> dict[str, dict[str, float]]:
-        """{scorer: count, mean, std (of the pictures, not of the mean), min, max}; or nothing."""
-        if not self.count:
-            return {}
+    def figures(self) -> dict[str, float]:
+        """count, mean, std (of the pictures, not of the mean), min, max; of one at least."""
         mean = self.total / self.count
         spread = math.sqrt(max(0.0, self.squares / self.count - mean * mean))
         limits = {"min": self.least, "max": self.most}
-        return {scorer: {"count": self.count, "mean": mean, "std": spread, **limits}}
+        return {"count": self.count, "mean": mean, "std": spread, **limits}
 
 
 @dataclass
@@ -147,8 +144,8 @@ class Ledger:
     prompt_signs: Tally = field(default_factory=Tally)  # prompts that hold them
     reasons: Tally = field(default_factory=Tally)
     unmatched_reasons: Tally = field(default_factory=Tally)
-    scores: Scores = field(default_factory=Scores)
-    unscored: Tally = field(default_factory=Tally)  # pictures that a scorer failed with, by reason
+    scores: dict[str, Scores] = field(default_factory=dict)  # by the name of each
+    unscored: Tally = field(default_factory=Tally)  # scores that are missing, by reason
     busy_s: Counter[str] = field(default_factory=Counter)  # of each stage's processes
     clocks: dict[str, Clock] = field(init=False)  # by what they tell
     recent: dict[str, Clock] = field(init=False)  # of the batches since `restart`
@@ -174,9 +171,11 @@ class Ledger:
             self.reasons.add(row["reasons"])
             self.unmatched_reasons.add(row["unmatched_reasons"])
             self.llm_fallbacks.add(row["llm_fallbacks"])
-            self.scores.add(row["scores"])
+            for name, scores in row["scores"]:
+                if scores:
+                    self.scores.setdefault(name, Scores()).add(scores)
             self.unscored.add(row["unscored"])
-            self.busy_s.update({stage: row[f"{stage}_s"] for stage in TIMED})
+            self.busy_s.update(dict(row["busy_s"]))
             if row["pictures"]:
                 for clocks in (self.clocks, self.recent):
                     for what, clock in clocks.items():

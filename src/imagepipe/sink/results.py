@@ -5,9 +5,9 @@ from __future__ import annotations
 import heapq
 import math
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -18,7 +18,10 @@ from imagepipe.sink.webdataset import shard_key
 from imagepipe.store import Store
 
 # The columns that a picture to look at needs, beside its id. Others may hold what Python cannot.
-SHOWN = ("base_prompt", "prompt", "seed", "score", "image_path", "image")
+SHOWN = ("base_prompt", "prompt", "seed", "image_path", "image")
+
+Columns = Mapping[str, str]  # of the table, by the names of the scores in them
+NONE: Columns = {}
 
 
 @dataclass(frozen=True)
@@ -30,56 +33,67 @@ class Picture:
     prompt: str
     seed: int
     png: bytes
-    score: float | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)  # those that it has, by name
 
 
-def pictures(store: Store, id_column: str, most: int) -> list[Picture]:
+def pictures(store: Store, id_column: str, most: int, scores: Columns = NONE) -> list[Picture]:
     """Up to `most` pictures of the run, in the order of their ids (numbers as numbers)."""
     found: list[Picture] = []
     for part in written_parts(store):
         if len(found) >= most:
             break
-        found += _pictures(store, part, id_column, range(most - len(found)))
+        found += _pictures(store, part, id_column, range(most - len(found)), scores)
     return sorted(found, key=_order)
 
 
-def to_show(store: Store, id_column: str, most: int, extremes: int = 12) -> list[Picture]:
-    """`pictures`, and where they have scores the best and the worst `extremes` of the whole run."""
-    found = pictures(store, id_column, most)
+def to_show(
+    store: Store, id_column: str, most: int, scores: Columns = NONE, extremes: int = 12
+) -> list[Picture]:
+    """`pictures`, and by each of `scores` the best and the worst `extremes` of the whole run."""
+    found = pictures(store, id_column, most, scores)
     known = {(picture.id, picture.seed) for picture in found}
-    more = best_and_worst(store, id_column, extremes) if most else []
-    return sorted([*found, *(p for p in more if (p.id, p.seed) not in known)], key=_order)
+    for name in scores if most else ():
+        for picture in best_and_worst(store, id_column, extremes, scores, name):
+            if (picture.id, picture.seed) not in known:
+                known.add((picture.id, picture.seed))
+                found.append(picture)
+    return sorted(found, key=_order)
 
 
-def best_and_worst(store: Store, id_column: str, each: int) -> list[Picture]:
-    """The `each` pictures of the highest score and of the lowest; none where nothing has a score.
+def best_and_worst(
+    store: Store, id_column: str, each: int, scores: Columns, name: str
+) -> list[Picture]:
+    """The `each` pictures of the highest score by `name`, of `scores`, and of the lowest; none
+    where nothing has one.
 
     Reads the scores of all parts first, then only the parts that hold a chosen picture.
     """
-    chosen = heapq.nlargest(each, _scores(store)) + heapq.nsmallest(each, _scores(store))
+    column = scores[name]
+    chosen = heapq.nlargest(each, _scores(store, column))
+    chosen += heapq.nsmallest(each, _scores(store, column))
     found: list[Picture] = []
     for part, places in sorted(_by_part(chosen).items()):
-        found += _pictures(store, part, id_column, places)
+        found += _pictures(store, part, id_column, places, scores)
     return found
 
 
-def _scores(store: Store) -> Iterator[tuple[float, str, int]]:
+def _scores(store: Store, column: str) -> Iterator[tuple[float, str, int]]:
     for part in written_parts(store):
         file = pq.ParquetFile(store.open(part))
-        if "score" in file.schema_arrow.names:
-            scores = file.read(columns=["score"])["score"].to_pylist()
+        if column in file.schema_arrow.names:
+            scores = file.read(columns=[column])[column].to_pylist()
             yield from ((score, part, i) for i, score in enumerate(scores) if score is not None)
 
 
-def row_scores(store: Store, id_column: str) -> dict[str, float]:
+def row_scores(store: Store, id_column: str, column: str) -> dict[str, float]:
     """{row's id: its score}, the mean over a row's pictures, of those that have one."""
     found: dict[str, list[float]] = {}
     for part in written_parts(store):
         file = pq.ParquetFile(store.open(part))
-        if "score" not in file.schema_arrow.names:
+        if column not in file.schema_arrow.names:
             continue
-        rows = file.read(columns=[id_column, "score"])
-        pairs = zip(rows[id_column].to_pylist(), rows["score"].to_pylist(), strict=True)
+        rows = file.read(columns=[id_column, column])
+        pairs = zip(rows[id_column].to_pylist(), rows[column].to_pylist(), strict=True)
         for name, score in pairs:
             if score is not None and math.isfinite(score):
                 found.setdefault(str(name), []).append(score)
@@ -93,7 +107,9 @@ def _by_part(chosen: list[tuple[float, str, int]]) -> dict[str, list[int]]:
     return parts
 
 
-def of_rows(store: Store, id_column: str, ids: Sequence[str]) -> list[Picture]:
+def of_rows(
+    store: Store, id_column: str, ids: Sequence[str], scores: Columns = NONE
+) -> list[Picture]:
     """The first picture of each of `ids` that has one, in the order of `ids`.
 
     Reads the ids of all parts until each is found, and pictures only of the parts that hold one.
@@ -102,7 +118,7 @@ def of_rows(store: Store, id_column: str, ids: Sequence[str]) -> list[Picture]:
     for part in written_parts(store):
         names = _names(store, part, id_column)
         places = [names.index(name) for name in ids if name in names and name not in found]
-        found |= {one.id: one for one in _pictures(store, part, id_column, places)}
+        found |= {one.id: one for one in _pictures(store, part, id_column, places, scores)}
         if len(found) == len(ids):
             break
     return [found[name] for name in ids if name in found]
@@ -113,13 +129,15 @@ def _names(store: Store, part: str, id_column: str) -> list[str]:
     return [str(value) for value in file.read(columns=[id_column])[id_column].to_pylist()]
 
 
-def _pictures(store: Store, part: str, id_column: str, places: Sequence[int]) -> Iterator[Picture]:
+def _pictures(
+    store: Store, part: str, id_column: str, places: Sequence[int], scores: Columns
+) -> Iterator[Picture]:
     """Those at `places` of a part, as far as it has so many; not those that somebody removed."""
     if len(places) == 0:
         return
     file = pq.ParquetFile(store.open(part))
-    shown = [id_column, *(name for name in SHOWN if name in file.schema_arrow.names)]
-    rows = file.read(columns=shown)
+    there = [name for name in (*SHOWN, *scores.values()) if name in file.schema_arrow.names]
+    rows = file.read(columns=[id_column, *there])
     for row in rows.take([place for place in places if place < len(rows)]).to_pylist():
         if (png := _png(store, part, row)) is not None:
             yield Picture(
@@ -128,7 +146,11 @@ def _pictures(store: Store, part: str, id_column: str, places: Sequence[int]) ->
                 prompt=row["prompt"],
                 seed=row["seed"],
                 png=png,
-                score=row.get("score"),
+                scores={
+                    name: row[column]
+                    for name, column in scores.items()
+                    if row.get(column) is not None
+                },
             )
 
 

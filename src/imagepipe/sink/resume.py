@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from imagepipe.config import Score
 from imagepipe.sink.ledger import FOR_GOOD, Ledger, Scores, Tally
 from imagepipe.sink.parts import merge, written_parts
-from imagepipe.sink.writer import WHY
+from imagepipe.sink.writer import WHY, missing
 from imagepipe.sources import Tables, keys_of
 from imagepipe.store import Store
 
@@ -40,7 +41,7 @@ class Done:
     failed_for_good: int = 0
     unmatched: int = 0
     reasons: Tally = field(default_factory=Tally)
-    scores: Scores = field(default_factory=Scores)
+    scores: dict[str, Scores] = field(default_factory=dict)
     unscored: Tally = field(default_factory=Tally)
     torn: tuple[str, ...] = ()  # parts that could not be read
 
@@ -66,25 +67,25 @@ def take_in(
     why: tuple[str, str] = WHY,
     *,
     retry_failed: bool,
+    scores: Sequence[Score] = (),
 ) -> Done:
     """Look what is done in `store`, and clear away what killed writers left.
 
-    `id_column` is the id's name in the dataset, `why` as in `sink.Writer`. Nobody else may write
-    there meanwhile. Can itself be killed at any moment, and done again.
+    `id_column` is the id's name in the dataset, `why` and `scores` as in `sink.Writer`. Nobody
+    else may write there meanwhile. Can itself be killed at any moment, and done again.
     """
     for name in FOLDERS:
         store.clear(name)
     torn: list[str] = []
-    scores, unscored, pictures, keys = Scores(), Tally(), 0, [_no_ids()]
-    for _, rows in _tables(
-        store, written_parts(store), [tables.id], ["score", "scorer_error"], torn
-    ):
+    figures = {score.name: Scores() for score in scores}
+    unscored, pictures, keys = Tally(), 0, [_no_ids()]
+    columns = [name for score in scores for name in (score.column, score.error)]
+    for _, rows in _tables(store, written_parts(store), [tables.id], columns, torn):
         pictures += rows.num_rows
         keys.append(keys_of(rows, [tables.id]).unique())
-        if "score" in rows.column_names:
-            scores.add(rows["score"].drop_null().to_pylist())
-        if "scorer_error" in rows.column_names:
-            unscored.add(rows["scorer_error"].drop_null().to_pylist())
+        for score in scores:
+            figures[score.name].add(rows[score.column].drop_null().to_pylist())
+            unscored.add(missing(score, rows[score.error].drop_null().to_pylist(), scores))
     _drop_shards_without_a_part(store)
     written = pa.concat_arrays(keys).unique()
     failed = _rejected(store, "failed", id_column, why, written, torn, again=retry_failed)
@@ -100,7 +101,7 @@ def take_in(
         failed_for_good=sum(stage in FOR_GOOD for stage in stages),
         unmatched=unmatched.num_rows,
         reasons=reasons,
-        scores=scores,
+        scores={name: one for name, one in figures.items() if one.count},
         unscored=unscored,
         torn=tuple(torn),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
@@ -21,11 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from imagepipe.config import Model, Sink
+from imagepipe.config import Model, Score, Sink
 from imagepipe.diffusion.rows import RowSettings
 from imagepipe.prompts import seeds
 from imagepipe.prompts.signs import signs
-from imagepipe.sink.ledger import FOR_GOOD, TIMED
+from imagepipe.sink.ledger import FOR_GOOD
 from imagepipe.sink.lock import RunLock
 from imagepipe.sink.metadata import encode, model_metadata, parameters
 from imagepipe.sink.naming import file_stem
@@ -53,7 +53,7 @@ COUNTS = pa.schema(
         ("pictures", pa.int64()),
         ("written_at", pa.float64()),  # time.time() once the batch was on disk
         ("drawn_at", pa.float64()),  # and once the last of it was drawn; null where nothing was
-        *((f"{stage}_s", pa.float64()) for stage in TIMED),  # of its processes, for all rows
+        ("busy_s", pa.map_(pa.string(), pa.float64())),  # of each stage's processes, for all rows
         ("prompts_cut", pa.int64()),
         ("llm_tokens_in", pa.int64()),
         ("llm_tokens_out", pa.int64()),
@@ -64,8 +64,8 @@ COUNTS = pa.schema(
         ("reasons", pa.list_(pa.string())),
         ("failed_for_good", pa.int64()),
         ("unmatched_reasons", pa.list_(pa.string())),
-        ("scores", pa.list_(pa.float64())),  # of the pictures that have one
-        ("unscored", pa.list_(pa.string())),  # why, of those that a scorer gave none
+        ("scores", pa.map_(pa.string(), pa.list_(pa.float64()))),  # those that there are, by name
+        ("unscored", pa.list_(pa.string())),  # why, for each that is missing
     ]
 )
 
@@ -77,8 +77,8 @@ class Writer:
     `metadata` are the texts that go into every picture; `input_columns` maps the names of the
     dataset's own columns, as they are in the batch, to the names that they came with; `why` are
     the columns that say of a rejected row in which stage it was, and the reason; `features` are
-    what Hugging Face's `datasets` takes columns for. Raises RunFailed where the command's lock of
-    the folder has ended.
+    what Hugging Face's `datasets` takes columns for; `scores` are those that the rows have. Raises
+    RunFailed where the command's lock of the folder has ended.
     """
 
     store: Store
@@ -91,6 +91,12 @@ class Writer:
     why: tuple[str, str] = WHY
     features: dict[str, Any] = field(default_factory=dict)
     settings: RowSettings = field(default_factory=lambda: RowSettings(Model()))
+    scores: tuple[Score, ...] = ()
+
+    @property
+    def _timed(self) -> list[str]:
+        """The stages whose rows may say how long they took."""
+        return ["llm", "model", *dict.fromkeys(score.stage for score in self.scores)]
 
     def __call__(self, table: pa.Table) -> pa.Table:
         with self.run_lock.writing():
@@ -111,7 +117,7 @@ class Writer:
             "pictures": pictures,
             "written_at": time.time(),
             "drawn_at": pc.max(good["drawn_at"]).as_py(),
-            **{f"{stage}_s": _seconds(table, f"{stage}_s") for stage in TIMED},
+            "busy_s": [(stage, _seconds(table, f"{stage}_s")) for stage in self._timed],
             "prompts_cut": pc.sum(good["prompt_cut"]).as_py() or 0,
             "llm_tokens_in": pc.sum(good["llm_tokens_in"]).as_py() or 0,
             "llm_tokens_out": pc.sum(good["llm_tokens_out"]).as_py() or 0,
@@ -122,8 +128,8 @@ class Writer:
             "reasons": [f"{s}: {r}"[:TOLD] for s, r in zip(*_ledger(failed), strict=True)],
             "failed_for_good": sum(s in FOR_GOOD for s in failed[FAILED_STAGE].to_pylist()),
             "unmatched_reasons": [reason[:TOLD] for reason in _ledger(unmatched)[1]],
-            "scores": _scores(good),
-            "unscored": _unscored(good),
+            "scores": [(score.name, _scores(good, score)) for score in self.scores],
+            "unscored": _unscored(good, self.scores),
         }
         return pa.table({name: [value] for name, value in counts.items()}, schema=COUNTS)
 
@@ -169,13 +175,13 @@ class Writer:
         names = stems if each == 1 else [f"{s}-{k}" for s, k in zip(stems, index, strict=True)]
         place = table.schema.get_field_index("seed")
         table = table.set_column(place, "seed", pa.array(numbers, pa.int64()))
-        if "score" in table.column_names:
-            place = table.schema.get_field_index("score")
-            scores = rows["score"].combine_chunks().flatten()
-            table = table.set_column(place, "score", scores)
-            place = table.schema.get_field_index("scorer_error")
-            why = pc.if_else(pc.is_null(scores), table["scorer_error"], None)
-            table = table.set_column(place, "scorer_error", why)
+        for score in self.scores:
+            place = table.schema.get_field_index(score.column)
+            scores = rows[score.column].combine_chunks().flatten()
+            table = table.set_column(place, score.column, scores)
+            place = table.schema.get_field_index(score.error)
+            why = pc.if_else(pc.is_null(scores), table[score.error], None)
+            table = table.set_column(place, score.error, why)
         if each > 1:
             table = table.append_column("image_index", pa.array(index, pa.int32()))
         paths = [f"images/{name}.png" for name in names]
@@ -265,18 +271,25 @@ def _words(column: pa.ChunkedArray) -> list[str]:
     return [word for text in column.to_pylist() if text for word in text[:TOLD].split(", ")]
 
 
-def _scores(rows: pa.Table) -> list[float]:
-    if "score" not in rows.column_names:
-        return []
-    lists = (scores for scores in rows["score"].to_pylist() if scores)
+def _scores(rows: pa.Table, score: Score) -> list[float]:
+    lists = (scores for scores in rows[score.column].to_pylist() if scores)
     return [score for scores in lists for score in scores if score is not None]
 
 
-def _unscored(rows: pa.Table) -> list[str]:
-    if "score" not in rows.column_names:
-        return []
-    pairs = zip(rows["score"].to_pylist(), rows["scorer_error"].to_pylist(), strict=True)
-    return [why[:TOLD] for scores, why in pairs if why for score in scores if score is None]
+def _unscored(rows: pa.Table, scores: Sequence[Score]) -> list[str]:
+    """Why, for each score that is missing."""
+    said: list[str] = []
+    for score in scores:
+        pairs = zip(rows[score.column].to_pylist(), rows[score.error].to_pylist(), strict=True)
+        why = [why for found, why in pairs if why for one in found if one is None]
+        said += missing(score, why, scores)
+    return said
+
+
+def missing(score: Score, why: Sequence[str], scores: Sequence[Score]) -> list[str]:
+    """What is told of a score that there is not: why, and which where it is one of several."""
+    of = f"{score.name}: " if len(scores) > 1 else ""
+    return [f"{of}{reason}"[:TOLD] for reason in why]
 
 
 def _ledger(rows: pa.Table) -> tuple[list[Any], list[Any]]:

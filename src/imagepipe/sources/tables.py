@@ -29,7 +29,7 @@ RESERVED = frozenset(
         "reason",
     )
 )
-RESERVED_PREFIXES = ("llm_", "model_", "scorer_", "sink_", "imagepipe_")
+RESERVED_PREFIXES = ("llm_", "model_", "score_", "scorer_", "sink_", "imagepipe_")
 
 KEY = "imagepipe_key"  # the join key as text, or the id where second rows are sought
 # The bytes of cells that are no text, by column; of a row that is rejected they are written again.

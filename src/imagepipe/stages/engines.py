@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from imagepipe.errors import UserError, one_line
 
 NONE = "none"  # the engine of a stage that does nothing
+AUTO = "auto"  # stands for one that is chosen when the configuration is loaded
 TARGET = "_target_"  # in place of a class: the one that the section names there
 TORCH = ("torch", "transformers:PreTrainedModel")
 
@@ -37,6 +38,8 @@ class Engine:
     check: str | None = None
     # The package without which `auto` takes another.
     package: str | None = None
+    # `auto` takes it for the embedded model alone, which it was trained beside.
+    embedded: bool = False
     # Its processes wait for another machine's answers: one is enough, and it needs no CPU.
     waits: bool = False
     # Its batches overlap, so the times of rows add up to more than its processes were busy.
@@ -113,6 +116,7 @@ TABLE: dict[str, dict[str, Engine]] = {
         "clip": Engine(
             "imagepipe.scoring.clip.ClipScorer",
             weights=True,
+            embedded=True,
             libraries=TORCH,
             check="imagepipe.scoring.clip.check",
         ),
@@ -125,7 +129,8 @@ TABLE: dict[str, dict[str, Engine]] = {
         "custom": CUSTOM,
     },
 }
-AUTO = {"llm": ("vllm", "transformers")}  # what `auto` means: the first that is installed
+# What `auto` means: the first that is installed, and made for the model.
+AUTOMATIC = {"llm": ("vllm", "transformers"), "scorer": ("clip", NONE)}
 
 
 class Section(Protocol):
@@ -137,12 +142,18 @@ class Section(Protocol):
 
 def choices(kind: str) -> tuple[str, ...]:
     """What `engine` may be in the section `kind`: llm, model or scorer."""
-    return (*(["auto"] if kind in AUTO else []), *TABLE[kind])
+    return (*([AUTO] if kind in AUTOMATIC else []), *TABLE[kind])
 
 
-def automatic(kind: str) -> str:
-    """The engine that `auto` means on this machine."""
-    return next(name for name in AUTO[kind] if _is_installed(TABLE[kind][name]))
+def automatic(kind: str, *, embedded: bool) -> str:
+    """The engine that `auto` means on this machine. `embedded`: the model is one that ships."""
+    lines = {name: TABLE[kind][name] for name in AUTOMATIC[kind]}
+    return next(n for n, e in lines.items() if _is_installed(e) and (embedded or not e.embedded))
+
+
+def kind_of(stage: str) -> str:
+    """The kind of a stage's engine: `llm`, `model`, or `scorer` of any scorer's."""
+    return stage.partition("_")[0]
 
 
 def of(kind: str, section: Section) -> Engine:
@@ -158,8 +169,8 @@ def of(kind: str, section: Section) -> Engine:
 
 
 def chosen(config: Any) -> dict[str, Engine]:
-    """The lines of the engines that a whole configuration names: {kind: line}."""
-    return {kind: of(kind, getattr(config, kind)) for kind in TABLE}
+    """The lines of the engines that a whole configuration names: {stage: line}."""
+    return {stage: of(kind_of(stage), section) for stage, section in config.stages.items()}
 
 
 def check(kind: str, section: Section, protocol: type) -> Engine:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from imagepipe.config import Sweep
 from imagepipe.sink import results
 from imagepipe.sink.results import Picture
 from imagepipe.store import Store
@@ -53,6 +54,11 @@ class Job:
         return {name: score["mean"] for name, score in found.items() if score["mean"] is not None}
 
     @property
+    def score_columns(self) -> dict[str, str]:
+        """The columns of the job's scores, by their names; `score` where it does not say."""
+        return score_columns(self.summary)
+
+    @property
     def utilisation(self) -> dict[str, float]:
         """The share of its processes' time that each stage spent at work, where known."""
         found = self.summary.get("stages") or {}
@@ -76,4 +82,18 @@ class Job:
         if not samples or name not in self.scores:
             return {}
         store = Store.of(self.summary.get("store"), self.folder)
-        return results.row_scores(store, samples["id"])
+        return results.row_scores(store, samples["id"], self.score_columns[name])
+
+
+def score_columns(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Of a run's summary: the columns of its scores by their names, the first one first."""
+    found: dict[str, str] = summary.get("score_columns") or {}
+    return found or dict.fromkeys(summary.get("scores") or {}, "score")
+
+
+def deciding(aim: Sweep, columns: Mapping[str, str]) -> str | None:
+    """The score that `aim` names, or its column; the first of `columns`, where it names none."""
+    if aim.score is None:
+        return next(iter(columns), None)
+    names = {column: name for name, column in columns.items()}
+    return aim.score if aim.score in columns else names.get(aim.score, aim.score)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from imagepipe.config import Sweep
-from imagepipe.reports.comparison.job import Job
+from imagepipe.reports.comparison.job import Job, deciding, score_columns
 from imagepipe.reports.comparison.verdict import Verdict, conclude
 from imagepipe.sink import sweeps
 
@@ -126,7 +126,7 @@ def objective(aim: Sweep, summary: Mapping[str, Any], kind: str | None = None) -
     if aim.objective == "pictures_per_dollar":
         return (summary.get("cost") or {}).get("pictures_per_dollar")
     scores = summary.get("scores") or {}
-    name = aim.score or next(iter(scores), None)
+    name = deciding(aim, score_columns(summary))
     score = scores[name]["mean"] if name in scores else None
     least = aim.at_least_images_per_s
     if score is None or least is None or (rate or 0.0) >= least:

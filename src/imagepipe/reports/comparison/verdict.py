@@ -14,7 +14,7 @@ from typing import Any
 
 from imagepipe.config import Sweep
 from imagepipe.reports import statistics
-from imagepipe.reports.comparison.job import Job
+from imagepipe.reports.comparison.job import Job, deciding
 from imagepipe.reports.comparison.measures import (
     Entry,
     Measure,
@@ -62,7 +62,8 @@ def conclude(jobs: Sequence[Job], aim: Sweep) -> Verdict:
     """By `aim.objective`, at `aim.level`, against `aim.baseline`."""
     found = entries(jobs)
     if aim.objective == "score":
-        name = aim.score or next((n for entry in found for n in entry.runs[0].scores), "score")
+        columns = [entry.runs[0].score_columns for entry in found]
+        name = next(filter(None, (deciding(aim, one) for one in columns)), "score")
         tables = {entry.label: entry.runs[0].row_scores(name) for entry in found}
         measure, remarks = scored(found, aim, name, tables)
     else:

@@ -1,0 +1,79 @@
+"""What each stage may use, with the limits beside the fields."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from omegaconf import MISSING
+
+from imagepipe.config.fields import bounded
+from imagepipe.config.names import scorer_stages
+
+
+@dataclass
+class Share:
+    """What one stage may use: each of its `pool` processes gets this share of CPUs and GPUs."""
+
+    num_cpus: float = bounded(0.0, least=0)
+    num_gpus: float = bounded(0.0, least=0)
+    pool: int = bounded(1, least=0)  # 0: `auto` chooses
+    # as many while there is room, on nodes that join; null: `pool`
+    pool_max: int | None = bounded(None, least=1)
+    batch_size: int = bounded(8, least=1)
+    # GiB of main memory that Ray sets aside for each; 0: not counted
+    memory_gb: float = bounded(0.0, least=0)
+    custom: dict[str, float] = field(default_factory=dict)  # what a cluster's nodes are marked with
+
+
+@dataclass
+class Price:
+    """What an hour costs, in any one currency: of one GPU, of one machine without its GPUs."""
+
+    gpu: float | None = bounded(None, least=0)
+    machine: float | None = bounded(None, least=0)
+
+
+@dataclass
+class Resources:
+    """Shares per stage. With `auto` they are worked out from the machine when the run starts."""
+
+    name: str = MISSING
+    auto: bool = False
+    # with `auto`: for measuring the stages first; null: a rule
+    calibrate_s: float | None = bounded(None, least=1)
+    llm: Share = field(default_factory=Share)
+    model: Share = field(default_factory=Share)
+    scorer: Share = field(default_factory=Share)
+    # of each stage, where there are several scorers: `resources.scorer`, and on top of that what
+    # `resources.scorer.NAME` says
+    scorers: dict[str, Share] = field(default_factory=dict)
+    sink: Share = field(default_factory=lambda: Share(pool=0, batch_size=4096))
+    # rows that travel together; null: worked out
+    rows_per_block: int | None = bounded(None, least=1)
+    price_per_hour: Price = field(default_factory=Price)  # for what 1,000 pictures cost
+
+    def share(self, stage: str) -> Share:
+        """That of a stage, or of the sink."""
+        found: Share = self.scorers.get(stage) or getattr(self, stage)
+        return found
+
+    def shares(self) -> dict[str, Share]:
+        """All of them, by the names of their stages."""
+        scoring = self.scorers or {"scorer": self.scorer}
+        return {"llm": self.llm, "model": self.model, **scoring, "sink": self.sink}
+
+    def of_scorers(self, before: Collection[str], names: Collection[str]) -> Resources:
+        """As they were for the scorers `before`, for those of them that are in `names`."""
+        was = {name: self.share(stage) for stage, name in scorer_stages(before).items()}
+        shares = {stage: was[name] for stage, name in scorer_stages(names).items()}
+        if len(names) == 1:
+            return replace(self, scorers={}, scorer=shares["scorer"])
+        return replace(self, scorers=shares)
+
+    def changed(self, shares: Mapping[str, Share]) -> Resources:
+        """With other `shares` for some stages."""
+        several = {stage: share for stage, share in shares.items() if stage in self.scorers}
+        others: dict[str, Any] = {s: share for s, share in shares.items() if s not in several}
+        return replace(self, scorers=self.scorers | several, **others)
