@@ -18,7 +18,7 @@ from imagepipe.cli import reproduce
 from imagepipe.config import Lora, Model, Quantization
 from imagepipe.diffusion.noop import NoopGenerator
 from imagepipe.sink import metadata
-from imagepipe.sink.metadata import encode
+from imagepipe.sink.encoding import encode
 
 NOOP = Model(name="noop", engine="noop", width=16, height=24)
 
@@ -279,7 +279,8 @@ def test_files_that_are_no_picture_and_places_that_take_none(tmp_path, capsys):
     torn = picture(tmp_path).rename(tmp_path / "torn.png")
     torn.write_bytes(torn.read_bytes()[:-30])
     assert f"IMAGE={gone}: is not there" in refusal(capsys, gone)
-    for path in (text, jpeg, torn, tmp_path):
+    assert "is a JPEG, whose pixels are not quite those" in refusal(capsys, jpeg)
+    for path in (text, torn, tmp_path):
         assert f"IMAGE={path}: is no PNG that can be read" in refusal(capsys, path)
     out = tmp_path / "nowhere" / "again.png"
     line = refusal(capsys, picture(tmp_path), "--out", str(out))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -44,7 +45,7 @@ def batch(
     )
 
 
-def writer(folder: Path, scores: tuple[Score, ...] = (), **sink: bool) -> Writer:
+def writer(folder: Path, scores: tuple[Score, ...] = (), **sink: Any) -> Writer:
     columns = {"id": "id", "what": "what"}
     options = Sink(name="test", **{"png": True, "parquet": True, **sink})
     store = Store(str(folder))

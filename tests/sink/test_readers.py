@@ -153,14 +153,18 @@ def test_duckdb_and_polars_read_the_table(parquet):
         pytest.param("a cat", {}, id="without-steps"),
     ],
 )
-def test_image_tools_find_prompt_and_sampler(tmp_path, prompt: str, metadata: dict[str, str]):
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
+def test_image_tools_find_prompt_and_sampler(
+    tmp_path, prompt: str, metadata: dict[str, str], kind: str
+):
     from sd_parsers import ParserManager
 
-    from imagepipe.sink.metadata import encode, parameters
+    from imagepipe.sink.encoding import SUFFIXES, encode
+    from imagepipe.sink.metadata import parameters
 
     text = parameters(prompt, 7, {"guidance": "2", "size": "8x8", "model": "m", **metadata})
-    file = tmp_path / "one.png"
-    file.write_bytes(encode(np.zeros((8, 8, 3), np.uint8), {"parameters": text}))
+    file = tmp_path / f"one.{SUFFIXES[kind]}"
+    file.write_bytes(encode(np.zeros((8, 8, 3), np.uint8), {"parameters": text}, kind))
     found = ParserManager().parse(file)
     assert found is not None
     assert [one.value for one in found.prompts] == [" ".join(prompt.split())]

@@ -15,7 +15,7 @@ from helpers.written import FACTS, batch, writer
 from PIL import Image
 
 from imagepipe.prompts.seeds import row_seed
-from imagepipe.sink.metadata import encode
+from imagepipe.sink.encoding import encode
 from imagepipe.sink.parts import collect_rejected
 from imagepipe.sink.writer import COUNTS
 from imagepipe.store import Store

@@ -147,15 +147,22 @@ def _open(path: Path) -> tuple[np.ndarray, dict[str, str]]:
     from PIL import Image
 
     try:
-        with Image.open(path, formats=["PNG"]) as picture:
-            pixels = np.asarray(picture.convert("RGB"))
-            return pixels, dict(getattr(picture, "text", {}))
+        with Image.open(path, formats=["PNG", "JPEG", "WEBP"]) as picture:
+            kind, pixels = picture.format, np.asarray(picture.convert("RGB"))
+            texts = dict(getattr(picture, "text", {}))
     except FileNotFoundError:
         raise _refused(path, "is not there", "Name a PNG file that imagepipe wrote.") from None
     except Exception as error:  # whatever Pillow raises for a file that is broken
         raise _refused(
             path, f"is no PNG that can be read ({error})", "Name a PNG file that imagepipe wrote."
         ) from error
+    if kind != "PNG":
+        raise _refused(
+            path,
+            f"is a {kind}, whose pixels are not quite those that were drawn",
+            "Take a picture of a run with sink.image_format=png.",
+        )
+    return pixels, texts
 
 
 def _seed(said: str) -> int:
@@ -220,13 +227,14 @@ def _check_out(out: Path, drawn: Drawn) -> None:
 def _write(image: np.ndarray, out: Path, drawn: Drawn) -> None:
     """With the texts of the picture, so that it can be drawn again too."""
     from imagepipe.sink import metadata
+    from imagepipe.sink.encoding import encode
     from imagepipe.store import write_whole
 
     texts = {**drawn.texts, **metadata.model_metadata(drawn.model)}
     said = {name: text for name, text in texts.items() if text is not None}
     said["parameters"] = metadata.parameters(said["prompt"], drawn.seed, said)
     try:
-        write_whole(out, metadata.encode(image, said))
+        write_whole(out, encode(image, said))
     except OSError as error:
         raise _no_place(out, f"cannot be written ({error})") from error
 

@@ -20,13 +20,15 @@ from imagepipe.config.shares import Resources, Share
 from imagepipe.errors import UserError
 from imagepipe.stages import engines
 
+MOST_PIXELS = {"jpeg": 65_535, "webp": 16_383}  # a side of a picture, in these formats
+
 
 def check(config: Config) -> None:
     """Raise UserError for the first value that cannot be right whatever the files hold."""
     check_fields(config)
     _check_model(config.model)
     _check_failures(config.max_failures)
-    _check_sink(config.sink)
+    _check_sink(config.sink, config.model)
     _check_ray(config.ray)
     check_secrets(config)
     _check_llm(config.llm, config.resources.llm)
@@ -171,13 +173,23 @@ def _check_ray(ray: RayOptions) -> None:
         )
 
 
-def _check_sink(sink: Sink) -> None:
+def _check_sink(sink: Sink, model: Model) -> None:
     if not (sink.png or sink.image_bytes or sink.webdataset):
         raise UserError(
             field="sink",
             value=sink.name,
             problem="keeps no picture",
             remedy="Set sink.png=true, sink.image_bytes=true or sink.webdataset=true.",
+        )
+    most = MOST_PIXELS.get(sink.image_format, math.inf)
+    check_bounds(8, most, "model.width", model.width)
+    check_bounds(8, most, "model.height", model.height)
+    if sink.quality is not None and sink.image_format == "png":
+        raise UserError(
+            field="sink.quality",
+            value=sink.quality,
+            problem="means nothing to sink.image_format=png, which loses nothing",
+            remedy="Set sink.image_format=jpeg or webp, or leave it out.",
         )
     if not sink.parquet:
         raise UserError(

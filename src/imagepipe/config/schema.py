@@ -167,11 +167,13 @@ class Scorer:
 
 @dataclass
 class Sink:
-    """What a run leaves: PNG files, a Parquet table, WebDataset shards."""
+    """What a run leaves: pictures as files, a Parquet table, WebDataset shards."""
 
     name: str = MISSING
     path: str | None = None  # a shared folder or s3://bucket/prefix; null: the run's own folder
-    png: bool = True
+    png: bool = True  # pictures as files, in `image_format`
+    image_format: str = choice("png", ("png", "jpeg", "webp"))
+    quality: int | None = bounded(None, least=1, most=100)  # of jpeg and webp; null: 90
     parquet: bool = True
     image_bytes: bool = False  # the encoded picture in the table too
     webdataset: bool = False

@@ -1,33 +1,15 @@
-"""What a PNG says of itself, as text chunks: enough to draw it again."""
+"""What a picture says of itself: enough to draw it again."""
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import asdict, replace
-
-import numpy as np
 
 from imagepipe import __version__
 from imagepipe.config import Config, Model, config_digest
 from imagepipe.stages import engines
 
 SETTINGS = "model_settings"  # the text in a picture that says all of its model's
-# zlib's run-length strategy (zlib.Z_RLE): half the time of the default at the same size.
-RLE = 3
-
-
-def encode(image: np.ndarray, metadata: dict[str, str]) -> bytes:
-    """A PNG of `image`, uint8 (height, width, 3), with `metadata` as text chunks."""
-    from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
-
-    info = PngInfo()
-    for key, value in metadata.items():
-        info.add_itxt(key, value)
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG", compress_type=RLE, pnginfo=info)
-    return buffer.getvalue()
 
 
 def parameters(prompt: str, seed: int, metadata: dict[str, str]) -> str:

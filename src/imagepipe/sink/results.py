@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from imagepipe.sink.parts import written_parts
-from imagepipe.sink.webdataset import shard_key
+from imagepipe.sink.webdataset import shard_member
 from imagepipe.store import Store
 
 # The columns that a picture to look at needs, beside its id. Others may hold what Python cannot.
@@ -163,7 +163,7 @@ def _png(store: Store, part: str, row: dict[str, Any]) -> bytes | None:
         suppress(FileNotFoundError, KeyError),
         tarfile.open(fileobj=store.open(f"shards/{PurePosixPath(part).stem}.tar")) as shard,
     ):
-        member = shard.extractfile(f"{shard_key(row['image_path'])}.png")
+        member = shard.extractfile(shard_member(row["image_path"]))
         return member.read() if member else None
     return None
 

@@ -1,4 +1,4 @@
-"""WebDataset's shards: a tar with `<key>.png` and `<key>.json` side by side.
+"""WebDataset's shards: a tar with `<key>.png` (or jpg, webp) and `<key>.json` side by side.
 
 JSON has no types of columns, so readers take them from the first rows. So that they find the same
 in every row, a text that is missing is "". Bytes are base64, and what is no finite number is null.
@@ -27,7 +27,7 @@ def shard(table: pa.Table, pngs: list[bytes]) -> bytes:
             key = shard_key(row["image_path"])
             row |= {name: "" for name in texts if row[name] is None}
             text = json.dumps(_json(row), default=str, ensure_ascii=False, allow_nan=False)
-            _add(tar, f"{key}.png", png)
+            _add(tar, shard_member(row["image_path"]), png)
             _add(tar, f"{key}.json", text.encode("utf-8", "replace"))
     return buffer.getvalue()
 
@@ -35,6 +35,11 @@ def shard(table: pa.Table, pngs: list[bytes]) -> bytes:
 def shard_key(image_path: str) -> str:
     """A sample's name inside a shard; WebDataset ends it at the first dot, so it has none."""
     return Path(image_path).stem.replace(".", "%2E")
+
+
+def shard_member(image_path: str) -> str:
+    """The name of the sample's picture."""
+    return f"{shard_key(image_path)}{Path(image_path).suffix}"
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

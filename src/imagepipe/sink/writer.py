@@ -25,9 +25,10 @@ from imagepipe.config import Model, Score, Sink
 from imagepipe.diffusion.rows import RowSettings
 from imagepipe.prompts import seeds
 from imagepipe.prompts.signs import signs
+from imagepipe.sink.encoding import SUFFIXES, encode
 from imagepipe.sink.ledger import FOR_GOOD
 from imagepipe.sink.lock import RunLock
-from imagepipe.sink.metadata import encode, model_metadata, parameters
+from imagepipe.sink.metadata import model_metadata, parameters
 from imagepipe.sink.naming import file_stem
 from imagepipe.sink.webdataset import shard
 from imagepipe.sources.blocks import restored
@@ -144,7 +145,7 @@ class Writer:
         told = table.select([self.id_column, *(n for n in TOLD_INSIDE if n in table.column_names)])
         metadata = self._metadata(table)
         pngs = [
-            encode(image, self._chunks(row, said))
+            encode(image, self._chunks(row, said), self.sink.image_format, self.sink.quality)
             for image, row, said in zip(flat, told.to_pylist(), metadata, strict=True)
         ]
         paths = table["image_path"].to_pylist()
@@ -184,7 +185,8 @@ class Writer:
             table = table.set_column(place, score.error, why)
         if each > 1:
             table = table.append_column("image_index", pa.array(index, pa.int32()))
-        paths = [f"images/{name}.png" for name in names]
+        suffix = SUFFIXES[self.sink.image_format]
+        paths = [f"images/{name}.{suffix}" for name in names]
         return table.append_column("image_path", pa.array(paths, pa.string()))
 
     def _metadata(self, table: pa.Table) -> list[dict[str, str]]:
