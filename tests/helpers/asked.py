@@ -16,7 +16,7 @@ from imagepipe.prompts.template import base_prompts
 from imagepipe.sources import scan
 from imagepipe.sources.blocks import scanned
 
-SUFFIX = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet"}
+SUFFIX = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".parquet": "parquet"}
 
 
 def dataset(path: Path, format: str | None = None, **more: Any) -> Dataset:

@@ -34,8 +34,8 @@ from imagepipe.sink.lock import acquire
 from imagepipe.sink.parts import collect_rejected
 from imagepipe.sink.writer import Writer
 from imagepipe.sources.blocks import scanned
-from imagepipe.sources.format import Unreadable
 from imagepipe.sources.read import judged
+from imagepipe.sources.unreadable import Unreadable
 from imagepipe.stages.stage import apply, worker
 from imagepipe.store import Store
 

@@ -23,7 +23,7 @@ TEXT = "id,what\n1,a\n"
         (TEXT.encode("utf-16"), "UTF-16 text", "iconv -f UTF-16 -t UTF-8"),
         (TEXT.encode("utf-16-le"), "UTF-16 text", "iconv -f UTF-16LE -t UTF-8"),
         (LFS, "a pointer of Git LFS", "git lfs pull"),
-        (b"SQLite format 3\x00....", "an SQLite database", "CSV or Parquet"),
+        (b"SQLite format 3\x00....", "an SQLite database", "dataset=sql"),
         (b"<!DOCTYPE html><html>", "a web page", "Download the file"),
         (b"ARROW1\x00\x00....", "an Arrow or Feather file", "DataFrame.to_parquet"),
     ],

@@ -12,7 +12,7 @@ from helpers.asked import dataset, prompts_of, refused, written
 
 from imagepipe.sources import scan
 from imagepipe.sources.blocks import scanned
-from imagepipe.sources.kinds import cell_text, json_text
+from imagepipe.sources.formats.kinds import cell_text, json_text
 
 
 def column(tmp_path: Path, cells: list[Any], used: bool = False) -> list[Any]:

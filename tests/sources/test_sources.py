@@ -19,10 +19,9 @@ from imagepipe import assets
 from imagepipe.config import LLM, Config, Dataset, Join, Model, Scorer
 from imagepipe.errors import UserError
 from imagepipe.execution.pipeline import stages
-from imagepipe.sources import Tables, read, scan
+from imagepipe.sources import Tables, formats, read, scan
 from imagepipe.sources.blocks import raw_blocks
-from imagepipe.sources.formats import FORMATS
-from imagepipe.sources.jsonl import LINE
+from imagepipe.sources.formats.jsonl import LINE
 from imagepipe.sources.keys import keys_of
 from imagepipe.sources.read import _fail_second_rows
 from imagepipe.sources.tables import KEY, ORIGINAL, new_names
@@ -118,7 +117,7 @@ def by_id(tables: Tables) -> dict[Any, dict[str, Any]]:
         (b"id,what\n1,a\n2,b\n1,c\n1,d\n", "is not unique in"),
         (b"key,what\n1,a\n", "is no column of t.csv. Columns: key, what"),
         (b"iid,what\n1,a\n", 'Did you mean "iid"?'),
-        (b"id;what\n1;a\n", "separated by ';'"),
+        (b"id;what\n1;a\n", "separated by ';': dataset.read={delimiter: ';'}"),
         (b"id,what\n1," + b"x" * (13 << 20) + b"\n", "a cell of more than 4 MiB"),
     ],
 )
@@ -608,7 +607,7 @@ EACH = pa.array(range(5), pa.int32())
 )
 def test_a_bad_cell_fails_no_other_row_of_its_block(cells: pa.Array) -> None:
     schema = pa.schema({"cells": cells.type})
-    rows = FORMATS["parquet"].decode(
+    rows = formats.of("dataset", "parquet", {}).decode(
         pa.concat_tables([pa.table([cells.slice(2)], schema), pa.table([cells], schema)]), schema
     )
     assert list(rows.problems) == ["cells"]
@@ -667,7 +666,7 @@ def test_json_cells_of_several_kinds_are_text(tmp_path: Path) -> None:
     ]
     tables = scan(dataset(written(tmp_path / "t.jsonl", [*odd, *good]), "jsonl"), None)
     raw = pa.table({LINE: [json.dumps(row).encode() for row in [*odd, *good]]})
-    rows = FORMATS["jsonl"].decode(raw, tables.left.schema)
+    rows = formats.of("dataset", "jsonl", {}).decode(raw, tables.left.schema)
     cells = rows.table.to_pydict()
     assert cells["id"] == ["4", "5", "6", "7", "8", "1", "2", "3"]
     assert cells["what"][:5] == ['["a"]', '{"a": {"b": [null]}}', "7", None, "text"]
@@ -685,7 +684,7 @@ def test_json_numbers_that_do_not_fit_beside_those_of_other_files_are_text(tmp_p
     written(tmp_path / "2.jsonl", [{"id": 3, "what": "a", "n": 1.5, "list": [1.5]}])
     left = scan(dataset(str(tmp_path), "jsonl"), None).left
     raw = pa.table({LINE: [json.dumps(row).encode() for row in whole]})
-    rows = FORMATS["jsonl"].decode(raw, left.schema)
+    rows = formats.of("dataset", "jsonl", {}).decode(raw, left.schema)
     assert rows.table["n"].to_pylist() == ["9007199254740993", "3"]
     assert rows.table["list"].to_pylist() == ["[9007199254740993]", None]
     assert not rows.problems
@@ -699,10 +698,13 @@ def test_a_json_column_has_one_type_wherever_a_block_ends(tmp_path: Path) -> Non
     far = [{"id": 3, "what": "a" * (1 << 20)}] * 4  # more than a block
     one = written(tmp_path / "one.jsonl", rows)
     two = written(tmp_path / "two.jsonl", [rows[0], *far, rows[1]])
-    schemas = [FORMATS["jsonl"].schema(LocalFileSystem(), path, {"what"}) for path in (one, two)]
+    schemas = [
+        formats.of("dataset", "jsonl", {}).schema(LocalFileSystem(), path, {"what"})
+        for path in (one, two)
+    ]
     assert schemas[0] == schemas[1]
     raw = pa.table({LINE: [json.dumps(row).encode() for row in rows]})
-    decoded = FORMATS["jsonl"].decode(raw, schemas[0])
+    decoded = formats.of("dataset", "jsonl", {}).decode(raw, schemas[0])
     assert decoded.table["n"].to_pylist() == ["9007199254740993", "1.5"]
     assert decoded.table["deep"].to_pylist() == ['{"n": 9007199254740993}', '{"n": 1.5}']
 

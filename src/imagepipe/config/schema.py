@@ -12,12 +12,12 @@ from typing import Any
 from omegaconf import MISSING
 
 from imagepipe.config.fields import bounded, choice, engine
+from imagepipe.config.formats import FORMATS
 from imagepipe.config.names import Score, scorer_stages
 from imagepipe.config.shares import Resources
 
 MOST_SAMPLES = 8  # rows whose pictures MLflow shows of every run, the same in each
 DTYPES = ("auto", "float32", "float16", "bfloat16")
-FORMATS = ("csv", "parquet", "jsonl")
 
 
 @dataclass
@@ -26,6 +26,7 @@ class Join:
 
     path: Any = None  # one file, folder or URL, or a list of them
     format: str | None = choice(None, FORMATS)  # null: the dataset's own
+    read: dict[str, Any] | None = None  # the format's options; null: the dataset's own
     on: Any = None  # the key column or a list of them, of the same name on both sides
     how: str = choice("inner", ("inner", "left", "anti"))
     # broadcast (right side in memory), shuffle (Ray Data's join), auto
@@ -39,6 +40,7 @@ class Dataset:
     name: str = MISSING
     path: Any = MISSING
     format: str = choice(MISSING, FORMATS)
+    read: dict[str, Any] = field(default_factory=dict)  # the format's options: delimiter, split
     id: str = MISSING  # the column that names a row; unique, and the picture's file name
     prompt: str = MISSING  # template over the columns: "{animal} wearing a {outfit}"
     category: str | None = None  # a column; a comparison has figures for each of its values

@@ -18,6 +18,7 @@ HIDDEN = "..."  # stands for what may be a secret
 SECRET = re.compile(
     r"passw|pwd|token(?!i[sz])|secret|key|credential|(^|-)sig(nature)?$", re.IGNORECASE
 )
+INSIDE = re.compile(r"(passw\w*|pwd)\s*=", re.IGNORECASE)  # an address's option, such as ODBC's
 # The keys of variables, and where one that holds a secret is set instead.
 VARIABLES = {
     "ray.runtime_env.env_vars.": "Set it in the environment of the nodes.",
@@ -26,6 +27,7 @@ VARIABLES = {
 # These hold a text or a list, or whatever somebody else's function takes. `*` is a scorer's name.
 _OPEN = (
     *("dataset.path", "dataset.join.path", "dataset.join.on"),
+    *("dataset.read", "dataset.join.read", "dataset.more_joins.read"),
     *("llm.chat_template_kwargs", "llm.engine_kwargs", "llm.request"),
     *("llm.options", "model.options", "scorer.options", "scorer.*.options"),
     *("model.scheduler_config", "model.quantization.quant_kwargs"),
@@ -42,7 +44,8 @@ def has_secret(parts: SplitResult) -> bool:
 
     A web server's user without a password is a token, as GitHub's are.
     """
-    named = any(SECRET.search(name) for name, _ in parse_qsl(parts.query))
+    pairs = parse_qsl(parts.query)
+    named = any(SECRET.search(name) or INSIDE.search(value) for name, value in pairs)
     token = parts.username is not None and parts.scheme in ("http", "https")
     return parts.password is not None or token or named
 
@@ -68,7 +71,8 @@ def check_table(field: str, path: Any) -> None:
                 value=HIDDEN,
                 problem="carries a password, a key or a signature, which would be written down",
                 remedy="Give it in the environment, as the store's own tools take it "
-                "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3://), or fetch the file first.",
+                "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3://), a database's by "
+                "dataset.read.password_env=ITS_NAME, or fetch the file first.",
             )
 
 
@@ -101,4 +105,4 @@ def check_named(key: str, value: Any) -> None:
 
 def is_open(key: str) -> bool:
     """Whether `key` stands inside a value of somebody else's making, where any key may be."""
-    return _IN_OPEN.match(key) is not None
+    return _IN_OPEN.match(re.sub(r"\.\d+\.", ".", key)) is not None

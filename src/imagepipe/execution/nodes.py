@@ -124,7 +124,7 @@ def _needs(config: Config, tables: Tables) -> Iterator[Need]:
         # What is broadcast is read on this machine.
         *(("dataset.join.path", j.table) for j in tables.joins if j.method == "shuffle"),
     ):
-        for file in table.files[:FILES_OF_A_TABLE]:
+        for file in table.files[:FILES_OF_A_TABLE] if table.filesystem is not None else ():
             yield Need(field, table.filesystem, file.path)
     if engines.of("llm", config.llm).processor and (config.llm.path or "").startswith(PREFIX):
         # Ray Data's processor takes the folder as it is called on this machine.

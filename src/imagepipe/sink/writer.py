@@ -32,7 +32,7 @@ from imagepipe.sink.metadata import model_metadata, parameters
 from imagepipe.sink.naming import file_stem
 from imagepipe.sink.webdataset import shard
 from imagepipe.sources.blocks import restored
-from imagepipe.sources.format import ADDED
+from imagepipe.sources.formats.base import ADDED
 from imagepipe.sources.tables import ORIGINAL
 from imagepipe.stages.pictures import pictures
 from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE, LEDGER

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 
 from imagepipe.errors import one_line
 from imagepipe.sources import folders
-from imagepipe.sources.format import Rows, Unreadable, as_bytes_type, unpacked
-from imagepipe.sources.formats import FORMATS
+from imagepipe.sources.formats.base import Rows, as_bytes_type, unpacked
 from imagepipe.sources.tables import ORIGINAL, ORIGINAL_TYPE, File, Table, Tables
+from imagepipe.sources.unreadable import Unreadable
 from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def raw_blocks(table: Table, files: Sequence[File], num_cpus: float, **options: 
 
     paths = [file.path for file in files]
     by_folder = Partitioning("hive", base_dir=table.base, filesystem=table.filesystem)
-    return FORMATS[table.format].dataset(
+    return table.form.dataset(
         table.filesystem,
         paths,
         table.in_files,
@@ -38,7 +38,7 @@ def raw_blocks(table: Table, files: Sequence[File], num_cpus: float, **options: 
 
 def decoded(raw: pa.Table, table: Table) -> Rows:
     """Typed columns of a raw block, those of folders at the end."""
-    rows = FORMATS[table.format].decode(raw, table.in_files)
+    rows = table.form.decode(raw, table.in_files)
     for name in table.folders:
         texts = raw[name].unique()
         values = pa.array([folders.value(text) for text in texts.to_pylist()], pa.string())
@@ -51,9 +51,8 @@ def scanned(table: Table, file: File, names: Sequence[str]) -> Iterator[Rows]:
     inside = [name for name in names if name not in table.folders]
     of_folders = folders.values(file.path, table.base)
     values = {name: of_folders[name] for name in table.folders}
-    form = FORMATS[table.format]
     wanted = inside or table.in_files.names[:1]
-    for rows in form.scan(table.filesystem, file.path, table.in_files, wanted):
+    for rows in table.form.scan(table.filesystem, file.path, table.in_files, wanted):
         rows.table = folders.with_values(rows.table, values).select(names)
         yield rows
 

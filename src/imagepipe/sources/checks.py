@@ -21,7 +21,8 @@ def check_key(key: str, name: str, schema: pa.Schema, where: str, wanted: str = 
             field=key,
             value=name,
             problem=f"is no column of {where}",
-            remedy=f"{_separator(names)}{did_you_mean(name, names)}Columns: {listed(names, name)}.",
+            remedy=f"{_separator(key, names)}{did_you_mean(name, names)}"
+            f"Columns: {listed(names, name)}.",
         )
     kind = schema.field(name).type
     if pa.types.is_struct(kind):
@@ -37,11 +38,17 @@ def check_key(key: str, name: str, schema: pa.Schema, where: str, wanted: str = 
         )
 
 
-def _separator(names: Sequence[str]) -> str:
-    """A hint where the whole header seems to be cut at another sign than the comma."""
-    split = next((sign for sign in ";\t|" if names and all(sign in name for name in names)), None)
-    split = split or next((sign for sign in ";\t|" if sign in "".join(names[:1])), None)
-    return f"Its cells seem to be separated by {split!r}: use commas. " if split else ""
+def _separator(key: str, names: Sequence[str]) -> str:
+    """A hint where the whole header seems to be cut at another sign than the one between cells."""
+    signs = ";\t|" if len(names) > 1 else ";\t|,"
+    split = next((sign for sign in signs if names and all(sign in name for name in names)), None)
+    split = split or next((sign for sign in signs if sign in "".join(names[:1])), None)
+    read = key.rpartition(".")[0] + ".read"
+    return (
+        f"Cells seem to be separated by {split!r}: {read}={{delimiter: {split!r}}}. "
+        if split
+        else ""
+    )
 
 
 def is_binary(kind: pa.DataType) -> bool:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from imagepipe.sources.format import AS_JSON, AS_TEXT, KEPT, OUT_OF_BYTES, Unreadable, left_out
+from imagepipe.sources.formats.base import AS_JSON, AS_TEXT, KEPT, OUT_OF_BYTES, left_out
+from imagepipe.sources.unreadable import Unreadable
 
 
 @dataclass

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import re
 
-from pyarrow.fs import FileSystem
-
-from imagepipe.sources.format import Unreadable
+from imagepipe.sources.unreadable import Unreadable
 
 HEAD = 4096
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+MOST_BYTES = 64 << 20  # of a file's content that tell it from another; beyond, size and rows do
+CHUNK_BYTES = 1 << 20
 PANDAS = "Read it with pandas and save it by DataFrame.to_parquet."
 EXCEL = "Save it as CSV in UTF-8 there, or read it with pandas.read_excel and save it as Parquet."
 PACKED = "Unpack it, or let its name end in {}."
+UTF_16 = "Save it as UTF-8: iconv -f {0} -t UTF-8 FILE > NEW. Or for CSV say read.encoding={0}."
 # How a file begins, the format that it has, what it is, and the way out: null says itself.
 _BEGINNINGS = (
     (rb"PAR1(?![^\x00-\x1f]*[,\r\n])", "parquet", "a Parquet file", None),  # no name of a column
@@ -22,7 +24,7 @@ _BEGINNINGS = (
         rb"(?:\xff\xfe|\xfe\xff)",
         None,
         "UTF-16 text",
-        "Save it as UTF-8: iconv -f UTF-16 -t UTF-8 FILE > NEW.",
+        UTF_16.format("UTF-16"),
     ),
     (
         rb"\x1f\x8b",
@@ -54,22 +56,26 @@ _BEGINNINGS = (
     (rb"ORC", None, "an ORC file", PANDAS),
     (rb"Obj\x01", None, "an Avro file", "Save it as Parquet."),
     (rb"(?:ARROW1|FEA1)", None, "an Arrow or Feather file", PANDAS),
-    (rb"SQLite format 3\x00", None, "an SQLite database", "Save the table as CSV or Parquet."),
+    (
+        rb"SQLite format 3\x00",
+        None,
+        "an SQLite database",
+        "Read it so: dataset=sql dataset.path=sqlite:///FILE dataset.read.table=TABLE.",
+    ),
     (rb"(?i:<!doctype html|<html)", None, "a web page", "Download the file that it links to."),
-    (rb"\[\s*\{", None, "one JSON array", None),  # "[" alone may begin the name of a column
-    (rb"\{\s*\"", "jsonl", "JSON", None),
+    (rb"\[\s*\{", "json", "one JSON array", None),  # "[" alone may begin the name of a column
+    (rb"\{\s*\"", "jsonl", "JSON, an object a line", None),
 )
 
 
-def check(filesystem: FileSystem, path: str, asked: str, prefix: str) -> None:
-    """Refuse a file that is plainly of another format than `asked`, and an empty one.
+def check(head: bytes, asked: str, prefix: str) -> None:
+    """Refuse a file whose first HEAD bytes are plainly of another format than `asked`, or empty.
 
     `prefix` is the table's place in the configuration. Raises Unreadable.
     """
-    head = _head(filesystem, path)
     if not head:
         raise Unreadable("is empty (0 bytes)", "Give a table with at least one row.")
-    begin = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    begin = head.removeprefix(BYTE_ORDER_MARK).lstrip()
     for sign, name, what, way in _BEGINNINGS:
         if re.match(sign, begin):
             if name == asked:
@@ -79,44 +85,19 @@ def check(filesystem: FileSystem, path: str, asked: str, prefix: str) -> None:
     if asked == "parquet":
         raise Unreadable("is not a Parquet file", f"Set {prefix}.format=csv if it is a CSV file.")
     if b"\0" in head and _is_wide(head):
-        raise Unreadable(
-            "is UTF-16 text", "Save it as UTF-8: iconv -f UTF-16LE -t UTF-8 FILE > NEW."
-        )
+        raise Unreadable("is UTF-16 text", UTF_16.format("UTF-16LE"))
 
 
-def no_table(filesystem: FileSystem, path: str, asked: str) -> str | None:
-    """Why a file that was found in a folder is no part of the table there, or null.
-
-    Writers leave parts without a byte, and put a description of the table beside its lines.
-    """
-    if asked == "parquet":
-        return None
-    head = _head(filesystem, path)
-    if not head:
-        return "is empty"
-    line, _, rest = head.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
-    if asked == "jsonl" and rest and line.lstrip().startswith(b"{"):
-        try:
-            json.loads(line)
-        except ValueError:
-            return "is one JSON document, not a line a row" if _one(filesystem, path) else None
-    return None
-
-
-def _one(filesystem: FileSystem, path: str) -> bool:
-    """Whether a file, no longer than a description of a table is, is one JSON document."""
-    with filesystem.open_input_stream(path) as stream:
-        text = stream.read(1 << 20)
+def is_json(head: bytes) -> bool:
+    """Whether the first of several lines is whole JSON: a row, and not how a document begins."""
+    line, _, rest = head.removeprefix(BYTE_ORDER_MARK).partition(b"\n")
+    if not (rest and line.lstrip().startswith(b"{")):
+        return True
     try:
-        json.loads(text)
+        json.loads(line)
     except ValueError:
         return False
     return True
-
-
-def _head(filesystem: FileSystem, path: str) -> bytes:
-    with filesystem.open_input_stream(path) as stream:
-        return stream.read(HEAD)
 
 
 def _is_wide(head: bytes) -> bool:

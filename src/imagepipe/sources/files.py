@@ -24,11 +24,12 @@ SHOWN = 5  # names of a folder in a message
 class Found:
     """The files of a table, in reading order, and why others beside them are not read.
 
-    `base` is the folder below which NAME=VALUE folders are columns; `chosen` are those of `paths`
+    `filesystem` is null where they are in no folder here, such as in a database. `base` is the
+    folder below which NAME=VALUE folders are columns; `chosen` are those of `paths`
     that were not named one by one, but found in a folder.
     """
 
-    filesystem: fs.FileSystem
+    filesystem: fs.FileSystem | None
     paths: tuple[str, ...]
     base: str
     chosen: frozenset[str] = frozenset()

@@ -7,14 +7,11 @@ from typing import Any
 
 from imagepipe.sources.tables import Table, Tables
 
-CONTENT_BYTES = 64 << 20  # of each file at most; beyond, its size and rows have to do
-CHUNK_BYTES = 1 << 20
-
 
 def fingerprint(tables: Tables) -> list[dict[str, Any]]:
     """{name, rows, columns, bytes, content} of the left table, then of each joined one.
 
-    `bytes` is as `Table.size` has it, `content` a digest over the files' first CONTENT_BYTES;
+    `bytes` is as `Table.size` has it, `content` a digest over what the format says of the files;
     their names are not in it, so that a table may move.
     """
     every = [tables.left, *(join.table for join in tables.joins)]
@@ -34,9 +31,7 @@ def _content(table: Table) -> str:
     digest = blake2b(digest_size=16)
     for file in table.files:
         digest.update(f"{file.rows}:".encode())
-        with table.filesystem.open_input_stream(file.path) as stream:
-            left = CONTENT_BYTES
-            while left > 0 and (chunk := stream.read(min(left, CHUNK_BYTES))):
-                digest.update(chunk)
-                left -= len(chunk)
+        what = (table.filesystem, file.path, table.in_files, table.used)
+        for chunk in table.form.content(*what):
+            digest.update(chunk)
     return digest.hexdigest()

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from imagepipe.prompts.cells import cell_texts
 from imagepipe.sources.blocks import decoded, partitions, raw_blocks, scanned, tasks, with_ledger
-from imagepipe.sources.format import Rows
+from imagepipe.sources.formats.base import Rows
 from imagepipe.sources.keys import keys_of
 from imagepipe.sources.tables import KEY, NOTE, ORIGINAL, ORIGINAL_TYPE, Join, Tables
 from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE, LEDGER

@@ -17,7 +17,7 @@ from imagepipe.sources.blocks import (
     tasks,
     with_ledger,
 )
-from imagepipe.sources.format import Rows
+from imagepipe.sources.formats.base import Rows
 from imagepipe.sources.joins import joined
 from imagepipe.sources.keys import keys_of
 from imagepipe.sources.tables import KEY, ORIGINAL, Table, Tables

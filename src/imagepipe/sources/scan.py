@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 
 from imagepipe import config, prompts
 from imagepipe.errors import UserError, listed
+from imagepipe.sources import formats
 from imagepipe.sources.checks import (
     cannot_be_shuffled,
     check_columns,
@@ -43,7 +45,8 @@ def scan(
     keys = {name for _, join in _joins(dataset) for name in _on(join)}
     looked_up = {name for _, join in _joins(dataset) if join.how != "anti" for name in _on(join)}
     request = Request(
-        *("dataset", dataset.path, dataset.format, (dataset.id,), "id"),
+        *("dataset", dataset.path, formats.of("dataset", dataset.format, dataset.read)),
+        *((dataset.id,), "id"),
         used=frozenset({dataset.id, *template, *keys, *columns.values()}),
         kept=tuple(sorted(looked_up)),
         drawn=tuple(template),
@@ -98,6 +101,13 @@ def _joins(dataset: config.Dataset) -> Iterator[tuple[str, config.Join]]:
         yield f"dataset.more_joins[{number}]", join
 
 
+def _read(join: config.Join, dataset: config.Dataset) -> dict[str, Any]:
+    """The options of a joined table; without its own those of the dataset, where it is alike."""
+    if join.read is not None:
+        return join.read
+    return dataset.read if join.format in (None, dataset.format) else {}
+
+
 def _on(join: config.Join) -> tuple[str, ...]:
     names = join.on if isinstance(join.on, list | tuple) else [join.on]
     return tuple(str(name) for name in names if name is not None)
@@ -123,8 +133,9 @@ def _join(
     for name in on:
         check_key(f"{prefix}.on", name, before, "the table to the left")
     like = tuple(before.field(name).type for name in on)
+    form = formats.of(prefix, join.format or dataset.format, _read(join, dataset))
     request = Request(
-        *(prefix, join.path, join.format or dataset.format, on, "on"),
+        *(prefix, join.path, form, on, "on"),
         used=frozenset({*on, *prompts.template_columns(dataset.prompt), *columns.values()}),
         kept=on,
         drawn=tuple(prompts.template_columns(dataset.prompt)),

@@ -12,14 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from imagepipe import config
-from imagepipe.errors import UserError, listed
-from imagepipe.sources import contents, files, folders
+from imagepipe.errors import UserError, did_you_mean, listed
+from imagepipe.sources import folders
 from imagepipe.sources.checks import check_key, check_repeats
 from imagepipe.sources.columns import Together, together
-from imagepipe.sources.format import Unreadable
-from imagepipe.sources.formats import FORMATS, features
+from imagepipe.sources.files import Found
+from imagepipe.sources.formats.base import BadOption, Format
 from imagepipe.sources.keys import keys_of
+from imagepipe.sources.notes import notes
 from imagepipe.sources.tables import File, Table
+from imagepipe.sources.unreadable import Unreadable
 
 # Words that other programs write where there is no value; as text of a CSV they would be drawn.
 NO_VALUE = ["NA", "N/A", "#N/A", "NULL", "null", "nan", "NaN", "None", "\\N", "<NA>"]
@@ -36,7 +38,7 @@ class Request:
 
     prefix: str
     path: object
-    format: str
+    form: Format
     keys: tuple[str, ...]
     what: str
     used: frozenset[str]
@@ -63,7 +65,7 @@ class Scanned:
     """
 
     request: Request
-    found: files.Found
+    found: Found
     most: int
     folders: tuple[str, ...]
     schemas: dict[str, pa.Schema] = field(default_factory=dict)
@@ -92,8 +94,8 @@ def with_folders(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
 
 def scan_table(request: Request, limit: int | None, most: int) -> Scanned:
     """The table after all checks but those across tables."""
-    form = FORMATS[request.format]
-    found = files.find(request.field, request.path, form.suffixes)
+    with plain_errors(request, request.path):
+        request.form, found = request.form.find(request.field, request.path)
     scanned = Scanned(request, found, most, folders.columns(found.paths, found.base))
     scanned.left_out.update(found.left_out)
     for path in found.paths:
@@ -111,8 +113,8 @@ def scan_table(request: Request, limit: int | None, most: int) -> Scanned:
         check_repeats(request.key_field, request.keys, request.path, scanned.keys)
     paths = found.paths
     scanned.table = Table(
-        name=os.path.basename(paths[0]) if len(paths) == 1 else str(request.path),
-        format=request.format,
+        name=request.form.title(paths[0]) if len(paths) == 1 else str(request.path),
+        form=request.form,
         filesystem=found.filesystem,
         files=tuple(file for file in scanned.files if file.rows),
         schema=with_folders(columns.schema, scanned.folders),
@@ -122,9 +124,9 @@ def scan_table(request: Request, limit: int | None, most: int) -> Scanned:
         used=request.used,
         base=found.base,
         folders=scanned.folders,
-        notes=tuple(_notes(scanned, columns)),
+        notes=tuple(notes(scanned, columns)),
         left_out=scanned.left_out,
-        features=features(request.format, found.filesystem, paths[0]),
+        features=request.form.features(found.filesystem, paths[0]),
     )
     return scanned
 
@@ -132,15 +134,14 @@ def scan_table(request: Request, limit: int | None, most: int) -> Scanned:
 def _scan_file(scanned: Scanned, path: str) -> None:
     """Scan one file to its end; anything that is wrong with it becomes a UserError."""
     request, filesystem = scanned.request, scanned.found.filesystem
-    form = FORMATS[request.format]
-    with plain_errors(request.field, path):
-        if path in scanned.found.chosen:
-            why = contents.no_table(filesystem, path, request.format)
-            if why:
-                scanned.left_out[path] = why
-                return
-        contents.check(filesystem, path, request.format, request.prefix)
-        schema = form.schema(filesystem, path, request.used)
+    form = request.form
+    with plain_errors(request, path):
+        why = form.no_table(filesystem, path) if path in scanned.found.chosen else None
+        if why:
+            scanned.left_out[path] = why
+            return
+        form.check(filesystem, path, request.prefix)
+        schema = _chosen(scanned, form.schema(filesystem, path, request.used))
         _check_header(scanned, path, schema)
         if _count(scanned, path, schema):
             scanned.schemas[path] = schema
@@ -152,7 +153,7 @@ def _scan_file(scanned: Scanned, path: str) -> None:
 def _count(scanned: Scanned, path: str, schema: pa.Schema) -> int:
     """Take in the keys of one file, and how many rows it has."""
     count, request = 0, scanned.request
-    drawn = request.drawn if request.format == "csv" else ()
+    drawn = request.drawn if request.form.is_text else ()
     names = dict.fromkeys((*request.keys, *request.kept, *drawn))
     wanted = [name for name in names if name in schema.names and name not in scanned.folders]
     values = {
@@ -160,8 +161,8 @@ def _count(scanned: Scanned, path: str, schema: pa.Schema) -> int:
         for name, value in folders.values(path, scanned.found.base).items()
         if name in scanned.folders
     }
-    form = FORMATS[request.format]
-    for rows in form.scan(scanned.found.filesystem, path, schema, wanted or schema.names[:1]):
+    what = (scanned.found.filesystem, path, schema, wanted or schema.names[:1])
+    for rows in request.form.scan(*what):
         count += rows.table.num_rows
         if rows.bad_line is not None and path not in scanned.not_utf8:
             scanned.not_utf8.append(path)
@@ -190,17 +191,17 @@ def _take_in(scanned: Scanned, rows: pa.Table) -> None:
 def _columns(scanned: Scanned) -> Together:
     """The columns of all files, of types that all of their values fit."""
     request = scanned.request
-    used, as_text = request.used, request.format == "jsonl"
+    used, as_text = request.used, request.form.loose
     schemas = scanned.schemas or scanned.empty
     path = next(reversed(schemas), "")
-    with plain_errors(request.field, path):
+    with plain_errors(request, path):
         columns = together(schemas, used, as_text=as_text)
     whole = {one.name: one for one in columns.schema}
     for path, schema in scanned.schemas.items():
         for one in schema:
             left = one.name in whole and one.name not in columns.left_out
             if left and _other(one, whole[one.name]):
-                with plain_errors(request.field, path):
+                with plain_errors(request, path):
                     _check_values(scanned, columns, path, one.name)
     return columns
 
@@ -212,9 +213,8 @@ def _other(here: pa.Field, whole: pa.Field) -> bool:
 def _check_values(scanned: Scanned, columns: Together, path: str, name: str) -> None:
     """See whether the values of one column of a file fit its type in all files together."""
     request = scanned.request
-    form = FORMATS[request.format]
     try:
-        for rows in form.scan(scanned.found.filesystem, path, columns.schema, [name]):
+        for rows in request.form.scan(scanned.found.filesystem, path, columns.schema, [name]):
             if rows.problems:
                 columns.keep_as_text(name, request.used)
                 return
@@ -225,9 +225,13 @@ def _check_values(scanned: Scanned, columns: Together, path: str, name: str) -> 
 
 
 @contextmanager
-def plain_errors(field: str, path: str) -> Iterator[None]:
+def plain_errors(request: Request, path: object) -> Iterator[None]:
+    """UserErrors of the table's section for what is raised while `path` is read."""
+    field = request.field
     try:
         yield
+    except BadOption as error:
+        raise error.of(request.prefix) from error
     except Unreadable as error:
         raise UserError(
             field=field, value=path, problem=error.problem, remedy=error.remedy
@@ -239,6 +243,21 @@ def plain_errors(field: str, path: str) -> Iterator[None]:
             problem=f"cannot be read: {getattr(error, 'strerror', None) or error}",
             remedy="Check that the file is whole and that you may read it.",
         ) from error
+
+
+def _chosen(scanned: Scanned, schema: pa.Schema) -> pa.Schema:
+    """The columns of one file that the option `columns` names; all without it."""
+    names = scanned.request.form.columns
+    if names is None:
+        return schema
+    there = [*schema.names, *scanned.folders]
+    for name in names:
+        if name not in there:
+            raise BadOption(
+                *("columns", name, "is no column of the table"),
+                f"{did_you_mean(str(name), there)}Columns: {listed(there, str(name))}.",
+            )
+    return pa.schema([column for column in schema if column.name in names], schema.metadata)
 
 
 def _check_header(scanned: Scanned, path: str, schema: pa.Schema) -> None:
@@ -254,7 +273,7 @@ def _check_header(scanned: Scanned, path: str, schema: pa.Schema) -> None:
     whole = with_folders(schema, scanned.folders)
     for name in scanned.request.keys:
         check_key(scanned.request.key_field, name, whole, os.path.basename(path))
-    if not scanned.schemas or scanned.request.format == "jsonl":
+    if not scanned.schemas or scanned.request.form.loose:
         return
     first, before = next(iter(scanned.schemas.items()))
     differing = (set(schema.names) ^ set(before.names)) & scanned.request.used
@@ -263,30 +282,6 @@ def _check_header(scanned: Scanned, path: str, schema: pa.Schema) -> None:
         raise Unreadable(
             f"has not the columns of {first}: {listed(sorted(differing))}",
             "Give all files of one table the columns that are used.",
-        )
-
-
-def _notes(scanned: Scanned, columns: Together) -> Iterator[str]:
-    """What a person should know of the table before it is read."""
-    base = scanned.found.base
-    if scanned.left_out:
-        number = f"{len(scanned.left_out)} of {len(scanned.left_out) + len(scanned.files)} files"
-        yield f"{number} are not read: {files.shown(scanned.left_out, base)}"
-    for name, why in list(columns.left_out.items())[: files.SHOWN]:
-        yield f"column {name!r} is left out: it {why}"
-    if len(columns.left_out) > files.SHOWN:
-        yield f"{len(columns.left_out) - files.SHOWN} more columns are left out"
-    for name, cells in (+scanned.no_value).items():
-        yield (
-            f"{cells:,} of the cells of {name!r} say that a value is missing (NA, NULL, ...), "
-            "and are drawn as they stand"
-        )
-    if scanned.not_utf8:
-        first, more = scanned.not_utf8[0], len(scanned.not_utf8) - 1
-        others = f" and {more} more files hold" if more else " holds"
-        yield (
-            f"{os.path.basename(first)}{others} bytes that are not UTF-8: they are kept as U+FFFD, "
-            "and fail a row whose id, key or prompt they stand in. Save the file as UTF-8"
         )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import pyarrow as pa
 from pyarrow.fs import FileSystem
 
+from imagepipe.sources.formats.base import Format
+
 # Names of the pipeline's own columns; an input column of such a name is renamed `input_<name>`.
 RESERVED = frozenset(
     (
@@ -59,8 +61,8 @@ class Table:
     """
 
     name: str
-    format: str
-    filesystem: FileSystem
+    form: Format
+    filesystem: FileSystem | None
     files: tuple[File, ...]
     schema: pa.Schema
     rows: int

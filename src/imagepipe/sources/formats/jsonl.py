@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.csv as pc_csv
 from pyarrow.fs import FileSystem
 
-from imagepipe.sources.csv import BLOCK_BYTES, stream
+from imagepipe.sources import contents
 from imagepipe.sources.folders import Suffixes
-from imagepipe.sources.format import AS_JSON, AS_TEXT, KEPT, NOT_UTF8, Rows, Unreadable
-from imagepipe.sources.kinds import (
+from imagepipe.sources.formats.base import AS_JSON, AS_TEXT, KEPT, NOT_UTF8, FileFormat, Rows
+from imagepipe.sources.formats.csv import stream
+from imagepipe.sources.formats.csv_text import BLOCK_BYTES
+from imagepipe.sources.formats.kinds import (
     KINDS,
     NO_VALUE,
     NOTHING,
@@ -24,6 +27,7 @@ from imagepipe.sources.kinds import (
     cell_text,
     json_text,
 )
+from imagepipe.sources.unreadable import Unreadable
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -32,19 +36,40 @@ LINE = "imagepipe_line"
 NO_DELIMITER = "\x01"  # stands in no JSON text, which escapes control characters
 
 
-class Jsonl:
+@dataclass(frozen=True)
+class Jsonl(FileFormat):
     """One JSON object a line; a missing key is null.
 
     A column whose cells are of several kinds is kept as text where it is used, so that 7 and "7b"
     may be ids, and a list or an object in it fails its row. Others are kept as JSON text.
     """
 
-    suffixes = Suffixes((".jsonl", ".ndjson", ".json"), compressed=True)
+    name: ClassVar[str] = "jsonl"
+    loose: ClassVar[bool] = True
+    suffixes: ClassVar[Suffixes] = Suffixes((".jsonl", ".ndjson", ".json"), compressed=True)
+
+    def no_table(self, filesystem: FileSystem, path: str) -> str | None:
+        """Writers put a description of the table beside its lines."""
+        head = self.head(filesystem, path)
+        if not contents.is_json(head) and _is_document(filesystem, path):
+            return "is one JSON document, not a line a row"
+        return None if head else "is empty"
+
+    def lines(self, filesystem: FileSystem, path: str) -> Iterator[pa.Table]:
+        """The objects of a file as JSON text, in the column LINE."""
+        try:
+            with filesystem.open_input_stream(path) as file:
+                yield from stream(file, _line_options())
+        except pa.ArrowInvalid as error:
+            raise Unreadable(
+                f"cannot be read as lines of at most {BLOCK_BYTES >> 20} MiB: {error}",
+                "Write one JSON object a line.",
+            ) from error
 
     def schema(self, filesystem: FileSystem, path: str, used: Collection[str]) -> pa.Schema:
         columns: dict[str, Column] = {}
         before = 0
-        for raw in _lines(filesystem, path):
+        for raw in self.lines(filesystem, path):
             cells: dict[str, list[Any]] = {}
             for row, _ in _objects(raw[LINE].to_pylist(), before):
                 for name, value in row.items():
@@ -58,7 +83,7 @@ class Jsonl:
         self, filesystem: FileSystem, path: str, schema: pa.Schema, wanted: Sequence[str]
     ) -> Iterator[Rows]:
         part = pa.schema([schema.field(name) for name in wanted])
-        for raw in _lines(filesystem, path):
+        for raw in self.lines(filesystem, path):
             yield self.decode(raw, part)
 
     def decode(self, raw: pa.Table, schema: pa.Schema) -> Rows:
@@ -79,9 +104,6 @@ class Jsonl:
 
         return ray.data.read_csv(paths, filesystem=filesystem, **options, **_line_options())
 
-    def size(self, filesystem: FileSystem, path: str) -> int:
-        return filesystem.get_file_info(path).size
-
 
 def _line_options() -> dict[str, Any]:
     return {
@@ -95,15 +117,15 @@ def _line_options() -> dict[str, Any]:
     }
 
 
-def _lines(filesystem: FileSystem, path: str) -> Iterator[pa.Table]:
+def _is_document(filesystem: FileSystem, path: str) -> bool:
+    """Whether a file, no longer than a description of a table is, is one JSON document."""
+    with filesystem.open_input_stream(path) as stream:
+        text = stream.read(1 << 20)
     try:
-        with filesystem.open_input_stream(path) as file:
-            yield from stream(file, _line_options())
-    except pa.ArrowInvalid as error:
-        raise Unreadable(
-            f"cannot be read as lines of at most {BLOCK_BYTES >> 20} MiB: {error}",
-            "Write one JSON object a line.",
-        ) from error
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _objects(

@@ -1,19 +1,23 @@
-"""What a table format is, and what the formats have in common: types and text.
+"""What a format is, and what the formats have in common: types and text.
 
-A raw block is what the file holds (CSV: cells as bytes; JSON Lines: lines as bytes; Parquet:
+A raw block is what a file holds (CSV: cells as bytes; JSON Lines: lines as bytes; Parquet:
 its columns). Decoding turns it into typed columns and finds rows whose text is not UTF-8.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 from pyarrow.fs import FileSystem
 
+from imagepipe.errors import UserError
+from imagepipe.sources import contents, files
+from imagepipe.sources.files import Found
 from imagepipe.sources.folders import Suffixes
 
 if TYPE_CHECKING:
@@ -26,17 +30,25 @@ AS_TEXT, AS_JSON = {KEPT: b"text"}, {KEPT: b"json"}
 OUT_OF_BYTES = {KEPT: b"out of bytes"}  # text that stands as bytes in some file
 # Of the columns that say why rows are rejected: read again, the table is without them.
 ADDED = {b"imagepipe.added": b"why the row is rejected"}
-
-
 LEFT_OUT = b"imagepipe.left_out"
+NOT_UTF8 = "is not valid UTF-8"
 
 
-class Unreadable(Exception):
-    """A file that is not what its format says: the problem, and a remedy."""
+class BadOption(Exception):
+    """A value of `dataset.read` that cannot be right, or not for this table."""
 
-    def __init__(self, problem: str, remedy: str) -> None:
-        self.problem, self.remedy = problem, remedy
+    def __init__(self, option: str, value: object, problem: str, remedy: str) -> None:
+        self.option, self.value, self.problem, self.remedy = option, value, problem, remedy
         super().__init__(problem)
+
+    def of(self, prefix: str) -> UserError:
+        """The same, of the section `prefix` of the configuration."""
+        return UserError(
+            field=f"{prefix}.read.{self.option}",
+            value=self.value,
+            problem=self.problem,
+            remedy=self.remedy,
+        )
 
 
 @dataclass
@@ -68,31 +80,107 @@ class Rows:
         return reasons
 
 
-class Format(Protocol):
-    """One file format."""
+@dataclass(frozen=True)
+class Format:
+    """One format. Its fields are the options that `dataset.read` may hold, with their defaults."""
 
-    suffixes: Suffixes
+    columns: list[Any] | None = None  # those that are read; null: all
+
+    name: ClassVar[str]
+    is_text: ClassVar[bool] = False  # a word such as NA in a cell may be meant as no value
+    # A column that some files lack is null there; one of several kinds is kept as text.
+    loose: ClassVar[bool] = False
+
+    def find(self, field: str, path: Any) -> tuple[Format, Found]:
+        """What `path`, the value of the key `field`, names, and the format that reads just that.
+
+        Raises UserError, Unreadable, or BadOption.
+        """
+        raise NotImplementedError
+
+    def title(self, path: str) -> str:
+        """What messages call the table of which `path` is the only file."""
+        return os.path.basename(path)
+
+    def check(self, filesystem: FileSystem, path: str, prefix: str) -> None:
+        """Raise Unreadable for what is plainly of another format; `prefix` is of its section."""
+
+    def no_table(self, filesystem: FileSystem, path: str) -> str | None:
+        """Why a file that was found in a folder is no part of the table there, or null."""
+        return None
 
     def schema(self, filesystem: FileSystem, path: str, used: Collection[str]) -> pa.Schema:
         """The columns of one file, of which `used` decide about rows; `without` some. Raises
         Unreadable.
         """
+        raise NotImplementedError
 
     def scan(
         self, filesystem: FileSystem, path: str, schema: pa.Schema, wanted: Sequence[str]
     ) -> Iterator[Rows]:
         """The columns `wanted` of one file, decoded, a block at a time. Raises Unreadable."""
+        raise NotImplementedError
 
     def decode(self, raw: pa.Table, schema: pa.Schema) -> Rows:
         """Typed columns; null where the file lacks one."""
+        raise NotImplementedError
 
     def dataset(
         self, filesystem: FileSystem, paths: list[str], schema: pa.Schema, **options: Any
     ) -> Dataset:
         """Raw blocks by Ray's reader; `options` are those that all of Ray's readers take."""
+        raise NotImplementedError
 
     def size(self, filesystem: FileSystem, path: str) -> int:
         """About how many bytes the file takes in memory."""
+        raise NotImplementedError
+
+    def content(
+        self, filesystem: FileSystem, path: str, schema: pa.Schema, used: Collection[str]
+    ) -> Iterator[bytes]:
+        """What tells the file from another, for a digest."""
+        raise NotImplementedError
+
+    def features(self, filesystem: FileSystem, path: str) -> dict[str, Any]:
+        """What a file says of its columns to Hugging Face's `datasets`, such as pictures."""
+        return {}
+
+
+@dataclass(frozen=True)
+class FileFormat(Format):
+    """A format of files, of which a table may have several."""
+
+    suffixes: ClassVar[Suffixes]
+
+    def find(self, field: str, path: Any) -> tuple[Format, Found]:
+        return self, files.find(field, path, self.suffixes)
+
+    def open(self, filesystem: FileSystem, path: str) -> pa.NativeFile:
+        """The file from its beginning, unpacked; of text as UTF-8."""
+        return filesystem.open_input_stream(path)
+
+    def head(self, filesystem: FileSystem, path: str) -> bytes:
+        with self.open(filesystem, path) as stream:
+            return stream.read(contents.HEAD)
+
+    def check(self, filesystem: FileSystem, path: str, prefix: str) -> None:
+        contents.check(self.head(filesystem, path), self.name, prefix)
+
+    def no_table(self, filesystem: FileSystem, path: str) -> str | None:
+        """Writers leave parts without a byte."""
+        return None if self.head(filesystem, path) else "is empty"
+
+    def size(self, filesystem: FileSystem, path: str) -> int:
+        return filesystem.get_file_info(path).size
+
+    def content(
+        self, filesystem: FileSystem, path: str, schema: pa.Schema, used: Collection[str]
+    ) -> Iterator[bytes]:
+        with filesystem.open_input_stream(path) as stream:
+            left = contents.MOST_BYTES
+            while left > 0 and (chunk := stream.read(min(left, contents.CHUNK_BYTES))):
+                yield chunk
+                left -= len(chunk)
 
 
 def plain(schema: Iterable[pa.Field]) -> pa.Schema:
@@ -181,6 +269,3 @@ def _escaped(value: Any) -> Any:
 
 def _encoded(value: Any) -> Any:
     return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
-
-
-NOT_UTF8 = "is not valid UTF-8"

@@ -1,4 +1,7 @@
-"""The kinds of JSON values in a column, and the one type that all of its cells have, if any."""
+"""The kinds of values in a column, and the one type that all of its cells have, if any.
+
+Values are Python's: JSON's, and those of a database.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from imagepipe.sources.format import AS_JSON, AS_TEXT
+from imagepipe.sources.formats.base import AS_JSON, AS_TEXT
 
 NOTHING, NUMBER, TEXT = "nothing", "a number", "text"
 KINDS = {
@@ -29,6 +32,11 @@ AT_ONCE = 1000  # cells whose types are told at once: few enough that ever new k
 EXACT = 2**53  # whole numbers up to here are values of a double
 
 
+def kind_of(kind: type) -> str:
+    """What a value of the class `kind` is, in words."""
+    return KINDS.get(kind, f"a {kind.__name__}")
+
+
 @dataclass
 class Column:
     """What the cells of one column are, seen in parts."""
@@ -40,7 +48,7 @@ class Column:
 
     def see(self, values: Sequence[Any]) -> None:
         """Take in some cells."""
-        self.kinds |= {KINDS[kind] for kind in set(map(type, values))} - {NOTHING}
+        self.kinds |= set(map(kind_of, set(map(type, values)))) - {NOTHING}
         self.one_type &= len(self.kinds) < 2
         for start in range(0, len(values), AT_ONCE):
             if not self.one_type:
@@ -113,9 +121,9 @@ def json_text(value: Any) -> str | None:
     if value is None:
         return None
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
     except ValueError:
-        return json.dumps(_without_nan(value), ensure_ascii=False)
+        return json.dumps(_without_nan(value), ensure_ascii=False, default=str)
 
 
 def _without_nan(value: Any) -> Any:

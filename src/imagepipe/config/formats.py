@@ -1,0 +1,26 @@
+"""The table of formats: whatever the rest of imagepipe has to know of one before it is imported.
+
+A new format is a file beside the others in `sources/formats/`, and a line here. The table names
+classes and imports none of them, so the configuration can read it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Line:
+    """A format's class, and the library that it reads with, where the base install lacks it."""
+
+    made_by: str
+    library: str | None = None  # the module that is imported
+    extra: str | None = None  # of imagepipe, which installs it
+
+
+FORMATS = {
+    "csv": Line("imagepipe.sources.formats.csv.Csv"),
+    "tsv": Line("imagepipe.sources.formats.csv.Tsv"),
+    "jsonl": Line("imagepipe.sources.formats.jsonl.Jsonl"),
+    "parquet": Line("imagepipe.sources.formats.parquet.Parquet"),
+}

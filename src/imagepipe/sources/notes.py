@@ -1,0 +1,37 @@
+"""What a person should know of a table before it is read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from imagepipe.sources import files
+from imagepipe.sources.columns import Together
+
+if TYPE_CHECKING:
+    from imagepipe.sources.scan_table import Scanned
+
+
+def notes(scanned: Scanned, columns: Together) -> Iterator[str]:
+    """What a person should know of the table before it is read."""
+    base = scanned.found.base
+    if scanned.left_out:
+        number = f"{len(scanned.left_out)} of {len(scanned.left_out) + len(scanned.files)} files"
+        yield f"{number} are not read: {files.shown(scanned.left_out, base)}"
+    for name, why in list(columns.left_out.items())[: files.SHOWN]:
+        yield f"column {name!r} is left out: it {why}"
+    if len(columns.left_out) > files.SHOWN:
+        yield f"{len(columns.left_out) - files.SHOWN} more columns are left out"
+    for name, cells in (+scanned.no_value).items():
+        yield (
+            f"{cells:,} of the cells of {name!r} say that a value is missing (NA, NULL, ...), "
+            "and are drawn as they stand"
+        )
+    if scanned.not_utf8:
+        first, more = scanned.not_utf8[0], len(scanned.not_utf8) - 1
+        others = f" and {more} more files hold" if more else " holds"
+        yield (
+            f"{os.path.basename(first)}{others} bytes that are not UTF-8: they are kept as U+FFFD, "
+            "and fail a row whose id, key or prompt they stand in. Save the file as UTF-8"
+        )
