@@ -182,7 +182,7 @@ def test_the_report_works_inside_the_artifact_view(page, served, swept, screensh
     assert steps.all_inner_texts() == ["0", "1", "2", "4"]
     report.locator("h1").scroll_into_view_if_needed()
     screenshot(page, "mlflow_report")
-    report.locator("#grid td button").first.click()
+    report.locator("#grid button").first.click()
     report.locator('[data-part="b"]').select_option(label="model.steps=4")
     slide = report.locator('[data-part="slide"]')
     slide.wait_for()

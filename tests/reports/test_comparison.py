@@ -2,81 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from helpers.compared import ATTACK, BLUE, GREEN, RED, Made, swept_into
 from PIL import Image
 
 from imagepipe.config import Sweep
 from imagepipe.reports import comparison
-from imagepipe.reports.comparison import grid as grids
 from imagepipe.reports.comparison import page as pages
-from imagepipe.reports.comparison.jobs import front
-from imagepipe.reports.statistics import BLOCKS
-from imagepipe.sink.results import Picture
-
-ATTACK = "</script><script>document.title='broken in'</script><img src=x onerror=alert(1)>"
-RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
-
-
-@dataclass
-class Made:
-    """A job as a run leaves it: `color` null draws nothing and fails."""
-
-    swept: dict[str, str]
-    rate: float | None = None
-    score: float | None = None
-    color: tuple[int, int, int] | None = None
-    prompts: tuple[str, ...] = ("a cat", "a dog")
-    steady: bool = True
-
-    @property
-    def label(self) -> str:
-        return ", ".join(f"{key}={value}" for key, value in self.swept.items())
-
-    def write(self, folder: Path, number: int) -> None:
-        summary = {
-            "status": "FINISHED" if self.color else "FAILED",
-            "trouble": None if self.color else f"no such thing: {ATTACK}",
-            "sweep": {"name": "s", "job": number, "label": self.label, "swept": self.swept},
-        }
-        if self.color:
-            rates = {"steady": self.rate if self.steady else None, "end_to_end": self.rate}
-            if self.steady and self.rate:
-                rates |= {"blocks": [[8 * self.rate, 8.0 + place / 100] for place in range(BLOCKS)]}
-            stages = {"model": {"utilisation": 0.5}, "write": {"utilisation": None}}
-            scores = {} if self.score is None else {"clip": {"mean": self.score, "std": 0.1}}
-            summary |= {"images_per_s": rates, "stages": stages, "scores": scores}
-            summary |= {"rows_for_interval": 304}
-            summary |= {"samples": {"id": "id", "ids": ["r0", "r1"]}, "pictures": 1234, "failed": 0}
-            self._table(folder / str(number) / "table")
-        (folder / str(number)).mkdir(exist_ok=True)
-        (folder / str(number) / "summary.json").write_text(json.dumps(summary))
-
-    def _table(self, folder: Path) -> None:
-        folder.mkdir(parents=True)
-        buffer = io.BytesIO()
-        Image.new("RGB", (600, 600), self.color).save(buffer, "PNG")
-        rows = [
-            {
-                "id": f"r{place}",
-                "base_prompt": f"base {place} {ATTACK}",
-                "prompt": prompt,
-                "seed": 7 + place,
-                "score": self.score,
-                "image": {"bytes": buffer.getvalue(), "path": None},
-            }
-            for place, prompt in enumerate(self.prompts)
-        ]
-        pq.write_table(pa.Table.from_pylist(rows), folder / "part.parquet")
-
+from imagepipe.reports.comparison import tables
+from imagepipe.reports.comparison.grid import Grid
 
 JOBS = [
     Made({"model.steps": "2", "llm": "none"}, 8.0, 0.20, RED, ("red cat", "red dog")),
@@ -84,12 +26,6 @@ JOBS = [
     Made({"model.steps": "0", "llm": "none"}),
     Made({"model.steps": "4", "llm": "tiny"}, 4.0, 0.10, BLUE, ("blue cat",)),
 ]
-
-
-def swept_into(folder: Path, jobs: list[Made], aim: Sweep | None = None) -> comparison.Comparison:
-    for number, job in enumerate(jobs):
-        job.write(folder, number)
-    return comparison.write(folder, aim or Sweep())
 
 
 @pytest.fixture(scope="module")
@@ -116,13 +52,13 @@ def test_the_best_job_is_named_and_by_how_much(folder):
 def test_the_page_says_how_sure_each_figure_is(folder, browser):
     page = browser.new_page()
     page.goto((folder / comparison.PAGE).as_uri())
-    rows = [row.split("\t") for row in page.inner_text("#verdict tbody").splitlines()]
+    labels = page.locator("#verdict tbody th").all_inner_texts()
+    first, *others = page.locator("#verdict tbody td:nth-child(2)").all_inner_texts()
     page.close()
-    assert [row[0] for row in rows] == [JOBS[place].label for place in (0, 3, 1)]
-    assert rows[0][1].startswith("7.98 (")
-    assert rows[0][2:] == ["the baseline", ""]
-    assert rows[1][2].startswith("0.50 (")
-    assert [row[3] for row in rows[1:]] == ["would be found again"] * 2
+    assert labels == [JOBS[place].label for place in (0, 3, 1)]
+    assert re.fullmatch(r"7\.98 \(.*\) pictures/s\nthe baseline", first)
+    assert re.search(r"\n0\.50 \(.*\) times as fast: would be found again", others[0])
+    assert others[1].endswith("would be found again")
 
 
 def test_a_best_score_is_that_of_the_rows_that_all_have(folder):
@@ -149,12 +85,6 @@ def test_there_is_a_page_whatever_the_jobs_left(tmp_path, jobs: list[Made]):
     assert (tmp_path / comparison.SHEET).exists() == any(job.color for job in jobs)
 
 
-def test_a_front_has_the_points_that_none_beats_in_both():
-    assert front([(8.0, 0.2), (1.0, 0.4), (4.0, 0.1), (2.0, 0.2)]) == [1, 0]
-    assert front([(1.0, 1.0), (1.0, 1.0), (1.0, 0.5)]) in ([0, 1], [1, 0])
-    assert front([]) == []
-
-
 def test_the_sheet_has_a_line_a_row_and_a_column_a_job(folder):
     with Image.open(folder / comparison.SHEET) as sheet:
         colors = [[sheet.getpixel((x, y)) for x in range(sheet.width)] for y in range(sheet.height)]
@@ -174,19 +104,106 @@ def test_the_page_is_small_and_needs_nothing_but_itself(folder):
     assert not re.search(r"""(src|href)=["'](?!data:)|url\(|@import|https?://(?!www\.w3)""", page)
 
 
-def test_a_large_sweep_makes_a_page_that_still_loads(tmp_path):
-    noise = Image.effect_noise((512, 512), 40).convert("RGB")
-    buffer = io.BytesIO()
-    noise.save(buffer, "PNG", compress_level=1)
-    picture = Picture("r", "b", "p", 1, buffer.getvalue())
-    found = comparison.Comparison([], Sweep())
+def data_of(folder: Path) -> dict:
+    """What the page in `folder` is told."""
+    text = (folder / comparison.PAGE).read_text()
+    return json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
 
-    def size(pictures: int) -> int:
-        row = grids.Row("r", [picture] * pictures)
-        return len(pages.html(found, grids.Grid([row]), "t"))
 
-    assert size(100) < 12e6  # of the worst that a codec can be given
-    assert size(100) / 100 < size(4) / 4 / 1.5
+def test_pictures_of_a_large_sweep_are_small_and_those_beyond_lie_beside_it(tmp_path):
+    ids = [str(place) for place in range(12)]
+    job = Made({"seed": "1"}, 1.0, None, RED, prompts=ids, ids=ids[::-1], beside=True, side=100)
+    found = swept_into(tmp_path, [job])
+    (small,) = pages._small(Grid.of(found), pixels=4 * 72**2)
+    assert list(small) == ["0", "1", "2", "3"]
+    assert Image.open(io.BytesIO(base64.b64decode(small["0"]))).size == (72, 72)
+    data = data_of(tmp_path)
+    assert [row[0] for row in data["rows"]] == ids
+    files = [f"{data['beside'][0]}/{row[3][0][3]}" for row in data["rows"]]
+    assert files == [f"0/images/{name}.png" for name in ids]
+
+
+def test_a_page_has_the_first_rows_of_a_run_of_very_many(tmp_path):
+    ids = [str(place) for place in range(12)]
+    jobs = [Made({"seed": n}, 1.0, None, RED, prompts=ids, ids=ids, side=8) for n in "12"]
+    grid = Grid.of(swept_into(tmp_path, jobs), most=10)
+    assert ([line.key for line in grid.lines], grid.left_out) == (ids[:5], 7)
+
+
+def test_repeats_stand_side_by_side_once(tmp_path):
+    found = swept_into(tmp_path, [JOBS[0], JOBS[3], JOBS[0], JOBS[3]])
+    assert [job.number for job in Grid.of(found).jobs] == [0, 1]
+    assert [entry.numbers for entry in found.entries] == [[0, 2], [1, 3]]
+
+
+def test_names_that_no_address_takes_as_they_are(tmp_path):
+    job = Made({"seed": "1"}, 1.0, None, RED, prompts=["x"], ids=["a b#1?%20"], beside=True, side=8)
+    swept_into(tmp_path, [job])
+    assert data_of(tmp_path)["rows"][0][3][0][3] == "images/a%20b%231%3F%2520.png"
+
+
+def categorised(scores: dict[str, list[float | None]], kinds: list[str | None]) -> list[Made]:
+    prompts = [f"p{place}" for place in range(len(kinds))]
+    return [
+        Made({"seed": name}, 1.0, None, RED, prompts=prompts, scores=each, categories=kinds, side=8)
+        for name, each in scores.items()
+    ]
+
+
+def test_each_category_has_its_figures(tmp_path):
+    kinds = ["easy"] * 20 + ["hard"] * 20 + [None]
+    noise = [0.01 * (place % 3) for place in range(20)]
+    better = [0.5 + one for one in noise]
+    jobs = categorised({"1": [0.25] * 20 + [0.5] * 21, "2": better + [0.5] * 20 + [None]}, kinds)
+    found = swept_into(tmp_path, jobs)
+    (table,) = tables.categories(found)
+    assert [(row["name"], row["count"]) for row in table["rows"]] == [("easy", 20), ("hard", 20)]
+    assert [[cell["up"] for cell in row["cells"]] for row in table["rows"]] == [[0, 1], [0, 0]]
+    assert table["rows"][0]["cells"][1]["value"].startswith("0.509 (0.50")
+
+
+def test_shares_of_a_category_have_wilsons_interval(tmp_path):
+    jobs = categorised({"1": [1.0, 0.0, 1.0, 1.0], "2": [0.0] * 4}, ["all"] * 4)
+    (table,) = tables.categories(swept_into(tmp_path, jobs))
+    first, second = table["rows"][0]["cells"]
+    assert first["value"] == "0.75 (0.301 to 0.954)"
+    assert second["value"] == "0 (0 to 0.49)"
+
+
+def test_scores_that_are_no_numbers_are_left_out(tmp_path):
+    nan = float("nan")
+    jobs = [
+        Made({"seed": "1"}, 1.0, 0.5, RED, prompts="abc", scores=[0.5, nan, None], side=8),
+        Made({"seed": "2"}, 1.0, 0.5, RED, prompts="abc", scores=[0.75, 0.5, 0.5], side=8),
+    ]
+    for job in jobs:
+        job.more = {"scores": {"clip": {"mean": 0.5, "std": 0.1, "count": 1}}}
+    found = swept_into(tmp_path, jobs, Sweep("score"))
+    assert found.verdict.remarks == ["scores compared on the 1 of 3 rows that every job has"]
+    assert [s.value.value for s in found.verdict.standings] == [0.75, 0.5]
+    assert "NaN" not in (tmp_path / comparison.PAGE).read_text()
+
+
+def test_a_search_says_which_job_it_takes_for_the_best(tmp_path):
+    found = swept_into(tmp_path, [JOBS[0], JOBS[3]])
+    assert replace(found, sweeper="optuna").said_beside == [f"optuna's best is {JOBS[0].label}"]
+    close = replace(JOBS[3], rate=7.9)
+    found = swept_into(tmp_path, [JOBS[0], close])
+    said = replace(found, sweeper="optuna").said_beside
+    assert said == [f"optuna's best is {JOBS[0].label}, by its figure alone"]
+
+
+def test_what_is_on_the_front_is_said(folder):
+    found = comparison.collect(folder, Sweep())
+    assert set(found.fronts["clip"]) == {JOBS[0].label, JOBS[1].label, JOBS[3].label}
+    assert any(said.startswith("On the front of speed and clip are") for said in found.besides())
+    assert "On the front of speed and clip are" in found.note()
+
+
+def test_a_busy_machine_is_said(tmp_path):
+    busy = replace(JOBS[0], more={"machine": {"busy": "others used 1.2 of 2 CPUs"}})
+    found = swept_into(tmp_path, [busy, JOBS[3]])
+    assert "the machine was busy: others used 1.2 of 2 CPUs in job 0" in found.headline()
 
 
 @pytest.fixture
@@ -194,6 +211,7 @@ def page(browser, folder) -> Iterator:
     opened = browser.new_page(viewport={"width": 1400, "height": 1000})
     errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
     opened.goto((folder / comparison.PAGE).as_uri())
     yield opened
     opened.close()
@@ -203,7 +221,8 @@ def page(browser, folder) -> Iterator:
 def column(page, name: str) -> list[str]:
     heads = page.locator("#jobs th").all_inner_texts()
     place = [head.strip(" ▲▼") for head in heads].index(name)
-    return page.locator(f"#jobs tbody td:nth-child({place + 1})").all_inner_texts()
+    cells = page.locator(f"#jobs tbody td:nth-child({place + 1})").all_inner_texts()
+    return [cell.partition("\n")[0] for cell in cells]
 
 
 @pytest.mark.browser
@@ -228,35 +247,23 @@ def test_the_charts_show_every_finished_job_by_what_is_chosen(page):
     places = {dot.get_attribute("data-job"): dot.bounding_box() for dot in dots.all()}
     assert places["0"]["x"] < places["3"]["x"] < places["1"]["x"]  # 2, 4 and 16 steps
     assert places["0"]["y"] < places["3"]["y"] < places["1"]["y"]  # 8, 4 and 1 pictures/s
-    assert page.locator("#legend li").all_inner_texts() == ["llm=none", "llm=tiny"]
+    names = page.locator("#swept-chart .name").all_text_contents()
+    assert set(names) == {"2, none", "16, none", "4, tiny"}
     page.select_option("#x", "llm")
-    page.select_option("#y", "score clip")
+    page.select_option("#y", "clip")
     assert "none" in page.locator("#swept-chart .tick").all_text_contents()
     page.locator('#swept-chart [data-job="3"]').click()
     assert page.inner_text("tr.picked td") == "3"
-
-
-@pytest.mark.browser
-def test_the_front_joins_the_jobs_that_none_beats(page):
     assert page.locator("#front-chart .dot").count() == 3
-    ends = page.get_attribute("#front-chart polyline", "points").split()
-    dots = {
-        dot.get_attribute("data-job"): f"{dot.get_attribute('cx')},{dot.get_attribute('cy')}"
-        for dot in page.locator("#front-chart .dot").all()
-    }
-    assert ends == [dots["1"], dots["0"]]
-
-
-@pytest.mark.browser
-def test_the_stages_say_how_busy_they_were(page):
+    assert page.locator("#spread-chart .hill").count() == 3
     assert page.locator("#stages thead th").all_inner_texts() == ["job", "model"]
     assert page.locator("#stages .bar").all_inner_texts() == ["50 %"] * 3
 
 
 @pytest.mark.browser
 def test_a_click_enlarges_and_the_slider_goes_between_two_jobs(page):
-    cells = page.locator("#grid tbody tr").first.locator("td")
-    assert cells.all_inner_texts() == ["", "", "no picture", ""]
+    cells = page.locator("#grid article").first.locator("figure")
+    assert [text.split("\n")[0] for text in cells.all_inner_texts()][2] == "no picture"
     small = cells.first.locator("img").bounding_box()["width"]
     page.fill("#size", "256")
     assert cells.first.locator("img").bounding_box()["width"] > small
@@ -279,7 +286,7 @@ def test_a_click_enlarges_and_the_slider_goes_between_two_jobs(page):
     assert page.inner_text('[data-part="text-b"]') == ATTACK
     part["b"].select_option(label="model.steps=4, llm=tiny")
     assert page.inner_text('[data-part="meta-b"]') == "no picture"
-    page.click('[data-part="close"]')
+    page.click('#view [data-part="close"]')
     assert not page.locator("#view").is_visible()
 
 
@@ -296,7 +303,7 @@ def test_what_jobs_and_prompts_say_cannot_run(page):
 def test_values_of_a_sweep_cannot_run_either(browser, tmp_path):
     link = "javascript:document.title='broken in'"
     jobs = [
-        Made({ATTACK: link}, 2.0, 0.1, RED, (link, ATTACK)),
+        Made({ATTACK: link}, 2.0, 0.1, RED, (link, ATTACK), categories=[ATTACK, link]),
         Made({ATTACK: ATTACK}, 1.0, 0.2, BLUE),
     ]
     swept_into(tmp_path, jobs)
@@ -307,4 +314,58 @@ def test_values_of_a_sweep_cannot_run_either(browser, tmp_path):
     assert page.inner_text('[data-part="text-a"]') == link
     assert page.title().startswith("Sweep ")
     assert page.locator("a, iframe, object, form, script").count() == 2
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory) -> Path:
+    """Two jobs of sixty rows, whose pictures lie beside the page; b is better in the last rows."""
+    made = tmp_path_factory.mktemp("many")
+    ids = [str(place) for place in range(60)]
+    ups = {"a": [0.5] * 60, "b": [0.5 + (place - 30) / 100 for place in range(60)]}
+    swept_into(
+        made,
+        [
+            Made({"seed": name}, 1.0, None, color, ids, scores=ups[name], ids=ids, beside=True)
+            for name, color in (("a", RED), ("b", BLUE))
+        ],
+    )
+    return made
+
+
+@pytest.mark.browser
+def test_all_rows_are_there_page_by_page_and_by_the_difference_of_two_jobs(browser, many):
+    page = browser.new_page()
+    page.goto((many / comparison.PAGE).as_uri())
+    keys = page.locator("#grid h3 small")
+    assert keys.count() == 24
+    assert page.inner_text("#place") == "60 rows, page 1 of 3"
+    page.click("#later")
+    page.click("#later")
+    assert keys.count() == 12
+    page.select_option("#order", "1")  # where A is most below B
+    assert keys.first.inner_text() == "59 · A − B -0.29"
+    page.select_option("#order", "-1")
+    assert keys.first.inner_text() == "0 · A − B +0.3"
+    assert page.locator("#grid figcaption b").all_inner_texts()[:2] == ["0.5", "0.2"]
+    page.fill("#search", "base 17 ")
+    assert [text.split(" · ")[0] for text in keys.all_inner_texts()] == ["17"]
+    page.close()
+
+
+@pytest.mark.browser
+def test_a_picture_is_shown_in_full_where_its_file_is(browser, many):
+    page = browser.new_page()
+    page.goto((many / comparison.PAGE).as_uri())
+    page.locator("#grid button").first.click()
+    image = page.locator('[data-part="image-a"]')
+    page.wait_for_function("document.querySelector('[data-part=image-a]').naturalWidth > 0")
+    assert image.get_attribute("src") == "0/images/0.png"
+    page.keyboard.press("z")
+    page.wait_for_function("document.querySelector('[data-part=sheet]').style.width === '600px'")
+    (many / "0" / "images" / "1.png").rename(many / "gone.png")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_function(
+        "document.querySelector('[data-part=image-a]').src.startsWith('data:image/webp')"
+    )
     page.close()

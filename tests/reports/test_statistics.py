@@ -57,6 +57,24 @@ def test_power_is_what_simulated_pairs_find():
         assert abs(found - statistics.power(effect, 1.0, rows, LEVEL)) <= 0.05
 
 
+@pytest.mark.faults
+@pytest.mark.parametrize(("effect", "rows"), [(0.3, 64), (0.5, 32)])
+def test_power_is_what_the_bootstrap_finds(effect: float, rows: int):
+    rng, told = np.random.default_rng(10), 0
+    for _ in range(1000):
+        apart = rng.normal(effect, 1.0, size=rows)
+        told += statistics.paired(apart, np.zeros(rows), LEVEL, 400).p <= 1 - LEVEL
+    assert abs(told / 1000 - statistics.power(effect, 1.0, rows, LEVEL)) <= 0.05
+
+
+def test_a_mean_has_the_interval_of_pairs_and_a_share_wilsons():
+    values = [0.25, 0.5, 1.0, 0.75]
+    assert statistics.average(values, LEVEL) == statistics.paired(values, [0] * 4, LEVEL).interval
+    assert statistics.average([1, 0, 1, 1], LEVEL) == statistics.wilson(3, 4, LEVEL)
+    reach = statistics.reach_of_mean(float(np.std(values)), 4, LEVEL)
+    assert reach == pytest.approx(3.182 * np.std(values, ddof=1) / 2, rel=1e-3)
+
+
 def test_what_is_needed_is_just_enough():
     rows = statistics.needed(0.25, 1.0, LEVEL)
     assert rows is not None

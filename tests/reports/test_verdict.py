@@ -40,7 +40,7 @@ def timed(*slower: float, aim: Sweep = SPEED) -> Verdict:
 def scored(scores: dict[str, dict[str, float]], aim: Sweep = SCORE) -> Verdict:
     found = [Entry(label, [job(place, label)]) for place, label in enumerate(scores)]
     measure, remarks = measures.scored(found, aim, "clip", scores)
-    return verdict._judged(measure, aim, remarks)
+    return verdict.judge(measure, remarks, aim)
 
 
 def by_row(values) -> dict[str, float]:
@@ -154,7 +154,7 @@ def test_a_job_below_the_rate_asked_for_is_not_best():
     ]
     aim = Sweep(objective="score", at_least_images_per_s=4.0)
     measure, remarks = measures.scored(found, aim, "clip", scores)
-    judged = verdict._judged(measure, aim, remarks)
+    judged = verdict.judge(measure, remarks, aim)
     assert judged.named is not None
     assert judged.named.label == "a"
     assert judged.remarks == ["slower than 4 pictures/s: c"]

@@ -43,7 +43,7 @@ def contact_sheet(
     font = font_for(side)
     fit = at_once(lambda picture: fitted(picture.png, side), pictures)
     texts = [wrapped(picture.prompt, font, side) for picture in pictures]
-    rows = _chunks(list(zip(fit, texts, strict=True)), columns)
+    rows = chunks(list(zip(fit, texts, strict=True)), columns)
     heights = [_row_height(row, font) for row in rows]
     sheet = Image.new("RGB", (width, sum(heights) + GAP), PAPER)
     top = GAP
@@ -179,10 +179,14 @@ def _card(picture: Picture) -> dict[str, Any]:
 
 def data_uri(png: bytes, side: int = PAGE_SIDE) -> str:
     """The picture for an `img`, scaled down to `side` px at most."""
+    return f"data:image/webp;base64,{webp(png, side)}"
+
+
+def webp(png: bytes, side: int) -> str:
+    """The picture in base64, scaled down to `side` px at most."""
     image = _opaque(png)
     image.thumbnail((side, side))
-    data = base64.b64encode(encoded(image, "WEBP", quality=80, method=2)).decode()
-    return f"data:image/webp;base64,{data}"
+    return base64.b64encode(encoded(image, "WEBP", quality=80, method=2)).decode()
 
 
 def encoded(image: Image, kind: str, **options: Any) -> bytes:
@@ -203,7 +207,8 @@ def at_once(work: Callable[[S], T], items: Sequence[S]) -> list[T]:
         return list(pool.map(work, items))
 
 
-def _chunks(items: list[T], size: int) -> list[list[T]]:
+def chunks(items: list[T], size: int) -> list[list[T]]:
+    """The items in their order, `size` at a time."""
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 

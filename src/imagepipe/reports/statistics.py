@@ -10,10 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+K = TypeVar("K")
 RESAMPLES = 4000
 MANY = 2000  # rows
 FAR = 1e6  # standard errors: a resample of one row again and again has no spread of its own
@@ -181,7 +183,7 @@ def blocks_of(ends: ArrayLike, pictures: ArrayLike, began: float) -> NDArray[np.
     return found if (found > 0).all() else None
 
 
-def holm(ps: Mapping[str, float], level: float) -> dict[str, bool]:
+def holm(ps: Mapping[K, float], level: float) -> dict[K, bool]:
     """Which of several comparisons hold together at `level`: Holm (1979), step by step down."""
     found = dict.fromkeys(ps, False)
     for place, name in enumerate(sorted(ps, key=lambda name: ps[name])):
@@ -219,6 +221,22 @@ def needed(effect: float, spread: float, level: float) -> int | None:
             (low, middle) if power(effect, spread, middle, level) >= POWER else (middle, high)
         )
     return high
+
+
+def average(values: ArrayLike, level: float) -> Interval:
+    """The mean of (rows,) values: as `paired` of rows whose difference they are, and of values that
+    are all 0 or 1 as a share, by `wilson`.
+    """
+    values = np.asarray(values, float)
+    if np.isin(values, (0.0, 1.0)).all():
+        return wilson(int(values.sum()), len(values), level)
+    return paired(values, np.zeros(len(values)), level).interval
+
+
+def reach_of_mean(spread: float, count: int, level: float) -> float:
+    """How far the mean of `count` values may lie from the truth, by Student's t; `spread` is their
+    own deviation, and not an estimate of that of all."""
+    return _reach(level, count - 1) * spread / math.sqrt(count - 1)
 
 
 def wilson(hits: int, count: int, level: float) -> Interval:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -215,7 +216,8 @@ def sweep_end(
         said = [job.status, speed, job.label, known.get(reason, reason)]
         known.setdefault(reason, f"as job {job.number}")
         _line(console, f"job {job.number}", "  ".join(text for text in said if text))
-    _line(console, "sweep", comparison.headline())
+    for name, text in zip_longest(["sweep"], [comparison.headline(), *comparison.besides()]):
+        _line(console, name or "", text)
     _line(console, "folder", str(folder))
     _line(console, "look at", str(folder / "comparison.html"))
     for what, link in links:

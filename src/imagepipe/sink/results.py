@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import math
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -85,21 +84,6 @@ def _scores(store: Store, column: str) -> Iterator[tuple[float, str, int]]:
             yield from ((score, part, i) for i, score in enumerate(scores) if score is not None)
 
 
-def row_scores(store: Store, id_column: str, column: str) -> dict[str, float]:
-    """{row's id: its score}, the mean over a row's pictures, of those that have one."""
-    found: dict[str, list[float]] = {}
-    for part in written_parts(store):
-        file = pq.ParquetFile(store.open(part))
-        if column not in file.schema_arrow.names:
-            continue
-        rows = file.read(columns=[id_column, column])
-        pairs = zip(rows[id_column].to_pylist(), rows[column].to_pylist(), strict=True)
-        for name, score in pairs:
-            if score is not None and math.isfinite(score):
-                found.setdefault(str(name), []).append(score)
-    return {name: sum(scores) / len(scores) for name, scores in found.items()}
-
-
 def _by_part(chosen: list[tuple[float, str, int]]) -> dict[str, list[int]]:
     parts: dict[str, list[int]] = {}
     for _, part, place in sorted(set(chosen)):
@@ -139,7 +123,7 @@ def _pictures(
     there = [name for name in (*SHOWN, *scores.values()) if name in file.schema_arrow.names]
     rows = file.read(columns=[id_column, *there])
     for row in rows.take([place for place in places if place < len(rows)]).to_pylist():
-        if (png := _png(store, part, row)) is not None:
+        if (png := picture_bytes(store, part, row)) is not None:
             yield Picture(
                 id=str(row[id_column]),
                 base_prompt=row["base_prompt"],
@@ -154,7 +138,9 @@ def _pictures(
             )
 
 
-def _png(store: Store, part: str, row: dict[str, Any]) -> bytes | None:
+def picture_bytes(store: Store, part: str, row: dict[str, Any]) -> bytes | None:
+    """The encoded picture of a `row` of `part`, of which it takes `image` or `image_path`; null
+    where it is not there."""
     if "image" in row:
         return row["image"]["bytes"]
     with suppress(FileNotFoundError):
@@ -169,5 +155,10 @@ def _png(store: Store, part: str, row: dict[str, Any]) -> bytes | None:
 
 
 def _order(picture: Picture) -> tuple[bool, int, str]:
-    number = picture.id.isascii() and picture.id.isdigit()
-    return (not number, int(picture.id) if number and len(picture.id) < 20 else 0, picture.id)
+    return order(picture.id)
+
+
+def order(name: str) -> tuple[bool, int, str]:
+    """By which ids are put in order: numbers as numbers, before all others."""
+    number = name.isascii() and name.isdigit() and len(name) < 20
+    return (not number, int(name) if number else 0, name)

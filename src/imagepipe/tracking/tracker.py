@@ -36,6 +36,7 @@ ARTIFACTS = (
     "contact_sheet.png",
     "gallery.html",
     "comparison.html",
+    "comparison.json",
     "comparison.png",
     "failed.parquet",
     "unmatched.parquet",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from imagepipe.reports.comparison.job import Job
 from imagepipe.reports.comparison.jobs import Comparison
 from imagepipe.reports.gallery import (
     GAP,
@@ -17,22 +18,25 @@ from imagepipe.reports.gallery import (
     line_height,
     wrapped,
 )
-from imagepipe.sink.results import Picture
+from imagepipe.sink.results import order
+from imagepipe.sink.rows import Row
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
-ROWS = 16  # at most: the first eight of each job are the same ones, unless the table is swept
+MOST_PICTURES = 20_000  # of the page; of larger runs it has the first rows
+SHEET_ROWS = 16
 SIDES = (96, 256)  # px of a picture on the sheet, least and most
 SHEET_WIDTH = 1800  # px that are aimed at
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row of the table. `cells` holds a picture or null for each job, in their order."""
+class Line:
+    """One row of the table. `cells` holds what each job made of it or null, in their order."""
 
-    id: str
-    cells: Sequence[Picture | None]
+    key: str
+    cells: Sequence[Row | None]
+    category: str | None = None
 
     @property
     def base_prompt(self) -> str:
@@ -41,45 +45,56 @@ class Row:
 
 @dataclass(frozen=True)
 class Grid:
-    """Rows by jobs."""
+    """Rows by jobs: of repeats, which draw the same pictures, the first. `left_out` rows are not in
+    it, for there are too many."""
 
-    rows: Sequence[Row]
+    jobs: Sequence[Job]
+    lines: Sequence[Line]
+    left_out: int = 0
 
     @classmethod
-    def of(cls, comparison: Comparison) -> Grid:
-        """Of the pictures that the jobs left; rows of which no job has one are left out."""
-        columns = [{picture.id: picture for picture in job.pictures()} for job in comparison.jobs]
-        ids = list(dict.fromkeys(name for column in columns for name in column))
-        return cls([_row(name, columns) for name in ids[:ROWS]])
+    def of(cls, comparison: Comparison, most: int = MOST_PICTURES) -> Grid:
+        """Of the rows of which some job has a picture."""
+        every = [job for job in comparison.jobs if job.status != "PENDING"]
+        jobs = list({job.label: job for job in reversed(every)}.values())[::-1]
+        keys = sorted({key for job in jobs for key in job.keys}, key=order)
+        kept = keys[: most // max(1, len(jobs))]
+        columns = [job.shown(kept) for job in jobs]
+        categories: dict[str, str] = {}
+        for job in jobs:
+            categories = {**job.categories, **categories}
+        lines = [
+            Line(key, [column.get(key) for column in columns], categories.get(key)) for key in kept
+        ]
+        return cls(jobs, lines, len(keys) - len(kept))
 
 
-def _row(name: str, columns: Sequence[Mapping[str, Picture]]) -> Row:
-    return Row(name, [column.get(name) for column in columns])
-
-
-def sheet(comparison: Comparison, grid: Grid) -> bytes:
-    """One PNG: a line a row of the table, a column a job, named above."""
+def sheet(grid: Grid) -> bytes:
+    """One PNG: a line a row of the table, the first SHEET_ROWS; a column a job, named above."""
     from PIL import Image, ImageDraw
 
-    jobs = comparison.jobs
+    jobs, lines = grid.jobs, grid.lines[:SHEET_ROWS]
     side = max(SIDES[0], min(SIDES[1], (SHEET_WIDTH - GAP) // (len(jobs) + 1) - GAP))
     font = font_for(side)
-    step, line = side + GAP, line_height(font)
+    step, line_px = side + GAP, line_height(font)
     heads = [wrapped(job.label, font, side) for job in jobs]
-    top = GAP + line * max(head.count("\n") + 1 for head in heads) + GAP // 2
-    size = (GAP + (len(jobs) + 1) * step, top + len(grid.rows) * step)
+    top = GAP + line_px * max(head.count("\n") + 1 for head in heads) + GAP // 2
+    size = (GAP + (len(jobs) + 1) * step, top + len(lines) * step)
     image = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(image)
-    for place, head in enumerate(heads):
-        _write(draw, head, GAP + (place + 1) * step, GAP, side)
-    for number, row in enumerate(grid.rows):
-        y = top + number * step
-        _write(draw, wrapped(row.base_prompt, font, side), GAP, y, side)
-        for place, picture in enumerate(row.cells):
-            if picture:
-                image.paste(fitted(picture.png, side), (GAP + (place + 1) * step, y))
+    for number, line in enumerate(lines):
+        _write(draw, wrapped(line.base_prompt, font, side), GAP, top + number * step, side)
+    for place, (job, head) in enumerate(zip(jobs, heads, strict=True)):
+        x = GAP + (place + 1) * step
+        _write(draw, head, x, GAP, side)
+        wanted = [row for line in lines if (row := line.cells[place])]
+        pictures = {row.key: fitted(png, side) for row, png in job.pictures(wanted)}
+        for number, line in enumerate(lines):
+            y = top + number * step
+            if picture := pictures.get(line.key):
+                image.paste(picture, (x, y))
             else:
-                _write(draw, "no picture", GAP + (place + 1) * step, y, side)
+                _write(draw, "no picture", x, y, side)
     return encoded(image, "PNG", compress_type=3)
 
 

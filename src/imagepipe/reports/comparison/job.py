@@ -1,24 +1,28 @@
-"""One job of a sweep, by what it left in its folder."""
+"""One job of a sweep, or one of several runs that are compared, by what it left in its folder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from imagepipe.config import Sweep
-from imagepipe.sink import results
-from imagepipe.sink.results import Picture
+from imagepipe.sink import rows
+from imagepipe.sink.rows import Row
 from imagepipe.store import Store
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job, by the `summary.json` that it left."""
+    """One job, by the `summary.json` that it left. Its rows are known by the column `by`: null is
+    that of its ids.
+    """
 
     folder: Path
     summary: Mapping[str, Any]
+    by: str | None = None
 
     @property
     def number(self) -> int:
@@ -48,10 +52,10 @@ class Job:
         return (self.summary.get("machine") or {}).get("busy") or ""
 
     @property
-    def scores(self) -> dict[str, float]:
-        """The mean of each score over the job's pictures."""
+    def scores(self) -> dict[str, Mapping[str, float]]:
+        """The figures of each score over the job's pictures: mean, std, count."""
         found = self.summary.get("scores") or {}
-        return {name: score["mean"] for name, score in found.items() if score["mean"] is not None}
+        return {name: score for name, score in found.items() if score["mean"] is not None}
 
     @property
     def score_columns(self) -> dict[str, str]:
@@ -69,20 +73,51 @@ class Job:
         """Pictures per second, `kind` being `steady` or `end_to_end`."""
         return (self.summary.get("images_per_s") or {}).get(kind)
 
-    def pictures(self) -> list[Picture]:
-        """The first picture of each of the run's first rows, as far as they were drawn."""
-        samples = self.summary.get("samples")
-        store = Store.of(self.summary.get("store"), self.folder)
-        return results.of_rows(store, samples["id"], samples["ids"]) if samples else []
+    @property
+    def store(self) -> Store:
+        """Where its pictures and its table are."""
+        return Store.of(self.summary.get("store"), self.folder)
+
+    @property
+    def _samples(self) -> Mapping[str, Any]:
+        """What the run says of its table; nothing where it never came to drawing."""
+        return self.summary.get("samples") or {}
+
+    @property
+    def key(self) -> str | None:
+        """The column by which its rows are known; null where it has none."""
+        return (self._samples and (self.by or self._samples["id"])) or None
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """The keys of the rows that have a picture, in the table's order."""
+        return list(rows.values(self.store, self.key, self.key)) if self.key else []
+
+    @cached_property
+    def categories(self) -> dict[str, str]:
+        """{row's key: its category}, where the data set has such a column."""
+        column = self._samples.get("category")
+        if not (self.key and column):
+            return {}
+        found = rows.values(self.store, self.key, column)
+        return {name: "none" if value is None else str(value) for name, value in found.items()}
 
     def row_scores(self, name: str) -> dict[str, float]:
-        """{row's id: its score by `name`}, the mean where a row has several pictures; without those
-        that have none."""
-        samples = self.summary.get("samples")
-        if not samples or name not in self.scores:
+        """{row's key: its score by `name`}, the mean where a row has several pictures; without
+        those that have none."""
+        if not self.key or name not in self.scores:
             return {}
-        store = Store.of(self.summary.get("store"), self.folder)
-        return results.row_scores(store, samples["id"], self.score_columns[name])
+        return rows.scores(self.store, self.key, self.score_columns[name])
+
+    def shown(self, wanted: Collection[str]) -> dict[str, Row]:
+        """The rows `wanted`, by their keys, as far as they have a picture."""
+        if not self.key:
+            return {}
+        return rows.chosen(self.store, self.key, wanted, self.score_columns)
+
+    def pictures(self, wanted: Sequence[Row]) -> Iterator[tuple[Row, bytes]]:
+        """The encoded pictures of those rows that have one still."""
+        return rows.pictures(self.store, wanted)
 
 
 def score_columns(summary: Mapping[str, Any]) -> dict[str, str]:

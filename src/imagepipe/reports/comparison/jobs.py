@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from imagepipe.config import Sweep
 from imagepipe.reports.comparison.job import Job, deciding, score_columns
-from imagepipe.reports.comparison.verdict import Verdict, conclude
+from imagepipe.reports.comparison.measures import PER_DOLLAR, Entry, Measure, entries, timed
+from imagepipe.reports.comparison.verdict import (
+    Verdict,
+    decisive,
+    front_said,
+    judge,
+    measured,
+    on_the_front,
+)
+from imagepipe.reports.comparison.votes import Vote, agreement, voted
+from imagepipe.reports.statistics import Interval
 from imagepipe.sink import sweeps
 
 # Below the rate that is asked for any score is worse than every score, and the worse the further
@@ -22,14 +31,36 @@ TOO_SLOW = -1e9
 
 @dataclass(frozen=True)
 class Comparison:
-    """The jobs of a sweep in the order in which they ran."""
+    """The jobs of a sweep in the order in which they ran, or any runs; `remarks` are to be said
+    beside the verdict, `votes` are what people preferred.
+    """
 
     jobs: Sequence[Job]
     aim: Sweep
+    remarks: Sequence[str] = ()
+    votes: Sequence[Vote] = ()
+    differences: Sequence[Mapping[str, Any]] = ()  # of runs that are no sweep's
+    by: str | None = None  # what their rows are known by
+    sweeper: str = "basic"  # that chose the jobs
+
+    @property
+    def name(self) -> str:
+        """The same for all jobs of a sweep, and of no other."""
+        return self.jobs[0].summary["sweep"].get("name") or "" if self.jobs else ""
+
+    @property
+    def labels(self) -> list[str]:
+        """Of all jobs, each once."""
+        return list(dict.fromkeys(job.label for job in self.jobs))
 
     @property
     def finished(self) -> list[Job]:
         return [job for job in self.jobs if job.status == "FINISHED"]
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        """The finished jobs, repeats taken together."""
+        return entries(self.jobs)
 
     @property
     def kind(self) -> str:
@@ -47,26 +78,90 @@ class Comparison:
 
     @property
     def scores(self) -> list[str]:
-        return list(dict.fromkeys(name for job in self.finished for name in job.scores))
+        """The scores that finished jobs have, the one that decides first."""
+        columns = {n: c for job in self.finished for n, c in job.score_columns.items()}
+        names = [name for name in columns if any(name in job.scores for job in self.finished)]
+        return sorted(names, key=lambda name: name != deciding(self.aim, columns))
 
     def rate(self, job: Job) -> float | None:
         """Pictures per second of the `kind` that compares fairly."""
         return job.rate(self.kind)
 
     @cached_property
+    def measures(self) -> list[tuple[Measure, list[str]]]:
+        """What the jobs are compared by, each with what is to be said of it: what the sweep looks
+        for first, then the others, then people's votes.
+        """
+        names = dict.fromkeys([decisive(self.entries, self.aim), None, *self.scores])
+        found = [measured(self.entries, self.aim, name) for name in names]
+        if self.aim.objective == PER_DOLLAR:
+            found.insert(1, timed(self.entries, replace(self.aim, objective="images_per_s")))
+        return [*found, *([voted(self.entries, self.votes, self.aim)] if self.votes else [])]
+
+    @cached_property
+    def verdicts(self) -> list[Verdict]:
+        """What each of the `measures` lets one conclude."""
+        return [judge(measure, remarks, self.aim) for measure, remarks in self.measures]
+
+    @property
     def verdict(self) -> Verdict:
-        """What the jobs let one conclude."""
-        return conclude(self.jobs, self.aim)
+        """What the jobs let one conclude by what the sweep looks for."""
+        return self.verdicts[0]
+
+    def row_scores(self, name: str) -> dict[str, dict[str, float]]:
+        """{label: {row: score}} of the entries."""
+        return {entry.label: entry.runs[0].row_scores(name) for entry in self.entries}
+
+    @cached_property
+    def agreement(self) -> dict[str, tuple[Interval, int]]:
+        """Of each score the share of rows on which it agrees with the votes, and of how many."""
+        found = {
+            name: agreement(self.votes, self.row_scores(name), self.aim.level)
+            for name in self.scores
+        }
+        return {name: one for name, one in found.items() if one}
+
+    @cached_property
+    def fronts(self) -> dict[str, dict[str, str]]:
+        """Of each score who is `surely`, `perhaps` or `not` on the Pareto front of it and the rate:
+        {score: {label: which}}.
+        """
+        by_name = {measure.name: measure for measure, _ in self.measures}
+        rate = by_name["images_per_s"]
+        level = self.aim.level
+        return {name: on_the_front(rate, by_name[name], level) for name in self.scores}
 
     def headline(self) -> str:
         """How many jobs, which is best if that can be said, and what would tell if not."""
+        remarks = [f"({remark})" for remark in self.said_beside]
+        return " ".join(filter(None, [self.counts(), self.verdict.sentence, *remarks]))
+
+    @property
+    def said_beside(self) -> list[str]:
+        """The remarks, and of a search which job it takes for the best, by its figure alone."""
+        told = [*self.verdict.remarks, *self.remarks]
+        figures = {job.label: objective(self.aim, job.summary) for job in self.finished}
+        known = {label: value for label, value in figures.items() if value is not None}
+        if self.sweeper == "basic" or len(known) < 2:
+            return told
+        best = max(known, key=lambda label: known[label])
+        sure = self.verdict.named is not None and self.verdict.named.label == best
+        return [*told, f"{self.sweeper}'s best is {best}{'' if sure else ', by its figure alone'}"]
+
+    def counts(self) -> str:
+        """How many jobs there are, and how they ended."""
         pending = sum(job.status == "PENDING" for job in self.jobs)
         failed = len(self.jobs) - len(self.finished) - pending
         counts = f"{len(self.finished)} of {len(self.jobs)} jobs finished"
         counts += f", {failed} did not" if failed else ""
         counts += f", {pending} yet to run" if pending else ""
-        remarks = [f"({remark})" for remark in self.verdict.remarks]
-        return " ".join(filter(None, [f"{counts}.", self.verdict.sentence, *remarks]))
+        return f"{counts}."
+
+    def besides(self) -> list[str]:
+        """What else the jobs let one conclude: by the other measures, and the Pareto fronts."""
+        others = [verdict.sentence for verdict in self.verdicts[1:]]
+        fronts = [front_said(name, found) for name, found in self.fronts.items()]
+        return [said for said in (*others, *fronts) if said and not said.startswith("Nothing")]
 
     def numbers(self) -> dict[str, float]:
         """The sweep's own metrics; of a best only where one is named."""
@@ -78,9 +173,9 @@ class Comparison:
         return numbers
 
     def note(self) -> str:
-        """The headline, and a line for each job that did not finish."""
+        """The headline, what else can be said, and a line for each job that did not finish."""
         lines = [f"{job.label}: {job.status}, {job.trouble}" for job in self.jobs if job.trouble]
-        return "\n".join([self.headline(), *lines])
+        return "\n".join([self.headline(), *self.besides(), *lines])
 
 
 def collect(folder: Path, aim: Sweep) -> Comparison:
@@ -94,16 +189,18 @@ def collect(folder: Path, aim: Sweep) -> Comparison:
         found = [Job(place, said) for place, said in summaries if said and said.get("sweep")]
     else:
         found = [_recorded(folder, record, job) for job in record.jobs]
-    return Comparison(sorted(found, key=lambda job: job.number), aim)
+    sweeper = record.sweeper if record else "basic"
+    return Comparison(sorted(found, key=lambda job: job.number), aim, sweeper=sweeper)
 
 
 def _recorded(folder: Path, record: sweeps.Record, job: sweeps.PlannedJob) -> Job:
     place = folder / job.folder if job.folder else folder
     swept = record.values(job.overrides)
-    entry = {"job": job.number, "swept": swept, "label": sweeps.label(swept)}
     said = _summary(place) if job.folder else None
     pending: dict[str, Any] = {"status": "PENDING", "trouble": None, "images_per_s": {}}
-    return Job(place, {**(said or pending), "sweep": entry})
+    known = said or pending
+    entry = {"job": job.number, "swept": swept, "label": sweeps.label(swept)}
+    return Job(place, {**known, "sweep": {**(known.get("sweep") or {}), **entry}})
 
 
 def _summary(folder: Path) -> dict[str, Any] | None:
@@ -132,19 +229,3 @@ def objective(aim: Sweep, summary: Mapping[str, Any], kind: str | None = None) -
     if score is None or least is None or (rate or 0.0) >= least:
         return score
     return TOO_SLOW * (2 - (rate or 0.0) / least)
-
-
-def front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """The places of the points that no other beats in both coordinates, by the first coordinate.
-
-    The Pareto front of two figures that are both to be large. Of equal points all belong to it.
-    """
-    best = -math.inf
-    kept: list[int] = []
-    order = sorted(range(len(points)), key=lambda place: (-points[place][0], -points[place][1]))
-    for place in order:
-        same = bool(kept) and points[place] == points[kept[-1]]
-        if points[place][1] > best or same:
-            best = points[place][1]
-            kept.append(place)
-    return kept[::-1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -33,13 +33,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure that entries are compared by, of those that have it.
+    """A figure that `entries` are compared by, those that have it out of `all`.
 
     `words` are of one entry in the superlative, and of several that are alike; `more` says what
     would tell two apart that differ so.
     """
 
     name: str
+    all: Sequence[Entry]
     entries: Sequence[Entry]
     values: Mapping[str, Interval]  # by label
     differ: Callable[[Entry, Entry], Difference]
@@ -83,6 +84,7 @@ def timed(found: Sequence[Entry], aim: Sweep) -> tuple[Measure, list[str]]:
 
     measure = Measure(
         name=PER_DOLLAR if paid else "images_per_s",
+        all=found,
         entries=long,
         values=values,
         differ=differ,
@@ -90,7 +92,7 @@ def timed(found: Sequence[Entry], aim: Sweep) -> tuple[Measure, list[str]]:
             f"{'Cheapest' if paid else 'Fastest'} is",
             f"cannot be told apart in {'price' if paid else 'speed'}",
         ),
-        said=lambda value: f"{_interval(value, 3)} pictures{' for 1' if paid else '/s'}",
+        said=lambda value: f"{in_words(value)} pictures{' for 1' if paid else '/s'}",
         apart=partial(_times, "cheap" if paid else "fast"),
         compared=partial(_beside, "cheap" if paid else "fast"),
         more=more,
@@ -146,8 +148,9 @@ def scored(
     values = {label: np.array([scores[row] for row in common]) for label, scores in tables.items()}
     having = [entry for entry in found if entry.label in tables and common]
 
-    def differ(one: Entry, other: Entry) -> Difference:
-        return statistics.paired(values[one.label], values[other.label], aim.level)
+    @cache  # the verdict, the baseline and the front ask for some of the same
+    def apart(one: str, other: str) -> Difference:
+        return statistics.paired(values[one], values[other], aim.level)
 
     def more(apart: Difference) -> str:
         if math.isnan(apart.spread):
@@ -157,21 +160,16 @@ def scored(
         rows = statistics.needed(apart.interval.value, apart.spread, aim.level)
         return f"about limit={rows} would tell" if rows else "take them as equally good"
 
-    zero = np.zeros(len(common))
     measure = Measure(
         name=name,
+        all=found,
         entries=having,
-        values={
-            e.label: statistics.paired(values[e.label], zero, aim.level).interval for e in having
-        },
-        differ=differ,
+        values={e.label: statistics.average(values[e.label], aim.level) for e in having},
+        differ=lambda one, other: apart(one.label, other.label),
         words=(f"Best by {name} is", f"cannot be told apart by {name}"),
-        said=lambda value: _interval(value, 3),
+        said=in_words,
         apart=_above,
-        compared=lambda found: (
-            f"{_interval(found.interval, 3)}; better in {100 * (found.wins or 0):.0f} % of "
-            f"{found.count} rows"
-        ),
+        compared=_beyond,
         more=more,
     )
     remarks = _rows_missing(name, tables, common)
@@ -215,15 +213,22 @@ def _ratios(found: Interval) -> tuple[float, float, float]:
     return math.exp(found.value), math.exp(found.low), math.exp(found.high)
 
 
+def _beyond(found: Difference) -> str:
+    value, low, high = found.interval.value, found.interval.low, found.interval.high
+    share = f"better in {100 * (found.wins or 0):.0f} % of {found.count} rows"
+    return f"{value:+.3g} ({low:+.3g} to {high:+.3g}); {share}"
+
+
 def _above(found: Difference) -> str:
     return (
-        f"{_interval(found.interval, 3)} above, and better in {100 * (found.wins or 0):.0f} % of "
+        f"{in_words(found.interval)} above, and better in {100 * (found.wins or 0):.0f} % of "
         f"{found.count} rows than,"
     )
 
 
-def _interval(found: Interval, digits: int) -> str:
-    return f"{found.value:.{digits}g} ({found.low:.{digits}g} to {found.high:.{digits}g})"
+def in_words(found: Interval) -> str:
+    """A figure and between what it lies."""
+    return f"{found.value:.3g} ({found.low:.3g} to {found.high:.3g})"
 
 
 def listed_entries(found: Sequence[Entry]) -> str:

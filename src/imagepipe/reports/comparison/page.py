@@ -1,143 +1,162 @@
-"""The page that compares the jobs of a sweep: one file that needs nothing else."""
+"""The page that compares jobs: one file that needs nothing else, and that shows pictures in full
+where those lie beside it.
+"""
 
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from imagepipe.reports.comparison.grid import Grid, Row
+from imagepipe.reports.comparison import tables
+from imagepipe.reports.comparison.grid import Grid
 from imagepipe.reports.comparison.job import Job
-from imagepipe.reports.comparison.jobs import Comparison, front
-from imagepipe.reports.gallery import at_once, data_uri, encodable, rendered
+from imagepipe.reports.comparison.jobs import Comparison
+from imagepipe.reports.comparison.tables import RATES
+from imagepipe.reports.gallery import at_once, chunks, encodable, rendered, webp
+from imagepipe.reports.statistics import Interval
+from imagepipe.sink.rows import Row
 
 TEMPLATE = Path(__file__).with_name("comparison.html.j2")
-PIXELS = 15e6  # of all pictures together: about 3 MB as WebP
-SIDES = (128, 512)  # px of a picture in the page, least and most
-RATES = {"steady": "pictures/s, steady", "end_to_end": "pictures/s, end to end"}
+SCRIPT = Path(__file__).with_name("comparison.js")
+PIXELS = 40e6  # of all small pictures together: about 8 MB as WebP
+SIDES = (72, 384)  # px of a small picture, least and most
+AT_ONCE = 64  # pictures that are held in full while they are made small
 
 
-def html(comparison: Comparison, grid: Grid, title: str) -> str:
-    """Table, charts and pictures of all jobs, with a script of its own and nothing from outside.
+def html(comparison: Comparison, grid: Grid, title: str, folder: Path) -> str:
+    """Verdict, tables, charts and pictures of all jobs, for a file in `folder`.
 
     What jobs and prompts say is untrusted: it is escaped, and the page's policy lets only its own
     script run.
     """
-    pictures = sum(cell is not None for row in grid.rows for cell in row.cells)
-    side = int(max(SIDES[0], min(SIDES[1], math.sqrt(PIXELS / max(1, pictures)))))
     return rendered(
         TEMPLATE,
         title=encodable(title),
-        headline=encodable(comparison.headline()),
-        rate=RATES[comparison.kind],
-        verdict=_verdict(comparison),
-        columns=_columns(comparison),
-        jobs=[_job(comparison, job) for job in comparison.jobs],
+        sentence=encodable(comparison.verdict.sentence or "There is nothing to compare."),
+        counts=comparison.counts(),
+        remarks=[encodable(text) for text in comparison.said_beside],
+        besides=[encodable(text) for text in comparison.besides()],
+        sure=f"{100 * comparison.aim.level:g} %",
+        verdict=tables.verdict(comparison),
+        differences=tables.differences(comparison),
+        votes=tables.votes(comparison),
+        categories=tables.categories(comparison),
+        columns=tables.columns(comparison),
+        jobs=[tables.job(comparison, job) for job in comparison.jobs],
         stages=list(dict.fromkeys(name for job in comparison.jobs for name in job.utilisation)),
-        rows=at_once(lambda row: _row(row, side), grid.rows),
-        data=_data(comparison),
+        lines=len(grid.lines),
+        left_out=grid.left_out,
+        data={**_charts(comparison), **_pictures(comparison, grid, folder)},
+        script=SCRIPT.read_text("utf-8"),
     )
 
 
-def _verdict(comparison: Comparison) -> dict[str, Any]:
-    """The entries, the best first, each with its interval and against the baseline."""
-    verdict = comparison.verdict
-    base = next((s.entry.label for s in verdict.standings if s.against is None), "")
-    return {
-        "sure": f"{100 * verdict.level:g} %",
-        "measure": encodable(verdict.measure),
-        "baseline": encodable(base),
-        "rows": [
-            {
-                "label": encodable(standing.entry.label),
-                "best": standing.entry in verdict.best,
-                "value": standing.said,
-                "against": standing.apart,
-                "told": standing.told,
-            }
-            for standing in verdict.standings
-        ],
-    }
-
-
-def _columns(comparison: Comparison) -> list[dict[str, str]]:
-    """Of the table: their keys in a job's `cells`, and what they are called."""
-    swept = [{"key": f"swept {key}", "name": encodable(key)} for key in comparison.swept]
-    scores = [{"key": f"score {name}", "name": encodable(name)} for name in comparison.scores]
-    return [
-        {"key": "job", "name": "job"},
-        *swept,
-        {"key": "status", "name": "state"},
-        {"key": "rate", "name": RATES[comparison.kind]},
-        *scores,
-        {"key": "first", "name": "s to the first"},
-        {"key": "pictures", "name": "pictures"},
-        {"key": "failed", "name": "rows failed"},
-        {"key": "trouble", "name": "reason"},
-    ]
-
-
-def _job(comparison: Comparison, job: Job) -> dict[str, Any]:
-    return {
-        "number": job.number,
-        "label": encodable(job.label),
-        "status": job.status,
-        "best": any(job.number in entry.numbers for entry in comparison.verdict.best),
-        "utilisation": job.utilisation,
-        "cells": {
-            "job": job.number,
-            **{f"swept {key}": encodable(value) for key, value in job.swept.items()},
-            "status": job.status,
-            "rate": comparison.rate(job),
-            **{f"score {name}": value for name, value in job.scores.items()},
-            "first": job.summary.get("time_to_first_image_s"),
-            "pictures": job.summary.get("pictures"),
-            "failed": job.summary.get("failed"),
-            "trouble": encodable(job.trouble),
-        },
-    }
-
-
-def _data(comparison: Comparison) -> dict[str, Any]:
-    """What the charts draw: the finished jobs, and the Pareto front of each score."""
-    points = [
-        {
-            "number": job.number,
-            "label": encodable(job.label),
-            "swept": {encodable(key): encodable(value) for key, value in job.swept.items()},
-            "rate": comparison.rate(job),
-            "scores": {encodable(name): value for name, value in job.scores.items()},
+def _charts(comparison: Comparison) -> dict[str, Any]:
+    """What the charts draw: a point an entry, each figure with its limits, [value, low, high]."""
+    measures = [measure for measure, _ in comparison.measures]
+    points = []
+    for entry in comparison.entries:
+        figures = {
+            encodable(m.name): _limits(m.values[entry.label])
+            for m in measures
+            if entry.label in m.values
         }
-        for job in comparison.finished
-        if comparison.rate(job) is not None
-    ]
-    return {
-        "rate": RATES[comparison.kind],
-        "swept": [encodable(key) for key in comparison.swept],
-        "scores": [encodable(name) for name in comparison.scores],
-        "points": points,
-        "fronts": {encodable(name): _front(points, name) for name in comparison.scores},
-    }
-
-
-def _front(points: list[dict[str, Any]], score: str) -> list[int]:
-    """The numbers of the jobs on the front, by their rate."""
-    scored = [point for point in points if encodable(score) in point["scores"]]
-    places = front([(point["rate"], point["scores"][encodable(score)]) for point in scored])
-    return [scored[place]["number"] for place in places]
-
-
-def _row(row: Row, side: int) -> dict[str, Any]:
-    return {
-        "id": encodable(row.id),
-        "base_prompt": encodable(row.base_prompt),
-        "cells": [
-            cell
-            and {
-                "prompt": encodable(cell.prompt),
-                "seed": cell.seed,
-                "image": data_uri(cell.png, side),
+        if rate := comparison.rate(entry.runs[0]):  # too short for one with limits
+            figures.setdefault("images_per_s", [rate, None, None])
+        points.append(
+            {
+                "number": entry.numbers[0],
+                "label": encodable(entry.label),
+                "swept": {encodable(k): encodable(v) for k, v in entry.runs[0].swept.items()},
+                "figures": figures,
+                "front": {
+                    encodable(name): found.get(entry.label, "")
+                    for name, found in comparison.fronts.items()
+                },
             }
-            for cell in row.cells
-        ],
+        )
+    return {
+        "names": {"images_per_s": RATES[comparison.kind]},
+        "measures": [encodable(measure.name) for measure in measures],
+        "swept": [encodable(key) for key in comparison.swept],
+        "points": points,
+        "spreads": {encodable(n): each for n, each in tables.spreads(comparison).items()},
     }
+
+
+def _limits(found: Interval) -> list[float | None]:
+    """JSON knows no infinity."""
+    limits = (found.value, found.low, found.high)
+    return [limit if math.isfinite(limit) else None for limit in limits]
+
+
+def _pictures(comparison: Comparison, grid: Grid, folder: Path) -> dict[str, Any]:
+    """The rows, [key, base prompt, category, cells]. A cell is [prompt, seed, small picture, file,
+    scores], or 0 where there is no picture; prompts and categories are places among the `texts`.
+    """
+    texts: dict[str | None, int] = {None: 0}
+    beside = [
+        _beside(job, [line.cells[place] for line in grid.lines], folder)
+        for place, job in enumerate(grid.jobs)
+    ]
+    small = _small(grid)
+
+    def text(said: str | None) -> int:
+        return texts.setdefault(None if said is None else encodable(said), len(texts))
+
+    def cell(place: int, row: Row | None) -> list[Any] | int:
+        if row is None:
+            return 0
+        scores = [row.scores.get(name) for name in comparison.scores]
+        file = quote(row.path) if beside[place] is not None else 0
+        return [text(row.prompt), str(row.seed), small[place].get(row.key, 0), file, scores]
+
+    return {
+        "of": comparison.name,
+        "folder": encodable(str(folder.absolute())),
+        "jobs": [encodable(job.label) for job in grid.jobs],
+        "scores": [encodable(name) for name in comparison.scores],
+        "beside": beside,
+        "rows": [
+            [
+                encodable(line.key),
+                text(line.base_prompt),
+                text(line.category),
+                [cell(*one) for one in enumerate(line.cells)],
+            ]
+            for line in grid.lines
+        ],
+        "groups": sorted({text(line.category) for line in grid.lines if line.category}),
+        "texts": list(texts),
+    }
+
+
+def _beside(job: Job, rows: Sequence[Row | None], folder: Path) -> str | None:
+    """Where the job's files are as seen from `folder`, as an address; null where there are none."""
+    first = next((row.path for row in rows if row), "")
+    if "://" in job.store.url or not first or not Path(job.store.url, first).is_file():
+        return None
+    return quote(Path(os.path.relpath(job.store.url, folder)).as_posix())
+
+
+def _small(grid: Grid, pixels: float = PIXELS) -> list[dict[str, str]]:
+    """Of each job the small pictures by their rows' keys, as many and as large as there is room."""
+    pictures = sum(cell is not None for line in grid.lines for cell in line.cells)
+    side = int(max(SIDES[0], min(SIDES[1], math.sqrt(pixels / max(1, pictures)))))
+    lines = grid.lines[: int(pixels / side**2 / max(1, len(grid.jobs)))]
+
+    def made(found: tuple[Row, bytes]) -> tuple[str, str]:
+        return found[0].key, webp(found[1], side)
+
+    every = []
+    for place, job in enumerate(grid.jobs):
+        rows = [row for line in lines if (row := line.cells[place])]
+        each: dict[str, str] = {}
+        for part in chunks(rows, AT_ONCE):
+            each.update(at_once(made, list(job.pictures(part))))
+        every.append(each)
+    return every

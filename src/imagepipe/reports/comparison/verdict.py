@@ -7,6 +7,7 @@ repeats that would tell them.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -61,28 +62,41 @@ class Verdict:
 def conclude(jobs: Sequence[Job], aim: Sweep) -> Verdict:
     """By `aim.objective`, at `aim.level`, against `aim.baseline`."""
     found = entries(jobs)
-    if aim.objective == "score":
-        columns = [entry.runs[0].score_columns for entry in found]
-        name = next(filter(None, (deciding(aim, one) for one in columns)), "score")
-        tables = {entry.label: entry.runs[0].row_scores(name) for entry in found}
-        measure, remarks = scored(found, aim, name, tables)
-    else:
-        measure, remarks = timed(found, aim)
-    if len(found) < 2:
-        return Verdict(measure.name, measure.entries[:1], aim.level, [], "", remarks)
-    return _judged(measure, aim, remarks)
+    return judge(*measured(found, aim, decisive(found, aim)), aim)
 
 
-def _judged(measure: Measure, aim: Sweep, remarks: Sequence[str]) -> Verdict:
+def decisive(found: Sequence[Entry], aim: Sweep) -> str | None:
+    """The score that decides; null where the rate or the price does."""
+    if aim.objective != "score":
+        return None
+    each = (deciding(aim, entry.runs[0].score_columns) for entry in found)
+    return next(filter(None, each), "score")
+
+
+def measured(found: Sequence[Entry], aim: Sweep, score: str | None) -> tuple[Measure, list[str]]:
+    """The entries by `score`, or by their rate where it is null, and what to say of those left out.
+
+    Repeats draw the same pictures: the first one's scores stand for all.
+    """
+    if score is None:
+        return timed(found, aim)
+    tables = {entry.label: entry.runs[0].row_scores(score) for entry in found}
+    return scored(found, aim, score, tables)
+
+
+def judge(measure: Measure, remarks: Sequence[str], aim: Sweep) -> Verdict:
+    """What `measure` lets one conclude; `remarks` are to be said beside it."""
     ranked = sorted(measure.entries, key=lambda e: -measure.values[e.label].value)
+    standings, strange = _standings(measure, ranked, aim) if ranked else ([], [])
     if len(ranked) < 2:
-        nothing = f"Nothing to compare by {measure.name}."
-        return Verdict(measure.name, [], aim.level, [], nothing, remarks)
+        alone = len(measure.all) < 2
+        nothing = "" if alone else f"Nothing to compare by {measure.name}."
+        best = ranked if alone else []
+        return Verdict(measure.name, best, aim.level, standings, nothing, remarks)
     top, *others = ranked
     apart = {other.label: measure.differ(top, other) for other in others}
     beaten = statistics.holm({label: found.p for label, found in apart.items()}, aim.level)
     best = [top, *(other for other in others if not beaten[other.label])]
-    standings, strange = _standings(measure, ranked, aim)
     sentence = (
         _named(measure, top, others[0], apart)
         if len(best) == 1
@@ -133,21 +147,21 @@ def on_the_front(rate: Measure, score: Measure, level: float) -> dict[str, str]:
     """Of each entry that has both figures: `surely`, `perhaps` or `not` on the Pareto front.
 
     Surely: against each other one it is told to be better in one figure. Not: another is told to
-    be better in both.
+    be better in both. Corrected for how many others there are (Bonferroni).
     """
     both = [entry for entry in rate.entries if entry in score.entries]
-    signs = {
-        (one.label, other.label): [_told(m.differ(one, other), level) for m in (rate, score)]
-        for one in both
-        for other in both
-        if one is not other
-    }
+    least = (1 - level) / max(1, len(both) - 1)
+    signs: dict[tuple[str, str], list[int]] = {}
+    for one, other in itertools.combinations(both, 2):
+        found = [_told(measure.differ(one, other), least) for measure in (rate, score)]
+        signs[one.label, other.label] = found
+        signs[other.label, one.label] = [-sign for sign in found]
     return {one.label: _membership(one, both, signs) for one in both}
 
 
-def _told(found: Difference, level: float) -> int:
+def _told(found: Difference, least: float) -> int:
     """1 where the first is told to be better, -1 worse, 0 where the data do not tell."""
-    return int(math.copysign(1, found.interval.value)) if found.p <= 1 - level else 0
+    return int(math.copysign(1, found.interval.value)) if found.p <= least else 0
 
 
 def _membership(one: Entry, both: Sequence[Entry], signs: Mapping[Any, Sequence[int]]) -> str:
@@ -155,3 +169,12 @@ def _membership(one: Entry, both: Sequence[Entry], signs: Mapping[Any, Sequence[
     if any(max(found) < 0 for found in against):
         return "not"
     return "surely" if all(max(found) > 0 for found in against) else "perhaps"
+
+
+def front_said(score: str, found: Mapping[str, str]) -> str:
+    """Who is on the front of rate and `score`, in one sentence; nothing for a single job."""
+    groups = {
+        how: [label for label in found if found[label] == how] for how in ("surely", "perhaps")
+    }
+    said = [f"{how} {'; '.join(labels)}" for how, labels in groups.items() if labels]
+    return f"On the front of speed and {score} are {', '.join(said)}." if len(found) > 1 else ""

@@ -1,0 +1,81 @@
+"""`comparison.json` beside the page: what was concluded, and what it takes to make it again."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from imagepipe.config import Sweep
+from imagepipe.errors import UserError
+from imagepipe.reports.comparison.jobs import Comparison, collect
+from imagepipe.reports.comparison.runs import compared
+from imagepipe.reports.comparison.verdict import Verdict
+from imagepipe.store import write_whole
+
+RECORD = "comparison.json"
+
+
+def write(folder: Path, comparison: Comparison, runs: Sequence[Path] = ()) -> None:
+    """`runs` are those that were named; none of a sweep, whose own record has them."""
+    known = {
+        "name": comparison.name,
+        "headline": comparison.headline(),
+        "besides": comparison.besides(),
+        "verdicts": [_said(verdict) for verdict in comparison.verdicts],
+        "fronts": comparison.fronts,
+        "runs": [os.path.relpath(run, folder) for run in runs],
+        "by": comparison.by,
+        "aim": asdict(comparison.aim),
+    }
+    write_whole(folder / RECORD, json.dumps(known, indent=1).encode())
+
+
+def _said(verdict: Verdict) -> dict[str, Any]:
+    """Each standing with its value and its difference from the baseline, [it, low, high]; of rates
+    that is a logarithm."""
+    return {
+        "measure": verdict.measure,
+        "best": [entry.label for entry in verdict.best],
+        "sentence": verdict.sentence,
+        "remarks": list(verdict.remarks),
+        "standings": [
+            {
+                "label": one.entry.label,
+                "value": _limits(one.value),
+                "difference": one.against and _limits(one.against.interval),
+                "p": one.against and one.against.p,
+                "told": one.told,
+            }
+            for one in verdict.standings
+        ],
+    }
+
+
+def _limits(found: Any) -> list[float | None]:
+    """JSON knows no infinity."""
+    limits = (found.value, found.low, found.high)
+    return [limit if math.isfinite(limit) else None for limit in limits]
+
+
+def read(folder: Path) -> tuple[Comparison, list[Path]]:
+    """The comparison in `folder` as it is now, and the runs that were named for it.
+
+    Raises UserError where there is none.
+    """
+    try:
+        known = json.loads((folder / RECORD).read_text("utf-8"))
+        aim, runs, by = Sweep(**known["aim"]), known["runs"], known["by"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            field="folder",
+            value=folder,
+            problem=f"holds no comparison ({RECORD}: {error})",
+            remedy="Name a sweep's folder, or one that `imagepipe compare` wrote.",
+        ) from error
+    places = [Path(os.path.normpath(folder / run)) for run in runs]
+    return (compared(places, aim, by) if places else collect(folder, aim)), places

@@ -1,0 +1,102 @@
+"""Reads a run's table row by row, for a comparison: what belongs to a row, whatever its pictures.
+
+A row is known by its `key`: the column of ids, or another that several runs have in common. Where
+several rows share a key, or a row has several pictures, the first stands for them, and a score is
+their mean.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from imagepipe.sink.parts import written_parts
+from imagepipe.sink.results import picture_bytes
+from imagepipe.store import Store
+
+SHOWN = ("base_prompt", "prompt", "seed", "image_path")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row that has a picture: `path` is that of its first one, `place` its row of the `part`."""
+
+    key: str
+    base_prompt: str
+    prompt: str
+    seed: int
+    path: str
+    part: str
+    place: int
+    scores: Mapping[str, float]  # by name, those that it has
+
+
+def values(store: Store, key: str, column: str) -> dict[str, Any]:
+    """{row's key: what it has in `column`}, in the table's order; nothing where that is lacking."""
+    found: dict[str, Any] = {}
+    for _, table in _read(store, [key, column]):
+        if column in table:
+            for name, value in zip(table[key], table[column], strict=True):
+                found.setdefault(str(name), value)
+    return found
+
+
+def scores(store: Store, key: str, column: str) -> dict[str, float]:
+    """{row's key: its mean in `column`}, of the numbers that are there and finite."""
+    found: dict[str, list[float]] = {}
+    for _, table in _read(store, [key, column]):
+        for name, score in zip(table[key], table.get(column, []), strict=False):
+            if is_score(score):
+                found.setdefault(str(name), []).append(score)
+    return {name: sum(each) / len(each) for name, each in found.items()}
+
+
+def is_score(value: Any) -> bool:
+    """Whether it can be compared: null and NaN cannot."""
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def chosen(
+    store: Store, key: str, wanted: Collection[str], columns: Mapping[str, str]
+) -> dict[str, Row]:
+    """The rows `wanted`, by their keys, with the scores in `columns`, {name: column}."""
+    wanted = set(wanted)
+    means = {name: scores(store, key, column) for name, column in columns.items()}
+    found: dict[str, Row] = {}
+    for part, table in _read(store, [key, *SHOWN]):
+        for place, name in enumerate(map(str, table[key])):
+            if name in wanted and name not in found:
+                prompts = (table["base_prompt"][place], table["prompt"][place])
+                path = table.get("image_path", [""] * (place + 1))[place]
+                own = {score: each[name] for score, each in means.items() if name in each}
+                seed = table["seed"][place]
+                found[name] = Row(name, *prompts, seed, path, part, place, own)
+    return found
+
+
+def pictures(store: Store, rows: Sequence[Row]) -> Iterator[tuple[Row, bytes]]:
+    """The encoded pictures of `rows`, part by part; not those that somebody removed."""
+    by_part: dict[str, list[Row]] = {}
+    for row in rows:
+        by_part.setdefault(row.part, []).append(row)
+    for part, inside in by_part.items():
+        file = pq.ParquetFile(store.open(part))
+        names = [name for name in ("image", "image_path") if name in file.schema_arrow.names]
+        table = file.read(columns=names)
+        for row in inside:
+            [cells] = table.slice(row.place, 1).to_pylist()
+            if (png := picture_bytes(store, part, cells)) is not None:
+                yield row, png
+
+
+def _read(store: Store, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, list[Any]]]]:
+    """Each part that has the first of `columns`, with those that it has."""
+    for part in written_parts(store):
+        file = pq.ParquetFile(store.open(part))
+        there = [name for name in dict.fromkeys(columns) if name in file.schema_arrow.names]
+        if columns[0] in there:
+            yield part, file.read(columns=there).to_pydict()
