@@ -28,6 +28,8 @@ COMMANDS = {
     "plan": Command("imagepipe.cli.plan", "says what would run here, without running it", True),
     "ui": Command("imagepipe.cli.ui", "shows in MLflow's pages what was run"),
     "reproduce": Command("imagepipe.cli.reproduce", "draws one picture again, from its file"),
+    "compare": Command("imagepipe.cli.compare", "lays finished runs side by side"),
+    "votes": Command("imagepipe.cli.votes", "takes in what people preferred on such a page"),
     "track": Command("imagepipe.tracking.__main__", "sends to MLflow what a run kept for it"),
 }
 VERSION = ("--version", "-V")

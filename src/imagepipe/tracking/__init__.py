@@ -7,6 +7,7 @@ times at which it happened. This package is the only importer of MLflow, and imp
 """
 
 from imagepipe.tracking.address import check
+from imagepipe.tracking.amending import amend
 from imagepipe.tracking.journal import JOURNAL, DatasetInfo, Parent, Status
 from imagepipe.tracking.replaying import replay
 from imagepipe.tracking.tracker import NoTracking, Tracker, is_open, preload, start
@@ -18,6 +19,7 @@ __all__ = [
     "Parent",
     "Status",
     "Tracker",
+    "amend",
     "check",
     "is_open",
     "preload",

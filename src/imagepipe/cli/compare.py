@@ -1,0 +1,55 @@
+"""`imagepipe compare RUN RUN ...`: finished runs side by side, also of different days and machines.
+
+Each RUN is a run's folder, or a sweep's for all its jobs. What differs between them is told first.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from imagepipe.cli import commands
+from imagepipe.cli.messages import plainly
+from imagepipe.config import Sweep
+from imagepipe.config.fields import check_fields
+
+
+@plainly
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 they are compared, 2 they cannot be."""
+    parser = commands.parser("compare", __doc__)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="outputs/DATE/TIME")
+    parser.add_argument(
+        "--by", choices=("id", "base_prompt"), help="what a row is known by; else found out"
+    )
+    parser.add_argument(
+        "--objective",
+        choices=("score", "images_per_s"),
+        default="score",
+        help="by what the best is named; default score",
+    )
+    parser.add_argument("--score", help="which score; else the first")
+    parser.add_argument("--baseline", help="the run that others are held against, by its number")
+    parser.add_argument("--level", type=float, default=0.95, help="how sure; default 0.95")
+    parser.add_argument("--out", type=Path, help="else outputs/comparisons/DATE/TIME")
+    asked = parser.parse_args(arguments)
+    from imagepipe.reports import comparison
+
+    aim = Sweep(asked.objective, asked.score, None, asked.baseline, asked.level)
+    check_fields(aim, "--")
+    out = asked.out or Path(time.strftime("outputs/comparisons/%Y-%m-%d/%H-%M-%S"))
+    found = comparison.write_runs(
+        out.absolute(), [run.absolute() for run in asked.runs], aim, asked.by
+    )
+    for one in found.differences:
+        print(f"differs    {one['key']}: {', '.join(map(str, one['values']))}")
+    for text in (found.headline(), *found.besides()):
+        print(f"compared   {text}")
+    print(f"look at    {out / comparison.PAGE}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
