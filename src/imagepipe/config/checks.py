@@ -20,6 +20,8 @@ from imagepipe.config.shares import Resources, Share
 from imagepipe.errors import UserError
 from imagepipe.stages import engines
 
+# Caches of diffusers that skip by how far all pictures of a batch are from the step before.
+BY_THE_BATCH = ("FirstBlockCacheConfig", "SeaCacheConfig")
 MOST_PIXELS = {"jpeg": 65_535, "webp": 16_383}  # a side of a picture, in these formats
 
 
@@ -35,6 +37,7 @@ def check(config: Config) -> None:
     _check_resources(config.resources)
     _check_sweep(config.sweep, config.scores)
     _check_price(config)
+    _check_cache(config)
     if config.retry_failed and config.resume is None:
         raise UserError(
             field="retry_failed",
@@ -140,6 +143,26 @@ def _check_sweep(sweep: Sweep, scores: Sequence[Score]) -> None:
             value=least,
             problem="is no rate",
             remedy="Give pictures per second, such as 2.5.",
+        )
+
+
+def _check_cache(config: Config) -> None:
+    model, resources = config.model, config.resources
+    if model.cache_config and model.cache is None:
+        raise UserError(
+            field="model.cache_config",
+            value=model.cache_config,
+            problem="are settings of a cache, and there is none",
+            remedy="Set model.cache, or leave it out.",
+        )
+    one_a_batch = resources.model.batch_size == 1 and resources.calibrate_s is None
+    if model.cache in BY_THE_BATCH and not one_a_batch:
+        raise UserError(
+            field="model.cache",
+            value=model.cache,
+            problem="decides for a batch as a whole, so a picture would depend on its neighbours",
+            remedy="Set resources.model.batch_size=1 (not with resources=tuned), or use "
+            "TaylorSeerCacheConfig, which goes by the step.",
         )
 
 

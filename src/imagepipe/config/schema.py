@@ -144,6 +144,9 @@ class Model:
     compile: str | None = None  # a backend of torch.compile, such as inductor; null: not compiled
     compile_whole: bool = False  # denoiser and decoder, not only the blocks that repeat: minutes
     attention_backend: str | None = None  # native, flash, sage, ...; null: diffusers' own
+    # skips work at some steps, so pictures are near what they were: TaylorSeerCacheConfig, ...
+    cache: str | None = None
+    cache_config: dict[str, Any] = field(default_factory=dict)  # its settings
     # what is not at work waits in CPU memory: model, sequential
     offload: str = choice("none", ("none", "model", "sequential"))
     quantization: Quantization = field(default_factory=Quantization)

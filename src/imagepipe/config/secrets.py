@@ -31,7 +31,7 @@ _OPEN = (
     *("llm.chat_template_kwargs", "llm.engine_kwargs", "llm.request"),
     *("llm.options", "model.options", "scorer.options", "scorer.*.options"),
     *("model.scheduler_config", "model.quantization.quant_kwargs"),
-    *("model.call_kwargs", "model.columns"),
+    *("model.call_kwargs", "model.columns", "model.cache_config"),
     "ray.runtime_env",
     *("resources.llm.custom", "resources.model.custom", "resources.sink.custom"),
     *("resources.scorer.custom", "resources.scorer.*.custom", "resources.scorers.*.custom"),

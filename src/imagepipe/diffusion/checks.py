@@ -120,6 +120,7 @@ def _has_options(model: Model, configs: dict[str, Any]) -> bool:
         or model.vae_tiling
         or (model.channels_last and for_video)
         or model.attention_backend
+        or model.cache
         or model.compile
         or model.quantization.quant_backend
     )

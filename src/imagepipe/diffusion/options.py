@@ -11,7 +11,7 @@ from typing import Any
 
 from imagepipe.compat import diffusers as compat
 from imagepipe.config import Model
-from imagepipe.diffusion import lora, repository
+from imagepipe.diffusion import caches, lora, repository
 from imagepipe.diffusion.refusals import found, refused, unusable
 from imagepipe.diffusion.rows import LORA
 from imagepipe.errors import did_you_mean
@@ -26,6 +26,8 @@ def configure(pipe: Any, model: Model) -> None:
         _channels_last(pipe)
     if model.attention_backend is not None:
         _attention(pipe, model)
+    if model.cache is not None:
+        caches.add(denoiser(pipe), model)
     if model.compile is not None:
         _check_compiler(pipe, model)
     if model.weights == "trained":

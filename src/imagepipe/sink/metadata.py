@@ -59,6 +59,7 @@ def model_metadata(model: Model) -> dict[str, str | None]:
         "weights": "random (noise)" if model.weights == "random" else None,
         "loras": ", ".join(f"{lora.path} x {lora.weight:g}" for lora in model.loras) or None,
         "vae": model.vae,
+        "cache": model.cache,
         SETTINGS: settings(model),
         "imagepipe_version": __version__,
     }
