@@ -57,7 +57,7 @@ def test_forty_votes_by_keyboard_reach_mlflow(browser, tmp_path, capsys):
     for number in range(40):
         if number == 20:  # it goes on where it was left
             page.reload()
-            assert page.inner_text(".voted") == "20"
+            assert page.inner_text("#voted") == "20"
             page.click("#vote")
         page.wait_for_function(ready)
         sides = {"ArrowLeft": "left", "ArrowRight": "right"}
@@ -93,7 +93,8 @@ def test_votes_that_are_refused_change_nothing(tmp_path, capsys):
     folder = tmp_path / "sweep"
     swept_into(folder, [Made({"a": n}, 1.0, 0.5, RED, side=8) for n in "12"])
     page = (folder / comparison.PAGE).read_bytes()
-    given = {"imagepipe_votes": 1, "of": "s", "voter": "x", "folder": str(folder), "votes": []}
+    given = {"imagepipe_votes": 1, "of": "s", "voter": "x", "folder": str(folder)}
+    given["votes"] = [{"row": "r0", "left": "a=1", "right": "a=2", "better": "left"}]
     cases = {
         "other": ({**given, "of": "t"}, "is of another comparison, 't'; this is 's'"),
         "gone": ({**given, "folder": "/no/where"}, "is of the comparison in /no/where, which is"),

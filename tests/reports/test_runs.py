@@ -95,7 +95,8 @@ def test_the_way_to_know_a_row_can_be_told(tmp_path):
 
 def test_a_sweep_stands_for_its_jobs(tmp_path):
     jobs = [run(tmp_path / "sweep" / str(n), {"seed": n}) for n in range(2)]
-    planned = [{"number": n, "overrides": [], "folder": str(n)} for n in range(2)]
+    run(tmp_path / "sweep" / "2", {"seed": 2}, more={"status": "FAILED"})
+    planned = [{"number": n, "overrides": [], "folder": str(n)} for n in range(3)]
     known = {"typed": [], "swept": ["seed"], "sweeper": "basic", "place": None, "jobs": planned}
     (tmp_path / "sweep" / "sweep.json").write_text(json.dumps(known))
     alone = run(tmp_path / "a", {"seed": 7})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +142,17 @@ def test_scores_that_tell_nothing(scores: dict, said: str, remarks: list[str]):
     found = scored(scores)
     assert (found.sentence, found.remarks) == (said, remarks)
     assert found.named is None
+
+
+def test_of_several_alike_it_is_said_which_two_more_rows_would_tell_apart():
+    rng = np.random.default_rng(3)
+    base = rng.normal(size=40)
+    noise = [rng.normal(0, 1, 40) for _ in range(3)]
+    found = scored(
+        {n: by_row(base + x + up) for n, x, up in zip("abc", noise, (0, 0.1, 0.2), strict=True)}
+    )
+    top, *_, last = [s.entry.label for s in found.standings]
+    assert re.search(rf"about limit=\d+ would tell {top} from {last}\.$", found.sentence)
 
 
 def test_a_job_below_the_rate_asked_for_is_not_best():

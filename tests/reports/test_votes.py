@@ -49,13 +49,15 @@ def one(**more) -> dict[str, str]:
         ([{"row": "r0"}], {}, "lacks row, left, right, better in vote 1"),
         (["left"], {}, "lacks row, left, right, better in vote 1"),
         ("left", {}, "has no list of votes"),
+        ([], {}, "has no list of votes"),
+        ([one(row="r7")], {}, "votes on row 'r7', of which no job here has a picture"),
     ],
-    ids="other format voter job word same twice part text whole".split(),
+    ids="other format voter job word same twice part text whole none row".split(),
 )
 def test_what_the_page_would_not_have_written_is_refused(tmp_path, given, more, said: str):
     path = exported(tmp_path / "votes.json", given, **more)
     with pytest.raises(UserError) as caught:
-        votes.read(path, "s", LABELS)
+        votes.read(path, "s", LABELS, ["r0"])
     assert str(caught.value).startswith(f"FILE={path}: {said}")
 
 
@@ -66,7 +68,7 @@ def test_what_is_no_file_of_votes_is_refused(tmp_path, content: bytes):
     path = tmp_path / "votes.json"
     path.write_bytes(content)
     with pytest.raises(UserError, match=f"FILE={path}"):
-        votes.read(path, "s", LABELS)
+        votes.read(path, "s", LABELS, ["r0"])
 
 
 def concluded(given: list[Vote], jobs: int = 2):
@@ -86,7 +88,7 @@ def test_who_is_preferred_is_named_only_where_enough_rows_say_so():
     _, more = concluded(cast([1] * 30 + [-1] * 10))
     assert more.named is not None
     assert more.named.label == "a=1"
-    assert more.sentence.endswith("preferred in 75 % (60 to 86 %) of 40 rows to a=2.")
+    assert more.sentence.endswith("preferred in 75 % (60 to 86) of 40 rows to a=2.")
     _, even = concluded(cast([1, -1] * 20))
     assert even.sentence.endswith("take them as equally good.")
 
@@ -137,7 +139,7 @@ def test_votes_that_were_taken_in_are_on_the_page_and_those_of_others_are_told(t
     assert "is of another comparison, 'another'" in found.headline()
     text = (tmp_path / "comparison.html").read_text()
     assert "2 votes" in text
-    assert "clip agrees with the votes on 50 % (9 to 91 %) of 2 rows." in text
+    assert "clip agrees with the votes on 50 % (9 to 91) of 2 rows." in text
 
 
 def test_alike_jobs_are_seldom_preferred():

@@ -1,6 +1,6 @@
 """`imagepipe compare RUN RUN ...`: finished runs side by side, also of different days and machines.
 
-Each RUN is a run's folder, or a sweep's for all its jobs. What differs between them is told first.
+Each RUN is a run's folder, or a sweep's for its finished jobs. What differs is told first.
 """
 
 from __future__ import annotations

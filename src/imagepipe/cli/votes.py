@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     folder = (asked.of or _folder(asked.files[0])).absolute()
     before, _ = record.read(folder)
-    given = {path: votes.read(path, before.name, before.labels) for path in asked.files}
+    known = (before.name, before.labels, before.keys)
+    given = {path: votes.read(path, *known) for path in asked.files}
     for path, (voter, _) in given.items():  # none is kept unless all are right
         votes.keep(folder, path, voter)
     found = comparison.write_again(folder)

@@ -73,6 +73,7 @@ def rendered(template: Path, **values: Any) -> str:
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
     environment.filters["sha256"] = _sha256
+    environment.policies["json.dumps_kwargs"] = {}  # Jinja would sort what is in an order
     return environment.from_string(template.read_text("utf-8")).render(**values)
 
 

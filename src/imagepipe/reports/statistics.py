@@ -38,6 +38,12 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def as_json(self) -> list[float | None]:
+        """The estimate and its limits, null where they are not finite: JSON has no word for it."""
+        every = (self.value, self.low, self.high)
+        return [one if math.isfinite(one) else None for one in every]
+
 
 @dataclass(frozen=True)
 class Difference:

@@ -251,7 +251,7 @@ function pictureOf(cell, job, place) {
   } else {
     element.append(made("div", { class: "none" }, "no picture"));
   }
-  caption.append(made("span", { title: data.jobs[job] }, data.jobs[job]));
+  caption.append(made("span", { title: data.jobs[job] }, data.short[job]));
   const score = cell && cell[SCORES][picked("by")];
   if (typeof score === "number") caption.append(made("b", {}, said(score)));
   element.append(caption);
@@ -383,8 +383,10 @@ function next() {
     if (question) show(image, question.row[CELLS][question.sides[place]], question.sides[place], true);
     else image.src = "data:,";
   });
-  for (const one of document.querySelectorAll(".voted")) one.textContent = votes.votes.length;
+  count();
 }
+
+function count() { find("voted").textContent = votes.votes.length; }
 
 function vote(better) {
   if (!question) return;
@@ -407,6 +409,7 @@ function exportVotes() {
 }
 
 if (find("vote")) {
+  count();
   find("vote").addEventListener("click", begin);
   for (const id of ["vote-a", "vote-b"]) find(id).addEventListener("change", begin);
   for (const side of ["left", "right", "neither"]) sheet(side).addEventListener("click", () => vote(side));

@@ -57,7 +57,7 @@ class Grid:
         """Of the rows of which some job has a picture."""
         every = [job for job in comparison.jobs if job.status != "PENDING"]
         jobs = list({job.label: job for job in reversed(every)}.values())[::-1]
-        keys = sorted({key for job in jobs for key in job.keys}, key=order)
+        keys = sorted(comparison.keys, key=order)
         kept = keys[: most // max(1, len(jobs))]
         columns = [job.shown(kept) for job in jobs]
         categories: dict[str, str] = {}

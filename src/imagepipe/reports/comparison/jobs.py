@@ -46,12 +46,18 @@ class Comparison:
     @property
     def name(self) -> str:
         """The same for all jobs of a sweep, and of no other."""
-        return self.jobs[0].summary["sweep"].get("name") or "" if self.jobs else ""
+        named = (job.summary["sweep"].get("name") for job in self.jobs)
+        return next(filter(None, named), "")
 
     @property
     def labels(self) -> list[str]:
         """Of all jobs, each once."""
         return list(dict.fromkeys(job.label for job in self.jobs))
+
+    @property
+    def keys(self) -> set[str]:
+        """Of all rows of which some job has a picture."""
+        return {key for job in self.jobs for key in job.keys}
 
     @property
     def finished(self) -> list[Job]:

@@ -17,7 +17,6 @@ from imagepipe.reports.comparison.job import Job
 from imagepipe.reports.comparison.jobs import Comparison
 from imagepipe.reports.comparison.tables import RATES
 from imagepipe.reports.gallery import at_once, chunks, encodable, rendered, webp
-from imagepipe.reports.statistics import Interval
 from imagepipe.sink.rows import Row
 
 TEMPLATE = Path(__file__).with_name("comparison.html.j2")
@@ -61,7 +60,7 @@ def _charts(comparison: Comparison) -> dict[str, Any]:
     points = []
     for entry in comparison.entries:
         figures = {
-            encodable(m.name): _limits(m.values[entry.label])
+            encodable(m.name): m.values[entry.label].as_json
             for m in measures
             if entry.label in m.values
         }
@@ -86,12 +85,6 @@ def _charts(comparison: Comparison) -> dict[str, Any]:
         "points": points,
         "spreads": {encodable(n): each for n, each in tables.spreads(comparison).items()},
     }
-
-
-def _limits(found: Interval) -> list[float | None]:
-    """JSON knows no infinity."""
-    limits = (found.value, found.low, found.high)
-    return [limit if math.isfinite(limit) else None for limit in limits]
 
 
 def _pictures(comparison: Comparison, grid: Grid, folder: Path) -> dict[str, Any]:
@@ -119,6 +112,7 @@ def _pictures(comparison: Comparison, grid: Grid, folder: Path) -> dict[str, Any
         "of": comparison.name,
         "folder": encodable(str(folder.absolute())),
         "jobs": [encodable(job.label) for job in grid.jobs],
+        "short": [encodable(", ".join(job.swept.values()) or job.label) for job in grid.jobs],
         "scores": [encodable(name) for name in comparison.scores],
         "beside": beside,
         "rows": [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -46,20 +45,14 @@ def _said(verdict: Verdict) -> dict[str, Any]:
         "standings": [
             {
                 "label": one.entry.label,
-                "value": _limits(one.value),
-                "difference": one.against and _limits(one.against.interval),
+                "value": one.value.as_json,
+                "difference": one.against and one.against.interval.as_json,
                 "p": one.against and one.against.p,
                 "told": one.told,
             }
             for one in verdict.standings
         ],
     }
-
-
-def _limits(found: Any) -> list[float | None]:
-    """JSON knows no infinity."""
-    limits = (found.value, found.low, found.high)
-    return [limit if math.isfinite(limit) else None for limit in limits]
 
 
 def read(folder: Path) -> tuple[Comparison, list[Path]]:

@@ -11,7 +11,7 @@ from typing import Any
 from imagepipe.config import Sweep, json_digest
 from imagepipe.errors import UserError
 from imagepipe.reports.comparison.job import Job
-from imagepipe.reports.comparison.jobs import Comparison
+from imagepipe.reports.comparison.jobs import Comparison, collect
 from imagepipe.sink import rows, sweeps
 
 BEGUN = "run.json"
@@ -30,7 +30,7 @@ class Run:
 
 
 def compared(folders: Sequence[Path], aim: Sweep, by: str | None = None) -> Comparison:
-    """The runs in `folders`, a sweep's folder standing for all its jobs.
+    """The runs in `folders`, a sweep's folder standing for its finished jobs.
 
     Their rows are known by the column `by`; null: by their ids where the runs read the same tables
     or their ids mean the same prompts, else by their base prompts. Raises UserError for a folder
@@ -59,7 +59,9 @@ def compared(folders: Sequence[Path], aim: Sweep, by: str | None = None) -> Comp
 
 def _places(folder: Path) -> list[Path]:
     record = None if (folder / BEGUN).exists() else sweeps.read(folder)
-    return [folder / job.folder for job in record.jobs if job.folder] if record else [folder]
+    if record is None:
+        return [folder]
+    return [job.folder for job in collect(folder, Sweep()).finished]
 
 
 def _read(folder: Path) -> Run:

@@ -137,10 +137,13 @@ def _named(measure: Measure, top: Entry, second: Entry, apart: Mapping[str, Diff
 def _tied(
     measure: Measure, best: Sequence[Entry], apart: Mapping[str, Difference], ranked: int
 ) -> str:
-    widest = max((apart[e.label] for e in best[1:]), key=lambda found: abs(found.interval.value))
+    far = max(best[1:], key=lambda entry: abs(apart[entry.label].interval.value))
+    more = measure.more(apart[far.label])
+    if len(best) > 2 and more.endswith(" would tell"):  # those that are nearer take more
+        more += f" {best[0].label} from {far.label}"
     rest = ranked - len(best)
     behind = f"; {rest} other{'s are' if rest > 1 else ' is'} behind" if rest else ""
-    return f"{listed_entries(best)} {measure.words[1]}: {measure.more(widest)}{behind}."
+    return f"{listed_entries(best)} {measure.words[1]}: {more}{behind}."
 
 
 def on_the_front(rate: Measure, score: Measure, level: float) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,11 +51,27 @@ class Vote:
         return sign if self.pair[0] == self.left else -sign
 
 
-def read(path: Path, name: str, labels: Collection[str]) -> tuple[str, list[Vote]]:
-    """Who voted, and what, of a file that the page of the comparison `name` has exported.
+def read(
+    path: Path, name: str, labels: Collection[str], rows: Collection[str]
+) -> tuple[str, list[Vote]]:
+    """Who voted, and what, of a file that the page of the comparison `name` has exported, which is
+    of the jobs `labels` and of `rows`.
 
     Raises UserError for a file of another comparison, and for what the page would not have written.
     """
+    voter, given = _whole(path, name)
+    found = [_vote(path, number, one, labels) for number, one in enumerate(given, 1)]
+    for vote in found:
+        if vote.row not in rows:
+            raise _refused(path, f"votes on row {vote.row!r}, of which no job here has a picture")
+    for (row, pair), times in Counter((one.row, one.pair) for one in found).items():
+        if times > 1:
+            raise _refused(path, f"votes {times} times on row {row!r} of {' and '.join(pair)}")
+    return voter, found
+
+
+def _whole(path: Path, name: str) -> tuple[str, list[Any]]:
+    """The voter and the votes, as they stand in the file."""
     try:
         whole = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -67,13 +83,9 @@ def read(path: Path, name: str, labels: Collection[str]) -> tuple[str, list[Vote
     voter, given = whole.get("voter"), whole.get("votes")
     if not (isinstance(voter, str) and voter.isalnum() and len(voter) <= 64):
         raise _refused(path, f"has a voter {voter!r}, which is no name of letters and digits")
-    if not isinstance(given, list):
+    if not (isinstance(given, list) and given):
         raise _refused(path, "has no list of votes")
-    found = [_vote(path, number, one, labels) for number, one in enumerate(given, 1)]
-    for (row, pair), times in Counter((one.row, one.pair) for one in found).items():
-        if times > 1:
-            raise _refused(path, f"votes {times} times on row {row!r} of {' and '.join(pair)}")
-    return voter, found
+    return voter, given
 
 
 def _vote(path: Path, number: int, given: Any, labels: Collection[str]) -> Vote:
@@ -110,14 +122,18 @@ def keep(folder: Path, path: Path, voter: str) -> None:
     write_whole(folder / FOLDER / f"{voter}.json", path.read_bytes())
 
 
-def kept(folder: Path, name: str, labels: Collection[str]) -> tuple[list[Vote], list[str]]:
+def kept(
+    folder: Path, name: str, labels: Collection[str], rows: Callable[[], Collection[str]]
+) -> tuple[list[Vote], list[str]]:
     """The votes that were taken into the comparison in `folder`, and what to say of those that do
     not belong to it.
     """
     found, remarks = list[Vote](), list[str]()
-    for path in sorted((folder / FOLDER).glob("*.json")):
+    paths = sorted((folder / FOLDER).glob("*.json"))
+    known = rows() if paths else ()
+    for path in paths:
         try:
-            found += read(path, name, labels)[1]
+            found += read(path, name, labels, known)[1]
         except UserError as error:
             remarks.append(f"votes are left out: {error}")
     return found, remarks
@@ -257,4 +273,4 @@ def won(votes: Sequence[Vote], label: str, level: float) -> tuple[Interval, int]
 def percent(found: Interval, more: float = 0.0) -> str:
     """A share, less `more`, and its interval."""
     value, low, high = (100 * (part + more) for part in (found.value, found.low, found.high))
-    return f"{value:.0f} % ({low:.0f} to {high:.0f} %)"
+    return f"{value:.0f} % ({low:.0f} to {high:.0f})"

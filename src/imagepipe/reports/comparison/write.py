@@ -36,7 +36,9 @@ def write_again(folder: Path) -> Comparison:
 
 
 def _written(folder: Path, comparison: Comparison, runs: Sequence[Path]) -> Comparison:
-    found, left_out = votes.kept(folder, comparison.name, comparison.labels)
+    found, left_out = votes.kept(
+        folder, comparison.name, comparison.labels, lambda: comparison.keys
+    )
     comparison = replace(comparison, votes=found, remarks=[*comparison.remarks, *left_out])
     grid = Grid.of(comparison)
     title = "Runs" if runs else f"Sweep {folder.name}"
