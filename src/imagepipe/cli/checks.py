@@ -4,6 +4,7 @@ are not read, and Hydra's own keys that do not hold here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -116,8 +117,8 @@ def refuse_typed_secrets(arguments: Sequence[str]) -> None:
         if value in (None, "") or "${" in str(value):  # composed, then checked
             continue
         configuration.check_named(key, value)
-        if key in MAY_HOLD_SECRETS:
-            MAY_HOLD_SECRETS[key](str(value))
+        if check := MAY_HOLD_SECRETS.get(OF_ONE_SCORER.sub("scorer.", key)):
+            check(str(value))
 
 
 def values(argument: str) -> Iterator[tuple[str, Any]]:
@@ -155,6 +156,8 @@ def check_secrets(cfg: DictConfig) -> None:
     config = configuration.unchecked(cfg)
     configuration.check_secrets(config)
     endpoint.check_secrets(config.llm)
+    for scorer in config.scorer.values():
+        endpoint.check_secrets(scorer)
     address.check_uri(config.tracking)
     store.check_url("sink.path", config.sink.path or "")
     joins = (config.dataset.join, *config.dataset.more_joins)
@@ -176,6 +179,7 @@ def _check_storage(url: str) -> None:
         )
 
 
+OF_ONE_SCORER = re.compile(r"^scorer\.[^.]+\.(?=\w+$)")  # of several, by its name
 MAY_HOLD_SECRETS: dict[str, Callable[[str], None]] = {
     "hydra.sweeper.storage": _check_storage,
     "tracking.uri": _check_tracking,
@@ -185,4 +189,6 @@ MAY_HOLD_SECRETS: dict[str, Callable[[str], None]] = {
     "dataset.more_joins.path": partial(secrets.check_table, "dataset.more_joins.path"),
     "llm.base_url": endpoint.check_url,
     "llm.api_key_env": endpoint.check_name,
+    "scorer.base_url": partial(endpoint.check_url, field="scorer.base_url"),
+    "scorer.api_key_env": partial(endpoint.check_name, field="scorer.api_key_env"),
 }

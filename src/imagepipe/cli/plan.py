@@ -76,7 +76,7 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
         _refuse_resume(Path(config.resume))
     store.check_url("sink.path", config.sink.path or "")
     tables = sources.scan(config.dataset, config.limit, config.model.columns)
-    pipeline.check(config)
+    pipeline.check(config, tables)
     tracking.check(config.tracking)
     machine = this_machine(config.ray)
     measured = _measured(config, machine, calibrate=calibrate)

@@ -15,7 +15,7 @@ from imagepipe.config.loading import (
     unchecked,
     with_defaults,
 )
-from imagepipe.config.names import Score, scorer_stages, share_key
+from imagepipe.config.names import Score, by_error, said_by, scorer_stages, share_key
 from imagepipe.config.schema import (
     LLM,
     MOST_SAMPLES,
@@ -54,6 +54,7 @@ __all__ = [
     "Sink",
     "Sweep",
     "Tracking",
+    "by_error",
     "check",
     "check_model",
     "check_named",
@@ -64,6 +65,7 @@ __all__ = [
     "json_digest",
     "keys",
     "load",
+    "said_by",
     "scorer_stages",
     "share_key",
     "to_yaml",

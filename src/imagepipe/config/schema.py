@@ -13,7 +13,7 @@ from omegaconf import MISSING
 
 from imagepipe.config.fields import bounded, choice, engine
 from imagepipe.config.formats import FORMATS
-from imagepipe.config.names import Score, scorer_stages
+from imagepipe.config.names import Score, said_by, scorer_stages
 from imagepipe.config.shares import Resources
 
 MOST_SAMPLES = 8  # rows whose pictures MLflow shows of every run, the same in each
@@ -166,8 +166,25 @@ class Scorer:
     revision: str | None = None
     processor: str | None = None  # where the processor is, for a model that comes without
     dtype: str = choice("auto", DTYPES)  # auto: float32 on CPU, float16 on a GPU
+    # what a judge is asked of each picture, {name: text over the columns of its row}. vlm: yes or
+    # no; caption: to write; attributes: the right answer to that question of the model's
+    questions: dict[str, str] = field(default_factory=dict)
+    max_tokens: int = bounded(64, least=1)  # of a caption
+    base_url: str | None = None  # openai_*: the server's address, "http://host:8000/v1"
+    api_key_env: str | None = None  # openai_*: the *name* of the variable that holds the key
+    # openai_*: what a request holds besides; null leaves one of ours out
+    request: dict[str, Any] = field(default_factory=dict)
+    timeout_s: float = bounded(60.0, least=0.1)  # openai_*: for one request
+    max_retries: int = bounded(5, least=0)  # openai_*: of what may pass, with growing waits
+    # openai_*: a rate limit; null: none
+    requests_per_minute: float | None = bounded(None, least=0.01)
     _target_: str | None = None  # engine=custom: a class of your own, package.module.Class
     options: dict[str, Any] = field(default_factory=dict)  # for it to read
+
+    @property
+    def section(self) -> str:
+        """The key of this section, for errors."""
+        return "scorer"
 
 
 @dataclass
@@ -256,9 +273,15 @@ class Config:
         return {"llm": self.llm, "model": self.model, **scoring}
 
     @property
+    def judged(self) -> tuple[Score, ...]:
+        """What scorers say of each picture, in order: scores, and texts such as captions."""
+        stages = scorer_stages(self.scorer).items()
+        return tuple(one for stage, name in stages for one in said_by(self.scorer[name], stage))
+
+    @property
     def scores(self) -> tuple[Score, ...]:
         """What pictures are scored by, in order."""
-        return tuple(Score(name, stage) for stage, name in scorer_stages(self.scorer).items())
+        return tuple(one for one in self.judged if not one.is_text)
 
     @property
     def score_columns(self) -> dict[str, str]:

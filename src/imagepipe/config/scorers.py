@@ -20,7 +20,7 @@ from imagepipe.errors import UserError, did_you_mean, listed
 Sections = dict[str, dict[str, Any]]
 FIELDS = frozenset(one.name for one in fields(Scorer))
 SHARE_FIELDS = frozenset(one.name for one in fields(Share))
-OPEN = ("options", "custom")  # fields that hold mappings themselves
+OPEN = ("options", "questions", "request", "custom")  # fields that hold mappings themselves
 # What a name may hold where it is one of several: it is part of columns and of keys.
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 

@@ -30,6 +30,7 @@ _OPEN = (
     *("dataset.read", "dataset.join.read", "dataset.more_joins.read"),
     *("llm.chat_template_kwargs", "llm.engine_kwargs", "llm.request"),
     *("llm.options", "model.options", "scorer.options", "scorer.*.options"),
+    *("scorer.questions", "scorer.*.questions", "scorer.request", "scorer.*.request"),
     *("model.scheduler_config", "model.quantization.quant_kwargs"),
     *("model.call_kwargs", "model.columns", "model.cache_config"),
     "ray.runtime_env",

@@ -67,7 +67,7 @@ def stages(config: Config, tables: sources.Tables) -> list[Stage]:
         missing = sorted(set(stage.reads) - columns)
         if missing:
             raise UserError(
-                field=stage.name,
+                field=_asked(config, stage.name),
                 value=", ".join(missing),
                 problem="this stage reads columns that nothing before it gives",
                 remedy=f"Columns so far: {listed(sorted(columns), missing[0])}.",
@@ -76,12 +76,20 @@ def stages(config: Config, tables: sources.Tables) -> list[Stage]:
     return chain
 
 
-def check(config: Config) -> None:
-    """Raise UserError where an engine, its weights or its options are unavailable."""
+def _asked(config: Config, stage: str) -> str:
+    """The key that says which columns a stage reads."""
+    scorer = scorer_stages(config.scorer).get(stage)
+    return f"scorer.{scorer}.questions" if scorer else stage
+
+
+def check(config: Config, tables: sources.Tables) -> None:
+    """Raise UserError where an engine, its weights or its options are unavailable, and where a
+    stage reads a column that is not there."""
     diffusion.check(config.model)
     llm.check(config.llm)
     for scorer in config.scorer.values():
         scoring.check(scorer, one_of=len(config.scorer))
+    stages(config, tables)
 
 
 def libraries(config: Config) -> list[str]:

@@ -57,7 +57,7 @@ def prepared(
     if earlier is not None:
         manifest.check(earlier, now, folder)
     terminal.licence(Console(stderr=True), config.model)
-    pipeline.check(config)
+    pipeline.check(config, tables)
     tracking.check(config.tracking)
     machine = None if config.ray.address else this_machine(config.ray)
     if machine is not None:

@@ -20,7 +20,7 @@ from imagepipe.execution import calibration, nodes, pipeline
 from imagepipe.execution.messages import all_failed, too_many_failed, user_message
 from imagepipe.execution.prepare import Ready, prepared
 from imagepipe.execution.session import cluster, session
-from imagepipe.reports import record, terminal
+from imagepipe.reports import record, scores, terminal
 from imagepipe.reports.job import Job
 from imagepipe.reports.progress import Watch
 from imagepipe.reports.summary import stages, summarize, write_files
@@ -147,7 +147,7 @@ def _done(ready: Ready) -> Done:
         config.dataset.id,
         why,
         retry_failed=config.retry_failed,
-        scores=config.scores,
+        scores=config.judged,
     )
 
 
@@ -215,7 +215,7 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
         why=_why(job.tables),
         features=job.tables.features,
         settings=rows.settings(job.config.model, renamed),
-        scores=job.config.scores,
+        scores=job.config.judged,
     )
     next_metrics = time.monotonic()
     progress = terminal.Progress(job.tables.rows, console)
@@ -241,6 +241,7 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
 
 def _leave(job: Job, tracker: tracking.Tracker, summary: dict[str, Any]) -> None:
     """Write what there is to look at, and end the MLflow run."""
+    scores.add(job, summary)
     columns = job.config.score_columns
     shown = results.to_show(job.store, job.tables.id, job.config.sink.gallery_images, columns)
     write_files(job, summary, shown)

@@ -16,7 +16,7 @@ from rich.progress import Progress as Bar
 from imagepipe import shell, tracking
 from imagepipe.config import Config, Model
 from imagepipe.errors import shown
-from imagepipe.reports import cost, notes
+from imagepipe.reports import cost, notes, scores
 from imagepipe.reports.comparison import Comparison
 from imagepipe.reports.job import Job, scorer_names
 from imagepipe.sink.ledger import Ledger
@@ -176,8 +176,8 @@ def print_summary(
 
 
 def _print_figures(console: Console, summary: Mapping[str, Any]) -> None:
-    for name, score in summary["scores"].items():
-        _line(console, "score", f"{score['mean']:.2f} ± {score['std']:.2f} by {name}")
+    if summary["scores"]:
+        _line(console, "score", "\n".join(scores.lines(summary)))
     if spent := cost.said(summary["cost"]):
         _line(console, "cost", spent)
 

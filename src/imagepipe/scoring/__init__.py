@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 
 from imagepipe.config import Scorer
 from imagepipe.errors import UserError
 from imagepipe.stages import engines, weights
+from imagepipe.stages.stage import Columns
 
 __all__ = ["ImageScorer", "Judge"]  # what a plug-in may rely on: docs/plugins.md
+
+SCORER_ERROR = "scorer_error"  # the column that says why a value is missing
 
 
 class ImageScorer(Protocol):
@@ -26,15 +30,40 @@ class ImageScorer(Protocol):
         ...
 
 
+class RowScorer(Protocol):
+    """As ImageScorer, of one that says several things of a picture, by more than its prompt.
+
+    `reads` are the columns of the row that it looks at, `adds` what it says: a score where the
+    column is float32, else a text.
+    """
+
+    reads: tuple[str, ...]
+    adds: pa.Schema
+
+    def load(self) -> None:
+        """Read weights into memory."""
+        ...
+
+    def judge(self, images: np.ndarray, rows: pa.Table) -> Columns:
+        """The columns of `adds`, a value a picture (null: none), and `scorer_error`: why one is
+        missing. Picture i, uint8 (n, height, width, 3), is of row i.
+        """
+        ...
+
+
 Judge = ImageScorer  # as it was called before, for plug-ins that import it so
 
 
-def recipe(scorer: Scorer) -> Callable[[], ImageScorer]:
+def recipe(scorer: Scorer) -> Callable[[], Any]:
     """What makes the engine that `scorer.engine` names, not yet loaded, in any process."""
-    return engines.recipe("scorer", scorer, ImageScorer)
+    return engines.recipe("scorer", scorer, _protocol(scorer))
 
 
-def make(scorer: Scorer) -> ImageScorer:
+def _protocol(scorer: Scorer) -> type:
+    return RowScorer if engines.of("scorer", scorer).by_row else ImageScorer
+
+
+def make(scorer: Scorer) -> Any:
     """The engine that `scorer.engine` names, not yet loaded. Raises UserError on other names."""
     return recipe(scorer)()
 
@@ -58,4 +87,4 @@ def check(scorer: Scorer, one_of: int = 1) -> None:
 def _check(scorer: Scorer) -> None:
     if engines.of("scorer", scorer).weights:
         weights.check_safe("scorer.path", scorer.path, scorer.revision)
-    engines.check("scorer", scorer, ImageScorer)
+    engines.check("scorer", scorer, _protocol(scorer))

@@ -19,6 +19,7 @@ from imagepipe.stages import loading, weights
 if TYPE_CHECKING:
     from torch import Tensor
 
+QUESTIONS = "questions.json"  # beside the weights of a CLIP that answers some
 CHUNK = 64  # pictures at a time, so that memory does not grow with the number of pictures
 
 
@@ -61,7 +62,7 @@ class ClipScorer:
         dtype = weights.dtype(self.scorer.dtype, device)
         model = loading.load("scorer.path", path, model_class(), revision=revision, dtype=dtype)
         self.model = model.to(device).eval()
-        questions = Path(source) / "questions.json"
+        questions = Path(source) / QUESTIONS
         self.questions = json.loads(questions.read_text("utf-8")) if questions.is_file() else {}
 
     def score(self, images: np.ndarray, prompts: list[str]) -> np.ndarray:

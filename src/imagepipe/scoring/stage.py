@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from imagepipe.config import Score, Scorer, share_key
-from imagepipe.scoring import ImageScorer, recipe
+from imagepipe.config import Score, Scorer, said_by, share_key
+from imagepipe.scoring import SCORER_ERROR, ImageScorer, RowScorer, recipe
+from imagepipe.stages import engines
 from imagepipe.stages.pictures import pictures
 from imagepipe.stages.stage import Columns, Stage, lost_gpu, reason
 
 NO_NUMBER = "the scorer gave a number that is none"
+BY_PROMPT = "prompt"  # the column that an ImageScorer reads
 
 
 def stage(scorer: Scorer, each: int, name: str = "scorer") -> Stage:
@@ -22,52 +26,93 @@ def stage(scorer: Scorer, each: int, name: str = "scorer") -> Stage:
     It reads the whole prompt, as the model did. A score that is no finite number is null, and
     those of a row that the scorer fails with are: the pictures are drawn by then, and kept.
     `scorer_error` says why (text; null where all have a score). One of several is called by its
-    `name`, and so are its columns.
+    `name`, and so are its columns. A scorer that says several things has a column for each, which
+    holds texts where it writes.
     """
-    score = Score(scorer.name, name)
+    scores = said_by(scorer, name)
+    kind = pa.string() if scores[0].is_text else pa.float32()
+    adds = [(score.column, pa.list_(kind, each)) for score in scores]
+    adds.append((scores[0].error, pa.string()))
     hint = f"give it more of a GPU ({share_key(name)}.num_gpus)"
-    adds = pa.schema([(score.column, pa.list_(pa.float32(), each)), (score.error, pa.string())])
-    work = partial(_worker, recipe(scorer), each, score, hint)
-    return Stage(name, ("image", "prompt"), adds, work, out_of_memory_hint=hint)
+    make = partial(_row_scorer, recipe(scorer), engines.of("scorer", scorer).by_row)
+    work = partial(_worker, make, each, scores, hint)
+    return Stage(name, ("image", *make().reads), pa.schema(adds), work, out_of_memory_hint=hint)
+
+
+class _ByPrompt:
+    """An ImageScorer as a RowScorer with one score."""
+
+    def __init__(self, scorer: ImageScorer) -> None:
+        self.scorer = scorer
+        self.reads: tuple[str, ...] = (BY_PROMPT,)
+        self.adds = pa.schema([("", pa.float32())])
+
+    def load(self) -> None:
+        self.scorer.load()
+
+    def judge(self, images: np.ndarray, rows: pa.Table) -> Columns:
+        """Raises ValueError where the scorer gives another number of scores."""
+        scores = self.scorer.score(images, rows[BY_PROMPT].to_pylist()).astype(np.float32)
+        if scores.shape != (len(images),):
+            raise ValueError(f"the scorer gave {scores.shape} for {len(images)} pictures")
+        return {"": scores, SCORER_ERROR: [None] * len(images)}
+
+
+def _row_scorer(make: Callable[[], Any], by_row: bool) -> RowScorer:
+    made = make()
+    judge: RowScorer = made if by_row else _ByPrompt(made)
+    return judge
 
 
 def _worker(
-    make: Callable[[], ImageScorer], each: int, score: Score, hint: str
+    make: Callable[[], RowScorer], each: int, scores: Sequence[Score], hint: str
 ) -> Callable[[pa.Table], Columns]:
-    scorer = make()
-    scorer.load()
+    judge = make()
+    judge.load()
+    error = scores[0].error
 
     def work(rows: pa.Table) -> Columns:
-        flat = [image for of_row in pictures(rows["image"]) for image in of_row]
-        prompts = [prompt for prompt in rows["prompt"].to_pylist() for _ in range(each)]
-        failed = NO_NUMBER
+        images = [image for of_row in pictures(rows["image"]) for image in of_row]
+        read = rows.select(list(judge.reads)).take(np.repeat(np.arange(rows.num_rows), each))
         try:
-            scores = _scores(scorer, flat, prompts)
-        except Exception as error:
-            if rows.num_rows > 1 or lost_gpu(error):
+            said = _judged(judge, images, read)
+        except Exception as problem:
+            if rows.num_rows > 1 or lost_gpu(problem):
                 raise  # and the halves are tried
-            scores, failed = np.full(len(prompts), np.nan, np.float32), reason(error, hint)
-        finite = np.isfinite(scores)
-        whole = finite.reshape(-1, each).all(axis=1)
-        return {
-            score.column: pa.FixedSizeListArray.from_arrays(pa.array(scores, mask=~finite), each),
-            score.error: [None if has_all else failed for has_all in whole],
-        }
+            nothing = dict.fromkeys(judge.adds.names, [None] * each)
+            said = {**nothing, SCORER_ERROR: [reason(problem, hint)] * each}
+        values = {score.column: _values(said[score.part], judge, score.part) for score in scores}
+        lists = {name: pa.FixedSizeListArray.from_arrays(v, each) for name, v in values.items()}
+        return {**lists, error: _reasons(said[SCORER_ERROR], list(values.values()), each)}
 
     return work
 
 
-def _scores(scorer: ImageScorer, images: list[np.ndarray], prompts: list[str]) -> np.ndarray:
-    """float32 (n,); pictures of one size are scored together.
-
-    Raises ValueError where the scorer gives another number of them.
-    """
-    scores = np.empty(len(images), np.float32)
+def _judged(judge: RowScorer, images: list[np.ndarray], rows: pa.Table) -> dict[str, list[Any]]:
+    """What `judge` says of the pictures; those of one size are judged together."""
+    found: dict[str, list[Any]] = {
+        name: [None] * len(images) for name in (*judge.adds.names, SCORER_ERROR)
+    }
     for size in {image.shape for image in images}:
         places = [place for place, image in enumerate(images) if image.shape == size]
-        some = np.stack([images[place] for place in places])
-        found = scorer.score(some, [prompts[place] for place in places]).astype(np.float32)
-        if found.shape != (len(places),):
-            raise ValueError(f"the scorer gave {found.shape} for {len(places)} pictures")
-        scores[places] = found
-    return scores
+        said = judge.judge(np.stack([images[place] for place in places]), rows.take(places))
+        for name, values in found.items():
+            for place, value in zip(places, said[name], strict=True):
+                values[place] = value
+    return found
+
+
+def _values(values: Any, judge: RowScorer, part: str) -> pa.Array:
+    """A value a picture; null in the place of a number that is none."""
+    column = pa.array(values, judge.adds.field(part).type, from_pandas=True)
+    if not pa.types.is_floating(column.type):
+        return column
+    return pc.if_else(pc.is_finite(column), column, None)
+
+
+def _reasons(said: Sequence[str | None], values: Sequence[pa.Array], each: int) -> list[str | None]:
+    """For each row the first reason of its pictures, where a value is missing."""
+    lacks = np.any([column.is_null().to_numpy(zero_copy_only=False) for column in values], axis=0)
+    why = [(text or NO_NUMBER) if lack else None for text, lack in zip(said, lacks, strict=True)]
+    rows = (why[start : start + each] for start in range(0, len(why), each))
+    return [next(filter(None, row), None) for row in rows]

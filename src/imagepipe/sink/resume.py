@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from imagepipe.config import Score
 from imagepipe.sink.ledger import FOR_GOOD, Ledger, Scores, Tally
 from imagepipe.sink.parts import merge, written_parts
-from imagepipe.sink.writer import WHY, missing
+from imagepipe.sink.scored import missing_of_pictures
+from imagepipe.sink.writer import WHY
 from imagepipe.sources import Tables, keys_of
 from imagepipe.store import Store
 
@@ -77,15 +78,16 @@ def take_in(
     for name in FOLDERS:
         store.clear(name)
     torn: list[str] = []
-    figures = {score.name: Scores() for score in scores}
+    figures = {score.name: Scores() for score in scores if not score.is_text}
     unscored, pictures, keys = Tally(), 0, [_no_ids()]
     columns = [name for score in scores for name in (score.column, score.error)]
     for _, rows in _tables(store, written_parts(store), [tables.id], columns, torn):
         pictures += rows.num_rows
         keys.append(keys_of(rows, [tables.id]).unique())
         for score in scores:
-            figures[score.name].add(rows[score.column].drop_null().to_pylist())
-            unscored.add(missing(score, rows[score.error].drop_null().to_pylist(), scores))
+            if not score.is_text:
+                figures[score.name].add(rows[score.column].drop_null().to_pylist())
+        unscored.add(missing_of_pictures(rows, scores))
     _drop_shards_without_a_part(store)
     written = pa.concat_arrays(keys).unique()
     failed = _rejected(store, "failed", id_column, why, written, torn, again=retry_failed)

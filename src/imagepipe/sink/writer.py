@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
@@ -25,6 +25,7 @@ from imagepipe.config import Model, Score, Sink
 from imagepipe.diffusion.rows import RowSettings
 from imagepipe.prompts import seeds
 from imagepipe.prompts.signs import signs
+from imagepipe.sink import scored
 from imagepipe.sink.encoding import SUFFIXES, encode
 from imagepipe.sink.ledger import FOR_GOOD
 from imagepipe.sink.lock import RunLock
@@ -78,8 +79,8 @@ class Writer:
     `metadata` are the texts that go into every picture; `input_columns` maps the names of the
     dataset's own columns, as they are in the batch, to the names that they came with; `why` are
     the columns that say of a rejected row in which stage it was, and the reason; `features` are
-    what Hugging Face's `datasets` takes columns for; `scores` are those that the rows have. Raises
-    RunFailed where the command's lock of the folder has ended.
+    what Hugging Face's `datasets` takes columns for; `scores` are what scorers say of the rows'
+    pictures. Raises RunFailed where the command's lock of the folder has ended.
     """
 
     store: Store
@@ -129,8 +130,8 @@ class Writer:
             "reasons": [f"{s}: {r}"[:TOLD] for s, r in zip(*_ledger(failed), strict=True)],
             "failed_for_good": sum(s in FOR_GOOD for s in failed[FAILED_STAGE].to_pylist()),
             "unmatched_reasons": [reason[:TOLD] for reason in _ledger(unmatched)[1]],
-            "scores": [(score.name, _scores(good, score)) for score in self.scores],
-            "unscored": _unscored(good, self.scores),
+            "scores": scored.numbers(good, self.scores),
+            "unscored": [why[:TOLD] for why in scored.missing(good, self.scores)],
         }
         return pa.table({name: [value] for name, value in counts.items()}, schema=COUNTS)
 
@@ -176,13 +177,7 @@ class Writer:
         names = stems if each == 1 else [f"{s}-{k}" for s, k in zip(stems, index, strict=True)]
         place = table.schema.get_field_index("seed")
         table = table.set_column(place, "seed", pa.array(numbers, pa.int64()))
-        for score in self.scores:
-            place = table.schema.get_field_index(score.column)
-            scores = rows[score.column].combine_chunks().flatten()
-            table = table.set_column(place, score.column, scores)
-            place = table.schema.get_field_index(score.error)
-            why = pc.if_else(pc.is_null(scores), table[score.error], None)
-            table = table.set_column(place, score.error, why)
+        table = scored.a_picture(table, rows, self.scores)
         if each > 1:
             table = table.append_column("image_index", pa.array(index, pa.int32()))
         suffix = SUFFIXES[self.sink.image_format]
@@ -271,27 +266,6 @@ def _seconds(table: pa.Table, name: str) -> float:
 def _words(column: pa.ChunkedArray) -> list[str]:
     """The first words of each row: a prompt may hold any number."""
     return [word for text in column.to_pylist() if text for word in text[:TOLD].split(", ")]
-
-
-def _scores(rows: pa.Table, score: Score) -> list[float]:
-    lists = (scores for scores in rows[score.column].to_pylist() if scores)
-    return [score for scores in lists for score in scores if score is not None]
-
-
-def _unscored(rows: pa.Table, scores: Sequence[Score]) -> list[str]:
-    """Why, for each score that is missing."""
-    said: list[str] = []
-    for score in scores:
-        pairs = zip(rows[score.column].to_pylist(), rows[score.error].to_pylist(), strict=True)
-        why = [why for found, why in pairs if why for one in found if one is None]
-        said += missing(score, why, scores)
-    return said
-
-
-def missing(score: Score, why: Sequence[str], scores: Sequence[Score]) -> list[str]:
-    """What is told of a score that there is not: why, and which where it is one of several."""
-    of = f"{score.name}: " if len(scores) > 1 else ""
-    return [f"{of}{reason}"[:TOLD] for reason in why]
 
 
 def _ledger(rows: pa.Table) -> tuple[list[Any], list[Any]]:

@@ -56,6 +56,12 @@ class Engine:
     literal_prompts: bool = False
     # Of a model: without so many steps there is no picture.
     least_steps: int = 0
+    # Of a scorer: it is a `scoring.RowScorer`, with columns of its own.
+    by_row: bool = False
+    # What it says beside the answers to `questions`.
+    also: tuple[str, ...] = ()
+    # It writes texts, and gives no scores.
+    writes: bool = False
 
     @property
     def works(self) -> bool:
@@ -125,6 +131,44 @@ TABLE: dict[str, dict[str, Engine]] = {
             weights=True,
             libraries=TORCH,
             check="imagepipe.scoring.aesthetic.check",
+        ),
+        "attributes": Engine(
+            "imagepipe.scoring.attributes.AttributeScorer",
+            weights=True,
+            libraries=TORCH,
+            check="imagepipe.scoring.attributes.check",
+            by_row=True,
+            also=("all",),
+        ),
+        "vlm": Engine(
+            "imagepipe.scoring.vlm.VlmScorer",
+            weights=True,
+            libraries=TORCH,
+            check="imagepipe.scoring.vlm.check",
+            by_row=True,
+        ),
+        "caption": Engine(
+            "imagepipe.scoring.vlm.VlmCaptioner",
+            weights=True,
+            libraries=TORCH,
+            check="imagepipe.scoring.vlm.check",
+            by_row=True,
+            writes=True,
+        ),
+        "openai_vlm": Engine(
+            "imagepipe.scoring.openai.OpenAIScorer",
+            check="imagepipe.scoring.openai.check",
+            waits=True,
+            unmeasured="a server answers it",
+            by_row=True,
+        ),
+        "openai_caption": Engine(
+            "imagepipe.scoring.openai.OpenAICaptioner",
+            check="imagepipe.scoring.openai.check_captioner",
+            waits=True,
+            unmeasured="a server answers it",
+            by_row=True,
+            writes=True,
         ),
         "custom": CUSTOM,
     },

@@ -11,6 +11,7 @@ NESTED = {
     "cost": "cost",
     "stages": "stage",
     "scores": "score",
+    "categories": "category",
     "llm": "llm",
     "machine": "machine",
 }  # of a summary, and their prefix

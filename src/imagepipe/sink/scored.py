@@ -1,0 +1,62 @@
+"""What scorers say of the rows that a writer gets: lists of a value a picture, and reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from imagepipe.config import Score, by_error
+
+
+def a_picture(table: pa.Table, rows: pa.Table, scores: Sequence[Score]) -> pa.Table:
+    """`table`, of each row of `rows` for each of its pictures, with that picture's own values.
+
+    The reason stands where one of them is missing.
+    """
+    for score in scores:
+        values = rows[score.column].combine_chunks().flatten()
+        table = _with(table, score.column, values)
+    for error, of in by_error(scores).items():
+        table = _with(table, error, pc.if_else(_lacking(table, of), table[error], None))
+    return table
+
+
+def _with(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    return table.set_column(table.schema.get_field_index(name), name, values)
+
+
+def numbers(rows: pa.Table, scores: Sequence[Score]) -> list[tuple[str, list[float]]]:
+    """The scores that there are, by the name of each."""
+    return [
+        (score.name, rows[score.column].combine_chunks().flatten().drop_null().to_pylist())
+        for score in scores
+        if not score.is_text
+    ]
+
+
+def missing(rows: pa.Table, scores: Sequence[Score]) -> list[str]:
+    """Why, for each picture that a scorer left without something; of several also which scorer."""
+    if rows.num_rows == 0 or not scores:
+        return []
+    each = len(rows[scores[0].column].combine_chunks().flatten()) // rows.num_rows
+    pictures = rows.take(np.repeat(np.arange(rows.num_rows), each))
+    return missing_of_pictures(a_picture(pictures, rows, scores), scores)
+
+
+def missing_of_pictures(pictures: pa.Table, scores: Sequence[Score]) -> list[str]:
+    """As `missing`, of a table with a row a picture."""
+    found = by_error(scores)
+    return [
+        f"{of[0].scorer}: {reason}" if len(found) > 1 else reason
+        for error, of in found.items()
+        for reason in pictures[error].drop_null().to_pylist()
+    ]
+
+
+def _lacking(pictures: pa.Table, scores: Sequence[Score]) -> pa.Array:
+    """Which pictures lack one of `scores`: true or false."""
+    return reduce(pc.or_, (pc.is_null(pictures[score.column]) for score in scores))
