@@ -7,10 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 from typing import Any
+
+from helpers.tracked import with_database
+from helpers.waiting import until
 
 from imagepipe.tracking.journal import Journal
 
@@ -39,7 +41,7 @@ class Server:
     """A real MLflow server on a port of its own, which can be killed and started again."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.process = folder, None
+        self.folder, self.process = with_database(folder, "server.db"), None
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -63,14 +65,15 @@ class Server:
         self._wait()
 
     def _wait(self) -> None:
-        for _ in range(240):
-            try:
-                with urllib.request.urlopen(f"{self.uri}/health", timeout=2):
-                    return
-            except OSError:
-                assert self.process.poll() is None, (self.folder / "server.log").read_text()
-                time.sleep(0.25)
-        raise TimeoutError(f"no answer from {self.uri}")
+        until(self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.uri}/health"):
+                return True
+        except OSError:
+            assert self.process.poll() is None, (self.folder / "server.log").read_text()
+            return False
 
     def kill(self) -> None:
         if self.process is not None:

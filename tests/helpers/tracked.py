@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from PIL import Image
 
 from imagepipe import tracking
 from imagepipe.config import Tracking
 from imagepipe.sink.results import Picture
+from imagepipe.tracking.address import resolve
+from imagepipe.tracking.sender import connect
 
 SUMMARY = {
     "rows_read": 12,
@@ -37,6 +41,21 @@ PICTURES = [picture(number) for number in range(10)]
 def config(**values) -> Tracking:
     given = {"name": "mlflow", "backend": "mlflow", "system_metrics": False, "samples": 3}
     return Tracking(**{**given, **values})
+
+
+def with_database(folder: Path, name: str = "mlflow.db") -> Path:
+    """`folder`, made, with a database in which nothing is recorded yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(_database())
+    return folder
+
+
+@cache
+def _database() -> bytes:
+    """What MLflow takes seconds to make."""
+    with TemporaryDirectory() as folder:
+        connect(resolve(config(), Path(folder)))
+        return Path(folder, "mlflow.db").read_bytes()
 
 
 def begin(outputs: Path, name: str, settings: Tracking, **values) -> tracking.Tracker:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -212,16 +209,15 @@ def test_a_processor_may_have_a_folder_of_its_own(clip: Path, aesthetic: Path, t
         check(replace(judge, processor=str(tmp_path)))
 
 
-def test_the_aesthetic_processor_is_of_the_models_revision(aesthetic: Path, tmp_path: Path):
+def test_the_aesthetic_processor_is_of_the_models_revision(
+    aesthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """From a cache that holds but one revision, which no branch names."""
     commit = "0123456789abcdef0123456789abcdef01234567"
-    shutil.copytree(aesthetic, tmp_path / f"hub/models--our--judge/snapshots/{commit}")
-    code = (
-        "from imagepipe.config import Scorer; from imagepipe.scoring import make\n"
-        f"make(Scorer('mine', 'aesthetic', 'our/judge', '{commit}')).load()"
-    )
-    environment = os.environ | {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    shutil.copytree(aesthetic, tmp_path / f"models--our--judge/snapshots/{commit}")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    make(Scorer("mine", "aesthetic", "our/judge", commit)).load()
 
 
 # --- what a run makes of it

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from helpers.mlflow_proxy import Gateway
 from helpers.mlflow_server import Server, history, journalled
-from helpers.tracked import begin, config, files, finish
+from helpers.tracked import begin, config, files, finish, with_database
+from helpers.waiting import until
 
 from imagepipe import tracking
 from imagepipe.errors import UserError
@@ -94,10 +94,7 @@ def test_a_gateway_without_its_server_holds_the_metrics(server, gateway, tmp_pat
     gateway.answers = {"runs/log-batch": code}
     gateway.asked.clear()
     run.metrics({"written": 1.0}, 1)
-    until = time.monotonic() + 30
-    while not any("log-batch" in path for path in gateway.asked):
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    until(lambda: any("log-batch" in path for path in gateway.asked))
     gateway.answers = {}
     finish(run, tmp_path / "run")
     store, _ = recorded(server.uri, run.run_id)
@@ -147,7 +144,7 @@ def test_a_servers_disk_that_cannot_be_written_is_said_with_the_reason(server, t
 
 
 def test_artifacts_that_have_no_place_come_later(tmp_path, caplog):
-    (tmp_path / "mlruns").touch()  # in the way of the folder beside the database
+    (with_database(tmp_path) / "mlruns").touch()  # in the way of the folder beside the database
     run_id = ended_run(tmp_path / "run", config())
     store, run = recorded(f"sqlite:///{tmp_path}/mlflow.db", run_id)
     assert run.info.status == "FINISHED"

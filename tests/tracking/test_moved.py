@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from helpers.tracked import begin, client, config, files, finish
+from helpers.tracked import begin, client, config, files, finish, with_database
 
 from imagepipe.tracking import moved
 from imagepipe.tracking.__main__ import main as send_later
@@ -21,7 +21,8 @@ from imagepipe.tracking.address import Address, resolve
 
 def recorded(outputs: Path, name: str, **values) -> str:
     """The id of a run in `outputs/name` that has ended."""
-    outputs.mkdir(parents=True, exist_ok=True)
+    if not (outputs / "mlflow.db").exists():
+        with_database(outputs)
     run = begin(outputs, name, config(**values))
     finish(run, outputs / name)
     assert run.run_id

@@ -12,7 +12,17 @@ from pathlib import Path
 
 import pytest
 from helpers.mlflow_server import Server, history, journalled
-from helpers.tracked import PICTURES, SUMMARY, begin, client, config, files, finish, picture
+from helpers.tracked import (
+    PICTURES,
+    SUMMARY,
+    begin,
+    client,
+    config,
+    files,
+    finish,
+    picture,
+    with_database,
+)
 from helpers.waiting import until
 
 from imagepipe import tracking
@@ -33,7 +43,7 @@ def warnings_are_heard(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("outputs")
+    return with_database(tmp_path_factory.mktemp("outputs"))
 
 
 @pytest.mark.mlflow_release
@@ -89,8 +99,7 @@ def test_the_store_lies_under_outputs_whatever_the_current_folder(outputs, monke
 
 @pytest.mark.parametrize("name", ["c#1", "q?1 p%20q 50%"])
 def test_the_store_lies_there_whatever_the_folders_name(tmp_path, name):
-    outputs = tmp_path / name
-    outputs.mkdir()
+    outputs = with_database(tmp_path / name)
     run = begin(outputs, "run", config())
     assert run.run_id
     finish(run, outputs / "run")
@@ -202,6 +211,7 @@ def test_long_and_odd_values_are_made_to_fit(outputs, caplog):
 
 
 def test_a_run_in_a_deleted_experiment_says_how_it_is_brought_back(tmp_path, caplog):
+    with_database(tmp_path)
     first = begin(tmp_path, "first", config())
     finish(first, tmp_path / "first")
     client(tmp_path).delete_experiment(first.experiment_id)
