@@ -19,9 +19,9 @@ from imagepipe.sources.blocks import scanned
 SUFFIX = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".parquet": "parquet"}
 
 
-def dataset(path: Path, format: str | None = None, **more: Any) -> Dataset:
+def dataset(path: Path | str, format: str | None = None, **more: Any) -> Dataset:
     """Ids are in `id`, the prompt is `what`."""
-    format = format or SUFFIX[path.suffix]
+    format = format or SUFFIX[Path(path).suffix]
     asked = {"name": "t", "path": str(path), "format": format, "id": "id", "prompt": "{what}"}
     return Dataset(**{**asked, **more})
 

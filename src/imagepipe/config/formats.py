@@ -23,4 +23,11 @@ FORMATS = {
     "tsv": Line("imagepipe.sources.formats.csv.Tsv"),
     "jsonl": Line("imagepipe.sources.formats.jsonl.Jsonl"),
     "parquet": Line("imagepipe.sources.formats.parquet.Parquet"),
+    "huggingface": Line(
+        "imagepipe.sources.formats.huggingface.HuggingFace", "datasets", "huggingface"
+    ),
+    "sql": Line("imagepipe.sources.formats.sql.Sql", "sqlalchemy", "sql"),
+    "lance": Line("imagepipe.sources.formats.lance.Lance", "lance", "lance"),
+    "iceberg": Line("imagepipe.sources.formats.iceberg.Iceberg", "pyiceberg", "iceberg"),
+    "delta": Line("imagepipe.sources.formats.delta.Delta", "deltalake", "delta"),
 }

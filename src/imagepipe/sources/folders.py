@@ -18,10 +18,10 @@ NO_VALUE = "__HIVE_DEFAULT_PARTITION__"  # how Hive, Spark and pyarrow write nul
 # Folders beside the files of a table whose files alone are not the table: also of removed rows.
 MARKS = {"_delta_log": "Delta", ".hoodie": "Hudi", "_versions": "Lance"}
 READERS = {
-    "Delta": "polars.read_delta(FOLDER)",
-    "Hudi": "Spark",
-    "Iceberg": "polars.scan_iceberg(FOLDER).collect()",
-    "Lance": "lance.dataset(FOLDER).to_table()",
+    "Delta": "Read it as one: format=delta, and its folder as the path.",
+    "Hudi": "Read it with Spark and save it as Parquet.",
+    "Iceberg": "Read it as one: format=iceberg, and its folder as the path.",
+    "Lance": "Read it as one: format=lance, and its folder as the path.",
 }
 
 
@@ -93,7 +93,7 @@ def check_plain(field: str, filesystem: fs.FileSystem, place: str) -> None:
                 field=field,
                 value=place,
                 problem=f"is a table of {kind}, whose files also hold rows that are removed",
-                remedy=f"Read it with {READERS[kind]} and save it as Parquet.",
+                remedy=READERS[kind],
             )
 
 
