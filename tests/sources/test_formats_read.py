@@ -45,13 +45,10 @@ def test_rows_that_are_done_are_not_read_again(tmp_path: Path, ray_session: None
 def test_a_table_of_any_format_is_looked_up(tmp_path: Path, ray_session: None) -> None:
     left = written(tmp_path / "l.csv", "id;place\n" + "".join(f"{i};here\n" for i in IDS))
     asked = dataset(left, prompt="{what} {place}", read={"delimiter": ";"})
-    for number, format in enumerate(("sql", "delta")):
+    for format in ("sql", "delta"):
         (tmp_path / format).mkdir()
         right = tables_of.asked(tmp_path / format, format)
-        method = ("broadcast", "shuffle")[number]
-        asked.join = Join(
-            path=right.path, on="id", format=format, read=dict(right.read), method=method
-        )
+        asked.join = Join(path=right.path, on="id", format=format, read=dict(right.read))
         found = rows_of(scan(asked, None))
         assert {row["id"]: row["what"] for row in found} == {r["id"]: r["what"] for r in ROWS}
 

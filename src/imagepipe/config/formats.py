@@ -22,7 +22,10 @@ FORMATS = {
     "csv": Line("imagepipe.sources.formats.csv.Csv"),
     "tsv": Line("imagepipe.sources.formats.csv.Tsv"),
     "jsonl": Line("imagepipe.sources.formats.jsonl.Jsonl"),
+    "json": Line("imagepipe.sources.formats.json.Json"),
     "parquet": Line("imagepipe.sources.formats.parquet.Parquet"),
+    "images": Line("imagepipe.sources.formats.images.Images"),
+    "webdataset": Line("imagepipe.sources.formats.webdataset.WebDataset"),
     "huggingface": Line(
         "imagepipe.sources.formats.huggingface.HuggingFace", "datasets", "huggingface"
     ),

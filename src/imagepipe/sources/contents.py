@@ -53,6 +53,7 @@ _BEGINNINGS = (
         "a pointer of Git LFS",
         "Fetch the file: git lfs pull.",
     ),
+    (rb"(?s:.{257})ustar", "webdataset", "a tar archive", None),
     (rb"ORC", None, "an ORC file", PANDAS),
     (rb"Obj\x01", None, "an Avro file", "Save it as Parquet."),
     (rb"(?:ARROW1|FEA1)", None, "an Arrow or Feather file", PANDAS),
