@@ -8,15 +8,14 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from filelock import FileLock
-from helpers import TESTS
+from helpers import TESTS, asking, one_session, warm
+from helpers.command import imagepipe
 from helpers.s3_server import S3
 from helpers.sweeps import Swept
 from PIL import Image
@@ -53,6 +52,15 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
     if isinstance(val, str):
         return re.sub(r"[^\w.=+-]+", "-", val, flags=re.ASCII)[:ID_CHARS].strip("-") or argname
     return None
+
+
+def pytest_configure() -> None:
+    asking.ENVIRONMENT.update(os.environ)
+
+
+def pytest_unconfigure() -> None:
+    for server in (warm.SERVER, one_session.SERVER):
+        server.close()
 
 
 @pytest.fixture
@@ -180,13 +188,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Swept:
 
 
 def _sweep(home: Path) -> str:
-    command = ["-m", "imagepipe", "-m", "model.steps=1,0,2,4", "hydra.sweep.dir=sweep", *SWEPT]
-    done = subprocess.run(
-        [sys.executable, *command, "tracking.system_metrics=false"],
-        cwd=home,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"HF_HUB_OFFLINE": "1"},
-    )
+    typed = ["-m", "model.steps=1,0,2,4", "hydra.sweep.dir=sweep", *SWEPT]
+    done = imagepipe(home, *typed, "tracking.system_metrics=false")
     assert done.returncode == 2, done.stderr
     return done.stderr

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
-from helpers.command import FAST, summary
+from helpers.command import FAST, start, summary
 from helpers.configs import composed
 from helpers.plans import SMALL, planned, tried
 from helpers.sweeps import Swept
@@ -145,25 +142,19 @@ def test_a_run_to_go_on_with_is_refused_with_what_would_plan_it(tmp_path: Path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_trial_that_is_interrupted_leaves_nothing(tmp_path: Path, number: int):
-    plan = [sys.executable, "-m", "imagepipe", "plan", "--calibrate", *FAST, *SMALL]
-    with (
-        open(tmp_path / "said", "w") as log,  # no pipe, which processes of Ray would hold open
-        subprocess.Popen(
-            plan,
-            cwd=tmp_path,
-            stderr=log,  # Ray's sockets need a shorter path
-            env=os.environ | {"TMPDIR": str(tmp_path), "RAY_TMPDIR": "/tmp"},
-        ) as running,
-    ):
-        while not list(tmp_path.glob("imagepipe-plan-*/trial/run.json")):
-            assert running.poll() is None
-            time.sleep(0.01)
-        running.send_signal(number)
-    said = (tmp_path / "said").read_text()
-    assert running.returncode == 130, said
+    place = tmp_path / "place"
+    place.mkdir()
+    typed = ["plan", "--calibrate", *FAST, *SMALL]
+    environment = {"TMPDIR": str(place), "RAY_TMPDIR": "/tmp"}  # Ray's sockets: a shorter path
+    with start(tmp_path, *typed, **environment) as command:
+        begun = "imagepipe-plan-*/trial/run.json"
+        command.until(lambda: list(place.glob(begun)), "its trial")
+        command.process.send_signal(number)
+        code, said = command.gone()
+    assert code == 130, said
     assert said.splitlines()[-1] == "imagepipe: interrupted"
     assert "resume=" not in said and "Traceback" not in said
-    assert [path.name for path in tmp_path.iterdir()] == ["said"]
+    assert list(place.iterdir()) == []
 
 
 def test_a_trial_that_fails_says_why_and_names_no_folder_that_is_gone(tmp_path: Path):

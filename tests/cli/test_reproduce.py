@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.command import run
+from helpers import one_session
 from PIL import Image
 
 from imagepipe.cli import reproduce
@@ -39,7 +39,7 @@ def drawn(tmp_path_factory) -> Path:
     options = ["model.images_per_prompt=2", "model.steps=2", "model.guidance=2.5"]
     options += ['model.negative_prompt="pale, grey"', "model.scheduler=DDIMScheduler"]
     options += ["llm=template", "scorer=none", "tracking=none", "limit=2"]
-    return run(tmp_path_factory.mktemp("drawn"), "out", *options)
+    return one_session.run(tmp_path_factory.mktemp("drawn"), "out", *options)
 
 
 def picture(folder: Path, model: Model = NOOP, **texts: str | None) -> Path:

@@ -20,9 +20,11 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
+from helpers.command import imagepipe
 from helpers.sweeps import finished, marked, recorded
 from mlflow import MlflowClient
 
+from imagepipe.cli.ui import _store
 from imagepipe.config import Tracking
 from imagepipe.tracking.address import resolve
 
@@ -56,7 +58,7 @@ def ui(folder: Path, *arguments: str) -> Iterator[Served]:
             yield Served(process, process.stdout.readline().strip())
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(60)
+            process.wait()
     assert process.returncode == 0
     assert not marked(mark)
     assert set(folder.iterdir()) == before
@@ -192,19 +194,8 @@ def test_the_report_works_inside_the_artifact_view(page, served, swept, screensh
     screenshot(page, "mlflow_slider")
 
 
-def test_sigterm_ends_it_and_its_port_is_the_one_asked_for(swept):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with ui(swept.home, "--port", str(port)) as server:
-        assert server.link.startswith(f"http://127.0.0.1:{port}/")
-        server.process.terminate()
-        server.process.wait(60)
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", port)) != 0
-
-
-def test_it_serves_a_folder_of_any_name_and_past_a_proxy(tmp_path, monkeypatch):
+def test_it_serves_a_folder_of_any_name_past_a_proxy_at_the_port_asked_for(tmp_path, monkeypatch):
+    """With what a run says at its end. SIGTERM ends it as Ctrl-C does."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     home = tmp_path / "a b#1?%20"
@@ -215,21 +206,31 @@ def test_it_serves_a_folder_of_any_name_and_past_a_proxy(tmp_path, monkeypatch):
     experiment = kept.create_experiment("imagepipe", store.artifacts)
     run = kept.create_run(experiment).info.run_id
     kept.log_text(run, "seed: 0", "config.yaml")
+    assert _store(outputs, None) == store.uri  # without --uri
     said = store.link(experiment, run)
     asked = shlex.split(said.partition("   then ")[0])
-    for arguments in ([], asked[asked.index("--uri") :]):
-        with ui(home, *arguments) as server:
-            assert f"/#/experiments/{experiment}/runs" in server.link
-            file = f"{server.base}/get-artifact?path=config.yaml&run_uuid={run}"
-            with build_opener(ProxyHandler({})).open(file, timeout=60) as answer:
-                assert answer.read() == b"seed: 0"
+    port = free_port()
+    with ui(home, *asked[asked.index("--uri") :], "--port", str(port)) as server:
+        assert server.link.startswith(f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs")
+        file = f"{server.base}/get-artifact?path=config.yaml&run_uuid={run}"
+        with build_opener(ProxyHandler({})).open(file, timeout=60) as answer:
+            assert answer.read() == b"seed: 0"
+        server.process.terminate()
+        server.process.wait()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
     assert list(tmp_path.iterdir()) == [home]
     assert {path.name for path in outputs.iterdir()} == {"mlflow.db", "mlruns"}
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def refused(folder: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "imagepipe.ui", "--no-browser", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    done = imagepipe(folder, "ui", "--no-browser", *arguments)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert not list(folder.glob("ml*"))

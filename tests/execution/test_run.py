@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from helpers.command import FAST, GREY_LEVELS, imagepipe, run, start, summary, table
-from helpers.one_session import run_jobs
+from helpers import one_session
+from helpers.command import FAST, GREY_LEVELS, imagepipe, start, summary, table
 from helpers.written import FACTS, batch
 from PIL import Image
 
@@ -28,13 +24,18 @@ from imagepipe.store import Store
 def default_run(tmp_path_factory) -> Path:
     """What `make run` does, with fewer rows."""
     folder = tmp_path_factory.mktemp("default")
-    return run(folder, "out", "limit=12", "tracking.system_metrics=false")
+    typed = ["hydra.run.dir=out", "limit=12", "tracking.system_metrics=false"]
+    code, said = start(folder, *typed, HF_HUB_OFFLINE="1").wait()
+    assert (code, summary(folder / "out")["status"]) == (0, "FINISHED"), said
+    assert "Traceback" not in said
+    return folder / "out"
 
 
 @pytest.mark.ray_release
 def test_a_stage_that_never_starts_ends_the_run_and_says_why(tmp_path):
-    options = ["ray.start_timeout_s=0.1", "llm=none", "scorer=none", "limit=2", "tracking=none"]
-    done = imagepipe(tmp_path, *options, "ray.num_cpus=2")
+    never = ["model.engine=custom", "model._target_=helpers.painters.Never"]
+    options = [*FAST, *never, "scorer=none", "limit=2", "tracking=none"]
+    done = imagepipe(tmp_path, *options, "ray.start_timeout_s=0.1", "ray.num_cpus=2")
     assert done.returncode == 1
     why = "(model): none of its processes came up within ray.start_timeout_s=0.1 s. One asks for "
     assert f"{why}1 CPUs, 0 GPUs; free now are " in done.stderr
@@ -99,8 +100,10 @@ def alike(tmp_path_factory) -> dict[str, Path]:
     }
     same = ["limit=6", "llm=tiny", "scorer=none", "resources=cpu", "resources.model.pool=1"]
     folder = tmp_path_factory.mktemp("alike")
-    run_jobs(folder, [[*same, *overrides] for overrides in differ.values()])
-    return {name: folder / f"job{number}" for number, name in enumerate(differ)}
+    return {
+        name: one_session.run(folder, name, *same, "tracking=none", *overrides)
+        for name, overrides in differ.items()
+    }
 
 
 def test_the_same_configuration_gives_the_same_bytes_and_another_seed_others(alike):
@@ -125,7 +128,7 @@ def test_a_batch_size_changes_no_picture_beyond_the_tolerance(alike):
 
 
 def test_a_strangers_tables_with_every_kind_of_row(tmp_path):
-    """The command of the README: quotes, paths as ids, empty cells, a row without a match."""
+    """The arguments of the README: quotes, paths as ids, empty cells, a row without a match."""
     (tmp_path / "subjects.csv").write_bytes(
         b'key,what\na,"A cat, ""happy"""\n../../etc/passwd,a dog\nempty,\n'
         b"bad,\xff\xfe\nlonely,a fox\n\xf0\x9f\x98\x80,a\ttab\n"
@@ -133,18 +136,11 @@ def test_a_strangers_tables_with_every_kind_of_row(tmp_path):
     (tmp_path / "clothes.csv").write_text(
         "key,wears\na,red scarf\n../../etc/passwd,crown\nempty,hat\nbad,hat\n😀,cape\n"
     )
-    out = run(
-        tmp_path,
-        "out",
-        *FAST,
-        "dataset=csv",
-        "dataset.path=subjects.csv",
-        "dataset.id=key",
-        "dataset.join.path=clothes.csv",
-        "dataset.join.on=key",
-        'dataset.prompt="{what} wearing a {wears}"',
-        "tracking=none",
-    )
+    joined = [*FAST, "tracking=none", "dataset.id=key", "dataset.join.on=key"]
+    joined += [f"dataset.join.path={tmp_path}/clothes.csv"]
+    joined += ['dataset.prompt="{what} wearing a {wears}"']
+    table = ["dataset=csv", f"dataset.path={tmp_path}/subjects.csv"]
+    out = one_session.run(tmp_path, "out", *table, *joined)
     said = summary(out)
     ends = {end: said[end] for end in ("rows_read", "written", "failed", "unmatched")}
     assert ends == {"rows_read": 6, "written": 3, "failed": 2, "unmatched": 1}
@@ -162,19 +158,8 @@ def test_a_strangers_tables_with_every_kind_of_row(tmp_path):
     assert (lonely["key"], lonely["stage"]) == ("lonely", "join")
     (tmp_path / "clothes.csv").write_text("key,wears\nempty,hat\nbad,hat\nlonely,cape\n")
     both = ",".join(str(out / f"{name}.parquet") for name in ("failed", "unmatched"))
-    again = run(
-        tmp_path,
-        "again",
-        *FAST,
-        "dataset=parquet",
-        f"dataset.path=[{both}]",
-        "dataset.id=key",
-        "dataset.join.path=clothes.csv",
-        "dataset.join.format=csv",
-        "dataset.join.on=key",
-        'dataset.prompt="{what} wearing a {wears}"',
-        "tracking=none",
-    )
+    rejected = ["dataset=parquet", f"dataset.path=[{both}]", "dataset.join.format=csv"]
+    again = one_session.run(tmp_path, "again", *rejected, *joined)
     prompts = {row["key"]: row["base_prompt"] for row in pq.read_table(again / "table").to_pylist()}
     assert prompts == {"lonely": "a fox wearing a cape"}
     failed = {row["key"]: row for row in pq.read_table(again / "failed.parquet").to_pylist()}
@@ -186,24 +171,13 @@ def test_a_strangers_tables_with_every_kind_of_row(tmp_path):
 
 
 def test_several_pictures_a_row_in_the_table_alone(tmp_path):
-    out = run(tmp_path, "out", *FAST, "sink=parquet", "model.images_per_prompt=3", "limit=5")
+    each = ["sink=parquet", "model.images_per_prompt=3", "limit=5", "tracking=none"]
+    out = one_session.run(tmp_path, "out", *FAST, *each)
     rows = pq.read_table(out / "table").to_pylist()
     assert len(rows) == 15
     assert all(row["image"]["bytes"].startswith(b"\x89PNG") for row in rows)
     assert not (out / "images").exists()
     assert summary(out)["pictures"] == 15
-
-
-def test_a_sweep_runs_every_job_in_a_folder_of_its_own(tmp_path):
-    """Also after a job that cannot work, which ends the command with an error."""
-    sweep = [f"hydra.sweep.dir={tmp_path / 'sweep'}", "tracking=none", "limit=3", *FAST]
-    done = imagepipe(tmp_path, "-m", *sweep, "dataset.id=nothing,id", "seed=1,2")
-    assert done.returncode == 2
-    assert "dataset.id=nothing: is no column" in done.stderr
-    assert "Traceback" not in done.stderr
-    found = {path.parent.name for path in (tmp_path / "sweep").glob("*/table")}
-    assert found == {"2", "3"}
-    assert len({table(tmp_path / "sweep" / job)[0]["seed"] for job in found}) == 2
 
 
 def test_sigterm_ends_the_run_and_its_mlflow_run(tmp_path):
@@ -232,22 +206,12 @@ def test_sigterm_ends_the_run_and_its_mlflow_run(tmp_path):
 def test_sigterm_while_ray_starts_is_as_ctrl_c(while_there_is: str):
     with tempfile.TemporaryDirectory(dir="/tmp") as name:  # short, for the sockets of Ray
         folder = Path(name)
-        command = [sys.executable, "-m", "imagepipe", *FAST, "tracking=none", "limit=2"]
-        with (
-            open(folder / "said", "w") as log,  # no pipe, which processes of Ray would hold open
-            subprocess.Popen(
-                [*command, "hydra.run.dir=out", "sink.path=place"],
-                cwd=folder,
-                stderr=log,
-                env=os.environ | {"RAY_TMPDIR": name},
-            ) as running,
-        ):
-            while not list(folder.glob(while_there_is)):
-                assert running.poll() is None
-                time.sleep(0.01)
-            running.terminate()
-        said = (folder / "said").read_text()
-        assert running.returncode == 130, said
+        typed = [*FAST, "tracking=none", "limit=2", "hydra.run.dir=out", "sink.path=place"]
+        with start(folder, *typed, RAY_TMPDIR=name) as command:
+            command.until(lambda: list(folder.glob(while_there_is)), while_there_is)
+            command.process.terminate()
+            code, said = command.gone()
+        assert code == 130, said
         assert said.startswith("imagepipe: interrupted\n  go on with: ")
         assert said.endswith(" -m imagepipe resume=out\n")
         assert not list((folder / "place" / ".claims").iterdir())
@@ -267,12 +231,12 @@ def test_a_writer_whose_claim_has_ended_says_so_plainly(ray_session, tmp_path):
 
 def test_words_that_the_model_does_not_know_are_a_warning(tmp_path):
     (tmp_path / "t.csv").write_text("id,what\n1,a photo of a lighthouse\n")
-    overrides = ["dataset=csv", "dataset.path=t.csv", 'dataset.prompt="{what}"', "llm=none"]
-    overrides += ["scorer=none", "model.steps=1", "tracking=none"]
-    done = imagepipe(tmp_path, f"hydra.run.dir={tmp_path / 'out'}", *overrides)
-    assert done.returncode == 0, done.stderr
-    assert "words that the model does not know: " in done.stderr
-    assert "lighthouse" in done.stderr
+    table = ["dataset=csv", f"dataset.path={tmp_path}/t.csv", 'dataset.prompt="{what}"']
+    small = ["llm=none", "scorer=none", "model.steps=1", "tracking=none"]
+    done = one_session.job(tmp_path, "out", *table, *small)
+    assert done.code == 0, done.said
+    assert "words that the model does not know: " in done.said
+    assert "lighthouse" in done.said
     assert (tmp_path / "out" / "images" / "1.png").is_file()
 
 
@@ -358,11 +322,10 @@ def test_a_folder_that_holds_a_run_is_refused(default_run):
 
 def test_a_store_that_is_away_is_told_of_and_costs_nothing(tmp_path):
     """Port 9 discards, where anything listens there at all."""
-    small = [one for one in FAST if not one.startswith("tracking")]
     store = ["tracking.uri=http://127.0.0.1:9", "tracking.system_metrics=false"]
-    done = imagepipe(tmp_path, *small, *store, "limit=2", "hydra.run.dir=out")
-    assert done.returncode == 0, done.stderr
-    assert "MLflow at http://127.0.0.1:9 does not take the run" in done.stderr
-    assert "send the rest later with: " in done.stderr
-    assert "python -m imagepipe track " in done.stderr
+    done = one_session.job(tmp_path, "out", *FAST, *store, "limit=2")
+    assert done.code == 0, done.said
+    assert "MLflow at http://127.0.0.1:9 does not take the run" in done.said
+    assert "send the rest later with: " in done.said
+    assert "python -m imagepipe track " in done.said
     assert summary(tmp_path / "out")["written"] == 2

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -85,9 +84,7 @@ def test_the_links_at_the_end_name_the_sweep(swept):
 
 def test_sending_a_sweep_again_changes_nothing(swept):
     before = [run.to_dictionary() for run in recorded(swept.home)[2]]
-    done = subprocess.run(
-        [sys.executable, "-m", "imagepipe.tracking", "sweep"], cwd=swept.home, capture_output=True
-    )
+    done = imagepipe(swept.home, "track", "sweep")
     assert done.returncode == 0, done.stderr
     assert [run.to_dictionary() for run in recorded(swept.home)[2]] == before
 
@@ -95,17 +92,17 @@ def test_sending_a_sweep_again_changes_nothing(swept):
 def test_jobs_share_a_session_and_leave_no_actor_memory_or_setting_in_it(tmp_path):
     jobs = [[*FAST, "limit=3", "seed=1"], [*FAST, "limit=3", "seed=2"]]
     jobs.append([*FAST, "limit=3", "ray.num_cpus=3"])
-    found = run_jobs(tmp_path, jobs)
-    first, second, other = found["jobs"]
+    jobs, alive = run_jobs(tmp_path, [[*job, "tracking=none"] for job in jobs])
+    first, second, other = (job.seen for job in jobs)
     assert first[0] == second[0] != other[0]  # another machine is another session
-    for _, callbacks, actors, free, written, _ in found["jobs"]:
+    for _, callbacks, actors, free, written, _ in (first, second, other):
         assert callbacks == 0
         assert "model" not in str(actors)
         assert free == (3 if written == other and free == 3 else free)
         assert written == 3
     assert first[3] == second[3]
     assert "model" in str(first[5])  # there was one to be gone
-    assert found["alive"] == [True, False]
+    assert alive == [True, False]
 
 
 @pytest.mark.parametrize("how", ["ctrl-c", "sigterm"])

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from helpers import HELPERS
-from helpers.command import Command, summary
+from helpers.command import Command, imagepipe, summary
 from helpers.s3_server import S3
 
 from imagepipe.store import Store
@@ -159,7 +159,7 @@ def test_each_node_is_tried_with_the_package_that_travelled(cluster: Any, s3: S3
     assert not list(tmp_path.iterdir())
 
 
-def test_a_cluster_of_another_ray_is_refused(cluster: Any, command: Callable[..., Command]):
+def test_a_cluster_of_another_ray_is_refused(cluster: Any, tmp_path: Path):
     """What a cluster says of its versions stands in its own store; this one is made to lie."""
     from ray._common.usage import usage_constants
     from ray._raylet import GcsClient
@@ -171,12 +171,12 @@ def test_a_cluster_of_another_ray_is_refused(cluster: Any, command: Callable[...
     lie = json.dumps(json.loads(truth) | {"ray_version": "1.2.3"}).encode()
     gcs.internal_kv_put(key, lie, True, space)
     try:
-        code, said = command("ray=cluster", f"ray.address={cluster.address}").wait()
+        done = imagepipe(tmp_path, "ray=cluster", f"ray.address={cluster.address}")
     finally:
         gcs.internal_kv_put(key, truth, True, space)
-    assert code == 2
-    assert "the cluster runs another Ray or Python" in said and "Ray: 1.2.3" in said
-    assert "Traceback" not in said
+    assert done.returncode == 2
+    assert "the cluster runs another Ray or Python" in done.stderr and "Ray: 1.2.3" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.faults

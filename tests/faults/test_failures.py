@@ -80,7 +80,12 @@ def test_what_an_engine_cannot_do_fails_its_row_alone(run):
     assert max(shades) == GREY + ROOM  # batches of eight went on as pairs, not one by one
 
 
+def test_as_many_failures_as_are_allowed_end_nothing(run):
+    assert summary(run("tracking=none", "max_failures=0.2"))["status"] == "FINISHED"
+
+
 def test_too_many_failures_end_the_run_which_says_why(run, tmp_path):
+    """The last test here: it ends the session too."""
     with pytest.raises(RunFailed, match=r"rows failed, more than max_failures=2; 1 of them: ") as e:
         run("max_failures=2", "tracking.system_metrics=false")
     assert str(tmp_path / "out") in str(e.value)
@@ -92,7 +97,3 @@ def test_too_many_failures_end_the_run_which_says_why(run, tmp_path):
     recorded = client.get_run(said["mlflow"]["run_id"])
     assert recorded.info.status == "FAILED"
     assert "max_failures=2" in recorded.data.tags["trouble"]
-
-
-def test_as_many_failures_as_are_allowed_end_nothing(run):
-    assert summary(run("tracking=none", "max_failures=0.2"))["status"] == "FINISHED"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.command import Command, parts, resume_command, summary, table
+from helpers.command import Command, imagepipe, parts, resume_command, summary, table
 
 ROWS = 24
 SLOW = [
@@ -30,21 +30,20 @@ def slow(command: Callable[..., Command], tmp_path: Path) -> Iterator[Callable[.
     options = [f"+model.options.{name}={tmp_path / name}" for name in ("slow", "bad")]
     (tmp_path / "slow").touch()
 
-    def run(*overrides: str, first: bool = True) -> Command:
-        whole = [f"hydra.run.dir={tmp_path / 'out'}", *SLOW, *options]
-        return command(*(whole if first else []), *overrides)
+    def run(*overrides: str) -> Command:
+        return command(f"hydra.run.dir={tmp_path / 'out'}", *SLOW, *options, *overrides)
 
     return run
 
 
 @pytest.fixture
-def goes_on(slow: Callable[..., Command], tmp_path: Path) -> Callable[..., dict[str, Any]]:
+def goes_on(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Types what a run said to go on with; all rows must be there once. Gives the summary."""
 
     def check(said: str, *overrides: str) -> dict[str, Any]:
         (tmp_path / "slow").unlink(missing_ok=True)
-        code, again = slow(*resume_command(said), *overrides, first=False).wait()
-        assert code == 0, again
+        again = imagepipe(tmp_path, *resume_command(said), *overrides)
+        assert again.returncode == 0, again.stderr
         assert ids(tmp_path / "out") == sorted(set(ids(tmp_path / "out")))
         assert len(ids(tmp_path / "out")) == ROWS
         assert summary(tmp_path / "out")["status"] == "FINISHED"
@@ -68,9 +67,9 @@ def test_ctrl_c_finishes_what_is_begun_and_the_printed_command_goes_on(
     bad.touch()
     first = slow("+model.options.seconds=1.5", "+model.options.hates=panda")
     first.until(lambda: parts(out) >= 2, "pictures")
-    refused, said = slow(f"resume={out}", first=False).wait()
-    assert refused == 2
-    assert "is being written by another command right now" in said
+    refused = imagepipe(tmp_path, f"resume={out}")
+    assert refused.returncode == 2
+    assert "is being written by another command right now" in refused.stderr
     os.killpg(first.process.pid, signal.SIGINT)
     first.until(lambda: "stopping: " in first.said, "the word that it stops")
     (tmp_path / "slow").unlink()
@@ -83,13 +82,13 @@ def test_ctrl_c_finishes_what_is_begun_and_the_printed_command_goes_on(
     assert 0 < before["written"] == len(ids(out)) < ROWS
     assert not list(out.glob("images/.*"))
 
-    code, wrong = slow(f"resume={out}", "model.width=32", first=False).wait()
-    assert code == 2
-    assert "model.width=32: the run in" in wrong
-    assert "began with model.width=16" in wrong
+    wrong = imagepipe(tmp_path, f"resume={out}", "model.width=32")
+    assert wrong.returncode == 2
+    assert "model.width=32: the run in" in wrong.stderr
+    assert "began with model.width=16" in wrong.stderr
 
-    code, again = slow(*resume_command(said), "ray.num_cpus=2", first=False).wait()
-    assert code == 0, again
+    again = imagepipe(tmp_path, *resume_command(said), "ray.num_cpus=2")
+    assert again.returncode == 0, again.stderr
     middle = summary(out)
     assert middle["already_done"] == before["written"]
     assert middle["written"] + middle["already_done"] + middle["failed"] == ROWS
@@ -100,9 +99,9 @@ def test_ctrl_c_finishes_what_is_begun_and_the_printed_command_goes_on(
     assert not (out / "failed.parquet").exists()
     assert len({one["mlflow"]["run_id"] for one in (before, middle, last)}) == 1
 
-    code, nothing = slow(*resume_command(said), first=False).wait()
-    assert code == 0
-    assert f"nothing is left to do of {ROWS} rows" in nothing
+    nothing = imagepipe(tmp_path, *resume_command(said))
+    assert nothing.returncode == 0
+    assert f"nothing is left to do of {ROWS} rows" in nothing.stderr
     client = MlflowClient(f"sqlite:///{tmp_path / 'outputs' / 'mlflow.db'}")
     found = client.get_run(last["mlflow"]["run_id"])
     assert found.info.status == "FINISHED"
@@ -186,8 +185,8 @@ def test_a_full_disk_ends_the_run(tmp_path, slow, goes_on, record):
         assert "No space left on device" in said
         assert "Traceback" not in said
         (disk / "ballast").unlink()
-        code, again = slow(*resume_command(said), first=False).wait()
-        assert code == 0, again
+        again = imagepipe(tmp_path, *resume_command(said))
+        assert again.returncode == 0, again.stderr
         assert len(ids(disk / "out")) == ROWS
         record("disk full", victim="sink", rows=ROWS, held=True)
     finally:

@@ -18,6 +18,8 @@ from typing import Any
 
 import psutil
 import pyarrow.parquet as pq
+from helpers import warm
+from helpers.waiting import until
 
 MARK = "IMAGEPIPE_TEST_RUN"  # in the environment of all that a test starts, whoever its parent is
 PATIENCE_S = 600.0
@@ -27,16 +29,9 @@ FAST = ["model=noop", "model.width=64", "model.height=64", "llm=template"]
 GREY_LEVELS = 2
 
 
-def imagepipe(folder: Path, *overrides: str) -> subprocess.CompletedProcess:
+def imagepipe(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
     """The command, as a person types it in `folder`."""
-    return subprocess.run(
-        [sys.executable, "-m", "imagepipe", *overrides],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"HF_HUB_OFFLINE": "1"},
-        check=False,
-    )
+    return warm.command(folder, *overrides)
 
 
 def run(folder: Path, name: str, *overrides: str) -> Path:
@@ -87,6 +82,12 @@ class Command:
                     found.append(process)
         return found
 
+    def gone(self) -> tuple[int, str]:
+        """As `wait`, once what the command started is gone too, which may write until then."""
+        ended = self.wait()
+        until(lambda: not self.processes())
+        return ended
+
     def until(self, true: Callable[[], Any], what: str, timeout: float = PATIENCE_S) -> None:
         """Wait for `true`; fail where the command ends before."""
         end = time.monotonic() + timeout
@@ -94,6 +95,12 @@ class Command:
             assert self.process.poll() is None, f"ended before {what}: {self.process.returncode}"
             assert time.monotonic() < end, f"waited {timeout:g} s for {what}"
             time.sleep(0.02)
+
+    def __enter__(self) -> Command:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
     def end(self) -> None:
         """Leave no process behind. Ray's may start others while they go."""

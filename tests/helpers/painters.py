@@ -12,6 +12,14 @@ from imagepipe.config import Model
 from imagepipe.diffusion.noop import NoopGenerator
 
 
+class Never(NoopGenerator):
+    """Has never loaded its weights."""
+
+    def load(self) -> None:
+        while True:
+            time.sleep(60)
+
+
 class Slow(NoopGenerator):
     """Takes `options.seconds` a picture as long as the file `options.slow` is there.
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import os
 import subprocess
-import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+
+from helpers.command import imagepipe
 
 from imagepipe.cli.plan import main
 
@@ -37,12 +38,6 @@ def planned(folder: Path, *arguments: str) -> Planned:
     return Planned(code, out.getvalue(), errors.getvalue())
 
 
-def tried(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+def tried(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """With a trial, which starts Ray."""
-    return subprocess.run(
-        [sys.executable, "-m", "imagepipe", "plan", "--calibrate", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"HF_HUB_OFFLINE": "1"},
-    )
+    return imagepipe(folder, "plan", "--calibrate", *arguments)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from helpers import one_session
 from helpers.command import imagepipe, summary
 from helpers.configs import composed
-from helpers.one_session import run_jobs
 from helpers.sweeps import statuses
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -24,7 +24,8 @@ FILES = {path.stem: path for path in sorted((config_dir() / "experiment").glob("
 NAMES = [*FILES]
 SWEEPS = [name for name, file in FILES.items() if "mode: MULTIRUN" in file.read_text()]
 RUNS = [name for name in NAMES if name not in SWEEPS]
-SMALL = ["limit=6", "model.width=64", "model.height=64", "model=noop", "tracking=none"]
+ONE_SESSION = ["tracking=none", "ray.num_cpus=null"]  # of all of this machine, for each
+SMALL = [*ONE_SESSION, "limit=6", "model.width=64", "model.height=64", "model=noop"]
 
 
 def sweep_of(name: str) -> dict[str, str]:
@@ -52,15 +53,14 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """
     gpus = this_machine(composed().ray).gpus
     last = [name for name in SWEEPS if gpus or name != "gpu_fractions"]
-    folder = tmp_path_factory.mktemp("experiments")
-    jobs = [[f"experiment={name}", *SMALL] for name in RUNS]
+    jobs = {name: [f"experiment={name}", *SMALL] for name in RUNS}
     for name in last:
-        small = SMALL if name != "model_comparison" else ["tracking=none"]
+        small = SMALL if name != "model_comparison" else ONE_SESSION
         if name == "autotune":
-            small = [*small, "resources.calibrate_s=15"]
-        jobs.append([f"experiment={name}", *small, "limit=3", *jobs_of(name)[-1]])
-    run_jobs(folder, jobs)
-    return {name: folder / f"job{number}" for number, name in enumerate([*RUNS, *last])}
+            small = [*small, "resources.calibrate_s=3"]
+        jobs[name] = [f"experiment={name}", *small, "limit=3", *jobs_of(name)[-1]]
+    folder = tmp_path_factory.mktemp("experiments")
+    return {name: one_session.run(folder, name, *job) for name, job in jobs.items()}
 
 
 def test_the_named_ones_are_there():

@@ -97,8 +97,8 @@ def test_installed_command_works_in_an_empty_folder(installed: Path, tmp_path: P
     )
     assert Path(where.strip()).is_relative_to(installed.parent)
     assert "imagepipe" in sh(installed / "imagepipe", "--help", cwd=tmp_path)
-    for file in (ROOT / "experiments").glob("*.yaml"):
-        sh(installed / "imagepipe", f"experiment={file.stem}", "--cfg", "job", cwd=tmp_path)
+    composed = sh(installed / "imagepipe", "experiment=lab_3_llm", "--cfg", "job", cwd=tmp_path)
+    assert "pool: 2" in composed
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,11 +6,11 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from helpers import ROOT
+from helpers.collected import parameters
 
 LONGEST = 60  # characters of what stands behind a test's name
 
@@ -30,26 +30,23 @@ def collect(file: Path, environment: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def collected(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
-    """What two processes collect that differ in all that a test's name may not depend on."""
-    folder = tmp_path_factory.mktemp("collected")
-    places = (("C.UTF-8", "UTC"), ("POSIX", "Pacific/Kiritimati"))
-    found, began = [], []
-    for number, (locale, zone) in enumerate(places):
-        began.append(time.time())
-        differ = {"PYTHONHASHSEED": str(number), "LC_ALL": locale, "TZ": zone}
-        found.append(collect(folder / f"{number}.json", differ))
-    assert began[1] - began[0] > 1  # else no second may have passed
-    return found
+def collected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What another process collects, later, which differs from this one in all that a test's name
+    may not depend on.
+    """
+    own = int(os.environ.get("PYTHONHASHSEED", "random").replace("random", "0"))
+    differ = {"PYTHONHASHSEED": str(own + 1), "LC_ALL": "POSIX", "TZ": "Pacific/Kiritimati"}
+    return collect(tmp_path_factory.mktemp("collected") / "ids.json", differ)
 
 
-def test_the_same_tests_with_the_same_parameters_are_collected(collected):
-    one, other = collected
-    assert [*one] == [*other]
-    assert one == other
+def test_the_same_tests_with_the_same_parameters_are_collected(request, collected):
+    """As this process has, be they all or some."""
+    own = {item.nodeid: parameters(item) for item in request.session.items}
+    assert own == {name: given for name, given in collected.items() if name in own}
+    assert [*own] == [name for name in collected if name in own]
 
 
 def test_the_names_of_tests_are_short_and_plain(collected):
-    for name in collected[0]:
+    for name in collected:
         assert name.isascii() and name.isprintable(), name
         assert len(name.partition("[")[2]) <= LONGEST, name

@@ -107,11 +107,8 @@ def cluster() -> Machine:
 def _ray(
     options: RayOptions, machine: Machine | None, libraries: Sequence[str], verbose: bool
 ) -> Iterator[None]:
-    if not verbose:  # what Ray's C++ core writes to this process's stderr
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-        # What Ray prints, in colours, of a try or a process that failed; the last one's error is
-        # raised. A line that this matches is left out.
-        os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
+    if not verbose:
+        silence_ray()
     if machine is not None:
         kept_idle = max(IDLE_PROCESSES, int(machine.cpus))
         os.environ.setdefault("RAY_num_workers_soft_limit", str(kept_idle))
@@ -181,6 +178,15 @@ def _init(
             _wait_for_port(str(options.address))
         init(memory, log_to_driver=verbose, logging_level=level, **arguments)
     return ray.shutdown
+
+
+def silence_ray() -> None:
+    """To be called before Ray is imported, which reads it then."""
+    # What Ray's C++ core writes to this process's stderr.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    # What Ray prints, in colours, of a try or a process that failed; the last one's error is
+    # raised. A line that this matches is left out.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
 
 
 def _wait_for_port(address: str) -> None:
