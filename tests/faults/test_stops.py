@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -125,16 +124,24 @@ def test_an_engine_that_hangs_ends_the_run(tmp_path, slow, goes_on, record):
     record("engine hangs", victim="model", rows=ROWS, held=True)
 
 
+def hanging(slow: Callable[..., Command], bad: Path) -> Command:
+    """A run that waits for a picture that does not come as long as there is `bad`."""
+    bad.touch()
+    run = slow("+model.options.hangs=panda", "+model.options.seconds=0", "tracking=none")
+    run.until(bad.read_text, "the picture that does not come")
+    return run
+
+
 @pytest.mark.faults
 def test_ctrl_c_twice_stops_at_once(tmp_path, slow, goes_on, record):
-    first = slow("+model.options.seconds=3", "tracking=none")
-    first.until(lambda: parts(tmp_path / "out") >= 1, "pictures")
+    first = hanging(slow, tmp_path / "bad")
     first.process.send_signal(signal.SIGINT)
     first.until(lambda: "stopping: " in first.said, "the word that it stops")
     first.process.send_signal(signal.SIGINT)
-    code, said = first.wait(60)
+    code, said = first.gone()
     assert code == 130
     assert "Traceback" not in said
+    (tmp_path / "bad").unlink()
     goes_on(said, "tracking=none")
     record("Ctrl-C twice", victim="driver", rows=ROWS, held=True)
 
@@ -142,13 +149,12 @@ def test_ctrl_c_twice_stops_at_once(tmp_path, slow, goes_on, record):
 @pytest.mark.faults
 def test_sigterm_stops_within_its_time(tmp_path, slow, goes_on, record):
     """A spot machine: what takes longer than the time of grace is left, and drawn again."""
-    first = slow("+model.options.seconds=100", "tracking=none")
-    first.until(lambda: first.processes("(model)"), "an actor")
-    time.sleep(5)
+    first = hanging(slow, tmp_path / "bad")
     first.process.terminate()
-    code, said = first.wait(90)
+    code, said = first.gone()
     assert code == 130
     assert "Traceback" not in said
+    (tmp_path / "bad").unlink()
     goes_on(said, "tracking=none")
     record("SIGTERM", victim="driver", rows=ROWS, held=True)
 

@@ -24,7 +24,7 @@ class Slow(NoopGenerator):
     """Takes `options.seconds` a picture as long as the file `options.slow` is there.
 
     As long as the file `options.bad` is there, a prompt with `options.hates` in it fails, and one
-    with `options.hangs` never ends.
+    with `options.hangs` never ends, which the file then says.
     """
 
     def __init__(self, model: Model) -> None:
@@ -37,7 +37,9 @@ class Slow(NoopGenerator):
             time.sleep(min(left, 0.05))
         if Path(self.options["bad"]).exists() and self._has("hates", prompts):
             raise ValueError("this painter hates it")
-        while Path(self.options["bad"]).exists() and self._has("hangs", prompts):
+        bad = Path(self.options["bad"])
+        while bad.exists() and self._has("hangs", prompts):
+            bad.write_text("hangs")
             time.sleep(1)
         return super().paint(prompts, seeds)
 

@@ -45,24 +45,6 @@ def jobs_of(name: str) -> list[list[str]]:
     return BasicSweeper.split_arguments(overrides, None)[0]
 
 
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The folder of a run of each of RUNS and of the last job of each of SWEEPS, in one session.
-
-    With the real model where that is what is swept; the shares of a GPU where there is one.
-    """
-    gpus = this_machine(composed().ray).gpus
-    last = [name for name in SWEEPS if gpus or name != "gpu_fractions"]
-    jobs = {name: [f"experiment={name}", *SMALL] for name in RUNS}
-    for name in last:
-        small = SMALL if name != "model_comparison" else ONE_SESSION
-        if name == "autotune":
-            small = [*small, "resources.calibrate_s=3"]
-        jobs[name] = [f"experiment={name}", *small, "limit=3", *jobs_of(name)[-1]]
-    folder = tmp_path_factory.mktemp("experiments")
-    return {name: one_session.run(folder, name, *job) for name, job in jobs.items()}
-
-
 def test_the_named_ones_are_there():
     assert [name for name in NAMES if sweep_of(name)] == SWEEPS
     labs = {"lab_1_images", "lab_2_join", "lab_3_llm", "lab_4_parameters"}
@@ -72,9 +54,9 @@ def test_the_named_ones_are_there():
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_it_runs(name: str, ran: dict[str, Path]):
+def test_it_runs(name: str, tmp_path: Path):
     config = composed(f"experiment={name}")
-    out = ran[name]
+    out = one_session.run(tmp_path, "out", f"experiment={name}", *SMALL)
     assert summary(out)["written"] == 6
     row = pq.read_table(out / "table").to_pylist()[0]
     assert row["base_prompt"] == config.dataset.prompt.format(**row)
@@ -94,10 +76,14 @@ def test_every_job_composes_differs_and_fits_the_machine_that_it_is_for(name: st
 
 
 @pytest.mark.parametrize("name", SWEEPS)
-def test_the_last_job_of_a_sweep_runs(name: str, ran: dict[str, Path]):
-    if name not in ran:
+def test_the_last_job_of_a_sweep_runs(name: str, tmp_path: Path):
+    """With the real model where that is what is swept."""
+    if name == "gpu_fractions" and not this_machine(composed().ray).gpus:
         pytest.skip("needs an NVIDIA GPU")
-    assert summary(ran[name])["written"] == 3
+    small = ONE_SESSION if name == "model_comparison" else SMALL
+    measured = ["resources.calibrate_s=3"] if name == "autotune" else []
+    job = [f"experiment={name}", *small, *measured, "limit=3", *jobs_of(name)[-1]]
+    assert summary(one_session.run(tmp_path, "out", *job))["written"] == 3
 
 
 def test_an_experiment_is_a_sweep_by_itself_and_what_is_typed_beats_it(tmp_path):
