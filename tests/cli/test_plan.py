@@ -26,7 +26,7 @@ def test_the_default_plan_is_a_table(tmp_path: Path):
     assert done.returncode == 0, done.stderr
     for part in (
         "rows       100 of columns",
-        "id, prompt -> image, drawn_at, prompt_cut, unknown_words",
+        "id, prompt, seed -> image, drawn_at, prompt_cut, unknown_words",
         "2 actors of 0.25 CPUs and 0 GPUs, batches of 8, 0.0206 GB of weights: 2 on node 0",
         "blocks     of 16 rows; 0.3 GB at most wait in the object store",
         "image, prompt -> score",
