@@ -29,6 +29,10 @@ def collect(file: Path, environment: dict[str, str]) -> dict[str, str]:
     return json.loads(file.read_text())
 
 
+def file_of(name: str) -> str:
+    return name.partition("::")[0]
+
+
 @pytest.fixture(scope="module")
 def collected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What another process collects, later, which differs from this one in all that a test's name
@@ -40,10 +44,11 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def test_the_same_tests_with_the_same_parameters_are_collected(request, collected):
-    """As this process has, be they all or some."""
+    """As this process has, be they all or some: its files are in the order that was typed."""
     own = {item.nodeid: parameters(item) for item in request.session.items}
-    assert own == {name: given for name, given in collected.items() if name in own}
-    assert [*own] == [name for name in collected if name in own]
+    other = {name: given for name, given in collected.items() if name in own}
+    assert own == other
+    assert sorted(own, key=file_of) == sorted(other, key=file_of)  # in a file as they were
 
 
 def test_the_names_of_tests_are_short_and_plain(collected):
