@@ -47,6 +47,7 @@ class Made:
     beside: bool = False
     side: int = 600
     more: dict[str, Any] = field(default_factory=dict)  # of summary.json
+    columns: dict[str, Sequence[Any]] = field(default_factory=dict)  # of the table
 
     @property
     def label(self) -> str:
@@ -98,6 +99,7 @@ class Made:
                 "score": self._scores()[place],
                 "image_path": f"images/{name}.png",
             }
+            row |= {name: each[place] for name, each in self.columns.items()}
             if self.categories:
                 row["kind"] = self.categories[place]
             if self.beside:

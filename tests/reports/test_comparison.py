@@ -170,6 +170,27 @@ def test_shares_of_a_category_have_wilsons_interval(tmp_path):
     assert second["value"] == "0 (0 to 0.49)"
 
 
+def test_several_scores_stand_beside_each_other_and_one_decides(tmp_path):
+    figures = {"mean": 0.5, "std": 0.1, "count": 2}
+    scores = {"scores": {"clip": figures, "sharp": figures}}
+    columns = {"score_columns": {"clip": "score", "sharp": "score_sharp"}}
+    jobs = [
+        Made(
+            *({"seed": n}, 1.0, 0.5, RED),
+            columns={"score_sharp": sharp},
+            more=scores | columns,
+            side=8,
+        )
+        for n, sharp in (("1", [0.25, 0.5]), ("2", [0.75, 0.5]))
+    ]
+    found = swept_into(tmp_path, jobs, Sweep("score", "score_sharp"))
+    assert [one.measure for one in found.verdicts] == ["sharp", "images_per_s", "clip"]
+    assert [s.value.value for s in found.verdict.standings] == [0.625, 0.375]
+    data = data_of(tmp_path)
+    assert data["scores"] == ["sharp", "clip"]
+    assert [cell[4] for cell in data["rows"][0][3]] == [[0.25, 0.5], [0.75, 0.5]]
+
+
 def test_scores_that_are_no_numbers_are_left_out(tmp_path):
     nan = float("nan")
     jobs = [

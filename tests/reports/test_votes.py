@@ -144,7 +144,7 @@ def test_votes_that_were_taken_in_are_on_the_page_and_those_of_others_are_told(t
 
 def test_alike_jobs_are_seldom_preferred():
     rng, named = np.random.default_rng(4), 0
-    for sweep in range(600):
+    for sweep in range(300):
         signs = rng.integers(-1, 2, size=(10, 20, 40)[sweep % 3])
         named += votes.sign_test(signs, 0.95).p <= 0.05
-    assert named / 600 <= 0.06
+    assert named / 300 <= 0.06

@@ -45,8 +45,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Grid:
-    """Rows by jobs: of repeats, which draw the same pictures, the first. `left_out` rows are not in
-    it, for there are too many."""
+    """Rows by jobs: of repeats, which draw the same pictures, the first that finished.
+    `left_out` rows are not in it, for there are too many."""
 
     jobs: Sequence[Job]
     lines: Sequence[Line]
@@ -56,7 +56,10 @@ class Grid:
     def of(cls, comparison: Comparison, most: int = MOST_PICTURES) -> Grid:
         """Of the rows of which some job has a picture."""
         every = [job for job in comparison.jobs if job.status != "PENDING"]
-        jobs = list({job.label: job for job in reversed(every)}.values())[::-1]
+        by_label: dict[str, Job] = {}
+        for job in sorted(every, key=lambda job: job.status != "FINISHED"):
+            by_label.setdefault(job.label, job)
+        jobs = sorted(by_label.values(), key=lambda job: job.number)
         keys = sorted(comparison.keys, key=order)
         kept = keys[: most // max(1, len(jobs))]
         columns = [job.shown(kept) for job in jobs]
