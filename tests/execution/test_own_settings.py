@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from helpers.one_session import run_jobs
+from helpers import one_session
+from helpers.command import summary
 from PIL import Image
 
 from imagepipe.cli import reproduce
@@ -27,10 +28,11 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.writerow(["id", "w", "h", "n", "s", "no", "what"])
         writer.writerows([*row, "a red cat"] for row in ROWS)
     columns = "{width: w, height: h, steps: n, seed: s, negative_prompt: no}"
-    data = ["dataset=csv", "dataset.path=rows.csv", "dataset.id=id", "dataset.prompt='{what}'"]
-    jobs = [[*data, "llm=none", "model.steps=2", f"+model.columns={columns}"]]
-    assert run_jobs(folder, jobs)["jobs"][0][4] == 4
-    return folder / "job0"
+    data = ["dataset=csv", f"dataset.path={folder}/rows.csv", "dataset.id=id"]
+    data += ["dataset.prompt='{what}'", "llm=none", "tracking=none"]
+    out = one_session.run(folder, "out", *data, "model.steps=2", f"+model.columns={columns}")
+    assert summary(out)["written"] == 4
+    return out
 
 
 def test_pictures_have_the_settings_of_their_rows_and_say_so(drawn: Path):

@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from helpers import one_session
 from helpers.configs import composed
-from helpers.one_session import run_jobs
 from helpers.written import batch, writer
 
 from imagepipe import resources, scoring
@@ -279,12 +279,12 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("several")
     shutil.copytree(folder("asset:tiny_clip"), home / "copy")
     chosen = ["scorer=[tiny_clip]", "scorer.tiny_clip.name=first"]
-    again = {"name": "again", "engine": "clip", "path": "./copy"}
+    again = {"name": "again", "engine": "clip", "path": str(home / "copy")}
     picky = {"name": "picky", "engine": "custom", "_target_": "helpers.failing_engines.Scorer"}
     for one in (again, picky):
         chosen.append(f"+scorer.{one['name']}={{{','.join(f'{k}: {v}' for k, v in one.items())}}}")
-    run_jobs(home, [["llm=none", "model=noop", "limit=12", "ray.num_cpus=2", *chosen]])
-    return home / "job0"
+    small = ["llm=none", "model=noop", "limit=12", "tracking=none"]
+    return one_session.run(home, "out", *small, *chosen)
 
 
 def test_a_run_has_the_scores_of_all(several: Path):
