@@ -97,8 +97,8 @@ class Interrupted(KeyboardInterrupt):
     """
 
 
-def one_line(error: BaseException, limit: int = LINE_CHARS) -> str:
-    """What `error` says, in a line of at most `limit` characters; without words, its class.
+def one_line(error: BaseException | str, limit: int = LINE_CHARS) -> str:
+    """What `error` or a text says, in at most `limit` characters; of one without words its class.
 
     That is its first line. Ray begins with where the error was: of one of Ray's it is what caused
     it, or else the last line.
@@ -117,5 +117,5 @@ def with_class(error: BaseException, limit: int = LINE_CHARS) -> str:
     return line if line == kind or _is_rays(cause) else f"{kind}: {line}"
 
 
-def _is_rays(error: BaseException) -> bool:
+def _is_rays(error: object) -> bool:
     return type(error).__module__.startswith("ray.")

@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 from PIL import UnidentifiedImageError
 
-from imagepipe.tracking.failures import is_away, is_refusal, one_line, reason
+from imagepipe.tracking.failures import is_away, is_refusal, reason
 from imagepipe.tracking.sender import ENVIRONMENT
 
 
@@ -76,4 +76,7 @@ def test_other_failures_are_no_failed_connection():
 
 
 def test_pages_of_text_are_cut():
-    assert one_line("a\n b  c" + "x" * 500) == "a b c" + "x" * 194 + "…"
+    page = "x failed" + " for a reason" * 100 + "\n[SQL: SELECT 1]"
+    said = reason(ValueError(page))
+    assert said.startswith("x failed for a reason") and said.endswith("...") and len(said) == 200
+    assert reason(ValueError("no such table\n[SQL: SELECT 1]")) == "no such table"

@@ -1,4 +1,5 @@
-"""File names for ids: safe on every file system, no two alike, and reversible.
+"""File names for ids: safe on every file system, no two alike, and readable by whoever undoes
+the escapes, as of an address (`urllib.parse.unquote`).
 
 ASCII letters, digits, "_", "-" and "." (not as the first sign) stay as they are; everything
 else is written as %XX, its UTF-8 bytes. Case is kept: on a file system that ignores case, the
@@ -7,14 +8,12 @@ ids "a" and "A" name one file.
 
 from __future__ import annotations
 
-import re
 from hashlib import blake2b
 
 MOST_BYTES = 180  # of the 255 that file systems allow: "-<k>.png" and a temporary name follow
 _CUT = MOST_BYTES - 33
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")
 _EMPTY = "%"  # no escape: two digits follow in each
-_CUT_NAME = re.compile(r".*~[0-9a-f]{32}")
 
 
 def file_stem(id: str) -> str:
@@ -30,23 +29,3 @@ def file_stem(id: str) -> str:
     if len(escaped) <= MOST_BYTES:
         return escaped
     return f"{escaped[:_CUT]}~{blake2b(raw, digest_size=16).hexdigest()}"
-
-
-def id_of(stem: str) -> str | None:
-    """The id whose `file_stem` is `stem`; null for one that was cut.
-
-    Raises ValueError where `stem` is the name of no id.
-    """
-    if _CUT_NAME.fullmatch(stem) and len(stem) == MOST_BYTES:
-        return None
-    parts = re.split(r"%([0-9A-F]{2})", "" if stem == _EMPTY else stem)
-    raw = b"".join(
-        bytes.fromhex(part) if place % 2 else part.encode() for place, part in enumerate(parts)
-    )
-    try:
-        id = raw.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{stem!r} is the file name of no id") from error
-    if file_stem(id) != stem:
-        raise ValueError(f"{stem!r} is the file name of no id")
-    return id

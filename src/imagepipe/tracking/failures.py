@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from imagepipe.errors import one_line
+
 # MLflow's error codes of a store that has no time, or of a gateway before one that is away.
 AWAY = ("TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "REQUEST_LIMIT_EXCEEDED")
 REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")  # that trying again does not mend
 PAGE = re.compile(r"[\W]*(Response (body|text): '?)?<(!doctype|html)", re.IGNORECASE)
-LIMIT = 200  # characters of an error that a person is shown
 
 
 class OwnDisk(RuntimeError):
@@ -56,11 +57,6 @@ def reason(error: BaseException) -> str:
     if isinstance(error, OwnDisk):
         return str(error)
     return one_line(PAGE.split(str(error))[0] or type(error).__name__)
-
-
-def one_line(text: str, limit: int = LIMIT) -> str:
-    """The first words of a text that may be pages long."""
-    return cut(" ".join(text.split()), limit)
 
 
 def cut(text: str, limit: int) -> str:
