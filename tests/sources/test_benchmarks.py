@@ -18,7 +18,17 @@ GENEVAL = (
     '{"tag": "counting", "include": [{"class": "cow", "count": 2}], '
     '"exclude": [{"class": "cow", "count": 3}], "prompt": "a photo of two cows"}\n'
 )
-LISTS = {"drawbench": DRAWBENCH, "geneval": GENEVAL}
+PARTI = (
+    "Prompt\tCategory\tChallenge\tNote\n"
+    '"G I G G L E" painted on a brick wall\tIllustrations\tWriting & Symbols\t\n'
+    "bond\tAbstract\tBasic\tBiology-inspired concepts with multiple meanings\n"
+)
+LISTS = {"drawbench": DRAWBENCH, "geneval": GENEVAL, "partiprompts": PARTI}
+FIRST = {
+    "drawbench": "A red colored car.",
+    "geneval": "a photo of a bench",
+    "partiprompts": '"G I G G L E" painted on a brick wall',  # its quotes are drawn
+}
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -35,4 +45,4 @@ def test_a_file_of_its_layout_is_read_by_categories(name: str, tmp_path: Path):
     tables = scan(composed(f"dataset={name}", f"dataset.path={tmp_path}/list").dataset, None)
     assert tables.rows == 2
     assert tables.category in tables.columns
-    assert tables.first_ids[0] in ("A red colored car.", "a photo of a bench")
+    assert tables.first_ids[0] == FIRST[name]
