@@ -166,7 +166,7 @@ def kill_often(
 
 def adds_up(folder: Path) -> bool:
     said = summary(folder)
-    ends = ("written", "failed", "unmatched", "already_done")
+    ends = ("written", "failed", "unmatched", "filtered", "already_done")
     return sum(said[end] for end in ends) == said["rows_read"] and said["status"] == "FINISHED"
 
 

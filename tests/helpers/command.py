@@ -41,7 +41,7 @@ def run(folder: Path, name: str, *overrides: str) -> Path:
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     summary = json.loads((out / "summary.json").read_text())
-    ends = ("written", "failed", "unmatched", "already_done")
+    ends = ("written", "failed", "unmatched", "filtered", "already_done")
     assert sum(summary[end] for end in ends) == summary["rows_read"]
     assert summary["status"] == "FINISHED"
     return out

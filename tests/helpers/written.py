@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from imagepipe.config import Score, Sink
 from imagepipe.prompts.seeds import row_seed
+from imagepipe.sink.filter import Filter
 from imagepipe.sink.lock import RunLock
 from imagepipe.sink.writer import Writer
 from imagepipe.store import Store
@@ -45,10 +46,13 @@ def batch(
     )
 
 
-def writer(folder: Path, scores: tuple[Score, ...] = (), **sink: Any) -> Writer:
+def writer(
+    folder: Path, scores: tuple[Score, ...] = (), filter: Filter | None = None, **sink: Any
+) -> Writer:
     columns = {"id": "id", "what": "what"}
     options = Sink(name="test", **{"png": True, "parquet": True, **sink})
     store = Store(str(folder))
     run_lock = RunLock(Store(str(folder.with_name(f"{folder.name}.claims"))), "claim")
     run_lock.store.write(run_lock.name, b"")
-    return Writer(store, options, 7, "id", columns, FACTS, run_lock, scores=scores)
+    more = {"scores": scores, "filter": filter or Filter()}
+    return Writer(store, options, 7, "id", columns, FACTS, run_lock, **more)

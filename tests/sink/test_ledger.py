@@ -14,7 +14,7 @@ def counts(**values) -> pa.Table:
         dict.fromkeys(COUNTS.names, 0)
         | {"written_at": 0.0, "unknown_words": [], "reasons": []}
         | {"scores": [], "unscored": [], "prompt_signs": [], "llm_fallbacks": []}
-        | {"unmatched_reasons": [], "busy_s": []}
+        | {"unmatched_reasons": [], "filtered_reasons": [], "busy_s": []}
         | values
     )
     row["drawn_at"] = values.get("drawn_at", row["written_at"])
@@ -34,6 +34,7 @@ def test_the_four_ends_add_up_to_the_rows_read():
         "written": 4,
         "failed": 1,
         "unmatched": 1,
+        "filtered": 0,
         "already_done": 0,
     }
     assert ledger.reasons == {"llm: no": 1}

@@ -15,7 +15,7 @@ from helpers.written import batch, writer
 
 from imagepipe.execution.run import _why
 from imagepipe.sink.parts import collect_rejected
-from imagepipe.sink.writer import why_columns
+from imagepipe.sink.rejected import why_columns
 from imagepipe.sources import Tables, scan
 from imagepipe.sources.blocks import scanned
 from imagepipe.sources.read import judged

@@ -23,9 +23,11 @@ from imagepipe.execution import manifest
 from imagepipe.execution.prepare import Ready, prepared
 from imagepipe.execution.run import _why
 from imagepipe.sink import resume
+from imagepipe.sink.filter import Filter
 from imagepipe.sink.lock import RUN, acquire
 from imagepipe.sink.parts import collect_rejected
-from imagepipe.sink.writer import Writer, why_columns
+from imagepipe.sink.rejected import why_columns
+from imagepipe.sink.writer import Writer
 from imagepipe.store import Store
 
 ROWS = [f"r{n}" for n in range(10)]
@@ -77,6 +79,20 @@ def test_what_is_written_failed_or_unmatched_is_done_and_counts_as_that(out, tab
         assert done.reasons == {"model: why model": 1}
     ledger = done.ledger(10, 1)
     assert (ledger.already_done, ledger.failed, ledger.unmatched, ledger.rows) == (3, 1, 1, 5)
+
+
+def test_filtered_rows_stay_so(out, tables):
+    made = Store(str(out))
+    with acquire(out, made, "r") as mine:
+        columns, rule = {"id": "id", "what": "what"}, Filter("what != 'thing 1'")
+        options = Sink(name="test")
+        Writer(made, options, 7, "id", columns, FACTS, mine, filter=rule)(batch(ROWS[:3]))
+    for again in (True, False):
+        done = taken(out, tables, retry_failed=again)
+        assert sorted(done.ids.to_pylist()) == ROWS[:3]
+        assert (done.written, done.filtered, done.failed) == (2, 1, 0)
+        assert rejected(out, "filtered") == ["r1"]
+    assert done.ledger(10, 1).rows == 3
 
 
 def test_failed_rows_are_tried_again_where_that_is_asked_for(out, tables):

@@ -77,6 +77,7 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
     store.check_url("sink.path", config.sink.path or "")
     tables = sources.scan(config.dataset, config.limit, config.model.columns)
     pipeline.check(config, tables)
+    pipeline.check_filter(config, tables)
     tracking.check(config.tracking)
     machine = this_machine(config.ray)
     measured = _measured(config, machine, calibrate=calibrate)

@@ -188,6 +188,15 @@ class Scorer:
 
 
 @dataclass
+class Filter:
+    """Which pictures are kept."""
+
+    keep: str | None = None  # what holds for one that is: "score > 20 and animal != 'cat'"
+    best: int | None = bounded(None, least=1)  # so many of a row's images_per_prompt
+    by: str | None = None  # the column that they are judged by; null: the score that decides
+
+
+@dataclass
 class Sink:
     """What a run leaves: pictures as files, a Parquet table, WebDataset shards."""
 
@@ -254,6 +263,7 @@ class Config:
     model: Model = field(default_factory=Model)
     scorer: dict[str, Scorer] = field(default_factory=dict)  # by name; empty: none
     resources: Resources = field(default_factory=Resources)
+    filter: Filter = field(default_factory=Filter)
     sink: Sink = field(default_factory=Sink)
     tracking: Tracking = field(default_factory=Tracking)
     ray: RayOptions = field(default_factory=RayOptions)

@@ -63,8 +63,13 @@ def too_many_failed(job: Job) -> str:
 
 
 def all_failed(ledger: Ledger) -> str | None:
-    """What to say of a run that has failed rows and not one picture."""
-    if not ledger.failed or ledger.written or ledger.already_done:
+    """What to say of a run that has failed or filtered rows and not one picture."""
+    if ledger.written or ledger.already_done:
+        return None
+    if ledger.filtered:
+        [(reason, rows)] = ledger.filtered_reasons.most_common(1) or [("", 0)]
+        return f"the filter keeps no picture: {ledger.filtered} rows are filtered, as {reason}"
+    if not ledger.failed:
         return None
     [(reason, rows)] = ledger.reasons.most_common(1)
     return f"no row has a picture: {ledger.failed} failed; {rows} of them: {reason}"

@@ -31,6 +31,7 @@ from imagepipe.resources.process import (
 from imagepipe.resources.shares import bytes_on_their_way
 from imagepipe.resources.workload import pools
 from imagepipe.scoring.stage import stage as scorer_stage
+from imagepipe.sink.filter import Filter
 from imagepipe.sink.writer import Writer
 from imagepipe.stages import engines
 from imagepipe.stages.processor import LIGHT_CPUS, ProcessorStage, fold, unfold
@@ -80,6 +81,33 @@ def _asked(config: Config, stage: str) -> str:
     """The key that says which columns a stage reads."""
     scorer = scorer_stages(config.scorer).get(stage)
     return f"scorer.{scorer}.questions" if scorer else stage
+
+
+def kept(config: Config, tables: sources.Tables) -> Filter:
+    """Which pictures are kept. A score may be called by its own name, or by its column's."""
+    section, columns = config.filter, config.score_columns
+    deciding = config.sweep.score or next(iter(columns), None)
+    by = section.by or deciding
+    return Filter(section.keep, section.best, by and columns.get(by, by), dict(tables.renamed))
+
+
+def check_filter(config: Config, tables: sources.Tables) -> None:
+    """Raise UserError where `filter` could not decide about the rows of `tables`."""
+    chosen = kept(config, tables)
+    if not chosen.works:
+        return
+    read = [
+        tables.left.schema,
+        *(pa.schema([*map(j.table.schema.field, j.adds)]) for j in tables.joins),
+    ]
+    columns = {f.name: f.type for schema in read for f in schema}
+    fields = {tables.renamed.get(name, name): kind for name, kind in columns.items()}
+    for stage in stages(config, tables):
+        for one in stage.adds:
+            is_list = pa.types.is_fixed_size_list(one.type)  # a score for each picture
+            fields[one.name] = one.type.value_type if is_list else one.type
+    fields.pop("image")
+    chosen.check(pa.schema(list(fields.items())), each=config.model.images_per_prompt)
 
 
 def check(config: Config, tables: sources.Tables) -> None:

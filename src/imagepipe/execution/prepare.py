@@ -17,7 +17,7 @@ from imagepipe.reports import terminal
 from imagepipe.reports.sweep_job import SweepJob
 from imagepipe.resources.machine import Machine, this_machine
 from imagepipe.sink.lock import RunLock, acquire
-from imagepipe.sink.parts import written_parts
+from imagepipe.sink.parts import REJECTED, written_parts
 from imagepipe.store import Store, write_whole
 
 
@@ -58,6 +58,7 @@ def prepared(
         manifest.check(earlier, now, folder)
     terminal.licence(Console(stderr=True), config.model)
     pipeline.check(config, tables)
+    pipeline.check_filter(config, tables)
     tracking.check(config.tracking)
     machine = None if config.ray.address else this_machine(config.ray)
     if machine is not None:
@@ -93,9 +94,11 @@ def _begin(folder: Path, record: manifest.Record, composed: Mapping[str, str]) -
 
 def _check_empty(config: Config, folder: Path, store: Store) -> None:
     """Raise UserError where a run's rows are in `store`."""
-    rejected = ("failed.parquet", "unmatched.parquet")
-    parts = [*written_parts(store), *store.parts(".failed"), *store.parts(".unmatched")]
-    if parts or any(store.exists(name) for name in rejected):
+    parts = [
+        *written_parts(store),
+        *(part for name in REJECTED for part in store.parts(f".{name}")),
+    ]
+    if parts or any(store.exists(f"{name}.parquet") for name in REJECTED):
         here = config.sink.path is None or (folder / manifest.RECORD).exists()
         wrote = shell.resume_command(folder) if here else "resume=ITS FOLDER"
         raise UserError(

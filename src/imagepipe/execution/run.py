@@ -32,8 +32,9 @@ from imagepipe.signals import defer_signals, graceful_stop, termination_as_inter
 from imagepipe.sink import results, resume
 from imagepipe.sink.metadata import run_metadata
 from imagepipe.sink.parts import collect_rejected
+from imagepipe.sink.rejected import why_columns
 from imagepipe.sink.resume import Done
-from imagepipe.sink.writer import Writer, why_columns
+from imagepipe.sink.writer import Writer
 from imagepipe.store import Store
 
 METRICS_EVERY_S = 5.0
@@ -216,6 +217,7 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
         features=job.tables.features,
         settings=rows.settings(job.config.model, renamed),
         scores=job.config.judged,
+        filter=pipeline.kept(job.config, job.tables),
     )
     next_metrics = time.monotonic()
     progress = terminal.Progress(job.tables.rows, console)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFont import FreeTypeFont
 
+from imagepipe.sink.ledger import ENDS
 from imagepipe.sink.results import Picture
 
 S = TypeVar("S")
@@ -151,7 +152,7 @@ def _plain(text: str) -> str:
 def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Of a run's summary: (value, what it is, class) for those figures that it has."""
     rate = summary.get("images_per_s") or {}
-    counts = ("rows_read", "written", "failed", "unmatched", "already_done")
+    counts = ("rows_read", *ENDS)
     facts = [
         (f"{summary[name]:,}", name.replace("_", " "), name)
         for name in counts

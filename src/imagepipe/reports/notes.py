@@ -58,6 +58,12 @@ def _rejected(job: Job) -> list[str]:
         said.append(f"{ledger.unmatched} without a match, such as: {reason}")
     if ledger.unmatched:
         said.append(f"rows without a match: {job.store.place('unmatched.parquet')}")
+    if ledger.pictures_filtered:
+        said.append(f"{ledger.pictures_filtered} pictures were drawn and not kept")
+    for reason, number in ledger.filtered_reasons.most_common(1):
+        said.append(f"{ledger.filtered} rows filtered, such as {number}: {reason}")
+    if ledger.filtered:
+        said.append(f"rows of which no picture is kept: {job.store.place('filtered.parquet')}")
     return said
 
 

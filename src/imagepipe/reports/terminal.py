@@ -234,6 +234,7 @@ def _counts(ledger: Ledger) -> str:
     return (
         f"{ledger.rows_read} read = {ledger.written} written + {ledger.failed} failed "
         f"+ {ledger.unmatched} unmatched + {ledger.already_done} already done"
+        + (f" + {ledger.filtered} filtered" if ledger.filtered else "")
     )
 
 

@@ -1,4 +1,4 @@
-"""Where every input row ended: written, failed, unmatched, or done by an earlier run."""
+"""Where every input row ended: written, failed, unmatched, filtered, or done by an earlier run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ import pyarrow as pa
 
 # Stages in which a row fails by what its own cells hold.
 FOR_GOOD = ("read", "prompt")
-COUNTED = ("written", "failed", "failed_for_good", "unmatched", "pictures", "prompts_cut")
+ENDS = ("written", "failed", "unmatched", "filtered", "already_done")
+COUNTED = (
+    *("written", "failed", "failed_for_good", "unmatched", "filtered"),
+    *("pictures", "pictures_filtered", "prompts_cut"),
+)
 LEAST_S = 1.0  # of writing, for a steady rate
 MOST_BATCHES = 4096  # whose times are kept
 ANSWERS = ("llm_tokens_in", "llm_tokens_out", "llm_trimmed")
@@ -133,8 +137,10 @@ class Ledger:
     failed: int = 0
     failed_for_good: int = 0  # of those that failed; another try would change nothing
     unmatched: int = 0
+    filtered: int = 0  # rows of which no picture was kept
     already_done: int = 0
     pictures: int = 0
+    pictures_filtered: int = 0  # drawn and not kept, also of rows with others that are
     prompts_cut: int = 0
     llm_tokens_in: int = 0
     llm_tokens_out: int = 0
@@ -144,6 +150,7 @@ class Ledger:
     prompt_signs: Tally = field(default_factory=Tally)  # prompts that hold them
     reasons: Tally = field(default_factory=Tally)
     unmatched_reasons: Tally = field(default_factory=Tally)
+    filtered_reasons: Tally = field(default_factory=Tally)
     scores: dict[str, Scores] = field(default_factory=dict)  # by the name of each
     unscored: Tally = field(default_factory=Tally)  # scores that are missing, by reason
     busy_s: Counter[str] = field(default_factory=Counter)  # of each stage's processes
@@ -170,6 +177,7 @@ class Ledger:
             self.prompt_signs.add(row["prompt_signs"])
             self.reasons.add(row["reasons"])
             self.unmatched_reasons.add(row["unmatched_reasons"])
+            self.filtered_reasons.add(row["filtered_reasons"])
             self.llm_fallbacks.add(row["llm_fallbacks"])
             for name, scores in row["scores"]:
                 if scores:
@@ -188,7 +196,7 @@ class Ledger:
     @property
     def rows(self) -> int:
         """Rows accounted for."""
-        return self.written + self.failed + self.unmatched + self.already_done
+        return sum(getattr(self, end) for end in ENDS)
 
     @property
     def adds_up(self) -> bool:
@@ -213,9 +221,8 @@ class Ledger:
         return min(clocks.values(), key=lambda clock: clock.rate() or 0.0).steady if clocks else []
 
     def counts(self) -> dict[str, int]:
-        """What the four ends add up to, as `summary.json` and MLflow name them."""
-        names = ("rows_read", "written", "failed", "unmatched", "already_done")
-        return {name: getattr(self, name) for name in names}
+        """What the ends add up to, as `summary.json` and MLflow name them."""
+        return {name: getattr(self, name) for name in ("rows_read", *ENDS)}
 
 
 def _pairs(batches: list[tuple[float, int]]) -> tuple[list[Any], list[Any]]:

@@ -10,6 +10,9 @@ import pyarrow.parquet as pq
 
 from imagepipe.store import Store
 
+# Where rows without a picture are: their parts in a folder whose name begins with a dot.
+REJECTED = ("failed", "unmatched", "filtered")
+
 
 def written_parts(store: Store) -> list[str]:
     """The finished parts of the table."""
@@ -17,8 +20,8 @@ def written_parts(store: Store) -> list[str]:
 
 
 def collect_rejected(store: Store) -> None:
-    """Make `failed.parquet` and `unmatched.parquet` of the parts that the writers left."""
-    for name in ("failed", "unmatched"):
+    """Make `failed.parquet` and its like of the parts that the writers left."""
+    for name in REJECTED:
         parts = store.parts(f".{name}")
         if parts:
             merge(store, parts, f"{name}.parquet")

@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 
 from imagepipe.config import Score
 from imagepipe.sink.ledger import FOR_GOOD, Ledger, Scores, Tally
-from imagepipe.sink.parts import merge, written_parts
-from imagepipe.sink.scored import missing_of_pictures
-from imagepipe.sink.writer import WHY
+from imagepipe.sink.parts import REJECTED, merge, written_parts
+from imagepipe.sink.rejected import WHY
+from imagepipe.sink.scored import missing
 from imagepipe.sources import Tables, keys_of
 from imagepipe.store import Store
 
-FOLDERS = ("", "images", "table", "shards", ".failed", ".unmatched")
+FOLDERS = ("", "images", "table", "shards", *(f".{name}" for name in REJECTED))
 
 
 def _no_ids() -> pa.Array:
@@ -30,9 +30,9 @@ def _no_ids() -> pa.Array:
 class Done:
     """The rows that a run needs not do again, and figures of them.
 
-    `ids` are texts as `sources.keys_of` makes them: of rows that were written, have no match, or
-    failed and are not tried again. Rows that failed while they were read are not among them: they
-    fail again, and cost nothing.
+    `ids` are texts as `sources.keys_of` makes them: of rows that were written, have no match, were
+    filtered, or failed and are not tried again. Rows that failed while they were read are not
+    among them: they fail again, and cost nothing.
     """
 
     ids: pa.Array = field(default_factory=_no_ids)
@@ -41,6 +41,7 @@ class Done:
     failed: int = 0
     failed_for_good: int = 0
     unmatched: int = 0
+    filtered: int = 0
     reasons: Tally = field(default_factory=Tally)
     scores: dict[str, Scores] = field(default_factory=dict)
     unscored: Tally = field(default_factory=Tally)
@@ -55,6 +56,7 @@ class Done:
             failed=self.failed,
             failed_for_good=self.failed_for_good,
             unmatched=self.unmatched,
+            filtered=self.filtered,
             reasons=self.reasons,
             scores=self.scores,
             unscored=self.unscored,
@@ -87,21 +89,23 @@ def take_in(
         for score in scores:
             if not score.is_text:
                 figures[score.name].add(rows[score.column].drop_null().to_pylist())
-        unscored.add(missing_of_pictures(rows, scores))
+        unscored.add(missing(rows, scores))
     _drop_shards_without_a_part(store)
     written = pa.concat_arrays(keys).unique()
     failed = _rejected(store, "failed", id_column, why, written, torn, again=retry_failed)
     unmatched = _rejected(store, "unmatched", id_column, why, written, torn)
+    filtered = _rejected(store, "filtered", id_column, why, written, torn)
     stages, texts = failed["stage"].to_pylist(), failed["reason"].to_pylist()
     reasons = Tally()
     reasons.add(f"{s}: {r}" for s, r in zip(stages, texts, strict=True))
     return Done(
-        ids=pa.concat_arrays([written, _ids(failed), _ids(unmatched)]),
+        ids=pa.concat_arrays([written, *map(_ids, (failed, unmatched, filtered))]),
         written=len(written),
         pictures=pictures,
         failed=failed.num_rows,
         failed_for_good=sum(stage in FOR_GOOD for stage in stages),
         unmatched=unmatched.num_rows,
+        filtered=filtered.num_rows,
         reasons=reasons,
         scores={name: one for name, one in figures.items() if one.count},
         unscored=unscored,

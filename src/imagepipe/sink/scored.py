@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -29,26 +28,17 @@ def _with(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
     return table.set_column(table.schema.get_field_index(name), name, values)
 
 
-def numbers(rows: pa.Table, scores: Sequence[Score]) -> list[tuple[str, list[float]]]:
-    """The scores that there are, by the name of each."""
+def numbers(pictures: pa.Table, scores: Sequence[Score]) -> list[tuple[str, list[float]]]:
+    """The scores that there are, by the name of each, of a table with a row a picture."""
     return [
-        (score.name, rows[score.column].combine_chunks().flatten().drop_null().to_pylist())
+        (score.name, pictures[score.column].drop_null().to_pylist())
         for score in scores
         if not score.is_text
     ]
 
 
-def missing(rows: pa.Table, scores: Sequence[Score]) -> list[str]:
+def missing(pictures: pa.Table, scores: Sequence[Score]) -> list[str]:
     """Why, for each picture that a scorer left without something; of several also which scorer."""
-    if rows.num_rows == 0 or not scores:
-        return []
-    each = len(rows[scores[0].column].combine_chunks().flatten()) // rows.num_rows
-    pictures = rows.take(np.repeat(np.arange(rows.num_rows), each))
-    return missing_of_pictures(a_picture(pictures, rows, scores), scores)
-
-
-def missing_of_pictures(pictures: pa.Table, scores: Sequence[Score]) -> list[str]:
-    """As `missing`, of a table with a row a picture."""
     found = by_error(scores)
     return [
         f"{of[0].scorer}: {reason}" if len(found) > 1 else reason

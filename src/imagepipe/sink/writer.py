@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
@@ -27,22 +27,23 @@ from imagepipe.prompts import seeds
 from imagepipe.prompts.signs import signs
 from imagepipe.sink import scored
 from imagepipe.sink.encoding import SUFFIXES, encode
+from imagepipe.sink.filter import Filter
 from imagepipe.sink.ledger import FOR_GOOD
 from imagepipe.sink.lock import RunLock
 from imagepipe.sink.metadata import model_metadata, parameters
 from imagepipe.sink.naming import file_stem
+from imagepipe.sink.parts import REJECTED
+from imagepipe.sink.rejected import WHY, filtered_rows, ledger_of
 from imagepipe.sink.webdataset import shard
 from imagepipe.sources.blocks import restored
 from imagepipe.sources.formats.base import ADDED
 from imagepipe.sources.tables import ORIGINAL
 from imagepipe.stages.pictures import pictures
-from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE, LEDGER
+from imagepipe.stages.stage import FAILED_STAGE, LEDGER
 from imagepipe.store import Store
 
-WHY = ("stage", "reason")  # the columns of rejected rows
-WHY_ELSE = [(FAILED_STAGE, FAILED_REASON), ("imagepipe_stage", "imagepipe_reason")]
+TOLD = 500  # characters of a reason, or of unknown words, that the driver is told
 TOLD_INSIDE = ("prompt", "base_prompt", "seed", "image_index")  # a picture, with its id
-TOLD = 500  # characters of a row's reason, or of its unknown words, that the driver is told
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 PICTURES = {"image": {"_type": "Image"}}  # what Hugging Face's `datasets` calls such a column
 
@@ -52,7 +53,9 @@ COUNTS = pa.schema(
         ("written", pa.int64()),
         ("failed", pa.int64()),
         ("unmatched", pa.int64()),
+        ("filtered", pa.int64()),
         ("pictures", pa.int64()),
+        ("pictures_filtered", pa.int64()),
         ("written_at", pa.float64()),  # time.time() once the batch was on disk
         ("drawn_at", pa.float64()),  # and once the last of it was drawn; null where nothing was
         ("busy_s", pa.map_(pa.string(), pa.float64())),  # of each stage's processes, for all rows
@@ -66,6 +69,7 @@ COUNTS = pa.schema(
         ("reasons", pa.list_(pa.string())),
         ("failed_for_good", pa.int64()),
         ("unmatched_reasons", pa.list_(pa.string())),
+        ("filtered_reasons", pa.list_(pa.string())),
         ("scores", pa.map_(pa.string(), pa.list_(pa.float64()))),  # those that there are, by name
         ("unscored", pa.list_(pa.string())),  # why, for each that is missing
     ]
@@ -94,6 +98,7 @@ class Writer:
     features: dict[str, Any] = field(default_factory=dict)
     settings: RowSettings = field(default_factory=lambda: RowSettings(Model()))
     scores: tuple[Score, ...] = ()
+    filter: Filter = field(default_factory=Filter)
 
     @property
     def _timed(self) -> list[str]:
@@ -109,14 +114,17 @@ class Writer:
         good = table.filter(pc.is_null(stage))
         unmatched = table.filter(pc.fill_null(pc.equal(stage, "join"), False))
         failed = table.filter(pc.fill_null(pc.not_equal(stage, "join"), False))
-        pictures = self._write_good(good)
-        self._write_rejected(failed, "failed")
-        self._write_rejected(unmatched, "unmatched")
+        kept, pictures, reasons = self._write_good(good)
+        filtered = filtered_rows(good, reasons)
+        for rows, name in zip((failed, unmatched, filtered), REJECTED, strict=True):
+            self._write_rejected(rows, name)
         counts = {
-            "written": good.num_rows,
+            "written": good.num_rows - filtered.num_rows,
             "failed": failed.num_rows,
             "unmatched": unmatched.num_rows,
-            "pictures": pictures,
+            "filtered": filtered.num_rows,
+            "pictures": kept.num_rows,
+            "pictures_filtered": pictures - kept.num_rows,
             "written_at": time.time(),
             "drawn_at": pc.max(good["drawn_at"]).as_py(),
             "busy_s": [(stage, _seconds(table, f"{stage}_s")) for stage in self._timed],
@@ -127,22 +135,39 @@ class Writer:
             "llm_fallbacks": good["llm_fallback"].drop_null().to_pylist(),
             "unknown_words": _words(good["unknown_words"]),
             "prompt_signs": [sign for text in good["prompt"].to_pylist() for sign in signs(text)],
-            "reasons": [f"{s}: {r}"[:TOLD] for s, r in zip(*_ledger(failed), strict=True)],
+            "reasons": [f"{s}: {r}"[:TOLD] for s, r in zip(*ledger_of(failed), strict=True)],
             "failed_for_good": sum(s in FOR_GOOD for s in failed[FAILED_STAGE].to_pylist()),
-            "unmatched_reasons": [reason[:TOLD] for reason in _ledger(unmatched)[1]],
-            "scores": scored.numbers(good, self.scores),
-            "unscored": [why[:TOLD] for why in scored.missing(good, self.scores)],
+            "unmatched_reasons": [reason[:TOLD] for reason in ledger_of(unmatched)[1]],
+            "filtered_reasons": [reason[:TOLD] for reason in ledger_of(filtered)[1]],
+            "scores": scored.numbers(kept, self.scores),
+            "unscored": [why[:TOLD] for why in scored.missing(kept, self.scores)],
         }
         return pa.table({name: [value] for name, value in counts.items()}, schema=COUNTS)
 
-    def _write_good(self, rows: pa.Table) -> int:
+    def _write_good(self, rows: pa.Table) -> tuple[pa.Table, int, list[str | None]]:
+        """Write what the filter keeps of rows with pictures.
+
+        Returns what is kept, a row a picture; how many pictures there were; for each of `rows`
+        null, or why it has none.
+        """
         if rows.num_rows == 0:
-            return 0
+            return rows, 0, []
         images = pictures(rows["image"])
         own = ["image", "drawn_at", ORIGINAL, *LEDGER.names]
         rows = rows.drop_columns([name for name in own if name in rows.column_names])
         table = self._row_a_picture(rows, len(images[0]))
         flat = [image for of_row in images for image in of_row]
+        reasons: list[str | None] = [None] * rows.num_rows
+        if self.filter.works:
+            kept, reasons = self.filter.kept(table, len(images[0]))
+            table = table.filter(pa.array(kept))
+            flat = [image for image, is_kept in zip(flat, kept, strict=True) if is_kept]
+        if flat:
+            self._write_pictures(table, flat, rows)
+        return table, rows.num_rows * len(images[0]), reasons
+
+    def _write_pictures(self, table: pa.Table, flat: list[np.ndarray], rows: pa.Table) -> None:
+        """Write `flat`, the pictures of `table`, made of `rows`."""
         told = table.select([self.id_column, *(n for n in TOLD_INSIDE if n in table.column_names)])
         metadata = self._metadata(table)
         pngs = [
@@ -165,7 +190,6 @@ class Writer:
             info = json.dumps({"info": {"features": features}})
             table = table.replace_schema_metadata({"huggingface": info})
         self._write_part(table, "table", rows)
-        return len(pngs)
 
     def _row_a_picture(self, rows: pa.Table, each: int) -> pa.Table:
         """Every row `each` times, with the picture's own number, seed and path."""
@@ -219,7 +243,7 @@ class Writer:
         names = {theirs: ours for ours, theirs in self.input_columns.items()}
         table = restored(rows, names).select(list(self.input_columns))
         table = table.rename_columns(list(self.input_columns.values()))
-        for column, values in zip(self.why, _ledger(rows), strict=True):
+        for column, values in zip(self.why, ledger_of(rows), strict=True):
             said = pa.field(column, pa.string(), metadata=ADDED)
             table = table.append_column(said, pa.array(values, pa.string()))
         self._write_part(table, f".{name}", rows)
@@ -237,12 +261,6 @@ class Writer:
             names += _place()  # rows that could not be read may have no id, or that of others
         ids = json.dumps([str(value) for value in names])
         return "part-" + blake2b(ids.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
-
-
-def why_columns(columns: Collection[str]) -> tuple[str, str]:
-    """Where rejected rows say why, beside the `columns` that their table and its joins have."""
-    taken = {name.lower() for name in columns}
-    return next((names for names in (WHY, *WHY_ELSE) if taken.isdisjoint(names)), WHY_ELSE[-1])
 
 
 def _place() -> tuple[str, int]:
@@ -266,7 +284,3 @@ def _seconds(table: pa.Table, name: str) -> float:
 def _words(column: pa.ChunkedArray) -> list[str]:
     """The first words of each row: a prompt may hold any number."""
     return [word for text in column.to_pylist() if text for word in text[:TOLD].split(", ")]
-
-
-def _ledger(rows: pa.Table) -> tuple[list[Any], list[Any]]:
-    return rows[FAILED_STAGE].to_pylist(), rows[FAILED_REASON].to_pylist()

@@ -40,6 +40,7 @@ ARTIFACTS = (
     "comparison.png",
     "failed.parquet",
     "unmatched.parquet",
+    "filtered.parquet",
 )
 FIRST_WAIT_S = 60.0  # longest that `run_id` waits for the store's first answer
 FINISH_WAIT_S = 60.0  # longest that `finish` waits for what is still to be sent

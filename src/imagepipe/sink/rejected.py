@@ -1,0 +1,34 @@
+"""Rows without a picture: what says of them in which stage it was, and the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from imagepipe.sink.filter import STAGE
+from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE
+
+WHY = ("stage", "reason")  # the columns of rejected rows
+WHY_ELSE = [(FAILED_STAGE, FAILED_REASON), ("imagepipe_stage", "imagepipe_reason")]
+
+
+def why_columns(columns: Collection[str]) -> tuple[str, str]:
+    """Where rejected rows say why, beside the `columns` that their table and its joins have."""
+    taken = {name.lower() for name in columns}
+    return next((names for names in (WHY, *WHY_ELSE) if taken.isdisjoint(names)), WHY_ELSE[-1])
+
+
+def filtered_rows(rows: pa.Table, reasons: Sequence[str | None]) -> pa.Table:
+    """Those of `rows` that have a reason, with it."""
+    stages = pa.array([reason and STAGE for reason in reasons], pa.string())
+    for name, values in ((FAILED_STAGE, stages), (FAILED_REASON, pa.array(reasons, pa.string()))):
+        rows = rows.set_column(rows.schema.get_field_index(name), name, values)
+    return rows.filter(pc.is_valid(stages))
+
+
+def ledger_of(rows: pa.Table) -> tuple[list[Any], list[Any]]:
+    """Of each row its stage and its reason."""
+    return rows[FAILED_STAGE].to_pylist(), rows[FAILED_REASON].to_pylist()

@@ -1,0 +1,207 @@
+"""Which pictures are kept: what an expression may say, what it decides, and where the rest goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from helpers.configs import composed
+from helpers.one_session import run_jobs
+from helpers.written import batch, writer
+
+from imagepipe import sources
+from imagepipe.config import Score
+from imagepipe.errors import UserError
+from imagepipe.execution import pipeline
+from imagepipe.execution.messages import all_failed
+from imagepipe.sink.filter import Filter
+from imagepipe.sink.ledger import ENDS, Ledger
+from imagepipe.sink.parts import collect_rejected
+
+TABLE = pa.table(
+    {
+        "score": pa.array([1.5, 30.0, None, 5.0, float("nan"), 40.0], pa.float32()),
+        "animal": ["cat", "dog", None, "cat", "fox", "a 'b'"],
+        "weight": ["1", "2.5", "heavy", "-4", "", "1e3"],
+        "my count": [1, 2, 3, 4, 5, None],
+        "good": [True, False, True, None, True, True],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("keep", "expected"),
+    [
+        ("score > 4", [1, 3, 5]),
+        ("score >= 5 and animal != 'dog'", [3, 5]),
+        ("animal in ['fox', 'dog'] or score < 2", [0, 1, 4]),
+        ("animal not in ['cat']", [1, 2, 4, 5]),
+        ("not score > 4", [0, 4]),
+        ("4 < score < 40", [1, 3]),
+        ("score is None", [2]),
+        ("score is not None and animal is not None", [0, 1, 3, 4, 5]),
+        ("float(weight) > 1", [1, 5]),
+        ("float(weight) < -3.5", [3]),
+        ("col('my count') * 2 - 1 == 5", [2]),
+        ("score / col('my count') > 2", [1]),
+        ("good", [0, 2, 4, 5]),
+        ("not good", [1]),
+        ("1 == 2", []),
+        ("animal == \"a 'b'\"", [5]),
+        ("((score > 4)) and ((animal == 'dog' or animal == 'cat'))", [1, 3]),
+    ],
+)
+def test_an_expression_decides_by_the_cells(keep: str, expected: list[int]):
+    Filter(keep).check(TABLE.schema, each=1)
+    kept, _ = Filter(keep).kept(TABLE, 1)
+    assert np.flatnonzero(kept).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("keep", "said"),
+    [
+        ("score >", "is no expression"),
+        ("not " * 5000 + "good", "is no expression"),
+        ("scor > 4", "names 'scor', which is no column. Did you mean \"score\"?"),
+        ("weight > 4", "Cells of a CSV are text: float(column) takes one as a number."),
+        ("score + 4", "it is float, not true or false"),
+        ("score == None", "holds score == None. It may hold columns, numbers"),
+        ("score is 4", "holds score is 4"),
+        ("score.x > 1", "holds score.x"),
+        ("score[0] > 1", "holds score[0]"),
+        ("__import__('os').getcwd() == 'x'", "holds __import__('os').getcwd()"),
+        ("(lambda: 1)() > score", "holds (lambda: 1)()"),
+        ("float(score + 1) > 1", "holds float(score + 1)"),
+        ("score > 1 if good else good", "holds score > 1 if good else good"),
+        ("f'{score}' == '1'", "holds f'{score}'"),
+        ("animal > 1", "cannot be decided"),
+    ],
+    ids=range(15),
+)
+def test_what_is_no_expression_of_columns_is_refused(keep: str, said: str):
+    with pytest.raises(UserError) as caught:
+        Filter(keep).check(TABLE.schema, each=1)
+    assert said in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+def test_the_best_of_a_row_are_kept_in_whatever_order_they_come():
+    scores = [[3.0, 9.0, 9.0, 1.0], [None, 2.0, 5.0, 4.0], [None, None, None, None]]
+    for order in ([0, 1, 2], [2, 0, 1]):
+        flat = [score for row in order for score in scores[row]]
+        kept, reasons = Filter(best=2, by="s").kept(
+            pa.table({"s": pa.array(flat, pa.float32())}), 4
+        )
+        found = dict(zip(order, kept.reshape(-1, 4).tolist(), strict=True))
+        assert found[0] == [False, True, True, False]
+        assert found[1] == [False, False, True, True]
+        assert sum(found[2]) == 2
+        assert reasons == [None] * 3
+
+
+def test_the_best_is_of_those_for_which_the_rule_holds():
+    table = pa.table({"s": [9.0, 5.0, 7.0, 1.0, 2.0, 3.0]})
+    kept, reasons = Filter("s < 8 and s > 3", 1, "s").kept(table, 3)
+    assert kept.tolist() == [False, False, True, False, False, False]
+    assert reasons == [None, "s < 8 and s > 3 does not hold: s is 1.0"]
+
+
+def test_names_are_those_that_people_know():
+    renamed = {"prompt": "input_prompt"}
+    table = pa.table({"prompt": ["a long one"], "input_prompt": ["x"]})
+    kept, _ = Filter("prompt == 'x'", renamed=renamed).kept(table, 1)
+    assert kept.tolist() == [True]
+
+
+def test_rows_of_which_no_picture_is_kept_are_told_apart_and_can_be_fed_in_again(tmp_path: Path):
+    rows = batch(["a", "b", "c"], each=2)
+    scores = pa.FixedSizeListArray.from_arrays(pa.array([1.0, 9, 2, 3, 8, 7], pa.float32()), 2)
+    rows = rows.append_column("score", scores)
+    rows = rows.append_column("scorer_error", pa.nulls(3, pa.string()))
+    made = writer(tmp_path, (Score("clip", "scorer"),), filter=Filter("score > 5"))
+    counts = made(rows)
+    ledger = Ledger(3)
+    ledger.add(counts)
+    assert {end: getattr(ledger, end) for end in ENDS} == {
+        **dict.fromkeys(ENDS, 0),
+        "written": 2,
+        "filtered": 1,
+    }
+    assert ledger.adds_up
+    assert (ledger.pictures, ledger.pictures_filtered) == (3, 3)
+    assert ledger.scores["clip"].figures()["min"] == 7
+    names = sorted(path.name for path in (tmp_path / "images").iterdir())
+    assert names == ["a-1.png", "c-0.png", "c-1.png"]
+    table = pq.read_table(tmp_path / "table").sort_by("image_path")
+    assert table["image_path"].to_pylist() == [f"images/{name}" for name in names]
+    assert table["image_index"].to_pylist() == [1, 0, 1]
+    collect_rejected(made.store)
+    assert pq.read_table(tmp_path / "filtered.parquet").to_pylist() == [
+        {
+            "id": "b",
+            "what": "thing 1",
+            "stage": "filter",
+            "reason": "score > 5 does not hold: score is 2.0",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["filter.keep='score > 2'", "scorer=none"], "names 'score', which is no column"),
+        (["filter.keep='outfitt == 1'"], 'Did you mean "outfit"?'),
+        (["filter.best=1"], "filter.best=1: keeps all of a row's 1. Draw more a row"),
+        (["filter.best=2", "model.images_per_prompt=2"], "keeps all of a row's 2"),
+        (
+            ["filter.best=1", "model.images_per_prompt=2", "scorer=none"],
+            "filter.best=1: needs a score to go by",
+        ),
+        (
+            ["filter.best=1", "filter.by=animal", "model.images_per_prompt=2"],
+            "filter.by=animal: holds string, no numbers",
+        ),
+        (["filter.best=0"], "filter.best=0: is too small"),
+    ],
+    ids=["no-score", "typo", "one", "all", "by-nothing", "by-text", "zero"],
+)
+def test_a_filter_that_cannot_decide_is_refused(overrides: list[str], said: str):
+    with pytest.raises(UserError) as caught:  # noqa: PT012  some are refused before others
+        config = composed(*overrides)
+        pipeline.check_filter(config, sources.scan(config.dataset, 4))
+    assert said in str(caught.value)
+
+
+def test_a_filter_that_can_decide_passes():
+    config = composed(
+        *("filter.keep=\"score > 2 and animal != 'cat' and float(seed) > 1\"", "filter.best=1"),
+        "model.images_per_prompt=2",
+    )
+    tables = sources.scan(config.dataset, 4)
+    pipeline.check_filter(config, tables)
+    assert pipeline.kept(config, tables).by == "score"
+
+
+def test_a_run_that_keeps_nothing_has_failed_and_says_why():
+    ledger = Ledger(2, filtered=2)
+    ledger.filtered_reasons.add(["score > 99 does not hold: score is 3"] * 2)
+    said = (
+        "the filter keeps no picture: 2 rows are filtered, as score > 99 does not hold: score is 3"
+    )
+    assert all_failed(ledger) == said
+
+
+def test_a_run_ends_each_row_once_and_a_resume_leaves_filtered_rows_alone(tmp_path: Path):
+    rows = "".join(f"{number},thing {number},{number}\n" for number in range(12))
+    (tmp_path / "rows.csv").write_text(f"id,what,size\n{rows}")
+    job = ["dataset=csv", "dataset.path=rows.csv", "dataset.id=id", "dataset.prompt='{what}'"]
+    job += ["llm=none", "model=noop", "model.width=8", "model.height=8", "scorer=none"]
+    job += ["filter.keep='float(size) < 5'"]
+    assert run_jobs(tmp_path, [job])["jobs"][0][4] == 5
+    out = tmp_path / "job0"
+    assert sorted(path.stem for path in (out / "images").iterdir()) == [str(n) for n in range(5)]
+    filtered = pq.read_table(out / "filtered.parquet")
+    assert sorted(map(int, filtered["id"].to_pylist())) == list(range(5, 12))
