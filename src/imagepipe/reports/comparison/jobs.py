@@ -223,7 +223,7 @@ def objective(aim: Sweep, summary: Mapping[str, Any], kind: str | None = None) -
     `kind` of rate null: the steady one, else end to end.
     """
     rates = summary["images_per_s"]
-    rate = rates[kind] if kind else rates["steady"] or rates["end_to_end"]
+    rate = rates.get(kind) if kind else rates.get("steady") or rates.get("end_to_end")
     if aim.objective == "images_per_s":
         return rate
     if aim.objective == "pictures_per_dollar":
