@@ -67,10 +67,12 @@ def test_long_texts_are_cut_in_their_middle():
     assert shown("x" * 1900) == "x" * 1900
 
 
-def test_no_error_is_longer_than_two_kilobytes_and_each_keeps_its_remedy():
-    error = UserError(field="dataset.path", value="v" * 9000, problem="p" * 9000, remedy="Do this.")
-    assert len(str(error)) < 2048
-    assert str(error).startswith("dataset.path=vvv")
+@pytest.mark.parametrize("sign", ["v", "提", "\x1b", "\ud83d", "🐈"])
+def test_no_error_is_longer_than_two_kilobytes_and_each_keeps_its_remedy(sign: str):
+    many = sign * 9000
+    error = UserError(field="dataset.path", value=many, problem=many, remedy="Do this.")
+    assert len(str(error).encode()) < 2000
+    assert str(error).startswith(f"dataset.path={shown(sign * 3)}")
     assert str(error).endswith("Do this.")
     again = pickle.loads(pickle.dumps(error))
     assert (again.value, str(again)) == (error.value, str(error))

@@ -10,22 +10,26 @@ from typing import Any
 __all__ = ["RunFailed", "UserError"]  # what a plug-in may rely on: docs/plugins.md
 
 LINE_CHARS = 200  # of an error, which may list every weight
-MOST_CHARS = 1900  # of a whole message
-VALUE_CHARS = 240  # of the value that it is about
-MOST_NAMES, NAME_CHARS = 12, 60  # of a list of names
+MOST_BYTES = 1900  # of a whole message
+VALUE_BYTES = 300  # of the value that it is about
+MOST_NAMES, NAME_BYTES = 12, 75  # of a list of names
 
 
-def shown(text: object, most: int = MOST_CHARS) -> str:
+def shown(text: object, most: int = MOST_BYTES) -> str:
     """`text` as a terminal may show it: cut in its middle, and without signs that steer it.
 
     What a person's file holds may be an escape sequence, which would move the cursor, colour what
-    follows or turn the direction of the writing. Lines and tabs stay.
+    follows or turn the direction of the writing. Lines and tabs stay. `most` are bytes of UTF-8.
     """
     text = str(text)
-    if len(text) > most:
-        cut = f" ... ({len(text):,} characters) ... "
-        text = text[: most * 2 // 3] + cut + text[len(text) - most // 4 :]
-    return "".join(sign if _is_plain(sign) else _escaped(sign) for sign in text)
+    kept = text if len(text) <= 2 * most else text[:most] + text[-most:]
+    plain = "".join(sign if _is_plain(sign) else _escaped(sign) for sign in kept)
+    whole = plain.encode()
+    if len(whole) <= most:
+        return plain
+    begin, end = whole[: most * 2 // 3], whole[-(most // 4) :]
+    cut = f" ... ({len(text):,} characters) ... "
+    return begin.decode(errors="ignore") + cut + end.decode(errors="ignore")
 
 
 def _is_plain(sign: str) -> bool:
@@ -39,7 +43,7 @@ def _escaped(sign: str) -> str:
 
 def listed(names: Iterable[object], near: str | None = None) -> str:
     """The first of `names`, or those that are most like `near`, and how many more there are."""
-    every = [shown(name, NAME_CHARS) for name in names]
+    every = [shown(name, NAME_BYTES) for name in names]
     some = every[:MOST_NAMES]
     if near is not None and len(every) > MOST_NAMES:
         some = difflib.get_close_matches(near, every, MOST_NAMES, cutoff=0.0)
@@ -58,7 +62,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         tails = {name.rpartition(".")[2]: name for name in names}
         tail = difflib.get_close_matches(word.rpartition(".")[2], tails, n=1, cutoff=0.75)
         close = [tails[name] for name in tail]
-    return f'Did you mean "{shown(close[0], NAME_CHARS)}"? ' if close else ""
+    return f'Did you mean "{shown(close[0], NAME_BYTES)}"? ' if close else ""
 
 
 class UserError(Exception):
@@ -71,7 +75,7 @@ class UserError(Exception):
 
     def __init__(self, *, field: str, value: object, problem: str, remedy: str) -> None:
         self.field, self.value, self.problem, self.remedy = field, value, problem, remedy
-        said = f"{shown(field, VALUE_CHARS)}={shown(value, VALUE_CHARS)}"
+        said = f"{shown(field, VALUE_BYTES)}={shown(value, VALUE_BYTES)}"
         super().__init__(shown(f"{said}: {problem}. {remedy}"))
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,0 +1,161 @@
+"""Folders of models with something wrong, before anything is loaded of them.
+
+Where it is weights that a part needs, the model must be refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from helpers.fuzz import is_plain
+from hypothesis import strategies as st
+
+from imagepipe import assets, diffusion, llm, scoring
+from imagepipe.config import LLM, Model, Scorer
+from imagepipe.errors import UserError
+
+KINDS = ("tiny", "tiny_llm", "tiny_clip")
+JSON = st.one_of(
+    *(st.none(), st.booleans(), st.integers(-2, 99), st.text(max_size=5), st.floats()),
+    st.lists(st.integers(0, 3), max_size=2),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=1),
+)
+# What is done to a folder, and to which of its files or values in JSON, as a share of them all.
+CHANGES = st.one_of(
+    st.tuples(st.sampled_from(["remove", "empty", "pointer", "folder", "link"]), st.floats(0, 1)),
+    st.tuples(st.sampled_from(["cut", "bytes"]), st.floats(0, 1), st.floats(0, 1)),
+    st.tuples(st.sampled_from(["value"]), st.floats(0, 1), st.floats(0, 1), JSON),
+    st.tuples(st.sampled_from(["key"]), st.floats(0, 1), st.floats(0, 1)),
+    st.tuples(st.sampled_from(["lost", "renamed", "reshaped"]), st.floats(0, 1), st.floats(0, 1)),
+    st.tuples(
+        st.sampled_from(["more"]), st.sampled_from(["a.py", "model.gguf", "x.bin", "y.ckpt"])
+    ),
+)
+WEIGHTS = ("lost", "renamed", "reshaped")  # changes that leave a part without a weight it needs
+
+
+def folders() -> st.SearchStrategy[tuple[str, list[tuple[Any, ...]]]]:
+    """A kind of model, and what is done to a copy of the one in the package."""
+    return st.tuples(st.sampled_from(KINDS), st.lists(CHANGES, min_size=1, max_size=2))
+
+
+def check(given: tuple[str, list[tuple[Any, ...]]]) -> None:
+    kind, changes = given
+    with _copy(kind) as folder:
+        lacking = [_change(folder, *change) for change in changes]
+        try:
+            _CHECKS[kind](str(folder))
+        except UserError as error:
+            is_plain(str(error))
+            return
+        assert not any(lacking), "weights are missing, and it is not refused"
+
+
+@contextmanager
+def _copy(kind: str) -> Iterator[Path]:
+    """A copy by links, which a change replaces."""
+    source = Path(assets.folder(f"{assets.PREFIX}{kind}"))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "m")
+        shutil.copytree(source, path, copy_function=os.symlink)
+        yield path
+
+
+def _pick(things: list[Any], share: float) -> Any:
+    return things[min(len(things) - 1, int(share * len(things)))]
+
+
+def _change(folder: Path, what: str, *more: Any) -> bool:
+    """Do `what` to one of the files; whether the model then lacks weights that it needs."""
+    if what == "more":
+        (folder / more[0]).write_bytes(b"GGUF")
+        return False
+    every = sorted(path for path in folder.rglob("*") if path.is_file())
+    if what in WEIGHTS:
+        return _change_weights(
+            _pick([p for p in every if p.suffix == ".safetensors"], more[0]), what, more[1]
+        )
+    if what in ("value", "key"):
+        _change_json(_pick([p for p in every if p.suffix == ".json"], more[0]), *more[1:])
+        return False
+    file = _pick(every, more[0])
+    content = file.read_bytes()
+    file.unlink()
+    if what == "folder":
+        file.mkdir()
+    elif what == "link":
+        file.symlink_to("nowhere")
+    elif what != "remove":
+        file.write_bytes(_CONTENTS[what](content, *more[1:]))
+    return False
+
+
+_CONTENTS: dict[str, Callable[..., bytes]] = {
+    "empty": lambda content: b"",
+    "pointer": lambda content: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+    "cut": lambda content, share: content[: int(share * len(content))],
+    "bytes": lambda content, share: (
+        content[: int(share * len(content))]
+        + b"\xff\x00{"
+        + content[int(share * len(content)) + 3 :]
+    ),
+}
+
+
+def _change_json(file: Path, share: float, *value: Any) -> None:
+    """Another value for one of the keys of a JSON file, or none."""
+    try:
+        held = json.loads(file.read_text())
+    except ValueError:  # changed before
+        return
+    if not isinstance(held, dict) or not held:
+        return
+    name = _pick(sorted(held), share)
+    held = {key: cell for key, cell in held.items() if key != name}
+    held |= {name: value[0]} if value else {}
+    file.unlink()
+    file.write_text(json.dumps(held))
+
+
+@cache
+def _weights(file: Path) -> dict[str, Any]:
+    from safetensors.numpy import load_file
+
+    return load_file(file)
+
+
+def _change_weights(file: Path, what: str, share: float) -> bool:
+    """Leave out, rename or cut one of the weights; whether its part needs it."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    try:
+        held = dict(_weights(file.resolve()))
+    except (SafetensorError, OSError):  # changed before
+        return False
+    name = _pick(sorted(held), share)
+    value = held.pop(name)
+    if what == "renamed":
+        held[f"old.{name}"] = value
+    elif what == "reshaped":
+        held[name] = value.reshape(-1)[: max(1, value.size - 1)].copy()
+    file.unlink()
+    save_file(held, file)
+    return value.size > 1  # not of a scale or a counter
+
+
+_CHECKS: dict[str, Callable[[str], None]] = {
+    "tiny": lambda path: diffusion.check(
+        Model(name="t", engine="diffusers", path=path, steps=1, width=128, height=128)
+    ),
+    "tiny_llm": lambda path: llm.check(LLM(name="t", engine="transformers", path=path)),
+    "tiny_clip": lambda path: scoring.check(Scorer(name="t", engine="clip", path=path)),
+}
