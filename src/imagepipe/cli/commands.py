@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 
 from imagepipe import __version__
-from imagepipe.errors import UserError, did_you_mean, listed
+from imagepipe.errors import UserError, did_you_mean, listed, shown
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ def main() -> None:
 
     print_whatever_happens()
     with plain_errors():
+        check_flags(sys.argv[1:])
         name, arguments = split(sys.argv[1:])
     if arguments and arguments[0] in VERSION:
         print(f"imagepipe {__version__}")
@@ -67,6 +68,18 @@ def split(typed: list[str]) -> tuple[str, list[str]]:
         remedy=f"{did_you_mean(typed[0], COMMANDS)}Commands: {listed(COMMANDS)}. "
         "A setting is KEY=VALUE",
     )
+
+
+def check_flags(typed: list[str]) -> None:
+    """Refuse a flag with signs that steer a terminal: argparse would say it again as it is."""
+    for text in typed:
+        if text.startswith("-") and shown(text, len(text.encode("utf-8", "replace"))) != text:
+            raise UserError(
+                field="flag",
+                value=text,
+                problem="there is no such flag",
+                remedy="See imagepipe --help.",
+            )
 
 
 def parser(name: str, description: str | None = None) -> argparse.ArgumentParser:

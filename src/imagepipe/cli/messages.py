@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import re
@@ -17,7 +18,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from imagepipe import config as configuration
-from imagepipe.errors import RunFailed, UserError, did_you_mean, listed, shown
+from imagepipe.errors import VALUE_BYTES, RunFailed, UserError, did_you_mean, listed, shown
 
 # Signs that Hydra's grammar takes without quotes, beside letters and digits of ASCII:
 # https://hydra.cc/docs/advanced/override_grammar/basic, "Primitives".
@@ -81,6 +82,11 @@ def plain_errors() -> Iterator[None]:
         fail(str(error), 1)
     except KeyboardInterrupt as error:
         fail(str(error) or "interrupted", 130)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        name = shown(error.filename, VALUE_BYTES)
+        fail(f"{name}: is too long for the name of a file or a folder.", 2)
 
 
 def plainly(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:

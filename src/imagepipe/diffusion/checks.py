@@ -53,11 +53,16 @@ def check(model: Model) -> None:
     """
     if model.scheduler is not None:
         schedulers.check_name(model.scheduler)
-    weights.check_path("model.path", model.path)
+    path = weights.check_path("model.path", model.path)
     if model.weights == "trained":
         described = repository.read(repository.fetch(model))
     else:
         described = repository.describe(model)
+    with weights.readable("model.path", path, described.folder or path):
+        _check_described(model, described)
+
+
+def _check_described(model: Model, described: repository.Description) -> None:
     if model.vae is None:
         _check_size(model, described.configs)
     if model.scheduler is not None or model.scheduler_config:

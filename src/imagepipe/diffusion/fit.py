@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from imagepipe.config import Model
 from imagepipe.diffusion import random_weights, repository
+from imagepipe.errors import one_line
 from imagepipe.stages import kinds, loading, weights
 
 # What diffusers calls the four matrices of an attention today, by the names in older files.
@@ -29,28 +31,49 @@ def check(model: Model, described: repository.Description) -> None:
     for name, (library, class_name) in described.parts.items():
         kind = random_weights.part_class(library, class_name)
         config = described.configs.get(name, {})
-        is_left = name == "vae" and model.vae is not None  # for the one that model.vae names
-        if is_left or "quantization_config" in config or not hasattr(kind, "named_parameters"):
-            continue  # quantised weights have other names and shapes
+        if name == "vae" and model.vae is not None:
+            continue  # for the one that model.vae names
+        if not hasattr(kind, "named_parameters"):
+            _check_small(model, name, folder / name, kind)
+            continue
         files = repository.weight_files(folder / name, model)
         for file in filter(kinds.is_pointer, files):
             raise weights.broken("model.path", model.path, file, "a pointer of Git LFS")
         if hasattr(kind, "config_class"):
-            _check_transformers(model, folder / name, kind)
+            if "quantization_config" not in config:  # their loader wants the device
+                _check_transformers(model, folder / name, kind)
         else:
             check_part("model.path", model.path, folder / name, kind, config, files)
 
 
+def _check_small(model: Model, name: str, folder: Path, kind: Any) -> None:
+    """Read a tokenizer or a scheduler as the pipeline will."""
+    if name.startswith(("tokenizer", "scheduler")):
+        with _readable(model, folder):
+            kind.from_pretrained(folder)
+
+
 def _check_transformers(model: Model, folder: Path, kind: Any) -> None:
-    loading.load(
-        "model.path",
-        model.path or "",
-        kind,
-        where=folder,
-        device_map="meta",
-        variant=repository.variant_of(folder, model),
-        use_safetensors=repository.safetensors_only(model),
-    )
+    with _readable(model, folder):
+        loading.load(
+            "model.path",
+            model.path or "",
+            kind,
+            where=folder,
+            device_map="meta",
+            variant=repository.variant_of(folder, model),
+            use_safetensors=repository.safetensors_only(model),
+        )
+
+
+@contextmanager
+def _readable(model: Model, folder: Path) -> Iterator[None]:
+    """All files are here: an OSError is of what they hold."""
+    try:
+        with weights.readable("model.path", model.path, folder):
+            yield
+    except OSError as error:
+        raise weights.broken("model.path", model.path, folder, one_line(error)) from error
 
 
 def check_part(
@@ -64,11 +87,14 @@ def check_part(
     """Compare a model of diffusers of class `kind` and `config` with its `files` in `where`."""
     import torch
 
-    part = random_weights.filled(kind, dict(config), "meta", torch.float32)
+    with weights.readable(field, path, where / "config.json"):
+        part = random_weights.filled(kind, dict(config), "meta", torch.float32)
     needs = {name: tuple(value.shape) for name, value in part.state_dict().items()}
     held: dict[str, tuple[int, ...]] = {}
     for file in files:
         held |= loading.shapes(field, path, file)
+    if "quantization_config" in config:
+        held = _quantised(needs, held)
     held = {_today(name): shape for name, shape in held.items()} if needs.keys() - held else held
     both = needs.keys() & held
     report = {
@@ -77,6 +103,20 @@ def check_part(
         "mismatched_keys": [(n, held[n], needs[n]) for n in both if held[n] != needs[n]],
     }
     loading.refuse_unfit(field, path, f"{where}", part, report)
+
+
+def _quantised(
+    needs: Mapping[str, tuple[int, ...]], held: Mapping[str, tuple[int, ...]]
+) -> dict[str, tuple[int, ...]]:
+    """What `held` holds of the weights in `needs`, and others that it has.
+
+    Each kind of quantisation has shapes of its own, and names that begin as the layer's does.
+    """
+    parts = [re.split(r"[.:]", name) for name in held]
+    begins = {".".join(part[:end]) for part in parts for end in range(1, len(part) + 1)}
+    found = {name: shape for name, shape in needs.items() if name.rpartition(".")[0] in begins}
+    whole = (re.match(r"(.*\.(?:weight|bias))(?:[.:]|$)", name) for name in held)
+    return {name[1]: () for name in whole if name and name[1] not in needs} | found
 
 
 def _today(name: str) -> str:

@@ -200,7 +200,9 @@ def _are_safe(names: set[str]) -> bool:
 
 
 def _weights_in(part: Path) -> list[str]:
-    return sorted(f.name for f in part.glob("*") if f.suffix in (".safetensors", *weights.PICKLED))
+    """Names of files; a folder or a link to nothing is none."""
+    files = (file for file in part.glob("*") if file.is_file())
+    return sorted(f.name for f in files if f.suffix in (".safetensors", *weights.PICKLED))
 
 
 def variant_of(part: Path, model: Model) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imagepipe.assets import PREFIX
-from imagepipe.errors import UserError
+from imagepipe.errors import UserError, one_line
 from imagepipe.stages import loading, weights
 
 if TYPE_CHECKING:
@@ -82,10 +82,11 @@ def check_whole(config: LLM) -> None:
     from imagepipe.llm.questions import Questions
 
     try:
-        Questions(config, cached_only=True).ids("", "winter")
-    except OSError:
+        with weights.readable("llm.path", path, where):
+            Questions(config, cached_only=True).ids("", "winter")
+    except OSError as error:
         if isinstance(weights.locate(path), Path):
-            raise
+            raise weights.broken("llm.path", path, where, one_line(error)) from error
 
 
 def _has(folder: Path, names: Sequence[str]) -> bool:

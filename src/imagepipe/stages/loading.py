@@ -29,10 +29,11 @@ def check_fit(field: str, path: str | None, revision: str | None, kind: Callable
     ):
         return
     try:
-        load(field, path, kind(), revision=revision, device_map="meta", local_files_only=True)
-    except OSError:
+        with weights.readable(field, path, where):
+            load(field, path, kind(), revision=revision, device_map="meta", local_files_only=True)
+    except OSError as error:
         if isinstance(weights.locate(path), Path):
-            raise
+            raise weights.broken(field, path, where, one_line(error)) from error
 
 
 def load(
@@ -53,8 +54,8 @@ def load(
         model, report = kind.from_pretrained(
             str(source), output_loading_info=True, ignore_mismatched_sizes=True, **arguments
         )
-    except (SafetensorError, AttributeError, KeyError, TypeError) as error:
-        # The last three of a configuration or an index that lacks what transformers reads of it.
+    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
+        # All but the first of a configuration or an index that is not what transformers reads.
         raise weights.broken(field, path, Path(source), with_class(error)) from error
     refuse_unfit(field, path, f"{source}", model, report)
     return model

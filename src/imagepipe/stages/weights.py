@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from imagepipe.assets import folder
-from imagepipe.errors import UserError, one_line
+from imagepipe.errors import UserError, one_line, with_class
 from imagepipe.stages import hub, kinds
 
 PICKLED = kinds.PICKLES
@@ -216,6 +218,25 @@ def broken(field: str, path: object, file: Path, cause: str) -> UserError:
         problem=f"{file} is broken ({cause})",
         remedy="Fetch or save the model again, or name another.",
     )
+
+
+@contextmanager
+def readable(field: str, path: object, where: Path | str) -> Iterator[None]:
+    """Raises UserError for whatever a library raises that reads `where` of a model.
+
+    Files that are not what it expects make it fail anywhere. OSError passes: a cache may lack some.
+    """
+    try:
+        yield
+    except (UserError, OSError):
+        raise
+    except Exception as error:
+        raise UserError(
+            field=field,
+            value=path,
+            problem=f"{where} cannot be used ({with_class(error).rstrip('.')})",
+            remedy="Mend that, fetch or save the model again, or name another.",
+        ) from error
 
 
 def _hub_files(field: str, name: str, revision: str | None, index: str, weights: bool) -> list[str]:
