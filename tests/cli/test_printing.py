@@ -10,7 +10,7 @@ import pytest
 
 PRINT = """
 import os, sys
-from imagepipe.cli.messages import print_whatever_happens
+from imagepipe.cli.printing import print_whatever_happens
 print_whatever_happens()
 for number in range(3):
     print("told", number, file=sys.stderr, flush=True)
@@ -50,3 +50,24 @@ def test_a_reader_that_has_enough_is_no_error(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_stops_reading_holds_nothing_up(tmp_path):
+    script = (
+        "import sys; from imagepipe.cli import printing; printing.PATIENCE_S = 0.1\n"
+        "printing.print_whatever_happens()\n"
+        "for number in range(300): print('é' * 999, file=sys.stderr)\n"
+        "open('kept', 'w').write('whole')\n"
+        "input(); print('last', file=sys.stderr)\n"
+    )
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as running:
+        while not (tmp_path / "kept").exists():
+            assert running.poll() is None
+        begun = os.read(running.stderr.fileno(), 1 << 20)  # read again: what comes now is there
+        told = (begun + running.communicate(b"\n", timeout=60)[1]).decode()
+    assert running.returncode == 0
+    assert "é" * 999 in told and len(told) < 300 * 1000
+    assert told.endswith("last\n")

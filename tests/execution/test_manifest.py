@@ -11,6 +11,7 @@ import pytest
 from imagepipe.config import Config, Join, Lora, with_defaults
 from imagepipe.errors import UserError
 from imagepipe.execution import manifest
+from imagepipe.sink import sweeps
 
 
 def config() -> Config:
@@ -69,3 +70,13 @@ def test_what_is_recorded_stays_and_only_what_lacks_is_filled():
     sink = Config().resources.sink
     assert whole["resources"]["sink"] == {**asdict(sink), "num_cpus": 0.5}
     assert whole["model"] == asdict(Config().model)
+
+
+def test_a_search_by_optuna_is_not_resumed_and_the_way_is_told(tmp_path: Path):
+    search = ["-m", "hydra/sweeper=optuna", "seed=choice(1,2)"]
+    sweeps.write(tmp_path, sweeps.Record(search, ["seed"], "optuna", None))
+    with pytest.raises(UserError) as caught:
+        manifest.resumed(tmp_path, [])
+    said = str(caught.value)
+    assert "is a search by optuna" in said and "is not resumed as a whole" in said
+    assert "Resume its jobs by their own folders" in said and "hydra.sweeper.storage=" in said

@@ -39,7 +39,8 @@ COMPLETION = ("--shell-completion", "-sc")
 def main() -> None:
     """Run what was typed. Exit codes: 0 all is well, 1 it failed or differs, 2 what was typed is
     wrong, 130 interrupted."""
-    from imagepipe.cli.messages import plain_errors, print_whatever_happens
+    from imagepipe.cli.messages import plain_errors
+    from imagepipe.cli.printing import print_whatever_happens
 
     print_whatever_happens()
     with plain_errors():

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import errno
 import functools
-import os
 import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import IO, Any
+from contextlib import contextmanager
 
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -23,52 +21,6 @@ from imagepipe.errors import VALUE_BYTES, RunFailed, UserError, did_you_mean, li
 # Signs that Hydra's grammar takes without quotes, beside letters and digits of ASCII:
 # https://hydra.cc/docs/advanced/override_grammar/basic, "Primitives".
 BARE = frozenset(" /-\\+.$%*@?|:=_~")
-
-
-class Printed:
-    """A stream of the terminal that may be closed, full or read by nobody any more.
-
-    What cannot be printed is left out, as is all that follows: it decides neither what a run
-    leaves nor how it ends. Where `needed`, as of the standard output, only a reader that has gone
-    (`| head`) is no error.
-    """
-
-    def __init__(self, stream: IO[str], *, needed: bool) -> None:
-        self._stream, self._forgiven = stream, BrokenPipeError if needed else OSError
-
-    def write(self, text: str) -> int:
-        self._try(self._stream.write, text)
-        return len(text)
-
-    def flush(self) -> None:
-        self._try(self._stream.flush)
-
-    def _try(self, what: Any, *arguments: str) -> None:
-        try:
-            what(*arguments)
-        except self._forgiven:  # also what is buffered, and what C++ writes below Python's stream
-            with suppress(OSError, ValueError):
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, self._stream.fileno())
-                os.close(nowhere)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-def print_whatever_happens() -> None:
-    """Put `Printed` around this process's streams; where one is closed, nothing else gets its
-    number: a file of the run would hold what is printed.
-    """
-    for number, mode in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, mode)  # the lowest number that is free
-    out: IO[str] = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
-    err: IO[str] = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
-    sys.stdout = Printed(out, needed=True)
-    sys.stderr = Printed(err, needed=False)
 
 
 @contextmanager
