@@ -25,6 +25,7 @@ from imagepipe.resources.machine import Machine, Node
 from imagepipe.scoring.stage import stage
 from imagepipe.sink import results, resume
 from imagepipe.sink.ledger import Ledger
+from imagepipe.sink.rows import scores as row_scores
 from imagepipe.sources import scan
 from imagepipe.stages.stage import BatchSizeBackoff, apply
 from imagepipe.store import Store
@@ -266,7 +267,7 @@ def test_the_best_and_the_worst_are_found_by_each(tmp_path: Path):
     found = results.to_show(Store(str(tmp_path)), "id", most=1, scores=columns, extremes=1)
     assert [picture.id for picture in found] == ["a", "b", "d"]
     assert found[0].scores == {"x": 0.0, "y": 5.0}
-    assert results.row_scores(Store(str(tmp_path)), "id", "score_y") == {"a": 5, "b": 9, "d": 7}
+    assert row_scores(Store(str(tmp_path)), "id", "score_y") == {"a": 5, "b": 9, "d": 7}
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from helpers import one_session
+from helpers.command import summary
 from helpers.configs import composed
-from helpers.one_session import run_jobs
 from helpers.written import batch, writer
 
 from imagepipe import sources
@@ -197,11 +198,11 @@ def test_a_run_that_keeps_nothing_has_failed_and_says_why():
 def test_a_run_ends_each_row_once_and_a_resume_leaves_filtered_rows_alone(tmp_path: Path):
     rows = "".join(f"{number},thing {number},{number}\n" for number in range(12))
     (tmp_path / "rows.csv").write_text(f"id,what,size\n{rows}")
-    job = ["dataset=csv", "dataset.path=rows.csv", "dataset.id=id", "dataset.prompt='{what}'"]
-    job += ["llm=none", "model=noop", "model.width=8", "model.height=8", "scorer=none"]
-    job += ["filter.keep='float(size) < 5'"]
-    assert run_jobs(tmp_path, [job])["jobs"][0][4] == 5
-    out = tmp_path / "job0"
+    job = ["dataset=csv", f"dataset.path={tmp_path}/rows.csv", "dataset.id=id"]
+    job += ["dataset.prompt='{what}'", "llm=none", "model=noop", "model.width=8", "model.height=8"]
+    job += ["scorer=none", "filter.keep='float(size) < 5'", "tracking=none"]
+    out = one_session.run(tmp_path, "out", *job)
+    assert summary(out)["written"] == 5
     assert sorted(path.stem for path in (out / "images").iterdir()) == [str(n) for n in range(5)]
     filtered = pq.read_table(out / "filtered.parquet")
     assert sorted(map(int, filtered["id"].to_pylist())) == list(range(5, 12))
