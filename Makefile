@@ -34,7 +34,7 @@ usable := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test faults test-vllm check format audit bench vllm lock clean
+.PHONY: help run test faults test-vllm check format audit bench reference docs vllm lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -80,6 +80,12 @@ bench: $(venv)/.ready-dev ## measure, for an hour and more; ONLY="bare start" a 
 		$(python) benchmarks/$$name.py $(ARGS) || exit 1; done
 	@$(python) benchmarks/tables.py
 
+reference: $(venv)/.ready-dev ## write docs/reference.md from the code
+	@PYTHONPATH=tests $(python) -m helpers.reference
+
+docs: $(venv)/.ready-docs ## build the documentation as a site, into site/
+	@$(python) -m mkdocs build -q --strict
+
 vllm: $(venv)/.ready-vllm ## add vLLM to .venv (Linux with a GPU)
 
 lock: $(venv)/.ready-dev ## pin the newest versions that pyproject.toml allows
@@ -93,6 +99,7 @@ clean: ## remove environments, caches and builds; outputs/ stays
 # Every stamp is written last, so an interrupted installation is taken up again.
 $(venv)/.ready-run: extra :=
 $(venv)/.ready-dev: extra := [dev]
+$(venv)/.ready-docs: extra := [docs]
 $(venv)/.ready-vllm: extra := [vllm]
 
 $(venv)/.ready-%: pyproject.toml requirements.lock | $(venv)/.made

@@ -1,0 +1,146 @@
+"""Writes docs/reference.md: every command, group, choice and key, from the code that has them.
+
+`PYTHONPATH=tests python -m helpers.reference`.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import partial
+from typing import Any, get_args, get_type_hints
+
+import omegaconf
+import yaml
+from helpers import ROOT
+
+from imagepipe.cli import commands
+from imagepipe.config import Config
+from imagepipe.config.fields import check_bounds, check_choice
+from imagepipe.stages import engines
+
+PAGE = ROOT / "docs" / "reference.md"
+HEAD = """# Reference
+
+What can be typed: commands, groups with their choices, and keys. `make reference` writes this page.
+"""
+
+
+def page() -> str:
+    """The whole page, from what is installed and the checkout's `conf/`."""
+    said = [HEAD, "## Commands", ""]
+    rows = [(f"`imagepipe {name}`", one.what) for name, one in commands.COMMANDS.items()]
+    said += [*_table(("command", "what it does"), rows), ""]
+    sections = {one.name: get_type_hints(Config)[one.name] for one in fields(Config)}
+    for name in ("experiment", *sections):
+        if (ROOT / "conf" / name).is_dir():
+            said += [f"## {name}", "", *_choices(name), ""]
+            if name in sections:
+                said += [*_keys(name, _section(sections[name])), ""]
+        elif _section(sections[name]) is not None:
+            said += [f"## {name}", "", *_keys(name, _section(sections[name])), ""]
+    said += ["## The run itself", "", *_table(KEYS, list(_rows("", Config, deep=False))), ""]
+    return "\n".join(said)
+
+
+KEYS = ("key", "default", "what")
+
+
+def _choices(group: str) -> list[str]:
+    """The files of a group, each with what its first comment or its engine says."""
+    rows = []
+    for path in sorted((ROOT / "conf" / group).glob("*.yaml")):
+        text = path.read_text("utf-8")
+        comment = " ".join(re.match(r"((?:#[^\n]*\n)*)", text)[0].replace("#", " ").split())
+        comment = re.sub(r"^@package \S+ ?", "", comment)
+        held = yaml.safe_load(text) or {}
+        path_said = held.get("path") if group in ("llm", "model", "scorer") else None
+        told = comment or (f"`{path_said}`" if path_said else "")
+        rows.append((f"`{group}={path.stem}`", told))
+    return _table(("choice", "what"), rows)
+
+
+def _section(kind: Any) -> Any:
+    """The dataclass of a section; of a dict of them that of one."""
+    if is_dataclass(kind):
+        return kind
+    return next((one for one in get_args(kind) if is_dataclass(one)), None)
+
+
+def _keys(name: str, section: Any) -> list[str]:
+    where = name if section is not get_type_hints(Config)["scorer"] else f"{name}.NAME"
+    return [inspect.getdoc(section) or "", "", *_table(KEYS, list(_rows(f"{where}.", section)))]
+
+
+def _rows(prefix: str, section: Any, *, deep: bool = True) -> Iterator[tuple[str, str, str]]:
+    said, types = comments(section), get_type_hints(section)
+    for one in fields(section):
+        inner = _section(types[one.name])
+        key = f"`{prefix}{one.name}`"
+        if inner is None:
+            limits = _limits(one)
+            text = "; ".join(filter(None, [said.get(one.name, ""), limits]))
+            yield key, _default(one), text
+        elif deep:
+            listed = "" if is_dataclass(types[one.name]) else " (of each)"
+            yield (
+                key,
+                "",
+                (said.get(one.name) or (inspect.getdoc(inner) or "").split("\n")[0]) + listed,
+            )
+            if is_dataclass(types[one.name]):
+                yield from _rows(f"{prefix}{one.name}.", inner)
+
+
+def _default(one: Field[Any]) -> str:
+    if one.default_factory is not MISSING:
+        value = one.default_factory()
+        return f"`{value}`" if value in ([], {}) else ""
+    if one.default is MISSING or one.default == omegaconf.MISSING:
+        return "required"
+    return f"`{json.dumps(one.default)}`"
+
+
+def _limits(one: Field[Any]) -> str:
+    check = one.metadata.get("check")
+    if not isinstance(check, partial):
+        return ""
+    if check.func is check_choice:
+        return "one of " + ", ".join(f"`{choice}`" for choice in check.args[0])
+    if check.func is check_bounds:
+        least, most = check.args
+        return f"{least} to {most}" if most != float("inf") else f"at least {least}"
+    return "one of " + ", ".join(f"`{choice}`" for choice in engines.choices(check.args[0]))
+
+
+def comments(section: Any) -> dict[str, str]:
+    """What the source of a dataclass says of each field: the comment before it, or in its line."""
+    source = inspect.getsource(section)
+    lines, found, end = source.splitlines(), {}, 0
+    tree = ast.parse(inspect.cleandoc(source)).body[0]
+    assert isinstance(tree, ast.ClassDef)
+    for part in tree.body:
+        if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name):
+            before = [
+                line.strip()[1:].strip() for line in lines[end : part.lineno - 1] if "#" in line
+            ]
+            own = "\n".join(lines[part.lineno - 1 : part.end_lineno])
+            beside = [text.strip() for text in re.findall(r"  # (.*)", own)]
+            found[part.target.id] = " ".join([*before, *beside])
+        end = part.end_lineno or end
+    return found
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    def line(cells: tuple[str, ...]) -> str:
+        return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+    return [line(head), line(("---",) * len(head)), *map(line, rows)]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")

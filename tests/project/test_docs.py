@@ -1,0 +1,79 @@
+"""What the documents say can be typed: links that lead somewhere, commands that compose and run."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from helpers import ROOT, reference
+from helpers.configs import composed
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text("utf-8")
+TABLE = re.search(r"```csv\n(.*?)```", TUTORIAL, re.DOTALL)[1]
+COMMANDS = re.findall(
+    r"^imagepipe .*$", "\n".join(re.findall(r"```sh\n(.*?)```", TUTORIAL, re.DOTALL)), re.M
+)
+
+
+def test_the_reference_is_that_of_the_code():
+    """`make reference` writes it again."""
+    assert reference.PAGE.read_text("utf-8") == reference.page()
+
+
+def test_the_reference_has_what_comments_say():
+    said = reference.page()
+    assert "| `llm.top_p` | `1.0` | 0.001 to 1 |" in said
+    assert "| `dataset.id` | required | the column that names a row; unique" in said
+    assert '| `sink.image_format` | `"png"` | one of `png`, `jpeg`, `webp` |' in said
+    assert "| `resources.model.pool` |" in said
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path):
+    text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text)
+    gone = [one for one in links if "://" not in one and not (page.parent / one).exists()]
+    assert gone == []
+
+
+def test_every_page_is_on_the_site():
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"]
+    listed = {name for entry in nav for name in entry.values()}
+    assert listed == {page.name for page in (ROOT / "docs").glob("*.md")}
+
+
+def typed(command: str) -> list[str]:
+    return shlex.split(command)[1:]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=range(len(COMMANDS)))
+def test_the_tutorials_commands_compose(command: str):
+    settings = [part for part in typed(command) if "=" in part and not part.startswith("-")]
+    swept = [re.sub(r"^(model\.steps=\d+),.*", r"\1", part) for part in settings]
+    assert composed(*swept) is not None
+
+
+@pytest.mark.faults
+def test_the_tutorial_runs_from_top_to_bottom(tmp_path: Path):
+    (tmp_path / "creatures.csv").write_text(TABLE)
+    for command in COMMANDS:
+        if typed(command)[0] == "ui":
+            continue  # it serves until it is ended: tests/cli/test_ui.py
+        done = subprocess.run(
+            [sys.executable, "-m", "imagepipe", *typed(command)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    summaries = [json.loads(one.read_text()) for one in tmp_path.rglob("summary.json")]
+    assert {one["status"] for one in summaries} == {"FINISHED"}
+    assert sum(one["written"] == 8 for one in summaries) >= 8
