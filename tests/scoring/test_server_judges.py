@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from helpers.chat_server import ChatServer, completion, serving
+from helpers.configs import composed
 from PIL import Image
 
 from imagepipe.config import Scorer
@@ -140,6 +141,38 @@ def test_what_else_a_server_will_not_take_names_the_scorers_keys():
         assert complaint(server, base_url=None).startswith("scorer.base_url=None: this engine")
         said = complaint(server, api_key_env="sk-secret")
     assert said.startswith("scorer.api_key_env=...: is no name") and "sk-secret" not in said
+
+
+def test_what_is_for_servers_means_nothing_elsewhere():
+    with pytest.raises(UserError, match=r"scorer\.request=.*scorer\.engine=clip asks none"):
+        check(Scorer("mine", "clip", "asset:tiny_clip", request={"seed": 1}))
+
+
+def test_one_process_alone_keeps_to_a_rate():
+    server = [
+        "scorer=vlm_server",
+        "scorer.vlm_server.path=m",
+        "scorer.vlm_server.base_url=http://h/v1",
+    ]
+    slow = [*server, "scorer.vlm_server.requests_per_minute=60", "resources=cpu"]
+    composed(*slow, "resources.scorer.pool=1")
+    with pytest.raises(UserError) as caught:
+        composed(*slow, "resources.scorer.pool=2")
+    assert str(caught.value).startswith(
+        "resources.scorer.pool=2: each process would keep to scorer.requests_per_minute by itself"
+    )
+
+
+def test_a_key_in_the_place_of_its_name_is_never_shown(capsys):
+    from imagepipe.cli.checks import refuse_typed_secrets
+
+    for key in ("scorer.api_key_env", "scorer.vlm_server.api_key_env"):
+        with pytest.raises(UserError) as caught:
+            refuse_typed_secrets([f"{key}=sk-abcdef123456"])
+        assert "sk-abcdef" not in str(caught.value)
+    with pytest.raises(UserError) as caught:
+        refuse_typed_secrets(["scorer.vlm_server.base_url=http://me:hidden@h/v1"])
+    assert "hidden" not in str(caught.value)
 
 
 def test_a_server_that_is_busy_refuses_no_run():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from imagepipe.config.fields import check_bounds, check_fields
 from imagepipe.config.names import Score, share_key
 from imagepipe.config.schema import (
-    LLM,
     Config,
     Model,
     RayOptions,
@@ -33,7 +33,9 @@ def check(config: Config) -> None:
     _check_sink(config.sink, config.model)
     _check_ray(config.ray)
     check_secrets(config)
-    _check_llm(config.llm, config.resources.llm)
+    check_bounds(config.llm.max_tokens + 1, math.inf, "llm.max_model_len", config.llm.max_model_len)
+    for stage, section in config.stages.items():
+        _check_pace(stage, section, config.resources.share(stage))
     _check_resources(config.resources)
     _check_sweep(config.sweep, config.scores)
     _check_price(config)
@@ -59,14 +61,14 @@ def _check_failures(most: int | float | None) -> None:
     )
 
 
-def _check_llm(llm: LLM, share: Share) -> None:
-    check_bounds(llm.max_tokens + 1, math.inf, "llm.max_model_len", llm.max_model_len)
-    if llm.requests_per_minute and share.pool > 1:
+def _check_pace(stage: str, section: Any, share: Share) -> None:
+    if getattr(section, "requests_per_minute", None) and share.pool > 1:
+        key = share_key(stage)
         raise UserError(
-            field="resources.llm.pool",
+            field=f"{key}.pool",
             value=share.pool,
-            problem="each process would keep to llm.requests_per_minute by itself",
-            remedy="Use resources.llm.pool=1; it asks resources.llm.batch_size rows at once.",
+            problem=f"each process would keep to {section.section}.requests_per_minute by itself",
+            remedy=f"Use {key}.pool=1; it asks {key}.batch_size rows at once.",
         )
 
 
