@@ -29,7 +29,7 @@ MAY_CHANGE = (
     *("resources", "ray", "tracking", "sweep", "resume", "retry_failed", "outputs", "verbose"),
     *("sink.gallery_images", "dataset.path", "dataset.join.path", "dataset.join.method"),
     *("dataset.more_joins.path", "dataset.more_joins.method"),
-    *("dataset.read", "dataset.join.read", "dataset.more_joins.read"),
+    *("dataset.read", "dataset.join.read", "dataset.more_joins.read", "dataset.wildcards"),
     *(
         "dataset.look_through_rows",
         "dataset.category",

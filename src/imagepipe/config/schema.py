@@ -42,7 +42,8 @@ class Dataset:
     format: str = choice(MISSING, FORMATS)
     read: dict[str, Any] = field(default_factory=dict)  # the format's options: delimiter, split
     id: str = MISSING  # the column that names a row; unique, and the picture's file name
-    prompt: str = MISSING  # template over the columns: "{animal} wearing a {outfit}"
+    prompt: str = MISSING  # template over the columns: "{animal} wearing a {red|blue} {outfit}"
+    wildcards: str | None = None  # a folder of NAME.txt, a choice a line: __NAME__ in the prompt
     category: str | None = None  # a column; a comparison has figures for each of its values
     join: Join = field(default_factory=Join)
     more_joins: list[Join] = field(default_factory=list)  # further tables, joined in turn

@@ -55,7 +55,7 @@ def stages(config: Config, tables: sources.Tables) -> list[Stage]:
     """
     own = rows.settings(config.model, tables.renamed)
     chain = [
-        prompts.stage(config.dataset.prompt, tables.renamed, config.seed, tables.id, own.seed),
+        prompts.stage(tables.template, tables.renamed, config.seed, tables.id, own.seed),
         llm_stage(config.llm, limit=limits.recipe(config.model)),
         model_stage(own, run_seed=config.seed, id_column=tables.id),
     ]

@@ -23,6 +23,15 @@ def row_seed(run_seed: int, id: str, k: int = 0) -> int:
     return int.from_bytes(blake2b(text, digest_size=8).digest(), "big") >> 1
 
 
+def share(run_seed: int, id: str, k: int) -> float:
+    """A number from 0 to below 1, which decides the `k`-th choice in the prompt of row `id`.
+
+    As `row_seed`, of which it is independent by the word before the numbers.
+    """
+    text = f"choice:{run_seed}:{k}:{id}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(text, digest_size=6).digest(), "big") / (1 << 48)
+
+
 def of_rows(
     rows: pa.Table, run_seed: int, id_column: str, seed_column: str | None
 ) -> tuple[list[int], list[str | None]]:

@@ -6,7 +6,9 @@ import re
 from collections.abc import Collection, Iterable
 
 WEIGHT = "say in words what matters, and put it first"
-VARY = "write the choices into the table, a row each"
+VARY = (
+    "in dataset.prompt it is a choice, with dataset.wildcards also __name__; in a cell it is text"
+)
 LORA = "add LoRAs with model.loras"
 INVERSION = "textual inversions are not read; a LoRA can be added with model.loras"
 PLAIN = "leave BREAK and AND out"

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
+from itertools import count
+from typing import Any
 
 import pyarrow as pa
 
-from imagepipe.errors import UserError
-from imagepipe.prompts import seeds
+from imagepipe.prompts import choices, seeds
 from imagepipe.prompts.cells import cell_texts
+from imagepipe.prompts.choices import Parts
 from imagepipe.stages.stage import FAILED_REASON, Columns, Stage
 
 # Unicode's category Cc without tab and line ends, which cells of several lines hold.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 LOST = "\ufffd"
-_PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[^{}]+")  # a brace, a column, or plain text
 
 
 def stage(
-    template: str,
+    template: Template,
     renamed: Mapping[str, str],
     run_seed: int,
     id_column: str,
@@ -29,7 +31,7 @@ def stage(
     """The stage that adds `base_prompt`, the filled template, and `seed`, the row's own: what
     stands in `seed_column`, or, where that is null, what the run's seed and the id make.
     """
-    reads = [renamed.get(name, name) for name in template_columns(template)]
+    reads = [renamed.get(name, name) for name in template.columns]
     reads += [] if seed_column is None else [seed_column]
     adds = pa.schema([("base_prompt", pa.string()), ("seed", pa.int64())])
     recipe = partial(_worker, template, dict(renamed), run_seed, id_column, seed_column)
@@ -37,14 +39,14 @@ def stage(
 
 
 def _worker(
-    template: str,
+    template: Template,
     renamed: Mapping[str, str],
     run_seed: int,
     id_column: str,
     seed_column: str | None,
 ) -> Callable[[pa.Table], Columns]:
     def work(rows: pa.Table) -> Columns:
-        prompts, reasons = base_prompts(template, renamed, rows)
+        prompts, reasons = base_prompts(template, renamed, rows, run_seed, id_column)
         of_rows, bad = seeds.of_rows(rows, run_seed, id_column, seed_column)
         reasons = [one or other for one, other in zip(reasons, bad, strict=True)]
         return {"base_prompt": prompts, "seed": of_rows, FAILED_REASON: reasons}
@@ -52,65 +54,79 @@ def _worker(
     return work
 
 
-def template_columns(template: str) -> list[str]:
-    """The columns that `template` names, in order, each once: "{animal} in {place}".
+@dataclass(frozen=True)
+class Template:
+    """A prompt template, and what it is made of; `wildcards` is a digest of the files in it."""
+
+    text: str
+    parts: Parts
+    wildcards: str = ""
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that it names anywhere, in order, each once."""
+        return list(dict.fromkeys(choices.columns(self.parts)))
+
+
+def varied(text: str, folder: str | None = None) -> Template:
+    """The template `text` with its choices, and the wildcards of `folder`; as `choices` says.
+
+    Raises UserError for a brace that is alone, and for a wildcard whose file is missing, has no
+    line, or refers to itself.
+    """
+    wildcards = choices.Wildcards(folder)
+    return Template(text, choices.whole(text, wildcards), wildcards.digest)
+
+
+def template_columns(text: str) -> list[str]:
+    """The columns that `text` names, in order, each once: "{animal} in {place}".
 
     All that stands between braces is the name, as in {dc:title}: no template reaches attributes
     or formats. `{{` and `}}` are braces themselves. Raises UserError for a brace that is alone.
     """
-    return list(dict.fromkeys(name for _, name in _parts(template) if name is not None))
+    return plain(text).columns
+
+
+def plain(text: str) -> Template:
+    """The template `text`, which makes no choices."""
+    return Template(text, choices.whole(text, None))
 
 
 def base_prompts(
-    template: str, renamed: Mapping[str, str], table: pa.Table
+    template: Template | str,
+    renamed: Mapping[str, str],
+    table: pa.Table,
+    run_seed: int = 0,
+    id_column: str | None = None,
 ) -> tuple[list[str | None], list[str | None]]:
     """`template` filled for each row of `table`, and for each row null or why it cannot be.
 
     `renamed` maps the names in the template to those of `table`, where the two differ. A row
     fails where a cell that it needs is null, blank, or holds control characters or U+FFFD. Cells
-    go in as they stand, numbers and dates as `cell_texts` has them.
+    go in as they stand, numbers and dates as `cell_texts` has them. The run's seed and the id
+    alone make a row's choices.
     """
-    parts = _parts(template)
-    names = template_columns(template)
+    template = plain(template) if isinstance(template, str) else template
+    names = template.columns
     cells = {name: cell_texts(table[renamed.get(name, name)]).to_pylist() for name in names}
+    ids = [""] * table.num_rows if id_column is None else table[id_column].to_pylist()
     prompts: list[str | None] = []
     reasons: list[str | None] = []
-    for row in range(table.num_rows):
-        values = {name: cells[name][row] for name in names}
-        reason = next(filter(None, (_problem(n, value) for n, value in values.items())), None)
-        filled = (text + ("" if name is None else values[name]) for text, name in parts)
-        prompts.append(None if reason else "".join(filled))
+    for row, id in enumerate(ids):
+        shares = map(partial(seeds.share, run_seed, str(id)), count())
+        texts: list[Any] = []
+        needed: dict[str, str | None] = {}
+        for part in choices.chosen(template.parts, partial(next, shares)):
+            texts.append(part if isinstance(part, str) else cells[part.name][row])
+            if not isinstance(part, str):
+                needed[part.name] = texts[-1]
+        reason = next(filter(None, (_problem(n, value) for n, value in needed.items())), None)
+        filled = None if reason else "".join(texts)
+        if filled is not None and not filled.strip():
+            filled, reason = None, "the prompt is empty"
+        prompts.append(filled)
         reasons.append(reason)
     return prompts, reasons
-
-
-def _parts(template: str) -> list[tuple[str, str | None]]:
-    """Pairs of literal text and the column that follows it (null: none)."""
-    if not template:
-        raise _refused(template, "is empty")
-    parts: list[tuple[str, str | None]] = []
-    end = 0
-    while end < len(template):
-        part = _PART.match(template, end)
-        if part is None:
-            raise _refused(template, f"has a brace that is alone, at {template[end : end + 20]!r}")
-        if part[1] is None:
-            parts.append((part[0][:1] if part[0] in ("{{", "}}") else part[0], None))
-        elif not part[1].strip():
-            raise _refused(template, "has braces that hold no column name")
-        else:
-            parts.append(("", part[1]))
-        end = part.end()
-    return parts
-
-
-def _refused(template: str, problem: str) -> UserError:
-    return UserError(
-        field="dataset.prompt",
-        value=template,
-        problem=problem,
-        remedy='Write column names in braces, "{animal} wearing a {outfit}"; {{ for a brace.',
-    )
 
 
 def _problem(name: str, value: str | None) -> str | None:

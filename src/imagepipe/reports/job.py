@@ -8,7 +8,6 @@ from pathlib import Path
 from imagepipe import sources
 from imagepipe.config import Config, Resources
 from imagepipe.prompts.signs import unread
-from imagepipe.prompts.template import template_columns
 from imagepipe.reports.progress import Watch
 from imagepipe.reports.sweep_job import SweepJob
 from imagepipe.resources.energy import Meter
@@ -56,7 +55,7 @@ class Job:
         data = self.config.dataset
         return unread(
             self.tables.input_columns,
-            {data.id, *template_columns(data.prompt), *self.config.model.columns.values()},
+            {data.id, *self.tables.template.columns, *self.config.model.columns.values()},
         )
 
 

@@ -86,12 +86,12 @@ def check_columns(columns: Mapping[str, str], schema: pa.Schema) -> None:
             )
 
 
-def check_template(template: str, schema: pa.Schema) -> None:
-    for name in prompts.template_columns(template):
+def check_template(template: prompts.Template, schema: pa.Schema) -> None:
+    for name in template.columns:
         if name not in schema.names:
             raise UserError(
                 field="dataset.prompt",
-                value=template,
+                value=template.text,
                 problem=f"names {name!r}, which is no column",
                 remedy=f"{did_you_mean(name, schema.names)}Columns: {listed(schema.names, name)}.",
             )
@@ -99,7 +99,7 @@ def check_template(template: str, schema: pa.Schema) -> None:
         if pa.types.is_nested(kind) or is_binary(kind):
             raise UserError(
                 field="dataset.prompt",
-                value=template,
+                value=template.text,
                 problem=f"names {name!r}, which holds {brief(kind)}, not text",
                 remedy="Use columns of text or numbers.",
             )

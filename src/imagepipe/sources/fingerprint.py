@@ -9,13 +9,14 @@ from imagepipe.sources.tables import Table, Tables
 
 
 def fingerprint(tables: Tables) -> list[dict[str, Any]]:
-    """{name, rows, columns, bytes, content} of the left table, then of each joined one.
+    """{name, rows, columns, bytes, content} of the left table, then of each joined one, at the end
+    {name, content} of the wildcards in the template, where there are such.
 
     `bytes` is as `Table.size` has it, `content` a digest over what the format says of the files;
     their names are not in it, so that a table may move.
     """
     every = [tables.left, *(join.table for join in tables.joins)]
-    return [
+    found: list[dict[str, Any]] = [
         {
             "name": table.name,
             "rows": table.rows,
@@ -25,6 +26,9 @@ def fingerprint(tables: Tables) -> list[dict[str, Any]]:
         }
         for table in every
     ]
+    if wildcards := tables.template.wildcards:
+        found.append({"name": "dataset.wildcards", "content": wildcards})
+    return found
 
 
 def _content(table: Table) -> str:

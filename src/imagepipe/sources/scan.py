@@ -41,41 +41,45 @@ def scan(
     Raises UserError for whatever is wrong with a table as a whole, or with the template.
     """
     columns = columns or {}
-    template = prompts.template_columns(dataset.prompt)
+    template = prompts.varied(dataset.prompt, dataset.wildcards)
     keys = {name for _, join in _joins(dataset) for name in _on(join)}
     looked_up = {name for _, join in _joins(dataset) if join.how != "anti" for name in _on(join)}
     request = Request(
         *("dataset", dataset.path, formats.of("dataset", dataset.format, dataset.read)),
         *((dataset.id,), "id"),
-        used=frozenset({dataset.id, *template, *keys, *columns.values()}),
+        used=frozenset({dataset.id, *template.columns, *keys, *columns.values()}),
         kept=tuple(sorted(looked_up)),
-        drawn=tuple(template),
+        drawn=tuple(template.columns),
     )
     left = scan_table(request, limit, dataset.look_through_rows)
     check_id_type(dataset.id, left.table)
     joins: list[Join] = []
     schema = left.table.schema
+    drawn = (template, tuple(columns.values()))
     for prefix, join in _joins(dataset):
-        joins.append(_join(prefix, join, dataset, schema, left, columns))
+        joins.append(_join(prefix, join, dataset, schema, left, drawn))
         schema = pa.unify_schemas([schema, _taken(joins[-1])])
-    check_template(dataset.prompt, schema)
+    check_template(template, schema)
     if dataset.category is not None:
         check_key("dataset.category", dataset.category, schema, "the tables", "category")
     check_columns(columns, schema)
-    tables = _tables(dataset, left, joins)
+    tables = _tables(dataset, template, left, joins)
     if tables.shuffled:
-        tables = _tables(dataset, *_shuffled(left, joins))
+        tables = _tables(dataset, template, *_shuffled(left, joins))
     pa.default_memory_pool().release_unused()  # what the ids took; pyarrow would keep it
     return tables
 
 
-def _tables(dataset: config.Dataset, left: Scanned, joins: Sequence[Join]) -> Tables:
+def _tables(
+    dataset: config.Dataset, template: prompts.Template, left: Scanned, joins: Sequence[Join]
+) -> Tables:
     names = [*left.table.schema.names, *(name for join in joins for name in join.adds)]
     renamed = new_names(names)
     return Tables(
         left=left.table,
         joins=tuple(joins),
         id=renamed.get(dataset.id, dataset.id),
+        template=template,
         category=dataset.category and renamed.get(dataset.category, dataset.category),
         renamed=renamed,
         first_ids=tuple(left.first[: config.MOST_SAMPLES]),
@@ -119,9 +123,10 @@ def _join(
     dataset: config.Dataset,
     before: pa.Schema,
     left: Scanned,
-    columns: Mapping[str, str],
+    drawn: tuple[prompts.Template, tuple[str, ...]],
 ) -> Join:
     """The join of the columns `before` with a table, and what of it is told before the run."""
+    template, columns = drawn
     on = _on(join)
     if not on:
         raise UserError(
@@ -136,9 +141,9 @@ def _join(
     form = formats.of(prefix, join.format or dataset.format, _read(join, dataset))
     request = Request(
         *(prefix, join.path, form, on, "on"),
-        used=frozenset({*on, *prompts.template_columns(dataset.prompt), *columns.values()}),
+        used=frozenset({*on, *template.columns, *columns}),
         kept=on,
-        drawn=tuple(prompts.template_columns(dataset.prompt)),
+        drawn=tuple(template.columns),
         like=like,
         may_repeat=join.how == "anti",
         may_be_empty=join.how != "inner",

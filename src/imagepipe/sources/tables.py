@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow.fs import FileSystem
 
+from imagepipe.prompts import Template
 from imagepipe.sources.formats.base import Format
 
 # Names of the pipeline's own columns; an input column of such a name is renamed `input_<name>`.
@@ -114,6 +115,7 @@ class Tables:
     left: Table
     joins: tuple[Join, ...]
     id: str
+    template: Template
     renamed: Mapping[str, str]
     first_ids: tuple[str, ...]
     notes: tuple[str, ...] = ()
