@@ -10,11 +10,9 @@ import os
 import time
 from typing import Any
 
-# Seconds, not ten. Ray Data asks once half of the machine was used meanwhile, so that the rows have
-# to take longer.
+# Seconds, not ten. Ray Data asks once half of the machine was used in the last ten, so that the
+# rows have to take longer.
 os.environ["RAY_DATA_MIN_GAP_BETWEEN_AUTOSCALING_REQUESTS"] = "1"
-os.environ["RAY_DATA_CLUSTER_UTIL_AVG_WINDOW_S"] = "1"
-ROWS = 40  # of 0.2 s, by two at once
 
 
 def main() -> None:
@@ -38,7 +36,7 @@ def main() -> None:
                 return rows
 
         ray.data.DataContext.get_current().custom_execution_callback_classes = [Callback]
-        rows = ray.data.from_items(list(range(ROWS)), override_num_blocks=ROWS)
+        rows = ray.data.from_items(list(range(110)), override_num_blocks=110)
         rows.map_batches(Busy, num_cpus=0.9, concurrency=2).materialize()
     print(json.dumps(sorted(counted - {0})))
 
