@@ -82,10 +82,10 @@ class Scorer:
         """There are no weights."""
 
     def score(self, images: np.ndarray, prompts: list[str]) -> np.ndarray:
-        import torch
-
         asked = " ".join(prompts)
         if "huge" in asked:
+            import torch
+
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         if "cursed" in asked:
             raise ValueError("this prompt is cursed")

@@ -249,7 +249,7 @@ def test_table_summary_and_mlflow_have_the_scores(scored_run: Path):
 
 def test_the_gallery_holds_the_best_and_the_worst(scored_run: Path):
     ranked = sorted(pq.read_table(scored_run / "table").to_pylist(), key=lambda row: row["score"])
-    found = results.to_show(Store(str(scored_run)), "id", most=4, extremes=3)
+    found = results.to_show(Store(str(scored_run)), "id", 4, {"clip": "score"}, extremes=3)
     shown = {picture.seed for picture in found}
     assert {row["seed"] for row in ranked[:3] + ranked[-3:]} <= shown
     assert 6 <= len(shown) <= 4 + 6

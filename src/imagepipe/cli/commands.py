@@ -27,6 +27,7 @@ COMMANDS = {
     "run": Command("imagepipe.cli.run", "draws; what is meant where no command is named", True),
     "plan": Command("imagepipe.cli.plan", "says what would run here, without running it", True),
     "ui": Command("imagepipe.cli.ui", "shows in MLflow's pages what was run"),
+    "score": Command("imagepipe.cli.score", "scores pictures that exist: a run, a folder, a table"),
     "reproduce": Command("imagepipe.cli.reproduce", "draws one picture again, from its file"),
     "compare": Command("imagepipe.cli.compare", "lays finished runs side by side"),
     "votes": Command("imagepipe.cli.votes", "takes in what people preferred on such a page"),

@@ -11,6 +11,7 @@ from imagepipe.config.loading import (
     json_digest,
     keys,
     load,
+    recorded,
     to_yaml,
     unchecked,
     with_defaults,
@@ -32,6 +33,7 @@ from imagepipe.config.schema import (
     Sweep,
     Tracking,
 )
+from imagepipe.config.scoring import Scoring
 from imagepipe.config.secrets import check_named, check_secrets, is_open
 from imagepipe.config.shares import Price, Resources, Share
 
@@ -52,6 +54,7 @@ __all__ = [
     "Resources",
     "Score",
     "Scorer",
+    "Scoring",
     "Share",
     "Sink",
     "Sweep",
@@ -67,6 +70,7 @@ __all__ = [
     "json_digest",
     "keys",
     "load",
+    "recorded",
     "said_by",
     "scorer_stages",
     "share_key",

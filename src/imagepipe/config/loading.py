@@ -169,6 +169,15 @@ def _works(scorer: Mapping[str, Any]) -> bool:
     return scorer.get("engine") != engines.NONE
 
 
+def recorded(values: Mapping[str, Any]) -> Config:
+    """The configuration of a run, by what its record has of it; keys of before are left out."""
+    whole = with_defaults(values)
+    known = {key: whole[key] for key in asdict(Config())}
+    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), known))
+    assert isinstance(config, Config)
+    return config
+
+
 def to_yaml(config: Config) -> str:
     """The whole configuration as YAML, every interpolation resolved."""
     return OmegaConf.to_yaml(OmegaConf.structured(config))

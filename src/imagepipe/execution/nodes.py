@@ -41,11 +41,11 @@ class Need:
 Answer = tuple[Need | None, str | None]  # what is missing, and why nothing can be written
 
 
-def check(config: Config, store: Store, tables: Tables) -> None:
+def check(config: Config, store: Store, tables: Tables | None) -> None:
     """Try on every living node of the connected cluster what the run will do there.
 
-    Raises UserError where a node does not find a file, cannot write, or writes to a place that
-    this machine does not see. Nodes that join later are not tried.
+    `tables` is null where none is read. Raises UserError where a node does not find a file, cannot
+    write, or writes to a place that this machine does not see. Nodes that join later are not tried.
     """
     import ray
 
@@ -116,9 +116,7 @@ def _raise(config: Config, store: Store, mark: str, node: str, answer: Answer) -
         )
 
 
-def _needs(config: Config, tables: Tables) -> Iterator[Need]:
-    from pyarrow.fs import LocalFileSystem
-
+def _of_tables(tables: Tables) -> Iterator[Need]:
     for field, table in (
         ("dataset.path", tables.left),
         # What is broadcast is read on this machine.
@@ -126,6 +124,13 @@ def _needs(config: Config, tables: Tables) -> Iterator[Need]:
     ):
         for file in table.files[:FILES_OF_A_TABLE] if table.filesystem is not None else ():
             yield Need(field, table.filesystem, file.path)
+
+
+def _needs(config: Config, tables: Tables | None) -> Iterator[Need]:
+    from pyarrow.fs import LocalFileSystem
+
+    if tables is not None:
+        yield from _of_tables(tables)
     if engines.of("llm", config.llm).processor and (config.llm.path or "").startswith(PREFIX):
         # Ray Data's processor takes the folder as it is called on this machine.
         yield Need("llm.path", LocalFileSystem(), str(folder(config.llm.path or "")))

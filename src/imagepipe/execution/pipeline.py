@@ -140,8 +140,6 @@ def build(
 
     Rows whose ids (as text) are among `done` are left out.
     """
-    from ray.data import ExecutionResources
-
     data = sources.read(tables, LIGHT_CPUS, done)
     shares = dict(pools(config, resources))
     chain = stages(config, tables)
@@ -154,12 +152,28 @@ def build(
                 data = _light(data, "order", partial(RowSettings.ordered, own))
             size = resources.rows_per_block or tables.rows
             data = ray_data.in_blocks(data, size, tables.rows, BLOCK_CPUS)
-        if share is None:
-            data = _as_tasks(data, stage)
-        elif isinstance(stage, ProcessorStage):
-            data = _through_processor(data, stage, share)
-        else:
-            data = _as_actors(data, stage, share)
+        data = through(data, stage, share)
+    return written(data, config, resources, writer)
+
+
+def through(data: Dataset, stage: Stage, share: Share | None) -> Dataset:
+    """The rows past `stage`: in a pool of processes, or, without a share, in tasks."""
+    if share is None:
+        return _as_tasks(data, stage)
+    if isinstance(stage, ProcessorStage):
+        return _through_processor(data, stage, share)
+    return _as_actors(data, stage, share)
+
+
+def written(
+    data: Dataset,
+    config: Config,
+    resources: Resources,
+    writer: Callable[[pa.Table], pa.Table],
+) -> Dataset:
+    """The last operator: what `writer` says of each batch that it wrote."""
+    from ray.data import ExecutionResources
+
     data = data.map_batches(
         write,
         fn_kwargs={"writer": writer},
@@ -175,7 +189,7 @@ def build(
     return data
 
 
-def write(table: pa.Table, writer: Writer) -> pa.Table:
+def write(table: pa.Table, writer: Callable[[pa.Table], pa.Table]) -> pa.Table:
     """The last operator, under a name of its own."""
     return writer(table)
 

@@ -23,7 +23,7 @@ from imagepipe.execution.session import cluster, session
 from imagepipe.reports import record, scores, terminal
 from imagepipe.reports.job import Job
 from imagepipe.reports.progress import Watch
-from imagepipe.reports.summary import stages, summarize, write_files
+from imagepipe.reports.summary import stages, summarize, title, write_files
 from imagepipe.resources.energy import Meter
 from imagepipe.resources.machine import Machine
 from imagepipe.resources.neighbours import Neighbours
@@ -243,10 +243,11 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
 
 def _leave(job: Job, tracker: tracking.Tracker, summary: dict[str, Any]) -> None:
     """Write what there is to look at, and end the MLflow run."""
-    scores.add(job, summary)
+    table, level = job.tables, job.config.sweep.level
+    scores.add(summary, job.store, table.id, table.category, job.config.score_columns, level)
     columns = job.config.score_columns
     shown = results.to_show(job.store, job.tables.id, job.config.sink.gallery_images, columns)
-    write_files(job, summary, shown)
+    write_files(job.folder, title(job.config), summary, shown)
     tracker.finish(
         summary["status"],
         summary=summary,

@@ -40,6 +40,22 @@ def track(
     )
 
 
+def track_scores(config: Config, folder: Path, *, is_run: bool) -> tracking.Tracker:
+    """Begin, or go on with, the record of pictures that get scores: of a run, or of others."""
+    if is_run:
+        quiet = replace(config.tracking, system_metrics=False)
+        return track(replace(config, tracking=quiet), folder, [], None, None)
+    return tracking.start(
+        replace(config.tracking, system_metrics=False),
+        outputs=Path(config.outputs).absolute(),
+        folder=folder,
+        params={"scorer": scorer_names(config)},
+        tags={"imagepipe.version": __version__},
+        datasets=[],
+        config_yaml=to_yaml(config),
+    )
+
+
 def params(config: Config, overrides: Sequence[str], swept: Mapping[str, str]) -> dict[str, str]:
     """The choices, what was typed and what is swept: few, as MLflow prints all above a picture."""
     params = {

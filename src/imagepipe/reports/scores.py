@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from imagepipe.reports.job import Job
 from imagepipe.reports.statistics import Interval
 from imagepipe.sink.groups import WHOLE, Groups, grouped
 from imagepipe.sink.ledger import Scores
+from imagepipe.store import Store
 
 MOST_LINES = 24  # of categories on a terminal; the summary has all
 ALL_ROWS = "all rows"
@@ -41,18 +41,25 @@ def is_share(scores: Scores) -> bool:
     return inside and math.isclose(scores.squares, scores.total, rel_tol=1e-9)
 
 
-def add(job: Job, summary: dict[str, Any]) -> None:
+def add(
+    summary: dict[str, Any],
+    store: Store,
+    id: str,
+    category: str | None,
+    columns: Mapping[str, str],
+    level: float,
+) -> None:
     """Add to a summary what the table says of its scores: intervals, and the same by category.
 
     `scores` gets, beside the running figures of all pictures, `rows`, `low`, `high` and `share` of
-    all rows; `categories` is {category: {score: rows, mean, low, high, share}}.
+    all rows; `categories` is {category: {score: rows, mean, low, high, share}}. `columns` are the
+    scores' by their names.
     """
-    columns = job.config.score_columns
-    groups = grouped(job.store, job.tables.id, job.tables.category, columns) if columns else {}
-    found = figures(groups, job.config.sweep.level)
+    groups = grouped(store, id, category, columns) if columns else {}
+    found = figures(groups, level)
     for name, figure in found.pop(WHOLE, {}).items():
         summary["scores"][name] = figure | summary["scores"].get(name, {})
-    summary["categories"] = found if job.tables.category else {}
+    summary["categories"] = found if category else {}
 
 
 def lines(summary: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -205,16 +205,21 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def write_files(job: Job, summary: dict[str, Any], shown: Sequence[Picture]) -> None:
-    """`summary.json`, `contact_sheet.png` and `gallery.html` in the run's folder."""
-    write_json(job.folder / "summary.json", summary)
+def write_files(
+    folder: Path, title: str, summary: Mapping[str, Any], shown: Sequence[Picture]
+) -> None:
+    """`summary.json`, `contact_sheet.png` and `gallery.html` in a run's folder."""
+    write_json(folder / "summary.json", summary)
     if shown:
-        write_whole(job.folder / "contact_sheet.png", gallery.contact_sheet(shown[:ON_THE_SHEET]))
-        title = f"{job.config.dataset.name}, {job.config.llm.name}, {job.config.model.name}"
-        page = gallery.html(shown, summary, title)
-        write_whole(job.folder / "gallery.html", page.encode())
+        write_whole(folder / "contact_sheet.png", gallery.contact_sheet(shown[:ON_THE_SHEET]))
+        write_whole(folder / "gallery.html", gallery.html(shown, summary, title).encode())
 
 
-def write_json(path: Path, values: dict[str, Any]) -> None:
+def title(config: Config) -> str:
+    """What a run's gallery is called."""
+    return f"{config.dataset.name}, {config.llm.name}, {config.model.name}"
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
     text = json.dumps(values, indent=2, default=str, ensure_ascii=False)
     write_whole(path, text.encode("utf-8", "replace"))

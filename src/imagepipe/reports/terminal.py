@@ -35,11 +35,11 @@ class Progress:
     Rows done of `total`, pictures per second, time left and what each stage is doing.
     """
 
-    def __init__(self, total: int, console: Console) -> None:
+    def __init__(self, total: int, console: Console, doing: str = "drawing") -> None:
         self.total, self.console = total, console
         self.start = self.last_line = time.monotonic()
         self.bar = Bar(
-            TextColumn("drawing"),
+            TextColumn(doing),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
@@ -180,6 +180,27 @@ def _print_figures(console: Console, summary: Mapping[str, Any]) -> None:
         _line(console, "score", "\n".join(scores.lines(summary)))
     if spent := cost.said(summary["cost"]):
         _line(console, "cost", spent)
+
+
+def print_scoring(
+    console: Console, folder: Path, pictures: int, scorers: Sequence[str], why: str
+) -> None:
+    """What is about to be scored."""
+    _line(console, "pictures", f"{pictures} of {folder} to be scored")
+    _line(console, "scorer", ", ".join(scorers))
+    _line(console, "resources", why)
+
+
+def print_scored(console: Console, folder: Path, pictures: int, summary: Mapping[str, Any]) -> None:
+    """What came of it, and where it is."""
+    _line(console, "scored", f"{pictures} pictures" if pictures else "nothing was left to score")
+    if summary["scores"]:
+        _line(console, "score", "\n".join(scores.lines(summary)))
+    for reason, number in list(summary["unscored_reasons"].items())[:3]:
+        _line(console, "note", f"{number} pictures are kept without a score: {reason}")
+    _line(console, "folder", str(folder))
+    if (folder / "gallery.html").exists():
+        _line(console, "look at", str(folder / "gallery.html"))
 
 
 def _next(config: Config) -> str:

@@ -45,7 +45,7 @@ def fits_machine(load: Workload, resources: Resources, machine: Machine) -> bool
 
 def _divide(load: Workload, requested: Resources, machine: Machine, model: int) -> Resources:
     """`requested` with a place for `model` processes that draw, as far as it leaves that open."""
-    beside = max(1, model // 4)
+    beside = max(1, model // 4) if "model" in load.pooled else model
     best = {"model": model} | dict.fromkeys(load.waiting - {"model"}, 1)
     shares = {
         stage: replace(share, pool=pool(share, best.get(stage, beside)))

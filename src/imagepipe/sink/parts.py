@@ -1,13 +1,18 @@
-"""The parts that writers leave of a run's tables, and one file made of them."""
+"""The parts that writers leave of a run's tables, and one file made of them; their pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import PurePosixPath
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from imagepipe.sink.webdataset import shard_member
 from imagepipe.store import Store
 
 # Where rows without a picture are: their parts in a folder whose name begins with a dot.
@@ -50,3 +55,30 @@ def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
         for f in schema
     ]
     return pa.table(columns, schema=schema)
+
+
+def encoded(store: Store, part: str, rows: pa.Table) -> Iterator[bytes | None]:
+    """The picture files of rows of a part; null for those that somebody removed."""
+    with ExitStack() as stack:
+        shard: tarfile.TarFile | None = None
+        if "image" not in rows.column_names:
+            with suppress(FileNotFoundError):
+                stream = store.open(f"shards/{PurePosixPath(part).stem}.tar")
+                shard = stack.enter_context(tarfile.open(fileobj=stream))
+        for row in rows.to_pylist():
+            if row.get("image") is not None:
+                yield row["image"]["bytes"]
+            else:
+                yield row.get("image_path") and _file(store, row["image_path"], shard)
+
+
+def _file(store: Store, path: str, shard: tarfile.TarFile | None) -> bytes | None:
+    with suppress(FileNotFoundError):
+        if "://" in path or os.path.isabs(path):
+            folder, _, name = path.rpartition("/")
+            return Store(folder or "/").read(name)
+        return store.read(path)
+    with suppress(KeyError):
+        member = shard and shard.extractfile(shard_member(path))
+        return member.read() if member else None
+    return None

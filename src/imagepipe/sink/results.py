@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import heapq
-import tarfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
-from typing import Any
 
 import pyarrow.parquet as pq
 
-from imagepipe.sink.parts import written_parts
-from imagepipe.sink.webdataset import shard_member
+from imagepipe.sink.parts import encoded, written_parts
 from imagepipe.store import Store
 
 # The columns that a picture to look at needs, beside its id. Others may hold what Python cannot.
@@ -30,7 +25,7 @@ class Picture:
     id: str
     base_prompt: str
     prompt: str
-    seed: int
+    seed: int | None
     png: bytes
     scores: Mapping[str, float] = field(default_factory=dict)  # those that it has, by name
 
@@ -122,13 +117,14 @@ def _pictures(
     file = pq.ParquetFile(store.open(part))
     there = [name for name in (*SHOWN, *scores.values()) if name in file.schema_arrow.names]
     rows = file.read(columns=[id_column, *there])
-    for row in rows.take([place for place in places if place < len(rows)]).to_pylist():
-        if (png := picture_bytes(store, part, row)) is not None:
+    rows = rows.take([place for place in places if place < len(rows)])
+    for row, png in zip(rows.to_pylist(), encoded(store, part, rows), strict=True):
+        if png is not None:
             yield Picture(
                 id=str(row[id_column]),
-                base_prompt=row["base_prompt"],
-                prompt=row["prompt"],
-                seed=row["seed"],
+                base_prompt=row.get("base_prompt") or row["prompt"] or "",
+                prompt=row["prompt"] or "",
+                seed=row.get("seed"),
                 png=png,
                 scores={
                     name: row[column]
@@ -136,22 +132,6 @@ def _pictures(
                     if row.get(column) is not None
                 },
             )
-
-
-def picture_bytes(store: Store, part: str, row: dict[str, Any]) -> bytes | None:
-    """The encoded picture of a `row` of `part`, of which it takes `image` or `image_path`; null
-    where it is not there."""
-    if "image" in row:
-        return row["image"]["bytes"]
-    with suppress(FileNotFoundError):
-        return store.read(row["image_path"])
-    with (
-        suppress(FileNotFoundError, KeyError),
-        tarfile.open(fileobj=store.open(f"shards/{PurePosixPath(part).stem}.tar")) as shard,
-    ):
-        member = shard.extractfile(shard_member(row["image_path"]))
-        return member.read() if member else None
-    return None
 
 
 def _order(picture: Picture) -> tuple[bool, int, str]:

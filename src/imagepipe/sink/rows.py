@@ -14,8 +14,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from imagepipe.sink.parts import written_parts
-from imagepipe.sink.results import picture_bytes
+from imagepipe.sink.parts import encoded, written_parts
 from imagepipe.store import Store
 
 SHOWN = ("base_prompt", "prompt", "seed", "image_path")
@@ -87,9 +86,9 @@ def pictures(store: Store, rows: Sequence[Row]) -> Iterator[tuple[Row, bytes]]:
         file = pq.ParquetFile(store.open(part))
         names = [name for name in ("image", "image_path") if name in file.schema_arrow.names]
         table = file.read(columns=names)
-        for row in inside:
-            [cells] = table.slice(row.place, 1).to_pylist()
-            if (png := picture_bytes(store, part, cells)) is not None:
+        table = table.take([row.place for row in inside])
+        for row, png in zip(inside, encoded(store, part, table), strict=True):
+            if png is not None:
                 yield row, png
 
 

@@ -40,6 +40,8 @@ class Engine:
     package: str | None = None
     # `auto` takes it for the embedded model alone, which it was trained beside.
     embedded: bool = False
+    # Of a scorer: it looks at the picture alone, so that there need be no prompt.
+    unprompted: bool = False
     # Its processes wait for another machine's answers: one is enough, and it needs no CPU.
     waits: bool = False
     # Its batches overlap, so the times of rows add up to more than its processes were busy.
@@ -131,6 +133,7 @@ TABLE: dict[str, dict[str, Engine]] = {
             weights=True,
             libraries=TORCH,
             check="imagepipe.scoring.aesthetic.check",
+            unprompted=True,
         ),
         "attributes": Engine(
             "imagepipe.scoring.attributes.AttributeScorer",

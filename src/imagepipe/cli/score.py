@@ -1,0 +1,72 @@
+"""`imagepipe score RUN_OR_FOLDER scorer=...`: scores pictures that exist, and draws none."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from imagepipe.cli import commands
+from imagepipe.cli.composing import composed
+from imagepipe.cli.messages import plainly
+from imagepipe.errors import UserError
+
+# The keys that mean something where nothing is drawn.
+KEYS = ("scorer", "resources", "tracking", "ray", "outputs", "verbose", "sink.gallery_images")
+
+
+@plainly
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 it is scored, 1 that broke, 2 what was typed is wrong, 130 interrupted."""
+    parser = commands.parser("score")
+    parser.add_argument(
+        "pictures", help="a run's folder, a folder of pictures, or a table with paths or bytes"
+    )
+    parser.add_argument("overrides", nargs="*", help="as imagepipe takes them: scorer=clip")
+    parser.add_argument("--prompt", help="the column of the prompts; else prompt")
+    parser.add_argument("--image", help="of a table: the column of the paths, or of the bytes")
+    parser.add_argument("--out", type=Path, help="not for a run: the folder of what is made")
+    parser.add_argument("--config-dir", help="a folder with presets of your own")
+    asked = parser.parse_intermixed_args(arguments)
+    for text in asked.overrides:
+        _check_key(text)
+    if not any(text.lstrip("+").startswith("scorer=") for text in asked.overrides):
+        raise UserError(
+            field="scorer",
+            value="auto",
+            problem="goes with a model, and none draws here",
+            remedy="Choose one, or a list: scorer=clip, 'scorer=[clip,pickscore]'",
+        )
+    config = composed(asked.overrides, asked.config_dir)
+    if not Path(asked.pictures).expanduser().exists():
+        raise UserError(
+            field="score",
+            value=asked.pictures,
+            problem="does not exist",
+            remedy="Name a run's folder, a folder of pictures, or a table.",
+        )
+    from imagepipe.execution.rescore import score  # heavy: not before all that is known
+    from imagepipe.sources.pictures import Existing
+
+    out = asked.out or Path(config.outputs, "scores", f"{datetime.now():%Y-%m-%d-%H-%M-%S}")
+    score(
+        config, asked.pictures, out.absolute(), Existing(asked.pictures, asked.prompt, asked.image)
+    )
+    return 0
+
+
+def _check_key(text: str) -> None:
+    key = text.lstrip("+~").partition("=")[0]
+    if key.startswith(("hydra.", *(f"{name}." for name in KEYS))) or key in KEYS:
+        return
+    raise UserError(
+        field=key,
+        value=text.partition("=")[2],
+        problem="means nothing where no picture is drawn",
+        remedy=f"Keys here: {', '.join(KEYS)}",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

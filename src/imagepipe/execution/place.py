@@ -1,0 +1,141 @@
+"""Where the table is of pictures that exist: a run's own, or one that is made of them."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from imagepipe.config import Config, recorded
+from imagepipe.errors import UserError
+from imagepipe.execution import manifest
+from imagepipe.sink.lock import RunLock, acquire, leaving_nothing
+from imagepipe.sink.parts import written_parts
+from imagepipe.sources.pictures import Existing
+from imagepipe.store import Store
+
+MADE = ".pictures"  # in a folder whose table is made of other pictures: all of it is there
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the table is that gets the columns: `folder` has the summary, `store` the parts.
+
+    `run` is the configuration of the run that drew the pictures; null for others. `id` is of the
+    lock, `id_column` names a row.
+    """
+
+    folder: Path
+    store: Store
+    id: str
+    id_column: str
+    run: Config | None
+
+
+@contextmanager
+def opened(target: str, out: Path, existing: Existing) -> Iterator[tuple[Place, RunLock]]:
+    """The place and the right to write there. Raises UserError where another command has it."""
+    folder = Path(target).expanduser().absolute()
+    if (folder / manifest.RECORD).exists():
+        place = _of_run(folder)
+        with acquire(folder, place.store, place.id) as lock:
+            yield place, lock
+        return
+    store = Store.of(None, out)
+    with leaving_nothing("--out", out), acquire(out, store, uuid.uuid4().hex, anew=True) as lock:
+        before = store.exists(MADE)
+        make(store, existing)
+        try:
+            yield Place(out, store, "", "id", None), lock
+        except UserError:  # refused: nothing of it stays
+            if not before:
+                store.remove_folder("table")
+                store.remove(MADE)
+            raise
+
+
+def _of_run(folder: Path) -> Place:
+    record = manifest.read(folder)
+    run = recorded(record.config)
+    home = manifest.home(record.cwd, record.place, folder)
+    run = replace(run, outputs=str(home / run.outputs))
+    summary = summary_of(folder)
+    store = Store.of(summary.get("store"), folder)
+    if not written_parts(store):
+        raise UserError(
+            field="score",
+            value=folder,
+            problem="is a run that has no pictures",
+            remedy="Name another run.",
+        )
+    id_column = (summary.get("samples") or {}).get("id", run.dataset.id)
+    return Place(folder, store, record.id, id_column, run)
+
+
+def summary_of(folder: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((folder / "summary.json").read_text("utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            field="score",
+            value=folder,
+            problem="is a run that has not ended",
+            remedy=f"Let it end first; where it was killed: resume={folder}",
+        ) from None
+    return found
+
+
+def make(store: Store, existing: Existing) -> None:
+    """A table of the pictures, as a run has one. Can be killed at any moment, and done again.
+
+    Raises UserError where there is another table, and where there are no pictures.
+    """
+    source = asdict(existing) | {"path": str(Path(existing.path).expanduser().absolute())}
+    made = json.loads(store.read(MADE)) if store.exists(MADE) else None
+    if made is None and written_parts(store):
+        raise _another(store, "a table")
+    if made is not None and made["of"] != source:
+        raise _another(store, f"the scores of {shown(made['of'])}")
+    if made is not None and made["whole"]:
+        return
+    number = -1
+    for number, block in enumerate(existing.blocks()):
+        if number == 0:
+            store.write(MADE, json.dumps({"of": source, "whole": False}).encode())
+        sink = pa.BufferOutputStream()
+        pq.write_table(block, sink, compression="zstd")
+        store.write(f"table/part-{number:06d}.parquet", sink.getvalue().to_pybytes())
+    if number < 0:
+        raise UserError(
+            field="score",
+            value=existing.path,
+            problem="holds no picture",
+            remedy="Name another place.",
+        )
+    store.write(MADE, json.dumps({"of": source, "whole": True}).encode())
+
+
+def called(store: Store) -> str:
+    """What the pictures are of which the table was made."""
+    return shown(json.loads(store.read(MADE))["of"])
+
+
+def shown(source: dict[str, Any]) -> str:
+    options = [f"--{name}={source[name]}" for name in ("prompt", "image") if source[name]]
+    return " ".join([source["path"], *options])
+
+
+def _another(store: Store, what: str) -> UserError:
+    return UserError(
+        field="--out",
+        value=store.url,
+        problem=f"holds {what}",
+        remedy="Name another folder.",
+    )
