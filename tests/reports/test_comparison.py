@@ -11,14 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers.compared import ATTACK, BLUE, GREEN, RED, Made, swept_into
+from helpers.compared import ATTACK, BLUE, GREEN, RED, Made, png, swept_into
 from PIL import Image
 
 from imagepipe.config import Sweep
 from imagepipe.reports import comparison
-from imagepipe.reports.comparison import page as pages
 from imagepipe.reports.comparison import tables
 from imagepipe.reports.comparison.grid import Grid
+from imagepipe.reports.comparison.pictures import pictures
 
 JOBS = [
     Made({"model.steps": "2", "llm": "none"}, 8.0, 0.20, RED, ("red cat", "red dog")),
@@ -114,13 +114,23 @@ def test_pictures_of_a_large_sweep_are_small_and_those_beyond_lie_beside_it(tmp_
     ids = [str(place) for place in range(12)]
     job = Made({"seed": "1"}, 1.0, None, RED, prompts=ids, ids=ids[::-1], beside=True, side=100)
     found = swept_into(tmp_path, [job])
-    (small,) = pages._small(Grid.of(found), pixels=4 * 72**2)
-    assert list(small) == ["0", "1", "2", "3"]
-    assert Image.open(io.BytesIO(base64.b64decode(small["0"]))).size == (72, 72)
+    (one,) = pictures(Grid.of(found), tmp_path, pixels=4 * 72**2)
+    assert list(one.small) == ["0", "1", "2", "3"]
+    assert Image.open(io.BytesIO(base64.b64decode(one.small["0"]))).size == (72, 72)
     data = data_of(tmp_path)
     assert [row[0] for row in data["rows"]] == ids
-    files = [f"{data['beside'][0]}/{row[3][0][3]}" for row in data["rows"]]
-    assert files == [f"0/images/{name}.png" for name in ids]
+    assert [row[3][0][3] for row in data["rows"]] == [f"0/images/{name}.png" for name in ids]
+
+
+def test_pictures_that_are_no_files_are_copied_beside_the_page(tmp_path):
+    ids = ["a/b", "c", "d"]
+    job = Made({"seed": "1"}, 1.0, None, RED, prompts=ids, ids=ids, side=8)
+    found = swept_into(tmp_path, [job])
+    names = [row[3][0][3] for row in data_of(tmp_path)["rows"]]
+    assert names == [f"comparison_pictures/0/{number}.png" for number in range(3)]
+    assert {(tmp_path / name).read_bytes() for name in names} == {png(RED, 8)}
+    (one,) = pictures(Grid.of(found), tmp_path, most_copied=2 * len(png(RED, 8)))
+    assert (len(one.small), list(one.files)) == (3, ["a/b", "c"])
 
 
 def test_a_page_has_the_first_rows_of_a_run_of_very_many(tmp_path):
@@ -139,7 +149,7 @@ def test_repeats_stand_side_by_side_once(tmp_path):
 def test_names_that_no_address_takes_as_they_are(tmp_path):
     job = Made({"seed": "1"}, 1.0, None, RED, prompts=["x"], ids=["a b#1?%20"], beside=True, side=8)
     swept_into(tmp_path, [job])
-    assert data_of(tmp_path)["rows"][0][3][0][3] == "images/a%20b%231%3F%2520.png"
+    assert data_of(tmp_path)["rows"][0][3][0][3] == "0/images/a%20b%231%3F%2520.png"
 
 
 def categorised(scores: dict[str, list[float | None]], kinds: list[str | None]) -> list[Made]:

@@ -191,11 +191,11 @@ const alone = window.top === window;
 let page = 0, shown = data.rows;
 
 const small = (cell) => (cell[SMALL] ? `data:image/webp;base64,${cell[SMALL]}` : "");
-const file = (cell, job) => (alone && cell[FILE] ? `${data.beside[job]}/${cell[FILE]}` : "");
+const file = (cell) => (alone && cell[FILE] ? cell[FILE] : "");
 
 /* Show a cell's picture: in full where its file is there, else small. */
-function show(image, cell, job, full) {
-  const first = (full && file(cell, job)) || small(cell) || file(cell, job);
+function show(image, cell, full) {
+  const first = (full && file(cell)) || small(cell) || file(cell);
   image.onerror = () => { image.onerror = null; image.src = small(cell) || "data:,"; image.classList.toggle("lost", !cell[SMALL]); };
   image.classList.toggle("lost", !first);
   image.src = first || "data:,";
@@ -243,8 +243,8 @@ function line(row, place) {
 function pictureOf(cell, job, place) {
   const element = made("figure"), caption = made("figcaption");
   if (cell) {
-    const button = made("button", { type: "button", "aria-label": "Enlarge" }), image = made("img", { alt: "", decoding: "async", loading: "lazy" });
-    show(image, cell, job, false);
+    const button = made("button", { type: "button", "aria-label": "Enlarge" }), image = made("img", { alt: "", decoding: "async", loading: cell[SMALL] ? "eager" : "lazy" });
+    show(image, cell, false);
     button.append(image);
     button.addEventListener("click", () => enlarge(place, job));
     element.append(button);
@@ -274,7 +274,7 @@ let row = 0, actual = false;
 function showSide(side) {
   const job = part(side).value, cell = job === "" ? null : shown[row][CELLS][job];
   part(`image-${side}`).hidden = !cell;
-  if (cell) show(part(`image-${side}`), cell, Number(job), true);
+  if (cell) show(part(`image-${side}`), cell, true);
   const score = cell && cell[SCORES][picked("by")];
   part(`text-${side}`).textContent = cell ? data.texts[cell[PROMPT]] : "";
   part(`meta-${side}`).textContent = cell ? [`seed ${cell[SEED]}`, typeof score === "number" ? `score ${said(score)}` : ""].filter(Boolean).join(" · ") : job === "" ? "" : "no picture";
@@ -380,7 +380,7 @@ function next() {
   ["left", "right"].forEach((side, place) => {
     const image = sheet(side).querySelector("img");
     sheet(side).disabled = !question;
-    if (question) show(image, question.row[CELLS][question.sides[place]], question.sides[place], true);
+    if (question) show(image, question.row[CELLS][question.sides[place]], true);
     else image.src = "data:,";
   });
   count();

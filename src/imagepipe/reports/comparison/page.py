@@ -4,26 +4,19 @@ where those lie beside it.
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from imagepipe.reports.comparison import tables
 from imagepipe.reports.comparison.grid import Grid
-from imagepipe.reports.comparison.job import Job
 from imagepipe.reports.comparison.jobs import Comparison
+from imagepipe.reports.comparison.pictures import pictures
 from imagepipe.reports.comparison.tables import RATES
-from imagepipe.reports.gallery import at_once, chunks, encodable, rendered, webp
+from imagepipe.reports.gallery import encodable, rendered
 from imagepipe.sink.rows import Row
 
 TEMPLATE = Path(__file__).with_name("comparison.html.j2")
 SCRIPT = Path(__file__).with_name("comparison.js")
-PIXELS = 40e6  # of all small pictures together: about 8 MB as WebP
-SIDES = (72, 384)  # px of a small picture, least and most
-AT_ONCE = 64  # pictures that are held in full while they are made small
 
 
 def html(comparison: Comparison, grid: Grid, title: str, folder: Path) -> str:
@@ -92,11 +85,7 @@ def _pictures(comparison: Comparison, grid: Grid, folder: Path) -> dict[str, Any
     scores], or 0 where there is no picture; prompts and categories are places among the `texts`.
     """
     texts: dict[str | None, int] = {None: 0}
-    beside = [
-        _beside(job, [line.cells[place] for line in grid.lines], folder)
-        for place, job in enumerate(grid.jobs)
-    ]
-    small = _small(grid)
+    made = pictures(grid, folder)
 
     def text(said: str | None) -> int:
         return texts.setdefault(None if said is None else encodable(said), len(texts))
@@ -105,8 +94,8 @@ def _pictures(comparison: Comparison, grid: Grid, folder: Path) -> dict[str, Any
         if row is None:
             return 0
         scores = [row.scores.get(name) for name in comparison.scores]
-        file = quote(row.path) if beside[place] is not None else 0
-        return [text(row.prompt), str(row.seed), small[place].get(row.key, 0), file, scores]
+        small, file = (each.get(row.key, 0) for each in (made[place].small, made[place].files))
+        return [text(row.prompt), str(row.seed), small, file, scores]
 
     return {
         "of": comparison.name,
@@ -114,7 +103,6 @@ def _pictures(comparison: Comparison, grid: Grid, folder: Path) -> dict[str, Any
         "jobs": [encodable(job.label) for job in grid.jobs],
         "short": [encodable(", ".join(job.swept.values()) or job.label) for job in grid.jobs],
         "scores": [encodable(name) for name in comparison.scores],
-        "beside": beside,
         "rows": [
             [
                 encodable(line.key),
@@ -127,30 +115,3 @@ def _pictures(comparison: Comparison, grid: Grid, folder: Path) -> dict[str, Any
         "groups": sorted({text(line.category) for line in grid.lines if line.category}),
         "texts": list(texts),
     }
-
-
-def _beside(job: Job, rows: Sequence[Row | None], folder: Path) -> str | None:
-    """Where the job's files are as seen from `folder`, as an address; null where there are none."""
-    first = next((row.path for row in rows if row), "")
-    if "://" in job.store.url or not first or not Path(job.store.url, first).is_file():
-        return None
-    return quote(Path(os.path.relpath(job.store.url, folder)).as_posix())
-
-
-def _small(grid: Grid, pixels: float = PIXELS) -> list[dict[str, str]]:
-    """Of each job the small pictures by their rows' keys, as many and as large as there is room."""
-    pictures = sum(cell is not None for line in grid.lines for cell in line.cells)
-    side = int(max(SIDES[0], min(SIDES[1], math.sqrt(pixels / max(1, pictures)))))
-    lines = grid.lines[: int(pixels / side**2 / max(1, len(grid.jobs)))]
-
-    def made(found: tuple[Row, bytes]) -> tuple[str, str]:
-        return found[0].key, webp(found[1], side)
-
-    every = []
-    for place, job in enumerate(grid.jobs):
-        rows = [row for line in lines if (row := line.cells[place])]
-        each: dict[str, str] = {}
-        for part in chunks(rows, AT_ONCE):
-            each.update(at_once(made, list(job.pictures(part))))
-        every.append(each)
-    return every
