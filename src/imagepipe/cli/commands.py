@@ -31,6 +31,7 @@ COMMANDS = {
     "reproduce": Command("imagepipe.cli.reproduce", "draws one picture again, from its file"),
     "compare": Command("imagepipe.cli.compare", "lays finished runs side by side"),
     "votes": Command("imagepipe.cli.votes", "takes in what people preferred on such a page"),
+    "distance": Command("imagepipe.cli.distance", "says how far pictures are from a reference set"),
     "track": Command("imagepipe.tracking.__main__", "sends to MLflow what a run kept for it"),
 }
 VERSION = ("--version", "-V")

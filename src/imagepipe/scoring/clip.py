@@ -7,6 +7,7 @@ are CLIPs trained on people's choices; their score is the same cosine.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,10 @@ class ClipScorer:
         seen, read = self._see(images), self._read(prompts)
         return (100 * (seen * read).sum(dim=1)).cpu().numpy()
 
+    def features(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """Unit embeddings, float32 (n, d), of uint8 (height, width, 3) each, of any sizes."""
+        return self._see(images).cpu().numpy()
+
     def answers(self, images: np.ndarray) -> dict[str, list[str]]:
         """{attribute: an answer a picture}, zero-shot: the answer whose text is nearest.
 
@@ -88,14 +93,14 @@ class ClipScorer:
         best = (seen @ self._read(list(texts.values())).T).argmax(dim=1)
         return [answers[i] for i in best.tolist()]
 
-    def _see(self, images: np.ndarray) -> Tensor:
+    def _see(self, images: Sequence[np.ndarray] | np.ndarray) -> Tensor:
         """Unit embeddings (n, d)."""
         import torch
 
         starts = range(0, len(images), CHUNK)
         return torch.cat([self._see_chunk(images[i : i + CHUNK]) for i in starts])
 
-    def _see_chunk(self, images: np.ndarray) -> Tensor:
+    def _see_chunk(self, images: Sequence[np.ndarray] | np.ndarray) -> Tensor:
         import torch
         import torch.nn.functional as F
 
