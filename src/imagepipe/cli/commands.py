@@ -29,6 +29,10 @@ COMMANDS = {
     "ui": Command("imagepipe.cli.ui", "shows in MLflow's pages what was run"),
     "score": Command("imagepipe.cli.score", "scores pictures that exist: a run, a folder, a table"),
     "reproduce": Command("imagepipe.cli.reproduce", "draws one picture again, from its file"),
+    "doctor": Command(
+        "imagepipe.cli.doctor", "says what is wrong with this machine, if it is", True
+    ),
+    "fetch": Command("imagepipe.cli.fetch", "downloads what a run loads, to run offline", True),
     "compare": Command("imagepipe.cli.compare", "lays finished runs side by side"),
     "votes": Command("imagepipe.cli.votes", "takes in what people preferred on such a page"),
     "distance": Command("imagepipe.cli.distance", "says how far pictures are from a reference set"),

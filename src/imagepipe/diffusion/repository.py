@@ -184,7 +184,7 @@ def _without_weights(found: Path, model: Model) -> dict[str, list[str]]:
 def weight_files(part: Path, model: Model) -> list[Path]:
     """The files in the folder of a part that diffusers loads; none where they are not all there."""
     allowed = (".safetensors",) if model.use_safetensors else (".safetensors", *weights.PICKLED)
-    usable = [name for name in _chosen(_weights_in(part), model.variant) if name.endswith(allowed)]
+    usable = [name for name in chosen(_weights_in(part), model.variant) if name.endswith(allowed)]
     safe = [name for name in usable if name.endswith(".safetensors")]
     indices = sorted(part.glob("*.index*.json"))
     shards = [weights.shards("model.path", model.path, index) for index in indices]
@@ -211,7 +211,7 @@ def variant_of(part: Path, model: Model) -> str | None:
     return model.variant if has else None
 
 
-def _chosen(files: list[str], variant: str | None) -> list[str]:
+def chosen(files: list[str], variant: str | None) -> list[str]:
     """Of a part's weights those that diffusers loads: where none is of the variant, the plain."""
     of_variant = [file for file in files if _is_of(file, variant)]
     return of_variant or [file for file in files if file.count(".") == 1]

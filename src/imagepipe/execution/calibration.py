@@ -9,12 +9,15 @@ import json
 import platform
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import asdict, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from imagepipe import __version__, sources
 from imagepipe.config import Config, json_digest, scorer_stages
+from imagepipe.errors import one_line
 from imagepipe.execution import pipeline
 from imagepipe.execution.bench import ROWS, Bench, probes
 from imagepipe.resources.machine import Machine
@@ -24,6 +27,7 @@ from imagepipe.stages import engines
 from imagepipe.store import write_whole
 
 FOLDER = "calibrations"  # in `outputs`
+DECIDE_SPEED = ("torch", "diffusers", "transformers", "vllm", "ray")
 # What gives the columns of a stage that cannot be measured to the stages behind it.
 STAND_INS = {"llm": "none", "model": "noop", "scorer": "none"}
 
@@ -31,11 +35,13 @@ STAND_INS = {"llm": "none", "model": "noop", "scorer": "none"}
 def known(config: Config, machine: Machine) -> Calibration | None:
     """What an earlier run of the same models kept, on the same machine and under `outputs`.
 
-    Null where there is none that can be read.
+    Null where there is none that can be read, or which other releases of libraries have made.
     """
     path = _path(config, machine)
     try:
         found = json.loads(path.read_text("utf-8"))
+        if _changed(found):
+            return None
         points = tuple(Point(**point) for point in found["points"])
         return Calibration(points, found["missing"], found["seconds"], str(path))
     except (OSError, ValueError, TypeError, KeyError):
@@ -83,9 +89,43 @@ def with_stand_ins(config: Config, stages: Collection[str]) -> Config:
     return replace(config, llm=made["llm"], model=made["model"], scorer=scorers)
 
 
+def stale(folder: Path) -> dict[Path, str]:
+    """Those of the calibrations in `folder` that were measured on this computer and no longer hold,
+    each with what has changed.
+    """
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            said = json.loads(path.read_text("utf-8"))
+            host = said.get("host", platform.node())
+        except (OSError, ValueError, AttributeError) as error:
+            found[path] = f"cannot be read ({one_line(error)})"
+            continue
+        if host == platform.node() and (why := _changed(said)):
+            found[path] = why
+    return found
+
+
+def _changed(said: dict[str, Any]) -> str | None:
+    """What a kept calibration was measured with that is another now; null: nothing."""
+    was, now = said.get("versions") or {}, _versions()
+    names = sorted(name for name in {*was, *now} if was.get(name) != now.get(name))
+    return ", ".join(f"{n} {was.get(n)} -> {now.get(n)}" for n in names) or None
+
+
+def _versions() -> dict[str, str]:
+    """The releases that decide how fast a stage is."""
+    found = {}
+    for name in DECIDE_SPEED:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
 def _keep(made: Calibration, path: Path) -> Calibration:
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(asdict(made), indent=2).encode())
+    whole = {**asdict(made), "host": platform.node(), "versions": _versions()}
+    write_whole(path, json.dumps(whole, indent=2).encode())
     return replace(made, kept=str(path))
 
 

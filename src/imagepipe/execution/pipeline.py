@@ -113,11 +113,16 @@ def check_filter(config: Config, tables: sources.Tables) -> None:
 def check(config: Config, tables: sources.Tables) -> None:
     """Raise UserError where an engine, its weights or its options are unavailable, and where a
     stage reads a column that is not there."""
+    check_engines(config)
+    stages(config, tables)
+
+
+def check_engines(config: Config) -> None:
+    """Raise UserError where an engine, its weights or its options are unavailable."""
     diffusion.check(config.model)
     llm.check(config.llm)
     for scorer in config.scorer.values():
         scoring.check(scorer, one_of=len(config.scorer))
-    stages(config, tables)
 
 
 def libraries(config: Config) -> list[str]:
@@ -140,6 +145,13 @@ def build(
 
     Rows whose ids (as text) are among `done` are left out.
     """
+    return written(drawn(config, tables, resources, done), config, resources, writer)
+
+
+def drawn(
+    config: Config, tables: sources.Tables, resources: Resources, done: pa.Array | None = None
+) -> Dataset:
+    """The plan without its writer, lazily: running it yields the rows with their pictures."""
     data = sources.read(tables, LIGHT_CPUS, done)
     shares = dict(pools(config, resources))
     chain = stages(config, tables)
@@ -153,7 +165,7 @@ def build(
             size = resources.rows_per_block or tables.rows
             data = ray_data.in_blocks(data, size, tables.rows, BLOCK_CPUS)
         data = through(data, stage, share)
-    return written(data, config, resources, writer)
+    return data
 
 
 def through(data: Dataset, stage: Stage, share: Share | None) -> Dataset:

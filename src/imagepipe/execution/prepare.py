@@ -12,7 +12,7 @@ from rich.console import Console
 from imagepipe import resources, shell, sources, tracking
 from imagepipe.config import Config
 from imagepipe.errors import Interrupted, UserError
-from imagepipe.execution import manifest, pipeline
+from imagepipe.execution import manifest, pipeline, session
 from imagepipe.reports import terminal
 from imagepipe.reports.sweep_job import SweepJob
 from imagepipe.resources.machine import Machine, this_machine
@@ -60,7 +60,8 @@ def prepared(
     pipeline.check(config, tables)
     pipeline.check_filter(config, tables)
     tracking.check(config.tracking)
-    machine = None if config.ray.address else this_machine(config.ray)
+    joins = config.ray.address is not None or session.is_anothers()
+    machine = None if joins else this_machine(config.ray)
     if machine is not None:
         resources.resolve(config, machine, tables.rows)  # refuse before Ray starts
     with acquire(folder, store, (earlier or now).id, anew=earlier is None) as mine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import copy
 import gc
 import json
@@ -11,7 +12,7 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,11 @@ import imagepipe
 from imagepipe.compat import say_what_is_lost
 from imagepipe.compat.forkserver import executable, forkserver
 from imagepipe.compat.ray import init, starting, starts_workers_by_script
-from imagepipe.config import RayOptions
+from imagepipe.config import Config, RayOptions
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.execution import preflight
-from imagepipe.resources.machine import Machine, from_ray
+from imagepipe.execution.surroundings import environment, silence_stderr
+from imagepipe.resources.machine import Machine, from_ray, this_machine
 from imagepipe.resources.process import freeze_gc
 from imagepipe.signals import defer_signals, hangup_is_ours_alone
 
@@ -103,10 +105,38 @@ def cluster() -> Machine:
     return machine
 
 
+def is_anothers() -> bool:
+    """Whether a Ray runs in this process that no `session` started: it is used and left alone."""
+    ray = sys.modules.get("ray")
+    return ray is not None and ray.is_initialized() and not _started
+
+
+def started(config: Config, libraries: Sequence[str]) -> Machine:
+    """The nodes of the Ray that runs in this process, which is started where there is none.
+
+    It is not ended with whoever asked, but by `ray.shutdown()`, or with the process.
+    """
+    if not is_anothers():
+        joins = config.ray.address is not None
+        machine = None if joins else this_machine(config.ray)
+        _kept.close()
+        _kept.enter_context(_ray(config.ray, machine, libraries, config.verbose))
+        _started.clear()
+        atexit.register(_kept.close)
+    return cluster()
+
+
+_started: list[str] = []  # the Ray that a session has started and will end; none or one
+_kept = ExitStack()
+
+
 @contextmanager
 def _ray(
     options: RayOptions, machine: Machine | None, libraries: Sequence[str], verbose: bool
 ) -> Iterator[None]:
+    if machine is None and is_anothers():
+        yield
+        return
     if not verbose:
         silence_ray()
     if machine is not None:
@@ -117,7 +147,7 @@ def _ray(
         os.environ.setdefault("RAY_DATA_CLUSTER_AUTOSCALER", "V2")
     with ExitStack() as stack:
         if machine is not None:
-            stack.enter_context(_environment(preflight.environment(machine)))
+            stack.enter_context(environment(preflight.environment(machine)))
         say_what_is_lost(verbose)
         with hangup_is_ours_alone(), _plain(options, machine):
             script = None
@@ -130,22 +160,9 @@ def _ray(
             # one that is away may be waited for in vain.
             with defer_signals() if machine is not None else nullcontext():
                 stack.callback(_init(options, machine, script, verbose))
+        stack.callback(_started.clear)
+        _started.append("started")
         yield
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """The variables, for as long as Ray is there; those that are replaced come back."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _init(
@@ -173,7 +190,7 @@ def _init(
         }
     )
     memory = machine.nodes[0].memory if machine is not None else None
-    with starting(script, verbose=verbose), nullcontext() if verbose else _silence_stderr():
+    with starting(script, verbose=verbose), nullcontext() if verbose else silence_stderr():
         if machine is None:
             _wait_for_port(str(options.address))
         init(memory, log_to_driver=verbose, logging_level=level, **arguments)
@@ -267,20 +284,3 @@ def _all_free() -> bool:
             return True
         time.sleep(0.05)
     return False
-
-
-@contextmanager
-def _silence_stderr() -> Iterator[None]:
-    """Ray's C++ core announces its log level on stderr, below Python's streams.
-
-    What goes wrong while Ray starts is raised, not printed, so nothing is lost.
-    """
-    before = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(before, 2)
-        os.close(before)
-        os.close(nowhere)
