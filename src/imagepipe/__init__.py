@@ -1,6 +1,14 @@
-"""Text-to-image experiments at scale, in one command."""
+"""Text-to-image experiments at scale, in one command or from Python (`run`)."""
 
+import importlib
 import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from imagepipe.api import Result, compare, dataset, run
+    from imagepipe.errors import Interrupted, RunFailed, UserError
+
+__all__ = ["Interrupted", "Result", "RunFailed", "UserError", "compare", "dataset", "run"]
 
 __version__ = "0.1.0"
 
@@ -18,3 +26,15 @@ for _name, _value in NO_TELEMETRY.items():
 
 # Each command is a module of cli/, and can also be typed as `python -m imagepipe.plan`.
 __path__.append(os.path.join(os.path.dirname(__file__), "cli"))
+
+
+def __getattr__(name: str) -> Any:
+    """The public names, loaded when they are used."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = "errors" if name in ("Interrupted", "RunFailed", "UserError") else "api"
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["RunFailed", "UserError"]  # what a plug-in may rely on: docs/plugins.md
+__all__ = ["Interrupted", "RunFailed", "UserError"]  # what a plug-in may rely on: docs/plugins.md
 
 LINE_CHARS = 200  # of an error, which may list every weight
 MOST_BYTES = 1900  # of a whole message

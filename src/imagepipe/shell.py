@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _stands_in: list[Path] = []  # where the person does, if that is not the current folder
@@ -14,6 +16,17 @@ def change_folder(folder: Path) -> None:
     """Make `folder` the current one. What is printed is still typed where the person stands."""
     _stands_in[:] = [stands_in()]
     os.chdir(folder)
+
+
+@contextmanager
+def coming_back() -> Iterator[None]:
+    """Whatever `change_folder` does within it, this process then stands where it stood."""
+    here, before = Path.cwd(), [*_stands_in]
+    try:
+        yield
+    finally:
+        _stands_in[:] = before
+        os.chdir(here)
 
 
 def stands_in() -> Path:

@@ -29,10 +29,7 @@ def termination_as_interrupt() -> Iterator[None]:
 
 @contextmanager
 def defer_signals() -> Iterator[None]:
-    """Within it Ctrl-C and SIGTERM wait for its end: for steps that must not be half done.
-
-    Only in the main thread.
-    """
+    """Within it Ctrl-C and SIGTERM wait for its end: for steps that must not be half done."""
     came: list[int] = []
     with _handled([signal.SIGINT, *_terminations()], lambda number, _: came.append(number)):
         yield
@@ -44,7 +41,7 @@ def defer_signals() -> Iterator[None]:
 def graceful_stop(stop: Callable[[], None], say: Callable[[str], None]) -> Iterator[None]:
     """Within it the first Ctrl-C or SIGTERM calls `stop`, the next one raises KeyboardInterrupt.
 
-    After SIGTERM and SIGHUP the next one comes by itself in GRACE_S. Only in the main thread.
+    After SIGTERM and SIGHUP the next one comes by itself in GRACE_S.
     """
     asked = False
     timer = threading.Timer(GRACE_S, os.kill, [os.getpid(), signal.SIGTERM])
@@ -87,7 +84,9 @@ def _terminations() -> list[signal.Signals]:
 
 @contextmanager
 def _handled(numbers: Iterable[int], handler: Callable[[int, Any], None]) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in numbers}
+    # Python runs handlers in the main thread, and sets them there alone.
+    mine = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, handler) for number in numbers if mine}
     try:
         yield
     finally:

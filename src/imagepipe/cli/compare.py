@@ -9,11 +9,15 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imagepipe.cli import commands
 from imagepipe.cli.messages import plainly
 from imagepipe.config import Sweep
 from imagepipe.config.fields import check_fields
+
+if TYPE_CHECKING:
+    from imagepipe.reports.comparison import Comparison
 
 
 @plainly
@@ -39,16 +43,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     aim = Sweep(asked.objective, asked.score, None, asked.baseline, asked.level)
     check_fields(aim, "--")
-    out = asked.out or Path(time.strftime("outputs/comparisons/%Y-%m-%d/%H-%M-%S"))
-    found = comparison.write_runs(
-        out.absolute(), [run.absolute() for run in asked.runs], aim, asked.by
-    )
+    out, found = compared(asked.runs, aim, asked.by, asked.out)
     for one in found.differences:
         print(f"differs    {one['key']}: {', '.join(map(str, one['values']))}")
     for text in (found.headline(), *found.besides()):
         print(f"compared   {text}")
     print(f"look at    {out / comparison.PAGE}")
     return 0
+
+
+def compared(
+    runs: Sequence[Path], aim: Sweep, by: str | None, out: Path | None
+) -> tuple[Path, Comparison]:
+    """The folder with the comparison, `out` or one called by the time, and what it says. Raises
+    UserError."""
+    from imagepipe.reports.comparison import write_runs
+
+    out = out or Path(time.strftime("outputs/comparisons/%Y-%m-%d/%H-%M-%S"))
+    return out, write_runs(out.absolute(), [run.absolute() for run in runs], aim, by)
 
 
 if __name__ == "__main__":

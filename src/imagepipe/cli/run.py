@@ -9,10 +9,10 @@ import atexit
 import gc
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -33,6 +33,9 @@ from imagepipe.errors import UserError
 from imagepipe.execution import manifest
 from imagepipe.sink import sweeps
 from imagepipe.sink.lock import leaving_nothing
+
+if TYPE_CHECKING:
+    from imagepipe.execution.run import Outcome
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -86,7 +89,7 @@ class Command:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             return self._multirun.job(cfg, folder, typed(), composed(cfg))
         with plain_errors():  # Hydra would print them as well
-            return run_job(cfg, folder, typed(), composed(cfg))
+            return run_job(cfg, folder).images_per_s
 
     def __enter__(self) -> Command:
         return self
@@ -101,16 +104,13 @@ class Command:
             raise told from error
 
 
-def run_job(
-    cfg: DictConfig, folder: Path, overrides: Sequence[str], files: Mapping[str, str]
-) -> float | None:
-    """One run in `folder`; returns its pictures per second, which sweepers can maximise."""
+def run_job(cfg: DictConfig, folder: Path) -> Outcome:
+    """One run in `folder`, of what Hydra composed now."""
     config = configuration.load(cfg)
-    from imagepipe.execution.run import (
-        run,  # heavy: not before the configuration is known to be right
-    )
+    # Heavy: not before the configuration is known to be right.
+    from imagepipe.execution.run import run
 
-    return run(config, folder, overrides, files).images_per_s
+    return run(config, folder, typed(), composed(cfg))
 
 
 def to_resume(arguments: list[str]) -> tuple[list[str], Path | None]:

@@ -19,6 +19,7 @@ from imagepipe.errors import shown
 from imagepipe.reports import cost, notes, scores
 from imagepipe.reports.comparison import Comparison
 from imagepipe.reports.job import Job, scorer_names
+from imagepipe.reports.notebook import NotebookBar
 from imagepipe.sink.ledger import Ledger
 from imagepipe.stages import engines
 
@@ -30,7 +31,7 @@ RANDOM = (
 
 
 class Progress:
-    """One live line, or where there is no terminal a line every ten seconds.
+    """One live line, in a notebook a bar, and elsewhere a line every ten seconds.
 
     Rows done of `total`, pictures per second, time left and what each stage is doing.
     """
@@ -49,6 +50,7 @@ class Progress:
             transient=True,
             disable=not console.is_terminal,
         )
+        self.notebook = NotebookBar() if console.is_jupyter else None
         self.task = self.bar.add_task("", total=total, rate="", stages="starting")
 
     def __enter__(self) -> Progress:
@@ -73,7 +75,9 @@ class Progress:
         speed = f"{rate:.1f} pictures/s" if rate else ""
         self.bar.update(self.task, completed=rows, rate=speed, stages=said)
         now = time.monotonic()
-        if not self.console.is_terminal and now - self.last_line >= LINE_EVERY_S:
+        if self.notebook:
+            self.notebook.say(rows, self.total, f"{speed} ({said})" if speed else said)
+        elif not self.console.is_terminal and now - self.last_line >= LINE_EVERY_S:
             self.last_line = now
             left = f", {(self.total - rows) / rate:.0f} s left" if rate else ""
             self.console.print(

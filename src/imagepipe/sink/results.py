@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from imagepipe.sink.parts import encoded, written_parts
@@ -77,6 +78,27 @@ def _scores(store: Store, column: str) -> Iterator[tuple[float, str, int]]:
         if column in file.schema_arrow.names:
             scores = file.read(columns=[column])[column].to_pylist()
             yield from ((score, part, i) for i, score in enumerate(scores) if score is not None)
+
+
+def table(store: Store) -> pa.Table:
+    """All rows of the run's table, without the pictures that are inside it where they are."""
+    parts = [pq.ParquetFile(store.open(part)) for part in written_parts(store)]
+    read = [part.read([n for n in part.schema_arrow.names if n != "image"]) for part in parts]
+    return pa.concat_tables(read, promote_options="permissive") if read else pa.table({})
+
+
+def places(store: Store) -> Iterator[tuple[str, int]]:
+    """Where each row of `table` is: in which part, at which place."""
+    for part in written_parts(store):
+        rows = pq.ParquetFile(store.open(part)).metadata.num_rows
+        yield from ((part, place) for place in range(rows))
+
+
+def png_at(store: Store, id_column: str, part: str, place: int) -> bytes:
+    """The encoded picture of a row. Raises FileNotFoundError where somebody removed it."""
+    for picture in _pictures(store, part, id_column, [place], {}):
+        return picture.png
+    raise FileNotFoundError(f"the picture of row {place} of {store.place(part)}")
 
 
 def _by_part(chosen: list[tuple[float, str, int]]) -> dict[str, list[int]]:

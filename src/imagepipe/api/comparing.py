@@ -1,0 +1,53 @@
+"""`imagepipe.compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from imagepipe.api.result import Result
+from imagepipe.cli.compare import compared
+from imagepipe.config import Sweep
+from imagepipe.config.fields import check_fields
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Runs side by side. `page` is to be opened in a browser; a notebook shows their pictures."""
+
+    page: Path
+    headline: str  # which is best, or that the data do not tell
+    besides: Sequence[str]  # what else is to be said
+    differences: Sequence[Mapping[str, Any]]  # `key`, and its `values` in the order of the runs
+
+    def _repr_png_(self) -> bytes | None:
+        sheet = self.page.with_suffix(".png")
+        return sheet.read_bytes() if sheet.is_file() else None
+
+
+def compare(
+    *runs: str | Path | Result,
+    objective: Literal["score", "images_per_s"] = "score",
+    score: str | None = None,
+    baseline: str | None = None,
+    level: float = 0.95,
+    by: Literal["id", "base_prompt"] | None = None,
+    out: str | Path | None = None,
+) -> Compared:
+    """Compare finished runs, as `imagepipe compare` does: results, or folders of runs and sweeps.
+
+    `objective` is what the best is named by, and `score` which of several scores that is;
+    `baseline` is the number of the run that the others are held against; `by` is what rows are
+    known by, else it is found out. Raises UserError where they cannot be compared.
+    """
+    from imagepipe.reports.comparison import PAGE
+
+    aim = Sweep(objective, score, None, baseline, level)
+    check_fields(aim, "")
+    folders = [run.folder if isinstance(run, Result) else Path(run) for run in runs]
+    folder, found = compared(folders, aim, by, Path(out) if out else None)
+    return Compared(
+        folder.absolute() / PAGE, found.headline(), list(found.besides()), found.differences
+    )

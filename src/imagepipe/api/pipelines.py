@@ -1,0 +1,37 @@
+"""`imagepipe.dataset`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imagepipe import config as configuration
+from imagepipe import resources, sources
+from imagepipe.api.overrides import checked, overrides
+from imagepipe.execution import pipeline, session
+from imagepipe.resources.machine import this_machine
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+
+def dataset(*typed: str, config_dir: str | Path | None = None, **keys: Any) -> Dataset:
+    """The pipeline as a lazy Dataset of Ray Data, for those who go on there; nothing is written.
+
+    The arguments are those of `run`. A row has the columns of the input, `base_prompt`, `prompt`,
+    `seed`, `image` (uint8, pictures of the row x height x width x 3), and `score` where there is a
+    scorer. A row that could not be drawn says why in `failed_reason`, and its `image` is empty.
+
+    Where Ray does not run yet it is started with this machine's CPUs and GPUs, and stays until
+    `ray.shutdown()` or the end of the process. Raises UserError as `run` does.
+    """
+    with checked(overrides(typed, keys), config_dir) as cfg:
+        config = configuration.load(cfg)
+    tables = sources.scan(config.dataset, config.limit, config.model.columns)
+    pipeline.check(config, tables)
+    joined = session.is_anothers() or config.ray.address is not None
+    if not joined:
+        resources.resolve(config, this_machine(config.ray), tables.rows)  # refused before it starts
+    machine = session.started(config, pipeline.libraries(config))
+    shares, _ = resources.resolve(config, machine, tables.rows)
+    return pipeline.drawn(config, tables, shares)
