@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from imagepipe import config
 from imagepipe.config import LLM, Model
@@ -104,3 +106,24 @@ class Mortal(ImageGenerator):
             died.touch()
             os._exit(1)
         return super().paint(prompts[:1], seeds[:1]).repeat(len(prompts), axis=0)
+
+
+class Judge:
+    """A `scoring.RowScorer` that breaks with one row, and gives a number that is none."""
+
+    reads = ("prompt",)
+    adds = pa.schema([("shows", pa.float32()), ("fine", pa.float32())])
+
+    def __init__(self, config: config.Scorer) -> None:
+        self.config = config
+
+    def load(self) -> None:
+        """There are no weights."""
+
+    def judge(self, images: np.ndarray, rows: pa.Table) -> dict[str, list[Any]]:
+        prompts = rows["prompt"].to_pylist()
+        for prompt in prompts:
+            if "thing 1" in prompt:
+                raise ValueError(f"{prompt} is cursed")
+        count = len(images)
+        return {"shows": [1.0] * count, "fine": [np.inf] * count, "scorer_error": [None] * count}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,7 +16,7 @@ from imagepipe.errors import UserError
 from imagepipe.execution import pipeline
 from imagepipe.scoring import make
 from imagepipe.scoring.questions import NEITHER
-from imagepipe.scoring.stage import stage
+from imagepipe.scoring.stage import NO_NUMBER, stage
 from imagepipe.sink import resume
 from imagepipe.sink.ledger import Ledger
 from imagepipe.sources import scan
@@ -89,34 +88,16 @@ def test_captions_are_texts_and_no_scores(tmp_path: Path):
     assert said.to_pylist() == ["Describe it., in falling snow"] * 3
 
 
-def test_a_judge_that_breaks_keeps_the_pictures():
-    class Broken:
-        reads = ("prompt",)
-        adds = pa.schema([("shows", pa.float32()), ("fine", pa.float32())])
-
-        def __init__(self, scorer: Scorer) -> None:
-            """Needs nothing."""
-
-        def load(self) -> None:
-            """There are no weights."""
-
-        def judge(self, images: np.ndarray, rows: pa.Table):
-            raise ValueError(f"cursed {rows['prompt'][0]}")
-
-    line = engines.Engine("tests", by_row=True)
-    engines.TABLE["scorer"]["broken"] = line
-    try:
-        from functools import partial
-
-        from imagepipe.scoring import stage as stages
-
-        scorer = Scorer("judge", "broken", questions=dict(QUESTIONS))
-        work = stages._worker(partial(Broken, scorer), 1, said_by(scorer, "scorer"), "more memory")
-        one = work(batch(["r0"]))
-    finally:
-        del engines.TABLE["scorer"]["broken"]
-    assert one["score_shows"].to_pylist() == one["score_fine"].to_pylist() == [[None]]
-    assert one["scorer_error"] == ["ValueError: cursed a fine thing 0 <é>"]
+def test_a_judge_that_breaks_with_a_row_keeps_its_pictures(monkeypatch: pytest.MonkeyPatch):
+    line = engines.Engine("helpers.failing_engines.Judge", by_row=True)
+    monkeypatch.setitem(engines.TABLE["scorer"], "cursed", line)
+    one = stage(Scorer("judge", "cursed", questions=dict(QUESTIONS)), 1)
+    table = apply(one, BatchSizeBackoff(one.recipe()), batch(["r0", "r1", "r2"]))
+    assert table["failed_stage"].null_count == 3
+    assert table["score_shows"].to_pylist() == [[1.0], [None], [1.0]]
+    assert table["score_fine"].to_pylist() == [[None], [None], [None]]  # a number that is none
+    why = "ValueError: a fine thing 1 <é> is cursed"
+    assert table["scorer_error"].to_pylist() == [NO_NUMBER, why, NO_NUMBER]
 
 
 # --- how they are said
