@@ -25,7 +25,7 @@ from imagepipe.config import Config, RayOptions
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.execution import preflight
 from imagepipe.execution.surroundings import environment, silence_stderr
-from imagepipe.resources.machine import Machine, from_ray, this_machine
+from imagepipe.resources.machine import Machine, from_ray, object_store_bytes, this_machine
 from imagepipe.resources.process import freeze_gc
 from imagepipe.signals import defer_signals, hangup_is_ours_alone
 
@@ -177,7 +177,6 @@ def _init(
     level = logging.INFO if verbose else logging.ERROR
     # Ray Data logs an error with its stack before it raises it; raised, it is told plainly.
     logging.getLogger("ray.data").setLevel(level if verbose else logging.CRITICAL)
-    store = options.object_store_gb
     arguments = (
         {"address": options.address, "runtime_env": cluster_runtime_env(options)}
         if machine is None
@@ -185,7 +184,7 @@ def _init(
             "address": "local",
             "num_cpus": machine.cpus,
             "num_gpus": machine.gpus,
-            "object_store_memory": int(store * 1e9) if store else None,
+            "object_store_memory": object_store_bytes(options),
             "runtime_env": {"py_executable": executable(script)} if script else None,
         }
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ _RAYS_OWN = ("CPU", "GPU", "memory", "object_store_memory")
 # Share of the memory that Ray may give to processes; the rest is for its object store (Ray's own
 # share of 0.3) and the driver. Of all memory, not of what is free: a sweep's jobs find it the same.
 MEMORY_SHARE = 0.65
+STORE_SHARE, LEAST_STORE = 0.3, 80_000_000  # Ray's own share; its least is 75 MiB
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,26 @@ def this_machine(options: RayOptions) -> Machine:
     total = psutil.virtual_memory().total
     memory = int(MEMORY_SHARE * min(total, limits.memory_limit() or total))
     return Machine((Node(cpus, gpus, memory),))
+
+
+def object_store_bytes(
+    options: RayOptions, root: Path = limits.ROOT, shared: str = "/dev/shm"
+) -> int | None:
+    """How large to make Ray's object store; null: Ray's own share of the memory that it sees.
+
+    It sees the limit of a container alone, and that of a group inside, such as a Slurm job's, not.
+    """
+    import psutil
+
+    if options.object_store_gb:
+        return int(options.object_store_gb * 1e9)
+    limit = limits.memory_limit(root)
+    if limit is None or limit >= psutil.virtual_memory().total:
+        return None
+    store = int(STORE_SHARE * limit)
+    with suppress(OSError):  # what does not fit there would lie on a disk
+        store = min(store, int(0.9 * shutil.disk_usage(shared).free))
+    return store if store >= LEAST_STORE else None
 
 
 def from_ray(nodes: list[dict[str, Any]]) -> Machine:

@@ -1,0 +1,46 @@
+"""How large Ray's object store is made where a control group leaves less than the machine has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+from imagepipe.config import RayOptions
+from imagepipe.resources.machine import object_store_bytes
+
+SLURM = "0::/system.slice/job_7/step_0\n"
+TOTAL = psutil.virtual_memory().total
+
+
+def of(root: Path, limit: str, options: RayOptions | None = None) -> int | None:
+    """With `limit` on the group of a job, which Ray does not look at."""
+    group = root / "sys/fs/cgroup/system.slice/job_7"
+    group.mkdir(parents=True)
+    (group / "memory.max").write_text(f"{limit}\n")
+    (root / "proc/self").mkdir(parents=True)
+    (root / "proc/self/cgroup").write_text(SLURM)
+    return object_store_bytes(options or RayOptions(name="t"), root, str(root))
+
+
+@pytest.mark.parametrize(
+    ("limit", "store"),
+    [
+        pytest.param("1000000000", 300_000_000, id="small"),
+        pytest.param("max", None, id="none"),
+        pytest.param(str(TOTAL), None, id="all"),
+        pytest.param(str(TOTAL * 2), None, id="more"),
+        pytest.param("100000000", None, id="too-small"),
+    ],
+)
+def test_it_is_a_share_of_what_the_group_leaves(tmp_path, limit: str, store: int | None) -> None:
+    assert of(tmp_path, limit) == store
+
+
+def test_what_is_asked_for_stands(tmp_path) -> None:
+    assert of(tmp_path, "1000000000", RayOptions(name="t", object_store_gb=0.5)) == 500_000_000
+
+
+def test_without_room_for_it_in_shared_memory_ray_decides(tmp_path) -> None:
+    assert object_store_bytes(RayOptions(name="t"), tmp_path, "/proc") is None
