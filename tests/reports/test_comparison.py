@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from helpers.compared import ATTACK, BLUE, GREEN, RED, Made, png, swept_into
 from PIL import Image
+from playwright.sync_api import expect
 
 from imagepipe.config import Sweep
 from imagepipe.reports import comparison
@@ -390,13 +391,10 @@ def test_a_picture_is_shown_in_full_where_its_file_is(browser, many):
     page.goto((many / comparison.PAGE).as_uri())
     page.locator("#grid button").first.click()
     image = page.locator('[data-part="image-a"]')
-    page.wait_for_function("document.querySelector('[data-part=image-a]').naturalWidth > 0")
-    assert image.get_attribute("src") == "0/images/0.png"
+    expect(image).to_have_attribute("src", "0/images/0.png")
     page.keyboard.press("z")
-    page.wait_for_function("document.querySelector('[data-part=sheet]').style.width === '600px'")
+    expect(page.locator('[data-part="sheet"]')).to_have_css("width", "600px")
     (many / "0" / "images" / "1.png").rename(many / "gone.png")
     page.keyboard.press("ArrowDown")
-    page.wait_for_function(
-        "document.querySelector('[data-part=image-a]').src.startsWith('data:image/webp')"
-    )
+    expect(image).to_have_attribute("src", re.compile("^data:image/webp"))
     page.close()
