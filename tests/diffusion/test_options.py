@@ -47,6 +47,7 @@ from imagepipe.diffusion import (
 )
 from imagepipe.diffusion.diffusers import arguments, load
 from imagepipe.diffusion.repository import ARCHITECTURES
+from imagepipe.diffusion.rows import RowSettings
 from imagepipe.diffusion.stage import BLACK, stage
 from imagepipe.errors import UserError
 from imagepipe.stages.stage import LEDGER, BatchSizeBackoff, apply
@@ -409,7 +410,7 @@ def _drawn_with_room_for_two(
             if given[-1] > 2:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    drawing = stage(model, run_seed=0, id_column="id")
+    drawing = stage(RowSettings(model), run_seed=0, id_column="id")
     work, reasons = BatchSizeBackoff(drawing.recipe()), []
     with register_module_forward_pre_hook(decode):
         for rows in batches:
@@ -613,7 +614,7 @@ def test_a_picture_of_nan_fails_its_row_and_is_not_kept(trained, tmp_path):
     broken = shutil.copytree(trained(SD), tmp_path / "broken")
     file = broken / "vae" / "diffusion_pytorch_model.safetensors"
     save_file({k: v * float("nan") for k, v in load_file(file).items()}, file)
-    drawing = stage(small(broken), run_seed=0, id_column="id")
+    drawing = stage(RowSettings(small(broken)), run_seed=0, id_column="id")
     done = apply(drawing, drawing.recipe(), _table(PROMPTS))
     assert done["failed_stage"].to_pylist() == ["model"] * 2
     assert done["failed_reason"].to_pylist() == [BLACK] * 2
@@ -622,13 +623,16 @@ def test_a_picture_of_nan_fails_its_row_and_is_not_kept(trained, tmp_path):
 def _table(prompts: list[str]) -> pa.Table:
     ids = [str(row) for row in range(len(prompts))]
     none = pa.nulls(len(prompts), pa.string())
-    return pa.table([ids, prompts, none, none], names=["id", "prompt", *LEDGER.names])
+    seeds = pa.array(range(len(prompts)), pa.int64())
+    return pa.table(
+        [ids, prompts, seeds, none, none], names=["id", "prompt", "seed", *LEDGER.names]
+    )
 
 
 def test_a_picture_is_black_where_all_of_it_is():
-    from imagepipe.diffusion.stage import _are_black
+    from imagepipe.diffusion.stage import _is_black
 
     pictures = np.zeros((4, 3, 2, 3), np.uint8)
     pictures[1, 0, 1, 2] = 1  # on its first line
     pictures[2, 2, 1, 2] = 1  # on its last
-    assert _are_black(pictures).tolist() == [True, False, False, True]
+    assert _is_black(pictures).tolist() == [True, False, False, True]
