@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from PIL import Image
 
 from imagepipe.config import Scorer
 from imagepipe.errors import UserError
+from imagepipe.execution import manifest
 from imagepipe.scoring import SCORER_ERROR, check, make
 from imagepipe.scoring.questions import NEITHER
 
@@ -161,6 +163,20 @@ def test_one_process_alone_keeps_to_a_rate():
     assert str(caught.value).startswith(
         "resources.scorer.pool=2: each process would keep to scorer.requests_per_minute by itself"
     )
+
+
+def test_a_resumed_run_may_ask_another_server_the_same(tmp_path: Path):
+    said = [
+        "scorer=vlm_server",
+        "scorer.vlm_server.path=m",
+        "scorer.vlm_server.base_url=http://h/v1",
+    ]
+    before = manifest.of(composed(*said), [], [])
+    moved = composed(*said[:2], "scorer.vlm_server.base_url=http://other/v1")
+    manifest.check(before, manifest.of(moved, [], []), tmp_path)
+    other = composed(said[0], "scorer.vlm_server.path=n", said[2])
+    with pytest.raises(UserError, match=r"scorer\.vlm_server\.path=n: the run in .* began with"):
+        manifest.check(before, manifest.of(other, [], []), tmp_path)
 
 
 def test_a_key_in_the_place_of_its_name_is_never_shown(capsys):

@@ -39,6 +39,8 @@ MAY_CHANGE = (
         "llm.timeout_s",
     ),
     *("llm.max_retries", "llm.requests_per_minute"),
+    *("scorer.base_url", "scorer.api_key_env", "scorer.timeout_s", "scorer.max_retries"),
+    "scorer.requests_per_minute",
 )
 
 

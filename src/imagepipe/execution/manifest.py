@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -193,7 +194,8 @@ def _other_tables(was: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]]) 
 
 
 def _differences(was: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
-    if f"{key}.".startswith(tuple(f"{name}." for name in MAY_CHANGE)):
+    plain = re.sub(r"^scorer\.[^.]+(?=\.)", "scorer", key)  # of one, by its name
+    if f"{plain}.".startswith(tuple(f"{name}." for name in MAY_CHANGE)):
         return
     if isinstance(was, dict) and isinstance(now, dict):
         for name in sorted(was | now):
