@@ -65,6 +65,10 @@ def test_the_defaults_are_the_embedded_models():
         ("+ray.runtime_env.env_vars.MY_TOKEN=hunter2", "MY_TOKEN=...: looks like a secret"),
         ("+ray.runtime_env.env_vars.DB_PASSWD=hunter2", "DB_PASSWD=...: looks like a secret"),
         ("+model.options={store: {api_key: hunter2}}", "store.api_key=...: looks like a secret"),
+        (
+            "dataset.more_joins=[{path: x, read: {token: hunter2}}]",
+            "read.token=...: looks like a s",
+        ),
         ("+llm.options.key_env=sk-hunter2", "llm.options.key_env=...: looks like a secret"),
         ("resources.model.num_cpus=nan", "num_cpus=nan: is no number. At least 0."),
         ("resources.model.pool_max=0", "resources.model.pool_max=0: is too small. At least 1."),

@@ -176,6 +176,12 @@ def test_a_persons_own_choice_of_telemetry_stands():
         "+llm.options.api_key=choice(hunter2,hunter3)",
         "dataset.more_joins=[{path: 'https://me:hunter2@shop/a.csv', on: id}]",
         "dataset.path=https://shop/a.csv?X-Amz-Signature=hunter2",
+        "dataset.path=postgresql+psycopg://me:hunter2@host/shop",
+        "dataset.path='mssql+pyodbc://?odbc_connect=DRIVER%3Dx%3BPWD%3Dhunter2'",
+        "+dataset.read.password=hunter2",
+        "dataset.read={password_env: my-hunter2}",
+        "dataset.join.read={api_key: hunter2}",
+        "dataset.more_joins=[{path: a.csv, on: id, read: {token: hunter2}}]",
         "tracking.uri='sqlite:///a.db','http://me:hunter2@b'",
     ],
 )

@@ -179,3 +179,23 @@ def test_an_iceberg_table_by_its_metadata_and_of_a_catalog(tmp_path: Path) -> No
         env=os.environ | {f"PYICEBERG_CATALOG__MINE__{name}": text for name, text in named.items()},
     )
     assert done.stdout == "12\n", done.stderr
+
+
+def test_a_folder_that_datasets_reads_as_it_reads_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    for split in ("train", "test"):
+        written(tmp_path / "d" / f"{split}.csv", f"id,what\n1,a {split}\n")
+    asked = dataset(tmp_path / "d", "huggingface", read={"split": "test"})
+    assert prompts_of(asked) == ["a test"]
+    assert scan(asked, None).features["what"]["_type"] == "Value"
+    assert 'is no split of the data set. Did you mean "train"' in str(
+        refused(dataset(tmp_path / "d", "huggingface", read={"split": "trian"}))
+    )
+    error = refused(dataset(tmp_path / "d", "huggingface", read={"split": "test", "config": "x"}))
+    assert "config=x: is none of the data set's configurations. Name one of them: default" in str(
+        error
+    )

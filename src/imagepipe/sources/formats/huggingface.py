@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -30,6 +31,7 @@ class HuggingFace(Library):
     revision: str | None = None  # of the hub: null is the newest
 
     name: ClassVar[str] = "huggingface"
+    look: ClassVar[str] = "Check the name, the network, and that you (or HF_TOKEN) may read it."
 
     def place(self, path: str) -> str:
         return super().place(path) if os.path.exists(os.path.expanduser(path)) else path
@@ -87,7 +89,15 @@ class HuggingFace(Library):
         if _is_saved(place):
             saved = datasets.load_from_disk(place)
             return saved[self.split] if isinstance(saved, datasets.DatasetDict) else saved
-        return datasets.load_dataset(place, self.config, split=self.split, revision=self.revision)
+        return _of_hub(place, self.config, self.split, self.revision)
+
+
+@lru_cache(maxsize=4)
+def _of_hub(place: str, config: str | None, split: str | None, revision: str | None) -> Any:
+    """A data set of the hub, which is asked once."""
+    import datasets
+
+    return datasets.load_dataset(place, config, split=split, revision=revision)
 
 
 def _is_saved(place: str) -> bool:

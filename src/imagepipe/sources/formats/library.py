@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 from pyarrow.fs import FileSystem, LocalFileSystem
@@ -32,6 +32,8 @@ DIGEST_BYTES = 16
 @dataclass(frozen=True)
 class Library(ArrowFormat):
     """One table, named by a folder or an address. It counts as one file, whose path that is."""
+
+    look: ClassVar[str] = "Check that the table is whole and that you may read it."
 
     @abstractmethod
     def opened(self, place: str) -> tuple[Library, str]:
@@ -116,7 +118,7 @@ class Library(ArrowFormat):
         except Exception as error:
             raise Unreadable(
                 f"cannot be read as {self.name}: {one_line(error)}",
-                "Check that the table is whole and that you may read it.",
+                self.look,
             ) from error
 
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class Sql(Library):
     """A table, in the order of its primary key, or a query, of the database that a URL names.
 
-    Nothing is written: what is read is rolled back. The rows are asked for three times, for their
-    types, for their ids, and to be drawn.
+    Nothing is written: what is read is rolled back. The rows are asked for four times: for their
+    types, for their ids, for what a resume knows them by, and to be drawn.
     """
 
     table: str | None = None  # or schema.table
@@ -60,16 +60,13 @@ class Sql(Library):
         return self.table or "the query"
 
     def opened(self, place: str) -> tuple[Sql, str]:
-        with self._rows(place) as rows:
-            if not rows.returns_rows:
-                raise BadOption(
-                    *("query", self.query, "gives no rows"), "Give a query such as SELECT."
-                )
         return self, place
 
     def schema(self, filesystem: FileSystem, path: str, used: Collection[str]) -> pa.Schema:
         """As all cells say, since not every database holds its columns to types."""
         with self.reading(), self._rows(path) as rows:
+            if not rows.returns_rows:
+                raise BadOption("query", self.query, "gives no rows", "Give one such as SELECT.")
             names = list(rows.keys())
             columns = [Column() for _ in names]
             for part in rows.partitions(ROWS):
