@@ -46,9 +46,20 @@ def ask(
     What may pass is no reason to refuse a run, whose rows are tried again. `needs` are fields of
     the request that cannot be left out, and what to do where the server does not take them.
     """
+    with engine.client(server, max_retries=0) as client:
+        _ask(client, server, request, read, needs)
+
+
+def _ask(
+    client: OpenAI,
+    server: Server,
+    request: dict[str, Any],
+    read: Callable[[str], Any],
+    needs: Mapping[str, str],
+) -> None:
     import openai
 
-    client, key = engine.client(server, max_retries=0), endpoint.key(server)
+    key = endpoint.key(server)
     try:
         read(engine.ask(client, request))
     except UserError:
