@@ -50,6 +50,7 @@ def test_the_best_job_is_named_and_by_how_much(folder):
     assert ATTACK in found.note()
 
 
+@pytest.mark.browser
 def test_the_page_says_how_sure_each_figure_is(folder, browser):
     page = browser.new_page()
     page.goto((folder / comparison.PAGE).as_uri())

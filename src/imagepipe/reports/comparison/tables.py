@@ -27,11 +27,7 @@ def verdict(comparison: Comparison) -> dict[str, Any]:
     baseline's."""
     verdicts = [one for one in comparison.verdicts if one.standings]
     order = [s.entry for one in verdicts for s in one.standings]
-    base = (
-        next((s.entry.label for s in verdicts[0].standings if s.against is None), "")
-        if verdicts
-        else ""
-    )
+    base = next((s.entry.label for one in verdicts for s in one.standings if not s.against), "")
     return {
         "measures": [
             encodable(RATES[comparison.kind] if one.measure == "images_per_s" else one.measure)
