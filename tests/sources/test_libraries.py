@@ -128,6 +128,32 @@ def test_a_place_that_holds_no_such_table(tmp_path: Path, format: str, kind: str
 
 
 @pytest.mark.parametrize(
+    ("format", "file", "content"),
+    [
+        ("delta", "_delta_log/00000000000000000000.json", '{"add": {}}'),
+        ("delta", "_delta_log/00000000000000000000.json", "no json"),
+        ("lance", "_versions/1.manifest", "no manifest"),
+        ("iceberg", "metadata/v1.metadata.json", "{}"),
+        ("iceberg", "metadata/v1.metadata.json", "no json"),
+        ("huggingface", "state.json", "{}"),
+        ("huggingface", "dataset_dict.json", "no json"),
+    ],
+)
+def test_a_table_that_is_broken(tmp_path: Path, format: str, file: str, content: str) -> None:
+    written(tmp_path / "t" / file, content)
+    error = refused(dataset(str(tmp_path / "t"), format))
+    assert (error.field, error.value) == ("dataset.path", str(tmp_path / "t"))
+    assert format in error.problem.lower()
+
+
+def test_an_iceberg_table_of_two_newest_states(tmp_path: Path) -> None:
+    for name in ("00001-a", "00002-b", "00002-c"):
+        written(tmp_path / "t" / "metadata" / f"{name}.metadata.json", "{}")
+    error = refused(dataset(str(tmp_path / "t"), "iceberg"))
+    assert "several newest states: 00002-b.metadata.json, 00002-c.metadata.json" in error.problem
+
+
+@pytest.mark.parametrize(
     ("path", "words"),
     [
         ("postgresql://me:hunter2@host/db", "carries a password"),

@@ -33,5 +33,6 @@ def notes(scanned: Scanned, columns: Together) -> Iterator[str]:
         others = f" and {more} more files hold" if more else " holds"
         yield (
             f"{os.path.basename(first)}{others} bytes that are not UTF-8: they are kept as U+FFFD, "
-            "and fail a row whose id, key or prompt they stand in. Save the file as UTF-8"
+            "and fail a row whose id, key or prompt they stand in. Save the file as UTF-8, "
+            "or name its encoding, such as dataset.read={encoding: cp1252} for a CSV"
         )

@@ -29,9 +29,8 @@ class Delta(Library):
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
-        with self.reading():
-            if not DeltaTable.is_deltatable(place):
-                raise Unreadable("is no Delta table", "Name the folder that holds _delta_log/.")
+        if not DeltaTable.is_deltatable(place):
+            raise Unreadable("is no Delta table", "Name the folder that holds _delta_log/.")
         try:
             return replace(self, version=self._table(place).version()), place
         except DeltaError as error:

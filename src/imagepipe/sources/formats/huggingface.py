@@ -37,8 +37,7 @@ class HuggingFace(Library):
         return super().place(path) if os.path.exists(os.path.expanduser(path)) else path
 
     def opened(self, place: str) -> tuple[HuggingFace, str]:
-        with self.reading():
-            splits = self._splits(place)
+        splits = self._splits(place)
         if self.split is None and len(splits) > 1:
             raise BadOption(
                 *("split", None, "is needed: the data set has several"),

@@ -46,15 +46,14 @@ class Iceberg(Library):
         from pyiceberg.exceptions import NoSuchTableError
 
         place = place if self.catalog or place.endswith(".json") else _newest(place)
-        with self.reading():
-            try:
-                table = self._table(place)
-            except (FileNotFoundError, NoSuchTableError) as error:
-                raise Unreadable(
-                    "is no Iceberg table",
-                    "Name its folder, its *.metadata.json, or by dataset.read.catalog=NAME a table "
-                    "of a catalog that pyiceberg knows.",
-                ) from error
+        try:
+            table = self._table(place)
+        except (FileNotFoundError, NoSuchTableError) as error:
+            raise Unreadable(
+                "is no Iceberg table",
+                "Name its folder, its *.metadata.json, or by dataset.read.catalog=NAME a table of "
+                "a catalog that pyiceberg knows.",
+            ) from error
         snapshot = self.snapshot_id or table.metadata.current_snapshot_id
         if self.snapshot_id and table.snapshot_by_id(self.snapshot_id) is None:
             raise BadOption(

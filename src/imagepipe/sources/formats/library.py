@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyarrow.fs import FileSystem, LocalFileSystem
 
 from imagepipe.config import secrets
-from imagepipe.errors import one_line
+from imagepipe.errors import UserError, one_line
 from imagepipe.prompts.cells import cell_texts
 from imagepipe.sources.files import Found
 from imagepipe.sources.formats.arrow import ArrowFormat, kept
@@ -56,7 +56,9 @@ class Library(ArrowFormat):
         if not isinstance(path, str) or not path:
             raise Unreadable("names no table", f"Give one address or folder of {self.name}.")
         secrets.check_table(field, path)
-        form, place = self.opened(self.place(path))
+        place = self.place(path)
+        with self.reading():
+            form, place = self.opened(place)
         here = LocalFileSystem() if os.path.exists(place) else None
         return form, Found(here, (place,), base=os.path.dirname(place))
 
@@ -113,7 +115,7 @@ class Library(ArrowFormat):
         """Unreadable for whatever the library raises."""
         try:
             yield
-        except (Unreadable, BadOption, GeneratorExit):
+        except (Unreadable, BadOption, UserError, GeneratorExit):
             raise
         except Exception as error:
             raise Unreadable(
