@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from helpers.configs import composed
+from helpers.s3_server import S3
 from helpers.written import batch, writer
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -23,6 +24,7 @@ from imagepipe.execution import manifest, place, rescore
 from imagepipe.scoring.stage import stage
 from imagepipe.sink import rescored
 from imagepipe.sink.lock import RunLock, acquire
+from imagepipe.sink.parts import written_parts
 from imagepipe.sources import pictures
 from imagepipe.sources.pictures import Existing
 from imagepipe.stages.stage import apply
@@ -36,16 +38,18 @@ TYPED = ["scorer=none", "scorer.name=light", "scorer.engine=custom", f"scorer._t
 IDS = ["a", "b", "c", "d", "e"]
 
 
-def drawn(folder: Path, each: int = 1, **sink: bool) -> Store:
-    """What a run leaves whose scorer was `light` too, in two parts."""
+def drawn(folder: Path, each: int = 1, place: Store | None = None, **sink: bool) -> Store:
+    """What a run leaves whose scorer was `light` too, in two parts; in `place`, or its folder."""
+    store = place or Store(str(folder))
     one = stage(replace(MINE, name="first"), each)
     for ids in (IDS[:3], IDS[3:]):
-        writer(folder, FROM_RUN, **sink)(apply(one, one.recipe(), batch(ids, each=each)))
-    return Store(str(folder))
+        own = replace(writer(folder, FROM_RUN, **sink), store=store)
+        own(apply(one, one.recipe(), batch(ids, each=each)))
+    return store
 
 
 def lock_of(store: Store) -> RunLock:
-    lock = RunLock(Store(f"{store.url}.claims"), "claim")
+    lock = RunLock(store, ".claims/claim")
     lock.store.write(lock.name, b"")
     return lock
 
@@ -65,7 +69,8 @@ def as_table(chunk: rescored.Chunk) -> pa.Table:
 
 
 def table(store: Store) -> list[dict]:
-    return pq.read_table(f"{store.url}/table").to_pylist()
+    parts = [pq.read_table(store.open(part)) for part in written_parts(store)]
+    return pa.concat_tables(parts).to_pylist()
 
 
 # --- the columns
@@ -96,8 +101,10 @@ def test_scores_are_those_that_the_run_gave(tmp_path: Path, sink: dict[str, bool
     assert not unscored and not store.parts(".scored")
 
 
-def test_each_picture_is_scored_once_however_it_was_ended(tmp_path: Path):
-    store = drawn(tmp_path / "out")
+@pytest.mark.parametrize("where", ["folder", "s3"])
+def test_each_picture_is_scored_once_however_it_was_ended(where: str, tmp_path: Path, s3: S3):
+    store = Store(f"{s3.bucket()}/run" if where == "s3" else str(tmp_path / "out"))
+    drawn(tmp_path / "out", place=store)
     lock, whole = lock_of(store), rescored.left(store, [SCORE], 2)
     one = next(chunk for chunk in whole if len(chunk.places) == 1)  # the rest of a part of three
     keep(store, [one], lock)
