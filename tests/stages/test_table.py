@@ -41,7 +41,8 @@ def test_whatever_a_line_names_is_there(kind: str, line: Engine):
     if line.works and not line.is_custom:
         made = resolve_name(line.made_by)
         parts = ("questions", "processor", "answers", "ASKS", "REPLIES")
-        methods = [name for name in vars(PROTOCOLS[kind]) if name[0] != "_"]
+        protocol = scoring.RowScorer if line.by_row else PROTOCOLS[kind]
+        methods = [name for name, one in vars(protocol).items() if name[0] != "_" and callable(one)]
         assert all(hasattr(made, name) for name in (parts if line.processor else methods))
     for name in filter(None, (line.check, line.prompt_limit)):
         assert callable(resolve_name(name))
