@@ -46,12 +46,11 @@ class Echo:
 class Plain(NoopGenerator):
     """Draws one grey, whose level is the number of steps."""
 
-    def __init__(self, model: Model) -> None:
-        super().__init__(model)
-        self.level = model.steps
-
-    def paint(self, prompts: list[str], seeds: list[int]) -> np.ndarray:
-        return np.full((len(prompts), self.height, self.width, 3), self.level, np.uint8)
+    def paint(
+        self, prompts: list[str], seeds: list[int], drawn: list[Model] | None = None
+    ) -> np.ndarray:
+        size = (len(prompts), self.model.height, self.model.width, 3)
+        return np.full(size, self.model.steps, np.uint8)
 
 
 class Lightness:
