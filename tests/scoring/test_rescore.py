@@ -22,7 +22,7 @@ from imagepipe.config import Score, Scorer, Scoring
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.execution import manifest, place, rescore
 from imagepipe.scoring.stage import stage
-from imagepipe.sink import rescored
+from imagepipe.sink import rescored, sweeps
 from imagepipe.sink.lock import RunLock, acquire
 from imagepipe.sink.parts import written_parts
 from imagepipe.sources import pictures
@@ -268,6 +268,7 @@ def test_a_table_of_pictures_keeps_its_columns(home: Path, form: str):
         pytest.param(["run", "scorer.name=first"], "another scorer gave. Give this one another",
                      id="name-of-the-run"),
         pytest.param(["begun"], "is a run that has not ended", id="not-ended"),
+        pytest.param(["sweep"], "Name one of them, such as", id="sweep"),
         pytest.param(["run", "--prompt=none"], "--prompt=none: there are no prompts", id="column"),
     ],
 )  # fmt: skip
@@ -280,6 +281,9 @@ def test_what_cannot_be_scored_is_refused(home: Path, typed: list[str], said: st
     if typed[0] == "run":
         store = a_run(home / "run")
         kept(store)
+    if typed[0] == "sweep":
+        (home / "sweep").mkdir()
+        (home / "sweep" / sweeps.RECORD).write_text("{}")
     if typed[0] == "begun":
         a_run(home / "begun")
         (home / "begun" / "summary.json").unlink()

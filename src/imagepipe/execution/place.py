@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from imagepipe.config import Config, recorded
 from imagepipe.errors import UserError
 from imagepipe.execution import manifest
+from imagepipe.sink import sweeps
 from imagepipe.sink.lock import RunLock, acquire, leaving_nothing
 from imagepipe.sink.parts import written_parts
 from imagepipe.sources.pictures import Existing
@@ -48,6 +49,13 @@ def opened(target: str, out: Path, existing: Existing) -> Iterator[tuple[Place, 
         with acquire(folder, place.store, place.id) as lock:
             yield place, lock
         return
+    if (folder / sweeps.RECORD).exists():
+        raise UserError(
+            field="score",
+            value=folder,
+            problem="is a sweep, whose jobs have a table each",
+            remedy=f"Name one of them, such as {folder / '0'}",
+        )
     store = Store.of(None, out)
     with leaving_nothing("--out", out), acquire(out, store, uuid.uuid4().hex, anew=True) as lock:
         before = store.exists(MADE)
