@@ -80,8 +80,8 @@ def test_the_defaults_are_the_embedded_models():
         ("resources.model.pool=-1", "resources.model.pool=-1: is too small. At least 0."),
         ("dataset.join.how=outer", "Choose one of: inner, left, anti."),
         (
-            "dataset.join.format=json",
-            "dataset.join.format=json: is not one of the choices. Did you",
+            "dataset.join.format=jsn",
+            "dataset.join.format=jsn: is not one of the choices. Did you",
         ),
         ("model.engine=difusers", 'Did you mean "diffusers"?'),
         ("dataset=csv", "dataset.path=???: is required and has no value"),

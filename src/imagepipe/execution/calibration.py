@@ -44,7 +44,7 @@ def known(config: Config, machine: Machine) -> Calibration | None:
             return None
         points = tuple(Point(**point) for point in found["points"])
         return Calibration(points, found["missing"], found["seconds"], str(path))
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # whatever it holds
         return None
 
 

@@ -29,8 +29,8 @@ def gpus(shares: Mapping[str, Share]) -> int:
 def per_1000_pictures(
     rate: float | None, shares: Mapping[str, Share], price: Price, machines: int
 ) -> dict[str, Any]:
-    """At `rate` pictures per second: `gpu_hours`, `price` (null without one), and of each of the
-    `stages` the same.
+    """At `rate` pictures per second: `gpu_hours` and `price`, null without a GPU or a price, and of
+    each of the `stages` the same.
 
     The GPUs' price is shared out by the GPUs that stages hold, the machines' by the CPUs.
     """
@@ -43,7 +43,7 @@ def per_1000_pictures(
     whole_gpus = gpus(shares) * (price.gpu or 0.0)
     stages = {
         name: {
-            "gpu_hours": _gpus(share) * hours,
+            "gpu_hours": _gpus(share) * hours or None,
             "price": None
             if hourly is None
             else hours
@@ -55,7 +55,7 @@ def per_1000_pictures(
         for name, share in shares.items()
     }
     return {
-        "gpu_hours": gpus(shares) * hours,
+        "gpu_hours": gpus(shares) * hours or None,
         "price": None if hourly is None else hourly * hours,
         "stages": stages,
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 NESTED = {
     "images_per_s": "images_per_s",
-    "cost": "cost",
+    "cost": "price",  # behind the rates: MLflow draws the first ones by name
     "stages": "stage",
     "scores": "score",
     "categories": "category",
