@@ -16,7 +16,7 @@ from imagepipe.prompts.template import base_prompts
 from imagepipe.sources import scan
 from imagepipe.sources.blocks import scanned
 
-SUFFIX = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".parquet": "parquet"}
+SUFFIX = {".csv": "csv", ".tsv": "tsv", ".json": "json", ".jsonl": "jsonl", ".parquet": "parquet"}
 
 
 def dataset(path: Path | str, format: str | None = None, **more: Any) -> Dataset:

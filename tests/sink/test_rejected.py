@@ -72,6 +72,10 @@ def as_jsonl(folder: Path) -> Path:
     return written(folder / "t.jsonl", LATIN)
 
 
+def as_json(folder: Path) -> Path:
+    return written(folder / "t.json", b"[" + LATIN.strip() + b"]")
+
+
 def as_parquet(folder: Path) -> Path:
     """The same cells, in a file that says they are text."""
 
@@ -84,7 +88,7 @@ def as_parquet(folder: Path) -> Path:
     return written(folder / "t.parquet", table)
 
 
-@pytest.mark.parametrize("write", [as_jsonl, as_parquet])
+@pytest.mark.parametrize("write", [as_jsonl, as_json, as_parquet])
 def test_bytes_in_lists_and_objects_come_back(
     tmp_path: Path, write: Callable[[Path], Path]
 ) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from helpers.asked import dataset, refused, written
+from helpers.asked import dataset, prompts_of, refused, written
 
 from imagepipe.sources import scan
 
@@ -48,3 +48,15 @@ def test_a_column_of_parquet_that_cannot_be_read_in_one_of_its_files(
 def test_one_that_is_drawn_refuses_the_table(tmp_path: Path) -> None:
     asked = dataset(broken(tmp_path / "t.parquet", null=True), prompt="{pair}")
     assert "holds cells in column 'pair' that cannot be read" in refused(asked).problem
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+@pytest.mark.parametrize("name", ["\0", "\0what", "a\0b"])
+def test_a_column_with_a_nul_in_its_name(tmp_path: Path, form: str, name: str) -> None:
+    row = {"id": "1", name: 3, "what": "a cat"}
+    rows = {key: [cell] for key, cell in row.items()} if form == "parquet" else [row]
+    asked = dataset(written(tmp_path / f"t.{form}", rows))
+    tables = scan(asked, None)
+    assert tables.columns == ("id", "what")
+    assert tables.notes == (f"column {name!r} is left out: it has a NUL character in its name",)
+    assert prompts_of(asked) == ["a cat"]

@@ -46,6 +46,9 @@ def together(schemas: Mapping[str, pa.Schema], used: Collection[str], *, as_text
             by_name.setdefault(one.name, {})[path] = one
     for name, fields in by_name.items():
         kept = any(KEPT in (one.metadata or {}) for one in fields.values())
+        if "\0" in name:  # where Arrow's look-up of a field ends
+            found.left_out[name] = "has a NUL character in its name"
+            continue
         kind = _common(fields)
         if as_text and (kept or kind is None):
             columns.append(_as_text(name, used))

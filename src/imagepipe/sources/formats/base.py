@@ -191,7 +191,7 @@ def plain(schema: Iterable[pa.Field]) -> pa.Schema:
 def without(columns: Iterable[pa.Field], left_out: Mapping[str, str]) -> pa.Schema:
     """The columns of a file, which say too what others of it are left out, and why."""
     said = {LEFT_OUT: json.dumps(left_out)} if left_out else None
-    return pa.schema(columns, metadata=said)
+    return pa.schema(list(columns), metadata=said)  # of a schema it would cut names at a NUL
 
 
 def left_out(schema: pa.Schema) -> dict[str, str]:

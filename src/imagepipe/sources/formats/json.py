@@ -63,7 +63,8 @@ def _blocks(file: pa.Table) -> Iterator[pa.Table]:
 
 def _lines(content: bytes) -> Iterator[pa.Table]:
     try:
-        rows = json.loads(content.decode("utf-8-sig"))
+        # Bytes that are no UTF-8 pass as halves of pairs, which a line keeps as escapes.
+        rows = json.loads(content.decode("utf-8-sig", "surrogateescape"))
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"is not JSON: {error}", "Write one array of objects.") from error
     if not isinstance(rows, list):
