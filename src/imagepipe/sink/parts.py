@@ -65,7 +65,8 @@ def encoded(store: Store, part: str, rows: pa.Table) -> Iterator[bytes | None]:
             with suppress(FileNotFoundError):
                 stream = store.open(f"shards/{PurePosixPath(part).stem}.tar")
                 shard = stack.enter_context(tarfile.open(fileobj=stream))
-        for row in rows.to_pylist():
+        names = [name for name in ("image", "image_path") if name in rows.column_names]
+        for row in rows.select(names).to_pylist():
             if row.get("image") is not None:
                 yield row["image"]["bytes"]
             else:
