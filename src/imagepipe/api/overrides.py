@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +44,13 @@ def _value(value: Any) -> str:
 def checked(arguments: Sequence[str], config_dir: str | Path | None) -> Iterator[DictConfig]:
     """As `composing`, checked as the command checks it. Raises UserError alone."""
     _refuse_options(arguments)
-    with _plain(arguments):
-        refuse_typed_secrets(arguments)
-        composed = composing(arguments, str(config_dir) if config_dir else None)
-        cfg = composed.__enter__()
-    try:
+    with ExitStack() as stack:
         with _plain(arguments):
+            refuse_typed_secrets(arguments)
+            own = str(config_dir) if config_dir else None
+            cfg = stack.enter_context(composing(arguments, own))
             check_composed(cfg)
         yield cfg
-    finally:
-        composed.__exit__(None, None, None)
 
 
 def _refuse_options(arguments: Sequence[str]) -> None:
