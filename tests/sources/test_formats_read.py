@@ -23,7 +23,11 @@ def rows_of(tables: Any, **how: Any) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("format", tables_of.MAKERS)
+# What is read by the other tests of Ray Data's blocks is not read again here.
+OTHERS = [name for name in tables_of.MAKERS if name not in ("csv", "tsv", "jsonl", "parquet")]
+
+
+@pytest.mark.parametrize("format", OTHERS)
 def test_every_format_gives_the_rows_of_a_csv(
     tmp_path: Path, ray_session: None, format: str
 ) -> None:
