@@ -23,6 +23,7 @@ UNCUT = "All rows are read before the first picture is drawn: a later start, and
 UNNAMED = "The processes of vLLM have Ray's name in the figures, and only its own limits."
 STALLS = "A run in which nothing moves is not ended: ray.progress_timeout_s does nothing."
 FOR_EVER = "A row that ends its process is tried again for ever."
+WHOLE_CPU = "Reading WebDataset's shards takes a whole CPU, which the stages may not leave."
 OTHER_NAMES = "Of Parquet tables only files are read whose names end in .parquet."
 
 # A process that dies on a row must not be restarted for ever: that row would loop. The restarts
@@ -214,6 +215,17 @@ def is_stall(error: Exception) -> bool:
     from ray.data import exceptions
 
     return isinstance(error, getattr(exceptions, "ExecutionTimeoutError", ()))
+
+
+def read_webdataset(paths: list[str], num_cpus: float, **how: Any) -> Dataset:
+    """Ray Data's reader of that name, by tasks of `num_cpus` where it takes a number."""
+    import ray
+
+    if "num_cpus" in inspect.signature(ray.data.read_webdataset).parameters:
+        how["num_cpus"] = num_cpus
+    else:  # Ray 2.56 has no such argument
+        miss("ray.data.read_webdataset(num_cpus)", WHOLE_CPU)
+    return ray.data.read_webdataset(paths, **how)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pyarrow as pa
 from pyarrow.fs import FileSystem
 
+from imagepipe.compat.ray_data import read_webdataset
 from imagepipe.sources.folders import Suffixes
 from imagepipe.sources.formats.jsonl import LINE, Jsonl
 from imagepipe.sources.unreadable import Unreadable
@@ -59,11 +60,9 @@ class WebDataset(Jsonl):
     def dataset(
         self, filesystem: FileSystem, paths: list[str], schema: pa.Schema, **options: Any
     ) -> Dataset:
-        import ray
-
         del options["partitioning"]  # which its reader has not
-        how = {"decoder": [as_line], "file_extensions": None}
-        return ray.data.read_webdataset(paths, filesystem=filesystem, **how, **options)
+        options |= {"filesystem": filesystem, "decoder": [as_line], "file_extensions": None}
+        return read_webdataset(paths, **options)
 
 
 def _samples(tar: tarfile.TarFile) -> Iterator[dict[str, Any]]:
