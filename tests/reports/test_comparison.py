@@ -19,7 +19,8 @@ from imagepipe.config import Sweep
 from imagepipe.reports import comparison
 from imagepipe.reports.comparison import tables
 from imagepipe.reports.comparison.grid import Grid
-from imagepipe.reports.comparison.pictures import pictures
+from imagepipe.reports.comparison.pictures import AT_ONCE, pictures
+from imagepipe.store import Store
 
 JOBS = [
     Made({"model.steps": "2", "llm": "none"}, 8.0, 0.20, RED, ("red cat", "red dog")),
@@ -133,6 +134,22 @@ def test_pictures_that_are_no_files_are_copied_beside_the_page(tmp_path):
     assert {(tmp_path / name).read_bytes() for name in names} == {png(RED, 8)}
     (one,) = pictures(Grid.of(found), tmp_path, most_copied=2 * len(png(RED, 8)))
     assert (len(one.small), list(one.files)) == (3, ["a/b", "c"])
+
+
+def test_of_a_bucket_no_more_pictures_are_fetched_than_there_is_room_for(tmp_path, s3):
+    ids = [str(place) for place in range(AT_ONCE + 8)]
+    found = swept_into(
+        tmp_path, [Made({"seed": n}, 1.0, None, RED, prompts=ids, ids=ids, side=8) for n in "12"]
+    )
+    bucket = s3.bucket()
+    jobs = []
+    for job in found.jobs:
+        url = f"{bucket}/{job.number}"
+        [part] = (job.folder / "table").iterdir()
+        Store(url).write("table/part.parquet", part.read_bytes())
+        jobs.append(replace(job, summary={**job.summary, "store": url}))
+    each = pictures(Grid.of(replace(found, jobs=jobs)), tmp_path / "page", most_copied=4 * 100)
+    assert [(len(one.small), len(one.files)) for one in each] == [(AT_ONCE, 2)] * 2
 
 
 def test_a_page_has_the_first_rows_of_a_run_of_very_many(tmp_path):

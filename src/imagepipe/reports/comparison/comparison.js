@@ -242,14 +242,14 @@ function line(row, place) {
 
 function pictureOf(cell, job, place) {
   const element = made("figure"), caption = made("figcaption");
-  if (cell) {
+  if (cell && (small(cell) || file(cell))) {
     const button = made("button", { type: "button", "aria-label": "Enlarge" }), image = made("img", { alt: "", decoding: "async", loading: cell[SMALL] ? "eager" : "lazy" });
     show(image, cell, false);
     button.append(image);
     button.addEventListener("click", () => enlarge(place, job));
     element.append(button);
   } else {
-    element.append(made("div", { class: "none" }, "no picture"));
+    element.append(made("div", { class: "none" }, cell ? "not shown here" : "no picture"));
   }
   caption.append(made("span", { title: data.jobs[job] }, data.short[job]));
   const score = cell && cell[SCORES][picked("by")];

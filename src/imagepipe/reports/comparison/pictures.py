@@ -36,7 +36,8 @@ def pictures(
 ) -> list[Pictures]:
     """Of each job, for a page in `folder`: small ones, as many and as large as there is room.
 
-    Where a job's pictures are no files here, those that are made small are copied beside the page.
+    Where a job's pictures are no files here, those that are made small are copied beside the page,
+    and from a bucket no more are fetched than `most_copied` bytes, which are shared out by job.
     """
     count = sum(cell is not None for line in grid.lines for cell in line.cells)
     side = int(max(SIDES[0], min(SIDES[1], math.sqrt(pixels / max(1, count)))))
@@ -49,14 +50,16 @@ def pictures(
     for place, job in enumerate(grid.jobs):
         small: dict[str, str] = {}
         files = _files(job, [row for line in grid.lines if (row := line.cells[place])], folder)
-        copies = not files
+        copies, room = not files, most_copied / len(grid.jobs)
         first = [row for line in grid.lines[:few] if (row := line.cells[place])]
         for part in chunks(first, AT_ONCE):
+            if room < 0 and "://" in job.store.url:
+                break
             found = list(job.pictures(part))
             small.update(at_once(made, found))
             for row, content in found if copies else ():
-                most_copied -= len(content)
-                if most_copied >= 0:
+                room -= len(content)
+                if room >= 0:
                     files[row.key] = _copied(folder, f"{job.number}/{len(files)}", row, content)
         every.append(Pictures(small, files))
     return every
