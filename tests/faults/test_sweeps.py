@@ -8,17 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers.command import Command, resume_command
+from helpers.command import Command, parts, resume_command
 from helpers.sweeps import statuses
 
 from imagepipe.sink import sweeps
 
 FAST = ["model=noop", "model.width=16", "model.height=16", "llm=none", "scorer=none"]
-FAST += ["limit=4", "resources.model.pool=1", "resources.model.batch_size=4", "tracking=none"]
+FAST += ["limit=8", "resources.model.pool=1", "resources.model.batch_size=4", "tracking=none"]
+FAST += ["resources.rows_per_block=4"]
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_a_signal_among_a_jobs_last_pictures_ends_the_sweep_behind_it(
     command: Callable[..., Command], tmp_path: Path, number: int
 ) -> None:
@@ -26,9 +27,9 @@ def test_a_signal_among_a_jobs_last_pictures_ends_the_sweep_behind_it(
     slow.touch()
     options = ["model.engine=custom", "model._target_=helpers.painters.Slow"]
     options += [f"+model.options.slow={slow}", f"+model.options.bad={tmp_path / 'bad'}"]
-    options += ["+model.options.seconds=3600"]
+    options += ["+model.options.seconds=5"]  # a picture
     run = command("-m", "seed=1,2,3", f"hydra.sweep.dir={sweep}", *FAST, *options)
-    run.until(lambda: "llm 4" in run.said, "its four rows to be drawn")
+    run.until(lambda: parts(sweep / "0") == 1, "the first of its two batches")
     os.killpg(run.process.pid, number) if number == signal.SIGINT else run.process.terminate()
     run.until(lambda: "stopping: " in run.said, "the signal to be heard")
     slow.unlink()
