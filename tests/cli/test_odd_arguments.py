@@ -23,6 +23,12 @@ def test_a_flag_that_would_steer_the_terminal(flag: str, said: str) -> None:
     assert str(caught.value).startswith(said)
 
 
+@pytest.mark.parametrize("setting", ["+=", "++=3", "~="])
+def test_a_setting_without_a_key(setting: str) -> None:
+    with pytest.raises(UserError, match="names no key"):
+        check_flags([setting])
+
+
 def test_other_flags_and_values_are_for_hydra_to_judge() -> None:
     check_flags(["-m", "--no-such-flag", "dataset.path=\x1b", "--config-dir=提示"])
 

@@ -29,6 +29,7 @@ def refused(kind: str, file: str, content: str | dict[str, Any]) -> str:
     ("kind", "file", "content"),
     [
         pytest.param("tiny", "unet/config.json", {"in_channels": None}, id="unet-null"),
+        pytest.param("tiny", "model_index.json", {"_class_name": None}, id="no-pipeline"),
         pytest.param("tiny", "vae/config.json", {"out_channels": None}, id="vae-null"),
         pytest.param("tiny", "text_encoder/config.json", {"vocab_size": None}, id="encoder-null"),
         pytest.param("tiny", "tokenizer/tokenizer.json", "{", id="tokenizer-cut"),

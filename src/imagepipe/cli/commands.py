@@ -80,6 +80,13 @@ def split(typed: list[str]) -> tuple[str, list[str]]:
 def check_flags(typed: list[str]) -> None:
     """Refuse a flag with signs that steer a terminal: argparse would say it again as it is."""
     for text in typed:
+        if text.lstrip("+~").startswith("=") and not text.startswith("="):  # Hydra asserts a key
+            raise UserError(
+                field="setting",
+                value=text,
+                problem="names no key",
+                remedy="A setting is KEY=VALUE.",
+            )
         if text.startswith("-") and shown(text, len(text.encode("utf-8", "replace"))) != text:
             raise UserError(
                 field="flag",

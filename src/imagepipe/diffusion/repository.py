@@ -120,7 +120,7 @@ def parts(index: dict[str, Any]) -> dict[str, tuple[str, str]]:
 
 def _index(folder: Path) -> dict[str, Any]:
     index = _json(folder / INDEX)
-    if "_class_name" not in index:
+    if not isinstance(index.get("_class_name"), str | list):  # a list is code of the model's own
         raise weights.broken("model.path", folder, folder / INDEX, "it names no _class_name")
     return index
 
