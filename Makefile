@@ -56,6 +56,7 @@ faults: $(venv)/.ready-dev ## break runs in every way, and write docs/reliabilit
 	@$(if $(ARGS),,rm -f docs/reliability.jsonl)
 	@$(python) -m pytest tests/faults -m "faults or not faults" --kills 50 --timeout 3600 \
 		--faults-results docs/reliability.jsonl $(ARGS)
+	@$(if $(ARGS),,$(python) -m pytest tests --ignore tests/faults -m faults --timeout 3600)
 	@PYTHONPATH=tests $(python) -m helpers.results_table
 
 test-vllm: $(venv)/.ready-dev ## test the vLLM engine on the CPU, in .venv-vllm; ARGS are pytest's

@@ -113,6 +113,7 @@ def test_batches_are_full_however_the_rows_were_read(plan, tmp_path):
     assert sorted(row["written"] for row in data.take_all()) == [10, 64, 64, 64, 64, 64]
 
 
+@pytest.mark.faults
 def test_what_the_processes_leave_of_a_machine_is_all_for_tasks():
     """Where two processes ask for 0.9 CPU each of two, Ray Data counts both, not 1.8."""
     script = HELPERS / "counted_cpus.py"

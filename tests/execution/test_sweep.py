@@ -105,7 +105,7 @@ def test_jobs_share_a_session_and_leave_no_actor_memory_or_setting_in_it(tmp_pat
     assert alive == [True, False]
 
 
-@pytest.mark.parametrize("how", ["ctrl-c", "sigterm"])
+@pytest.mark.parametrize("how", ["ctrl-c", pytest.param("sigterm", marks=pytest.mark.faults)])
 def test_an_interrupted_sweep_leaves_right_states_and_no_process(tmp_path, how: str):
     """Its second job does not end before it was told to."""
     slow = tmp_path / "slow"
@@ -132,6 +132,7 @@ def test_an_interrupted_sweep_leaves_right_states_and_no_process(tmp_path, how: 
     assert not command.processes()
 
 
+@pytest.mark.faults
 def test_optuna_maximises_and_goes_on_after_a_failed_job(tmp_path):
     search = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=4", "hydra.sweeper.sampler.seed=1"]
     done = imagepipe(tmp_path, "-m", *search, *SMALL, "model.images_per_prompt=choice(0,1,2)")

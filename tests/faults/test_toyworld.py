@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from helpers.command import run, summary
 
 from imagepipe.assets import folder
 from imagepipe.reports.scores import mean
 from imagepipe.sink.ledger import Scores
 
+pytestmark = pytest.mark.faults
 PARTS = ("animal", "garment", "colour", "season", "medium")
 
 

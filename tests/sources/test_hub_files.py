@@ -18,7 +18,8 @@ from imagepipe.config import Dataset
 from imagepipe.errors import UserError
 from imagepipe.sources import scan
 try:
-    tables = scan(Dataset("x", {path!r}, "csv", "Prompts", "{{Prompts}}"), None)
+    asked = Dataset(name="x", path={path!r}, format="csv", id="Prompts", prompt="{{Prompts}}")
+    tables = scan(asked, None)
     left = tables.left
     there = pickle.loads(pickle.dumps(left.filesystem))
     print(tables.rows, there.open_input_stream(left.files[0].path).read().decode().split()[-1])

@@ -467,7 +467,7 @@ def test_all_columns_of_the_pipeline_are_reserved(tmp_path: Path) -> None:
         dataset=asked,
         llm=LLM(name="none", engine="none"),
         model=Model(name="noop", engine="noop"),
-        scorer={name: Scorer(name, "custom") for name in ("a", "b")},
+        scorer={name: Scorer(name, "clip", path="asset:tiny_clip") for name in ("a", "b")},
     )
     added = {name for s in stages(config, scan(asked, None)) for name in s.adds.names}
     assert added >= {"prompt", "image", "score_a", "scorer_b_error"}
