@@ -40,6 +40,8 @@ def made(model: Model, **cells: object) -> tuple[Model | None, str | None]:
         pytest.param({"guidance": Decimal("1.5")}, {"guidance": 1.5}, id="decimal"),
         pytest.param({"negative_prompt": "fog"}, {"negative_prompt": "fog"}, id="negative"),
         pytest.param({"clip_skip": 1}, {"call_kwargs": {"clip_skip": 1}}, id="argument"),
+        pytest.param({"clip_skip": "2"}, {"call_kwargs": {"clip_skip": 2}}, id="argument-text"),
+        pytest.param({"eta": "0.5"}, {"call_kwargs": {"eta": 0.5}}, id="argument-half"),
         pytest.param({"lora_0": 0.5}, {"loras": [Lora("a", weight=0.5)]}, id="lora"),
     ],
 )
@@ -69,6 +71,12 @@ def test_a_bad_cell_says_column_value_and_what_is_wanted(cells: dict[str, object
     drawn, why = made(TINY, **cells)
     assert drawn is None
     assert said in str(why)
+
+
+def test_a_side_that_the_format_cannot_hold_fails_its_row():
+    own = settings(replace(TINY, columns={"width": "w"}), {}, most=16_383)
+    _, why = own.maker()(own.cells(pa.table({"w": [16_384]}))[0])
+    assert why == "model.width=16384: is too large for sink.image_format. At most 16383."
 
 
 def table(rows: list[dict[str, object]]) -> pa.Table:

@@ -51,6 +51,9 @@ TABLE = pa.table(
         ("good", [0, 2, 4, 5]),
         ("not good", [1]),
         ("1 == 2", []),
+        ("col('my count') / 2 > 1", [2, 3, 4]),
+        ("3 / 2 > 1 and col('my count') in (1, -2)", [0]),
+        ("score - -1 > 2.6", [1, 3, 5]),
         ("animal == \"a 'b'\"", [5]),
         ("((score > 4)) and ((animal == 'dog' or animal == 'cat'))", [1, 3]),
     ],
@@ -65,10 +68,10 @@ def test_an_expression_decides_by_the_cells(keep: str, expected: list[int]):
     ("keep", "said"),
     [
         ("score >", "is no expression"),
-        ("not " * 5000 + "good", "is no expression"),
+        ("not " * 5000 + "good", "is too deep or too long"),
         ("scor > 4", "names 'scor', which is no column. Did you mean \"score\"?"),
         ("weight > 4", "Cells of a CSV are text: float(column) takes one as a number."),
-        ("score + 4", "it is float, not true or false"),
+        ("score + 4", "it is double, not true or false"),
         ("score == None", "holds score == None. It may hold columns, numbers"),
         ("score is 4", "holds score is 4"),
         ("score.x > 1", "holds score.x"),
@@ -79,8 +82,14 @@ def test_an_expression_decides_by_the_cells(keep: str, expected: list[int]):
         ("score > 1 if good else good", "holds score > 1 if good else good"),
         ("f'{score}' == '1'", "holds f'{score}'"),
         ("animal > 1", "cannot be decided"),
+        ("score == 99999999999999999999999", "is no expression"),
+        ("float(float(weight)) > 1", "holds float(float(weight))"),
+        ("[1] in [1]", "is no expression"),
+        ("not [1]", "is no expression"),
+        (" and ".join(["good"] * 3000), "is too deep or too long"),
+        ("float(good) > 0", "bool holds no numbers"),
     ],
-    ids=range(15),
+    ids=range(21),
 )
 def test_what_is_no_expression_of_columns_is_refused(keep: str, said: str):
     with pytest.raises(UserError) as caught:
@@ -150,9 +159,40 @@ def test_rows_of_which_no_picture_is_kept_are_told_apart_and_can_be_fed_in_again
     ]
 
 
+def test_a_row_that_a_scorer_failed_has_failed_and_is_no_choice_of_the_filters(tmp_path: Path):
+    rows = batch(["a", "b", "c"])
+    scores = pa.FixedSizeListArray.from_arrays(pa.array([None, 1.0, 9.0], pa.float32()), 1)
+    rows = rows.append_column("score", scores)
+    rows = rows.append_column("scorer_error", pa.array(["server down", None, None]))
+    made = writer(tmp_path, (Score("clip", "scorer"),), filter=Filter("score > 5"))
+    ledger = Ledger(3)
+    ledger.add(made(rows))
+    assert (ledger.written, ledger.filtered, ledger.failed) == (1, 1, 1)
+    assert ledger.reasons == {"scorer: server down": 1}
+
+
+def test_the_scorers_score_is_meant_where_the_table_has_one_too(tmp_path: Path):
+    (tmp_path / "rows.csv").write_text("id,score\n1,x\n")
+    data = ["dataset=csv", f"dataset.path={tmp_path / 'rows.csv'}", "dataset.id=id"]
+    config = composed(*data, "dataset.prompt='{score}'", "filter.keep='score > 1'")
+    tables = sources.scan(config.dataset, None)
+    pipeline.check_filter(config, tables)
+    table = pa.table({"score": [0.5, 2.0], "input_score": ["x", "x"]})
+    assert pipeline.kept(config, tables).kept(table, 1)[0].tolist() == [False, True]
+
+
+def test_large_numbers_and_far_dates_are_judged_and_said():
+    table = pa.table({"s": [2**62 + 1, 2**62 + 5], "far": pa.array([253402300800] * 2)})
+    table = table.set_column(1, "far", table["far"].cast(pa.timestamp("s")))
+    assert Filter(best=1, by="s").kept(table, 2)[0].sum() == 1
+    _, [why, _] = Filter("s < 0 and far is not None").kept(table, 1)
+    assert "far is 10000-01-01" in str(why)
+
+
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
+        (["filter.keep='drawn_at > 1'"], "names 'drawn_at', which is no column"),
         (["filter.keep='score > 2'", "scorer=none"], "names 'score', which is no column"),
         (["filter.keep='outfitt == 1'"], 'Did you mean "outfit"?'),
         (["filter.best=1"], "filter.best=1: keeps all of a row's 1. Draw more a row"),
@@ -167,7 +207,7 @@ def test_rows_of_which_no_picture_is_kept_are_told_apart_and_can_be_fed_in_again
         ),
         (["filter.best=0"], "filter.best=0: is too small"),
     ],
-    ids=["no-score", "typo", "one", "all", "by-nothing", "by-text", "zero"],
+    ids=["not-kept", "no-score", "typo", "one", "all", "by-nothing", "by-text", "zero"],
 )
 def test_a_filter_that_cannot_decide_is_refused(overrides: list[str], said: str):
     with pytest.raises(UserError) as caught:  # noqa: PT012  some are refused before others
@@ -178,7 +218,10 @@ def test_a_filter_that_cannot_decide_is_refused(overrides: list[str], said: str)
 
 def test_a_filter_that_can_decide_passes():
     config = composed(
-        *("filter.keep=\"score > 2 and animal != 'cat' and float(seed) > 1\"", "filter.best=1"),
+        *(
+            "filter.keep=\"score > 2 and animal != 'cat' and float(seed) > 1 and image_index < 2\"",
+            "filter.best=1",
+        ),
         "model.images_per_prompt=2",
     )
     tables = sources.scan(config.dataset, 4)

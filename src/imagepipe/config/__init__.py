@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imagepipe.config.checks import check, check_model
+from imagepipe.config.checks import check, check_model, most_pixels
 from imagepipe.config.loading import (
     MAY_CHANGE,
     NOT_GIVEN,
@@ -70,6 +70,7 @@ __all__ = [
     "json_digest",
     "keys",
     "load",
+    "most_pixels",
     "recorded",
     "said_by",
     "scorer_stages",

@@ -22,7 +22,12 @@ from imagepipe.stages import engines
 
 # Caches of diffusers that skip by how far all pictures of a batch are from the step before.
 BY_THE_BATCH = ("FirstBlockCacheConfig", "SeaCacheConfig")
-MOST_PIXELS = {"jpeg": 65_535, "webp": 16_383}  # a side of a picture, in these formats
+MOST_PIXELS = {"jpeg": 65_500, "webp": 16_383}  # a side of a picture, in these formats
+
+
+def most_pixels(sink: Sink) -> float:
+    """How long a side of a picture may be in its format."""
+    return MOST_PIXELS.get(sink.image_format, math.inf)
 
 
 def check(config: Config) -> None:
@@ -206,7 +211,7 @@ def _check_sink(sink: Sink, model: Model) -> None:
             problem="keeps no picture",
             remedy="Set sink.png=true, sink.image_bytes=true or sink.webdataset=true.",
         )
-    most = MOST_PIXELS.get(sink.image_format, math.inf)
+    most = most_pixels(sink)
     check_bounds(8, most, "model.width", model.width)
     check_bounds(8, most, "model.height", model.height)
     if sink.quality is not None and sink.image_format == "png":

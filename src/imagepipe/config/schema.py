@@ -194,7 +194,7 @@ class Filter:
 
     keep: str | None = None  # what holds for one that is: "score > 20 and animal != 'cat'"
     best: int | None = bounded(None, least=1)  # so many of a row's images_per_prompt
-    by: str | None = None  # the column that they are judged by; null: the score that decides
+    by: str | None = None  # the column that they are judged by; null: the first score
 
 
 @dataclass

@@ -37,13 +37,15 @@ class RowSettings:
     """How the rows' settings are found: `model` is what holds where a cell is null.
 
     `columns` maps keys of the section `model`, or arguments of its pipeline's call, to columns of
-    the batch; the column `seed` holds seeds. Width and height are multiples of `factor` pixels.
+    the batch; the column `seed` holds seeds. Width and height are multiples of `factor` pixels,
+    and no more than `most`.
     """
 
     model: Model
     columns: Mapping[str, str] = field(default_factory=dict)
     seed: str | None = None
     factor: int = 1
+    most: float = math.inf
 
     @property
     def varies_in_size(self) -> bool:
@@ -94,19 +96,22 @@ class RowSettings:
             if getattr(made, key) % self.factor:
                 said = f"model.{key}={getattr(made, key)}: cannot be divided by {self.factor}"
                 return None, f"{said}, as this model's picture decoder needs"
+            if getattr(made, key) > self.most:
+                said = f"model.{key}={getattr(made, key)}: is too large for sink.image_format"
+                return None, f"{said}. At most {self.most}."
         return made, None
 
 
-def settings(model: Model, renamed: Mapping[str, str]) -> RowSettings:
+def settings(model: Model, renamed: Mapping[str, str], most: float = math.inf) -> RowSettings:
     """Those that `model.columns` names; `renamed` maps them to the names in the batch, where the
-    two differ.
+    two differ, and `most` pixels fit the format of the pictures.
     """
     columns = {key: renamed.get(name, name) for key, name in model.columns.items()}
     seed = columns.pop(SEED, None)
     factor = 1
     if any(key in columns for key in SIZES) and (known := engines.of("model", model).size_factor):
         factor = resolve_name(known)(model)
-    return RowSettings(model, columns, seed, factor)
+    return RowSettings(model, columns, seed, factor, most)
 
 
 def is_setting(key: str) -> bool:
@@ -153,13 +158,24 @@ def _plain(cell: Any) -> Any:
     return None if is_blank(cell) else float(cell) if isinstance(cell, Decimal) else cell
 
 
+def _as_number(cell: Any) -> Any:
+    """The number that a text of a CSV says, whole where it is; else the cell."""
+    try:
+        number = float("nan" if isinstance(cell, bool) else cell)
+    except ValueError:
+        return cell
+    if not math.isfinite(number):
+        return cell
+    return int(number) if number == int(number) else number
+
+
 def _value(key: str, column: str, cell: Any) -> Any:
     """Raises ValueError where a cell is none for `key`."""
     kind = float if LORA.fullmatch(key) else NUMBERS.get(key)
     if kind is None:
         if TEXTS.fullmatch(key) and not isinstance(cell, str):
             raise ValueError(f"column {column!r}, for {key}, holds {shown(cell)}, no text")
-        return cell
+        return cell if TEXTS.fullmatch(key) else _as_number(cell)
     try:
         number = float("nan" if isinstance(cell, bool) else cell)
     except ValueError:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from imagepipe import diffusion, llm, prompts, scoring, sources
 from imagepipe.compat import ray_data
-from imagepipe.config import Config, Resources, Share, scorer_stages
+from imagepipe.config import Config, Resources, Share, most_pixels, scorer_stages
 from imagepipe.diffusion import limits, rows
 from imagepipe.diffusion.rows import RowSettings
 from imagepipe.diffusion.stage import stage as model_stage
@@ -53,7 +53,7 @@ def stages(config: Config, tables: sources.Tables) -> list[Stage]:
 
     Raises UserError where a stage reads a column that nothing before it gives.
     """
-    own = rows.settings(config.model, tables.renamed)
+    own = rows.settings(config.model, tables.renamed, most_pixels(config.sink))
     chain = [
         prompts.stage(tables.template, tables.renamed, config.seed, tables.id, own.seed),
         llm_stage(config.llm, limit=limits.recipe(config.model)),
@@ -86,9 +86,10 @@ def _asked(config: Config, stage: str) -> str:
 def kept(config: Config, tables: sources.Tables) -> Filter:
     """Which pictures are kept. A score may be called by its own name, or by its column's."""
     section, columns = config.filter, config.score_columns
-    deciding = config.sweep.score or next(iter(columns), None)
-    by = section.by or deciding
-    return Filter(section.keep, section.best, by and columns.get(by, by), dict(tables.renamed))
+    by = section.by or next(iter(columns), None)
+    own = {one.column for one in config.judged}  # which a name means, also where the table has it
+    renamed = {name: new for name, new in tables.renamed.items() if name not in own}
+    return Filter(section.keep, section.best, by and columns.get(by, by), renamed)
 
 
 def check_filter(config: Config, tables: sources.Tables) -> None:
@@ -106,7 +107,11 @@ def check_filter(config: Config, tables: sources.Tables) -> None:
         for one in stage.adds:
             is_list = pa.types.is_fixed_size_list(one.type)  # a score for each picture
             fields[one.name] = one.type.value_type if is_list else one.type
-    fields.pop("image")
+    for name in ("image", "drawn_at"):  # which the table does not have
+        fields.pop(name)
+    fields["image_path"] = pa.string()
+    if config.model.images_per_prompt > 1:
+        fields["image_index"] = pa.int32()
     chosen.check(pa.schema(list(fields.items())), each=config.model.images_per_prompt)
 
 

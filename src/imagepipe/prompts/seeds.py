@@ -71,8 +71,10 @@ def _given(column: str, cell: Any) -> tuple[int | None, str | None]:
     if is_blank(cell):
         return None, None
     try:
-        if not isinstance(cell, bool) and int(cell) == float(cell) and 0 <= int(cell) <= MOST:
-            return int(cell), None
+        # Not by way of a float, which has 53 bits of the 63.
+        number = int(cell) if str(cell).strip().isdecimal() else float(cell)
+        if not isinstance(cell, bool) and number == int(number) and 0 <= int(number) <= MOST:
+            return int(number), None
     except (TypeError, ValueError, OverflowError):
         pass
     said = f"column {column!r}, for the seed, holds {shown(cell, 40)}"

@@ -58,8 +58,11 @@ def parsed(text: str) -> Rule:
     reader = _Reader(text.strip())
     try:
         expression = reader.visit(ast.parse(text.strip(), mode="eval").body)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        expression.to_pyarrow()
+    except (SyntaxError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         raise refused("keep", text, f"is no expression ({one_line(error)})", EXAMPLE) from error
+    except (RecursionError, MemoryError) as error:
+        raise refused("keep", text, "is too deep or too long", EXAMPLE) from error
     return Rule(expression, tuple(reader.columns), tuple(reader.numbers))
 
 
@@ -86,9 +89,20 @@ class _Reader(ast.NodeVisitor):
         return lit(tree.value)
 
     def visit_List(self, tree: ast.List) -> Any:
+        return self._list(tree)
+
+    def visit_Tuple(self, tree: ast.Tuple) -> Any:
+        return self._list(tree)
+
+    def _list(self, tree: ast.List | ast.Tuple) -> Any:
         """Behind `in`."""
-        values = [part.value for part in tree.elts if isinstance(part, ast.Constant)]
-        return values if len(values) == len(tree.elts) else self.generic_visit(tree)
+        try:
+            values = list(ast.literal_eval(tree))
+        except (ValueError, TypeError):
+            values = [None]
+        if not all(isinstance(value, str | int | float) for value in values):
+            return self.generic_visit(tree)
+        return values
 
     def visit_UnaryOp(self, tree: ast.UnaryOp) -> Any:
         from ray.data.expressions import lit
@@ -96,7 +110,7 @@ class _Reader(ast.NodeVisitor):
         if isinstance(tree.op, ast.Not):
             return ~self.visit(tree.operand)
         if isinstance(tree.op, ast.USub):
-            return lit(0) - self.visit(tree.operand)
+            return lit(0.0) - self._number(tree.operand)
         return self.generic_visit(tree)
 
     def visit_BoolOp(self, tree: ast.BoolOp) -> Any:
@@ -108,7 +122,7 @@ class _Reader(ast.NodeVisitor):
     def visit_BinOp(self, tree: ast.BinOp) -> Any:
         if type(tree.op) not in OPERATORS:
             return self.generic_visit(tree)
-        return OPERATORS[type(tree.op)](self.visit(tree.left), self.visit(tree.right))
+        return OPERATORS[type(tree.op)](self._number(tree.left), self._number(tree.right))
 
     def visit_Compare(self, tree: ast.Compare) -> Any:
         """Also `0 < score < 5`, and `score is None`."""
@@ -126,17 +140,34 @@ class _Reader(ast.NodeVisitor):
         return found
 
     def visit_Call(self, tree: ast.Call) -> Any:
-        from ray.data.expressions import ColumnExpr, col
+        from ray.data.expressions import ColumnExpr
 
         name = tree.func.id if isinstance(tree.func, ast.Name) else None
         if len(tree.args) == 1 and not tree.keywords:
             inner = tree.args[0]
             if name == "col" and isinstance(inner, ast.Constant) and isinstance(inner.value, str):
                 return self._column(inner.value)
-            if name == "float" and isinstance(found := self.visit(inner), ColumnExpr):
-                self.numbers[str(found.name)] = None
-                return col(f"float({found.name})")
+            found = self.visit(inner) if name == "float" else None
+            if isinstance(found, ColumnExpr) and found.name in self.columns:
+                return self._float(str(found.name))
         return self.generic_visit(tree)
+
+    def _number(self, tree: ast.AST) -> Any:
+        """In float64: Arrow's whole numbers divide to whole ones, and run over."""
+        from ray.data.expressions import ColumnExpr, lit
+
+        if isinstance(tree, ast.Constant) and type(tree.value) is int:
+            return lit(float(tree.value))
+        found = self.visit(tree)
+        if isinstance(found, ColumnExpr) and found.name in self.columns:
+            return self._float(str(found.name))
+        return found
+
+    def _float(self, name: str) -> Any:
+        from ray.data.expressions import col
+
+        self.numbers[name] = None
+        return col(f"float({name})")
 
     def _column(self, name: str) -> Any:
         from ray.data.expressions import col

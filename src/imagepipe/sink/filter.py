@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from imagepipe.errors import did_you_mean, listed, one_line, shown
 from imagepipe.sink.expressions import Rule, parsed, refused
+from imagepipe.sink.webdataset import value_of
 
 STAGE = "filter"  # what rejected rows say
 MOST_SAID = 80  # characters of a cell in a reason
@@ -53,8 +54,10 @@ class Filter:
     def _why(self, rule: Rule | None, table: pa.Table, place: int) -> str:
         """By its first picture. `best` alone always keeps one."""
         assert rule is not None
-        cells = {name: table[self.renamed.get(name, name)][place].as_py() for name in rule.columns}
-        said = ", ".join(f"{name} is {shown(cell, MOST_SAID)}" for name, cell in cells.items())
+        cells = {name: table[self.renamed.get(name, name)][place] for name in rule.columns}
+        said = ", ".join(
+            f"{name} is {shown(value_of(cell), MOST_SAID)}" for name, cell in cells.items()
+        )
         return f"{shown(self.keep)} does not hold: {said}"
 
     def check(self, schema: pa.Schema, *, each: int) -> None:
@@ -67,7 +70,7 @@ class Filter:
                 _check_column("keep", self.keep, name, self.renamed, schema)
             try:
                 holds(rule, schema.empty_table(), self.renamed)
-            except (pa.ArrowException, ValueError, TypeError) as error:
+            except (pa.ArrowException, ValueError, TypeError, ArithmeticError) as error:
                 raise refused(
                     "keep",
                     self.keep,
@@ -108,7 +111,7 @@ def holds(rule: Rule, table: pa.Table, renamed: Mapping[str, str]) -> np.ndarray
 
 def _best(scores: pa.ChunkedArray, kept: np.ndarray, each: int, most: int) -> np.ndarray:
     """bool (pictures,): of each row's kept ones the best `most`; the first of equal ones."""
-    values = pc.fill_null(scores.cast(pa.float64()), float("-inf")).to_numpy()
+    values = pc.fill_null(scores.cast(pa.float64(), safe=False), float("-inf")).to_numpy()
     values = np.where(np.isnan(values), -np.inf, values).reshape(-1, each)
     order = np.lexsort((np.arange(each) * np.ones_like(values), -values, ~kept.reshape(-1, each)))
     places = np.empty_like(order)
@@ -118,8 +121,11 @@ def _best(scores: pa.ChunkedArray, kept: np.ndarray, each: int, most: int) -> np
 
 def _numbers(column: pa.ChunkedArray) -> pa.Array:
     """float64; null where a cell says no number."""
-    if not pa.types.is_string(column.type):
-        return column.cast(pa.float64())
+    kind = column.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return column.cast(pa.float64(), safe=False)
+    if not pa.types.is_string(kind):
+        raise TypeError(f"{kind} holds no numbers")
     return pa.array([_number_or_none(cell) for cell in column.to_pylist()], pa.float64())
 
 

@@ -21,9 +21,19 @@ def why_columns(columns: Collection[str]) -> tuple[str, str]:
     return next((names for names in (WHY, *WHY_ELSE) if taken.isdisjoint(names)), WHY_ELSE[-1])
 
 
-def filtered_rows(rows: pa.Table, reasons: Sequence[str | None]) -> pa.Table:
-    """Those of `rows` that have a reason, with it."""
-    stages = pa.array([reason and STAGE for reason in reasons], pa.string())
+def filtered_rows(
+    rows: pa.Table, reasons: Sequence[str | None], errors: Sequence[str | None]
+) -> tuple[pa.Table, pa.Table]:
+    """Those of `rows` that have a reason, with it; and those of them that a scorer failed, with
+    its error: they are no choice of the filter's, and can be tried again.
+    """
+    failed = [why and error for why, error in zip(reasons, errors, strict=True)]
+    chosen = [None if error else why for why, error in zip(reasons, failed, strict=True)]
+    return _marked(rows, STAGE, chosen), _marked(rows, "scorer", failed)
+
+
+def _marked(rows: pa.Table, stage: str, reasons: Sequence[str | None]) -> pa.Table:
+    stages = pa.array([reason and stage for reason in reasons], pa.string())
     for name, values in ((FAILED_STAGE, stages), (FAILED_REASON, pa.array(reasons, pa.string()))):
         rows = rows.set_column(rows.schema.get_field_index(name), name, values)
     return rows.filter(pc.is_valid(stages))

@@ -47,6 +47,16 @@ def missing(pictures: pa.Table, scores: Sequence[Score]) -> list[str]:
     ]
 
 
+def errors_of_rows(pictures: pa.Table, scores: Sequence[Score], rows: int) -> list[str | None]:
+    """Of each of `rows` the first error that a scorer left with one of its pictures; else null."""
+    found: list[str | None] = [None] * rows
+    for error in by_error(scores):
+        for place, why in enumerate(pictures[error].to_pylist()):
+            row = place * rows // pictures.num_rows
+            found[row] = found[row] or why
+    return found
+
+
 def _lacking(pictures: pa.Table, scores: Sequence[Score]) -> pa.Array:
     """Which pictures lack one of `scores`: true or false."""
     return reduce(pc.or_, (pc.is_null(pictures[score.column]) for score in scores))

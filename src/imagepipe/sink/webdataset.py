@@ -67,11 +67,12 @@ def _described(table: pa.Table) -> list[dict[str, Any]]:
     try:
         return table.to_pylist()
     except (OverflowError, ValueError):
-        columns = {name: [_value(cell) for cell in table[name]] for name in table.column_names}
+        columns = {name: [value_of(cell) for cell in table[name]] for name in table.column_names}
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _value(cell: pa.Scalar) -> Any:
+def value_of(cell: pa.Scalar) -> Any:
+    """As Python has it; as text where Python has none, or null."""
     try:
         return cell.as_py()
     except (OverflowError, ValueError):

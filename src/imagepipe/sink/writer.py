@@ -114,12 +114,13 @@ class Writer:
         good = table.filter(pc.is_null(stage))
         unmatched = table.filter(pc.fill_null(pc.equal(stage, "join"), False))
         failed = table.filter(pc.fill_null(pc.not_equal(stage, "join"), False))
-        kept, pictures, reasons = self._write_good(good)
-        filtered = filtered_rows(good, reasons)
+        kept, pictures, reasons, errors = self._write_good(good)
+        filtered, unscored = filtered_rows(good, reasons, errors)
+        failed = pa.concat_tables([failed, unscored])
         for rows, name in zip((failed, unmatched, filtered), REJECTED, strict=True):
             self._write_rejected(rows, name)
         counts = {
-            "written": good.num_rows - filtered.num_rows,
+            "written": good.num_rows - filtered.num_rows - unscored.num_rows,
             "failed": failed.num_rows,
             "unmatched": unmatched.num_rows,
             "filtered": filtered.num_rows,
@@ -144,27 +145,30 @@ class Writer:
         }
         return pa.table({name: [value] for name, value in counts.items()}, schema=COUNTS)
 
-    def _write_good(self, rows: pa.Table) -> tuple[pa.Table, int, list[str | None]]:
+    def _write_good(
+        self, rows: pa.Table
+    ) -> tuple[pa.Table, int, list[str | None], list[str | None]]:
         """Write what the filter keeps of rows with pictures.
 
         Returns what is kept, a row a picture; how many pictures there were; for each of `rows`
-        null, or why it has none.
+        null, or why it has none; and null, or why a scorer left one of its pictures out.
         """
         if rows.num_rows == 0:
-            return rows, 0, []
+            return rows, 0, [], []
         images = pictures(rows["image"])
         own = ["image", "drawn_at", ORIGINAL, *LEDGER.names]
         rows = rows.drop_columns([name for name in own if name in rows.column_names])
         table = self._row_a_picture(rows, len(images[0]))
         flat = [image for of_row in images for image in of_row]
         reasons: list[str | None] = [None] * rows.num_rows
+        errors = scored.errors_of_rows(table, self.scores, rows.num_rows)
         if self.filter.works:
             kept, reasons = self.filter.kept(table, len(images[0]))
             table = table.filter(pa.array(kept))
             flat = [image for image, is_kept in zip(flat, kept, strict=True) if is_kept]
         if flat:
             self._write_pictures(table, flat, rows)
-        return table, rows.num_rows * len(images[0]), reasons
+        return table, rows.num_rows * len(images[0]), reasons, errors
 
     def _write_pictures(self, table: pa.Table, flat: list[np.ndarray], rows: pa.Table) -> None:
         """Write `flat`, the pictures of `table`, made of `rows`."""
