@@ -102,3 +102,12 @@ def test_a_clip_without_questions_is_refused(tmp_path: Path):
     (copy / "questions.json").unlink()
     with pytest.raises(UserError, match=r"It has: none, for it lacks questions\.json"):
         check(replace(SCORER, path=str(copy)))
+
+
+def test_an_answer_that_is_the_same_for_every_row_needs_no_column(images: np.ndarray):
+    made = make(replace(SCORER, questions={"medium": CASES[0].scene.medium}))
+    made.load()
+    assert made.reads == ()
+    said = made.judge(images, rows().select([]))
+    assert said[SCORER_ERROR] == [None] * len(CASES)
+    assert said["medium"][0] == 1.0

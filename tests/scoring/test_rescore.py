@@ -306,3 +306,14 @@ def test_a_run_that_is_being_written_is_refused(home: Path, capsys):
     with acquire(home / "run", store, manifest.read(home / "run").id):
         assert main(["run", "tracking=none", *TYPED]) == 2
     assert "is being written by another command right now" in capsys.readouterr().err
+
+
+def test_a_column_called_image_may_hold_paths_of_which_some_are_gone(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("table").mkdir()
+    Path("table/t.csv").write_text("image,prompt\ngone.png,a\nb.png,b\n")
+    Image.new("RGB", (8, 8)).save("b.png")  # beside the table's folder, as a run has it
+    [rows] = Existing("table/t.csv", "prompt").blocks()
+    assert rows["input_image"].to_pylist() == ["gone.png", "b.png"]
+    assert [Path(path).exists() for path in rows["image_path"].to_pylist()] == [False, True]
+    assert "image" not in rows.column_names

@@ -28,6 +28,9 @@ TABS = "id\twhat\n1\ta 5\" cat\n2\t'a', dog\n"
         pytest.param('"\nid,what\n1,"a"\n', {"skip_rows": 1}, ["a"], id="skip-a-quote"),
         pytest.param("1,a\n2,b\n", {"column_names": ["id", "what"]}, ["a", "b"], id="names"),
         pytest.param(
+            "1,a,9\n2,b,9\n", {"column_names": ["id", "what", 2024]}, ["a", "b"], id="numbers"
+        ),
+        pytest.param(
             "id,what\n1,NA\n2,b\n", {"null_values": ["NA", "-"]}, ["", "b"], id="null-values"
         ),
         pytest.param("id,what,x\n1,a,b\n", {"columns": ["what", "id"]}, ["a"], id="columns"),

@@ -172,12 +172,12 @@ def test_addresses_of_databases(path: str, words: str) -> None:
 
 
 def test_cells_of_a_database_that_holds_them_to_no_type(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "t.db") as connection:
+    with sqlite3.connect(tmp_path / "t#1.db") as connection:
         connection.execute("CREATE TABLE t (id, what, size, blob)")
         rows = [(1, "a", 1, b"\xff"), ("2b", 3.0, None, None), (3, b"caf\xc3\xa9", 2.5, b"x")]
         connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?)", rows)
     connection.close()
-    path = f"sqlite:///{tmp_path / 't.db'}"
+    path = f"sqlite:///{tmp_path / 't#1.db'}"
     asked = dataset(path, "sql", read={"table": "t"}, prompt="{what} {size}")
     assert scan(asked, None).first_ids == ("1", "2b", "3")
     assert prompts_of(asked) == ["a 1", None, "café 2.5"]

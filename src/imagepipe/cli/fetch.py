@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imagepipe.cli import commands
 from imagepipe.cli.composing import composed
@@ -49,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if any(not file.cached for file in some):
             fetching.fetch(one, [file.name for file in some])
     pipeline.check_engines(config)  # as the run will, which fetches nothing more
-    if "hf://" in str(config.dataset):
+    joins: list[Any] = [config.dataset.join, *config.dataset.more_joins]
+    tables = [config.dataset, *joins]
+    if any("hf://" in str(one.path) or one.format == "huggingface" for one in tables):
         sources.scan(config.dataset, config.limit, config.model.columns)
     print("All that this run loads is here.", file=sys.stderr)
     return 0

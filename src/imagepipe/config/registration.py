@@ -15,7 +15,7 @@ from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
 from omegaconf import DictConfig, OmegaConf
 
 from imagepipe.compat.hydra import share_config_store
-from imagepipe.config import Config, Resources, Share
+from imagepipe.config import Config, Dataset, Join, Resources, Share
 
 
 @dataclass
@@ -35,17 +35,34 @@ class OpenResources(Resources):
 
 
 @dataclass
+class OpenJoin(Join):
+    """With room for the options of its format, also where none is said before."""
+
+    read: Any = None
+
+
+@dataclass
+class OpenDataset(Dataset):
+    """With room for the options of its format, which are the format's own."""
+
+    join: OpenJoin = field(default_factory=OpenJoin)
+
+
+@dataclass
 class OpenConfig(Config):
     """With room for what is said of the only scorer without its name. `loading` sorts it."""
 
+    dataset: OpenDataset = field(default_factory=OpenDataset)
     scorer: Any = field(default_factory=dict)
     resources: OpenResources = field(default_factory=OpenResources)
 
 
 def schema() -> DictConfig:
-    """What Hydra checks keys and values against, but for those of scorers, which `load` checks."""
+    """What Hydra checks keys and values against, but for those of scorers, which `load` checks, and
+    the options of a format, which its reader does.
+    """
     node: DictConfig = OmegaConf.structured(OpenConfig)
-    for opened in (node.scorer, node.resources.scorer):
+    for opened in (node.scorer, node.resources.scorer, node.dataset.read):
         OmegaConf.set_struct(opened, False)
     return node
 

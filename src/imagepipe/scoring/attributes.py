@@ -64,6 +64,8 @@ class AttributeScorer:
 
     def judge(self, images: np.ndarray, rows: pa.Table) -> Columns:
         """As `scoring.RowScorer`; a row whose right answer is none of the judge's has no score."""
+        if not self.reads:  # a table without columns has no rows
+            rows = pa.table({"none": pa.nulls(len(images))})
         given = self.clip.answers(images)
         found: dict[str, list[float | None]] = {}
         why: list[str | None] = [None] * len(images)

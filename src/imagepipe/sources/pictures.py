@@ -117,6 +117,9 @@ def _whole(table: pa.Table, image: str, prompt: str | None, base: str, number: i
         table = _set(table, "image", pa.array(held, IMAGE))
     else:
         paths = [path and _absolute(str(path), base) for path in column.to_pylist()]
+        if "image" in table.column_names:  # what it holds is not the pictures
+            names = ["input_image" if name == "image" else name for name in table.column_names]
+            table = table.rename_columns(names)
         table = _set(table, "image_path", pa.array(paths, pa.string()))
     prompts = pa.nulls(len(table), pa.string()) if prompt is None else table[prompt]
     table = _set(table, "prompt", prompts.cast(pa.string()))
@@ -139,9 +142,11 @@ def _absolute(path: str, base: str) -> str:
 def _base(table: str, column: pa.ChunkedArray) -> str:
     """From where paths count: the folder of the table, or, as in a run, the one above it."""
     here = PurePath(table).parent
-    first = next((value for value in column.to_pylist() if isinstance(value, str)), "")
-    inside = os.path.exists(here / first)
-    return str(here if inside or not os.path.exists(here.parent / first) else here.parent)
+    for path in column.to_pylist():  # some may be gone
+        for base in (here, here.parent):
+            if isinstance(path, str) and os.path.exists(base / path):
+                return str(base)
+    return str(here)
 
 
 def _pictures(found: Path) -> Iterator[Path]:

@@ -40,6 +40,9 @@ def compared(folders: Sequence[Path], aim: Sweep, by: str | None = None) -> Comp
     for number, run in enumerate(runs):
         if any(run.folder.samefile(other.folder) for other in runs[:number]):
             raise _refused(run.folder, "is named twice", "Name each run once.")
+    if not runs:
+        place = next(iter(folders), Path())
+        raise _refused(place, "holds no finished run", "Name runs that have finished.")
     if len(runs) < 2:
         raise _refused(runs[0].folder, "is a single run", "Name another one to compare it with.")
     apart = _differences(runs)

@@ -130,7 +130,7 @@ class Csv(FileFormat):
                 use_threads=False,
                 block_size=BLOCK_BYTES,
                 skip_rows=self.skip_rows,
-                column_names=self.column_names,
+                column_names=self.column_names and [str(name) for name in self.column_names],
                 # By another name than Arrow's own, text that is not UTF-8 would be refused.
                 encoding="utf8" if self.encoding == UTF_8 else self.encoding,
             ),

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
 from uuid import UUID
 
 import pyarrow as pa
@@ -114,7 +115,9 @@ class Sql(Library):
 
         url = self._with_password(make_url(place))
         if url.get_backend_name() == "sqlite":
-            url = url.set(database=f"file:{url.database}", query={"mode": "ro", "uri": "true"})
+            url = url.set(
+                database=f"file:{quote(url.database or '')}", query={"mode": "ro", "uri": "true"}
+            )
         try:
             return create_engine(url)
         except NoSuchModuleError as error:
