@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from imagepipe.tracking import moved
 from imagepipe.tracking.address import PLATFORMS, Address, platform, plugins
-from imagepipe.tracking.failures import cut
+from imagepipe.tracking.failures import cut, is_away
 from imagepipe.tracking.journal import Event, Journal
 from imagepipe.tracking.lane import Lane, Step
 
@@ -128,12 +128,25 @@ class Sender(Lane):
         return found[0].info.run_id
 
     def _start_steps(self, event: Event) -> list[Step]:
-        client, run_id = self.connected()
-        inputs = [_dataset_input(dataset) for dataset in event["datasets"]]
         return [
             ("parameters", lambda: self._params(event["params"])),
-            ("dataset inputs", lambda: client.log_inputs(run_id, inputs)),
+            ("dataset inputs", lambda: self._inputs(event["datasets"])),
         ]
+
+    def _inputs(self, datasets: list[dict[str, Any]]) -> None:
+        """Twice where it is refused: of two runs that bring a data set at one moment MLflow's store
+        takes one, and the other finds it there. Taken twice it is there once.
+        """
+        from mlflow.exceptions import MlflowException
+
+        client, run_id = self.connected()
+        inputs = [_dataset_input(dataset) for dataset in datasets]
+        try:
+            client.log_inputs(run_id, inputs)
+        except MlflowException as error:
+            if is_away(error):
+                raise
+            client.log_inputs(run_id, inputs)
 
     def _params(self, params: dict[str, str]) -> None:
         from mlflow.entities import Param
