@@ -403,21 +403,22 @@ def test_nothing_is_lost_when_the_server_goes_and_comes_back(tmp_path, server, c
         run.metrics({"written": 1.0}, 1)
     store = MlflowClient(server.uri)
     until(lambda: all(history(store, run.run_id) for run in (gone, back)))
+    until(lambda: all("config.yaml" in files(store, run.run_id) for run in (gone, back)))
     server.kill()
 
     never = begin(tmp_path, "never", settings)  # the server is away from the start
     assert never.run_id is None and never.url is None
-    assert caplog.text.count("does not take the run") == 1
+    assert caplog.text.count("does not take the run (") == 1
     caplog.clear()
     for run in (gone, back, never):
         run.metrics({"written": 2.0}, 2)
-    until(lambda: caplog.text.count("does not take the run") == 2)
+    until(lambda: caplog.text.count("does not take the run (") == 2)
     assert all(record.thread != threading.get_ident() for record in caplog.records)  # none waited
     finish(gone, tmp_path / "gone")
     finish(never, tmp_path / "never")
     later = f"send the rest later with: {python()} -m imagepipe track"
     assert caplog.text.count(later) == 2
-    assert caplog.text.count("does not take the run") == 2
+    assert caplog.text.count("does not take the run (") == 2
     assert send_later([str(tmp_path / "gone")]) == 2
 
     server.start()
