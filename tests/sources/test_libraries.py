@@ -19,7 +19,7 @@ from imagepipe.config import Dataset
 from imagepipe.config.formats import FORMATS
 from imagepipe.sources import scan
 
-EXTRAS = {name: line for name, line in FORMATS.items() if line.library}
+EXTRAS = {name: line for name, line in FORMATS.items() if line.package}
 BLOCKED = """
 import sys
 
@@ -45,7 +45,7 @@ for name in sys.argv[1:]:
 
 
 def test_a_library_that_is_missing_is_named_with_the_command_that_adds_it(tmp_path: Path) -> None:
-    names = [line.library for line in EXTRAS.values()]
+    names = [line.package for line in EXTRAS.values()]
     (tmp_path / "sitecustomize.py").write_text(BLOCKED.format(names=names))
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
@@ -60,7 +60,7 @@ def test_a_library_that_is_missing_is_named_with_the_command_that_adds_it(tmp_pa
         ("dataset.format", name) for name in EXTRAS
     ]
     for (_, _, problem, remedy), line in zip(said, EXTRAS.values(), strict=True):
-        assert f"is read with {line.library}, which cannot be imported" in problem
+        assert f"is read with {line.package}, which cannot be imported" in problem
         assert remedy == f"Install it: pip install 'imagepipe[{line.extra}]'."
 
 

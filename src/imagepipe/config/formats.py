@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Line:
-    """A format's class, and the library that it reads with, where the base install lacks it."""
+    """A format's class, and the package that it reads with, where the base install lacks it."""
 
     made_by: str
-    library: str | None = None  # the module that is imported
+    package: str | None = None  # the module that is imported
     extra: str | None = None  # of imagepipe, which installs it
 
 

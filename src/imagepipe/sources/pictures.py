@@ -60,7 +60,7 @@ class Existing:
 
     def _found(self) -> tuple[FileFormat, files.Found]:
         """The first format that has files there."""
-        for name in (name for name, line in FORMATS.items() if line.library is None):
+        for name in (name for name, line in FORMATS.items() if line.package is None):
             form = formats.of(FIELD, name, {})
             if not isinstance(form, FileFormat):
                 continue

@@ -28,14 +28,14 @@ def of(prefix: str, name: str, options: Mapping[str, Any]) -> Format:
     Raises UserError where its library is not installed, and for an option that it has not.
     """
     line = FORMATS[name]
-    if line.library is not None:
+    if line.package is not None:
         try:
-            importlib.import_module(line.library)
+            importlib.import_module(line.package)
         except ImportError as error:
             raise UserError(
                 field=f"{prefix}.format",
                 value=name,
-                problem=f"is read with {line.library}, which cannot be imported ({error})",
+                problem=f"is read with {line.package}, which cannot be imported ({error})",
                 remedy=f"Install it: pip install 'imagepipe[{line.extra}]'.",
             ) from error
     kind = resolve_name(line.made_by)

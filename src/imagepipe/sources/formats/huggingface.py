@@ -13,14 +13,14 @@ from pyarrow.fs import FileSystem
 
 from imagepipe.errors import did_you_mean, listed
 from imagepipe.sources.formats.base import BadOption
-from imagepipe.sources.formats.library import ROWS, Library
+from imagepipe.sources.formats.external import ROWS, External
 from imagepipe.sources.unreadable import Unreadable
 
 SAVED = ("state.json", "dataset_dict.json")  # one of them is in what `save_to_disk` wrote
 
 
 @dataclass(frozen=True)
-class HuggingFace(Library):
+class HuggingFace(External):
     """A folder that `save_to_disk` wrote, or a data set's name on the hub.
 
     What is of the hub comes through its library, which keeps it in its cache and knows HF_TOKEN.

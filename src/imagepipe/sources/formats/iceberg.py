@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyarrow.fs import FileSelector, FileSystem
 
 from imagepipe.sources.formats.base import BadOption
-from imagepipe.sources.formats.library import Library
+from imagepipe.sources.formats.external import External
 from imagepipe.sources.unreadable import Unreadable
 from imagepipe.store import open_url
 
@@ -27,7 +27,7 @@ FOLDERS = {
 
 
 @dataclass(frozen=True)
-class Iceberg(Library):
+class Iceberg(External):
     """A folder or its *.metadata.json; or, with the option `catalog`, a table's name there.
 
     Catalogs are those that pyiceberg knows by its own file, or by PYICEBERG_CATALOG__NAME__URI and

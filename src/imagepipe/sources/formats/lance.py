@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyarrow.fs import FileSystem
 
 from imagepipe.sources.formats.base import BadOption
-from imagepipe.sources.formats.library import ROWS, Library
+from imagepipe.sources.formats.external import ROWS, External
 from imagepipe.sources.unreadable import Unreadable
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Lance(Library):
+class Lance(External):
     """A folder or an address; of its versions the newest, or the one that the options name."""
 
     version: int | None = None

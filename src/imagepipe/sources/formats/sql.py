@@ -15,8 +15,8 @@ from pyarrow.fs import FileSystem
 
 from imagepipe.errors import did_you_mean, listed, one_line
 from imagepipe.sources.formats.base import BadOption
+from imagepipe.sources.formats.external import ROWS, External
 from imagepipe.sources.formats.kinds import Column, cell_text
-from imagepipe.sources.formats.library import ROWS, Library
 from imagepipe.sources.unreadable import Unreadable
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Sql(Library):
+class Sql(External):
     """A table, in the order of its primary key, or a query, of the database that a URL names.
 
     Nothing is written: what is read is rolled back. The rows are asked for four times: for their

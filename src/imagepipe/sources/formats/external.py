@@ -30,13 +30,13 @@ DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True)
-class Library(ArrowFormat):
+class External(ArrowFormat):
     """One table, named by a folder or an address. It counts as one file, whose path that is."""
 
     look: ClassVar[str] = "Check that the table is whole and that you may read it."
 
     @abstractmethod
-    def opened(self, place: str) -> tuple[Library, str]:
+    def opened(self, place: str) -> tuple[External, str]:
         """The format that reads `place` as it is now, whoever writes to it meanwhile; the place.
 
         Raises Unreadable or BadOption where there is no such table.
@@ -52,7 +52,7 @@ class Library(ArrowFormat):
     ) -> Iterator[pa.Table | pa.RecordBatch]:
         """The columns `wanted`, in the order of the table's rows."""
 
-    def find(self, field: str, path: Any) -> tuple[Library, Found]:
+    def find(self, field: str, path: Any) -> tuple[External, Found]:
         if not isinstance(path, str) or not path:
             raise Unreadable("names no table", f"Give one address or folder of {self.name}.")
         secrets.check_table(field, path)
@@ -124,5 +124,5 @@ class Library(ArrowFormat):
             ) from error
 
 
-def _stream(_: pa.Table, form: Library, place: str, schema: pa.Schema) -> Iterator[pa.Table]:
+def _stream(_: pa.Table, form: External, place: str, schema: pa.Schema) -> Iterator[pa.Table]:
     yield from form.tables(place, schema, schema.names)
