@@ -102,6 +102,15 @@ def parser(name: str, description: str | None = None) -> argparse.ArgumentParser
     return argparse.ArgumentParser(prog=f"imagepipe {name}", description=said)
 
 
+def run_parser(name: str, overrides: str, json: str) -> argparse.ArgumentParser:
+    """As `parser`, of a command that is about a run: `overrides` and `json` say what theirs are."""
+    made = parser(name)
+    made.add_argument("overrides", nargs="*", help=overrides)
+    made.add_argument("--json", action="store_true", help=json)
+    made.add_argument("--config-dir", help="a folder with presets of your own")
+    return made
+
+
 def table() -> str:
     """A line a command, for `imagepipe --help`."""
     return "\n".join(f"    {name:<10} {command.what}" for name, command in COMMANDS.items())

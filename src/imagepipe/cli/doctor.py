@@ -42,10 +42,8 @@ class Preset:
 @plainly
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 nothing hinders a run, 1 something does, 2 what was typed is wrong."""
-    parser = commands.parser("doctor")
-    parser.add_argument("overrides", nargs="*", help="of the run that is meant: model=sdxl_turbo")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
-    parser.add_argument("--config-dir", help="a folder with presets of your own")
+    meant = "of the run that is meant: model=sdxl_turbo"
+    parser = commands.run_parser("doctor", meant, "one JSON object instead of lines")
     asked = parser.parse_intermixed_args(arguments)
     from imagepipe.execution import health
 

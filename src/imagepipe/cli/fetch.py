@@ -24,11 +24,9 @@ if TYPE_CHECKING:
 @plainly
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 all that the run loads is here, 2 it is not and cannot be had."""
-    parser = commands.parser("fetch")
-    parser.add_argument("overrides", nargs="*", help="of the run that is meant: model=sdxl_turbo")
+    meant = "of the run that is meant: model=sdxl_turbo"
+    parser = commands.run_parser("fetch", meant, "say it as one JSON object")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be fetched")
-    parser.add_argument("--json", action="store_true", help="say it as one JSON object")
-    parser.add_argument("--config-dir", help="a folder with presets of your own")
     asked = parser.parse_intermixed_args(arguments)
     config = composed(asked.overrides, asked.config_dir)
 

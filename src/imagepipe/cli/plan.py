@@ -39,11 +39,9 @@ class Expected:
 @plainly
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 it would run, 1 the trial failed, 2 it would be refused, 130 interrupted."""
-    parser = commands.parser("plan")
-    parser.add_argument("overrides", nargs="*", help="as imagepipe takes them: model.steps=4")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    said = "as imagepipe takes them: model.steps=4"
+    parser = commands.run_parser("plan", said, "one JSON object instead of a table")
     parser.add_argument("--calibrate", action="store_true", help="draw a few rows to measure")
-    parser.add_argument("--config-dir", help="a folder with presets of your own")
     asked = parser.parse_intermixed_args(arguments)
     try:
         with termination_as_interrupt():
@@ -77,7 +75,6 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
     store.check_url("sink.path", config.sink.path or "")
     tables = sources.scan(config.dataset, config.limit, config.model.columns)
     pipeline.check(config, tables)
-    pipeline.check_filter(config, tables)
     tracking.check(config.tracking)
     machine = this_machine(config.ray)
     measured = _measured(config, machine, calibrate=calibrate)

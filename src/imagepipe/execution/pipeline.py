@@ -116,10 +116,11 @@ def check_filter(config: Config, tables: sources.Tables) -> None:
 
 
 def check(config: Config, tables: sources.Tables) -> None:
-    """Raise UserError where an engine, its weights or its options are unavailable, and where a
-    stage reads a column that is not there."""
+    """Raise UserError where an engine, its weights or its options are unavailable, where a stage
+    reads a column that is not there, and where `filter` could not decide."""
     check_engines(config)
     stages(config, tables)
+    check_filter(config, tables)
 
 
 def check_engines(config: Config) -> None:

@@ -58,7 +58,6 @@ def prepared(
         manifest.check(earlier, now, folder)
     terminal.licence(Console(stderr=True), config.model)
     pipeline.check(config, tables)
-    pipeline.check_filter(config, tables)
     tracking.check(config.tracking)
     joins = config.ray.address is not None or session.is_anothers()
     machine = None if joins else this_machine(config.ray)
