@@ -113,6 +113,14 @@ def data_of(folder: Path) -> dict:
     return json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
 
 
+def test_a_job_without_a_rate_to_hold_against_others_is_perhaps_on_the_front(tmp_path):
+    jobs = [Made({"seed": f"{seed}"}, 2.0, 0.5, RED, steady=False) for seed in range(2)]
+    found = swept_into(tmp_path, jobs)
+    assert found.fronts == {"clip": {}}
+    fronts = [point["front"] for point in data_of(tmp_path)["points"]]
+    assert fronts == [{"clip": "perhaps"}] * 2
+
+
 def test_pictures_of_a_large_sweep_are_small_and_those_beyond_lie_beside_it(tmp_path):
     ids = [str(place) for place in range(12)]
     job = Made({"seed": "1"}, 1.0, None, RED, prompts=ids, ids=ids[::-1], beside=True, side=100)

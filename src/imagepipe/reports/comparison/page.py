@@ -66,7 +66,10 @@ def _charts(comparison: Comparison) -> dict[str, Any]:
                 "swept": {encodable(k): encodable(v) for k, v in entry.runs[0].swept.items()},
                 "figures": figures,
                 "front": {
-                    encodable(name): found.get(entry.label, "")
+                    # Of jobs that cannot be held against others in both nobody can say it.
+                    encodable(name): found.get(entry.label, "perhaps")
+                    if len(found) > 1
+                    else "perhaps"
                     for name, found in comparison.fronts.items()
                 },
             }
