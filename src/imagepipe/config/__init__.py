@@ -16,17 +16,13 @@ from imagepipe.config.loading import (
     unchecked,
     with_defaults,
 )
+from imagepipe.config.models import Lora, Model, Quantization
 from imagepipe.config.names import Score, by_error, said_by, scorer_stages, share_key
 from imagepipe.config.schema import (
     LLM,
     MOST_SAMPLES,
     Config,
-    Dataset,
     Filter,
-    Join,
-    Lora,
-    Model,
-    Quantization,
     RayOptions,
     Scorer,
     Sink,
@@ -36,6 +32,7 @@ from imagepipe.config.schema import (
 from imagepipe.config.scoring import Scoring
 from imagepipe.config.secrets import check_named, check_secrets, is_open
 from imagepipe.config.shares import Price, Resources, Share
+from imagepipe.config.tables import Dataset, Join
 
 __all__ = [
     "LLM",

@@ -7,14 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from imagepipe.config.fields import check_bounds, check_fields
+from imagepipe.config.models import Model
 from imagepipe.config.names import Score, share_key
-from imagepipe.config.schema import (
-    Config,
-    Model,
-    RayOptions,
-    Sink,
-    Sweep,
-)
+from imagepipe.config.schema import Config, RayOptions, Sink, Sweep
 from imagepipe.config.secrets import check_secrets
 from imagepipe.config.shares import Resources, Share
 from imagepipe.errors import UserError

@@ -14,6 +14,7 @@ from imagepipe.config.names import share_key
 from imagepipe.errors import UserError, did_you_mean
 from imagepipe.stages import engines
 
+DTYPES = ("auto", "float32", "float16", "bfloat16")
 SHARES = "resources.scorers"  # where the shares of several scorers are, by stage
 
 

@@ -1,0 +1,81 @@
+"""The section `model`: what draws, from which files, and how it samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+from imagepipe.config.fields import DTYPES, bounded, choice, engine
+
+
+@dataclass
+class Lora:
+    """Trained changes to a diffusion model, added with strength `weight`."""
+
+    path: str = MISSING  # a .safetensors file, a folder, or a hub id
+    weight_name: str | None = None  # the file, where a folder or a hub id holds several
+    revision: str | None = None
+    weight: float = 1.0
+
+
+@dataclass
+class Quantization:
+    """Weights in fewer bits: the arguments of diffusers' `PipelineQuantizationConfig`."""
+
+    quant_backend: str | None = (
+        None  # bitsandbytes_4bit, bitsandbytes_8bit, torchao, ...; null: none
+    )
+    quant_kwargs: dict[str, Any] = field(default_factory=dict)
+    components_to_quantize: list[str] = field(default_factory=list)  # empty: all
+
+
+@dataclass
+class Model:
+    """The diffusion model and how it samples. Options are called as in diffusers."""
+
+    name: str = MISSING
+    engine: str = engine("model")
+    path: str | None = None  # "asset:NAME", a local folder, or a hub id
+    revision: str | None = None
+    variant: str | None = None  # weight file variant on the hub, such as fp16
+    # random: the same architecture, measured without a download
+    weights: str = choice("trained", ("trained", "random"))
+    licence: str | None = None
+    non_commercial: bool = False  # shown before every run
+    weights_gb: float | None = None  # GB (1e9 bytes) in its dtype; drawing needs some more
+    steps: int = bounded(4, least=0)
+    guidance: float = bounded(0.0, least=0)
+    negative_prompt: str | None = None
+    # tokens of the prompt; null: the pipeline's own
+    max_sequence_length: int | None = bounded(None, least=1)
+    width: int = bounded(512, least=8)
+    height: int = bounded(512, least=8)
+    dtype: str = choice("auto", DTYPES)  # auto: float32 on CPU, float16 on a GPU
+    scheduler: str | None = None  # a diffusers scheduler class; null: the model's own
+    scheduler_config: dict[str, Any] = field(default_factory=dict)  # changes to its settings
+    # further arguments of the pipeline's call, as diffusers has them: {clip_skip: 1}
+    call_kwargs: dict[str, Any] = field(default_factory=dict)
+    # which column gives what of its row's own: {seed: s, steps: n, negative_prompt: no}
+    columns: dict[str, str] = field(default_factory=dict)
+    images_per_prompt: int = bounded(1, least=1)
+    loras: list[Lora] = field(default_factory=list)
+    vae: str | None = None  # another decoder, such as an AutoencoderTiny: a folder or a hub id
+    vae_revision: str | None = None
+    vae_slicing: bool = False  # decodes picture by picture: less memory
+    vae_tiling: bool = False  # decodes tile by tile: less memory for large pictures
+    channels_last: bool = False
+    compile: str | None = None  # a backend of torch.compile, such as inductor; null: not compiled
+    compile_whole: bool = False  # denoiser and decoder, not only the blocks that repeat: minutes
+    attention_backend: str | None = None  # native, flash, sage, ...; null: diffusers' own
+    # skips work at some steps, so pictures are near what they were: TaylorSeerCacheConfig, ...
+    cache: str | None = None
+    cache_config: dict[str, Any] = field(default_factory=dict)  # its settings
+    # what is not at work waits in CPU memory: model, sequential
+    offload: str = choice("none", ("none", "model", "sequential"))
+    quantization: Quantization = field(default_factory=Quantization)
+    use_safetensors: bool = True  # false: pickled weights too, which can run any code
+    trust_remote_code: bool = False  # true: runs code that comes with the model
+    _target_: str | None = None  # engine=custom: a class of your own, package.module.Class
+    options: dict[str, Any] = field(default_factory=dict)  # for it to read
