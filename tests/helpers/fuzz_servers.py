@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from imagepipe.config import LLM
 from imagepipe.errors import UserError
-from imagepipe.llm import Answer, trial
+from imagepipe.llm import Answer
 from imagepipe.llm import completion as completions
 from imagepipe.llm.answers import FALLBACKS
-from imagepipe.llm.openai import OpenAIEnhancer
+from imagepipe.llm.openai import OpenAIEnhancer, check
 from imagepipe.llm.stage import ADDS, _columns
 from imagepipe.stages.stage import FAILED_REASON
 
@@ -149,7 +149,7 @@ def _server() -> tuple[Any, Any]:
 
 def _refused(config: LLM) -> str | None:
     try:
-        trial.check(config)
+        check(config)
     except UserError as error:
         return str(error)
     return None

@@ -118,7 +118,15 @@ def _limits(one: Field[Any]) -> str:
 
 
 def comments(section: Any) -> dict[str, str]:
-    """What the source of a dataclass says of each field: the comment before it, or in its line."""
+    """What the source of a dataclass says of each field: the comment before it, or in its line.
+
+    Of a field that it has from another, what that says where it says nothing itself.
+    """
+    found = comments(section.__base__) if is_dataclass(section.__base__) else {}
+    return found | {name: said for name, said in _own_comments(section).items() if said}
+
+
+def _own_comments(section: Any) -> dict[str, str]:
     source = inspect.getsource(section)
     lines, found, end = source.splitlines(), {}, 0
     tree = ast.parse(inspect.cleandoc(source)).body[0]

@@ -20,7 +20,7 @@ from imagepipe import config as configuration
 from imagepipe import shell, store, tracking
 from imagepipe.config import secrets
 from imagepipe.errors import UserError
-from imagepipe.llm import endpoint
+from imagepipe.servers import endpoint
 from imagepipe.tracking import address
 
 CONFIG_DIRS = (
@@ -155,9 +155,8 @@ def check_secrets(cfg: DictConfig) -> None:
         configuration.check_named(f"hydra.job.env_set.{name}", None)
     config = configuration.unchecked(cfg)
     configuration.check_secrets(config)
-    endpoint.check_secrets(config.llm)
-    for scorer in config.scorer.values():
-        endpoint.check_secrets(scorer)
+    for section in (config.llm, config.model, *config.scorer.values()):
+        endpoint.check_secrets(section)
     address.check_uri(config.tracking)
     store.check_url("sink.path", config.sink.path or "")
     joins = (config.dataset.join, *config.dataset.more_joins)
@@ -187,8 +186,12 @@ MAY_HOLD_SECRETS: dict[str, Callable[[str], None]] = {
     "dataset.path": partial(secrets.check_table, "dataset.path"),
     "dataset.join.path": partial(secrets.check_table, "dataset.join.path"),
     "dataset.more_joins.path": partial(secrets.check_table, "dataset.more_joins.path"),
-    "llm.base_url": endpoint.check_url,
-    "llm.api_key_env": endpoint.check_name,
-    "scorer.base_url": partial(endpoint.check_url, field="scorer.base_url"),
-    "scorer.api_key_env": partial(endpoint.check_name, field="scorer.api_key_env"),
+    **{
+        f"{section}.{key}": partial(check, field=f"{section}.{key}")
+        for section in ("llm", "model", "scorer")
+        for key, check in {
+            "base_url": endpoint.check_url,
+            "api_key_env": endpoint.check_name,
+        }.items()
+    },
 }

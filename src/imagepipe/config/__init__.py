@@ -31,6 +31,7 @@ from imagepipe.config.schema import (
 )
 from imagepipe.config.scoring import Scoring
 from imagepipe.config.secrets import check_named, check_secrets, is_open
+from imagepipe.config.servers import Server
 from imagepipe.config.shares import Price, Resources, Share
 from imagepipe.config.tables import Dataset, Join
 
@@ -52,6 +53,7 @@ __all__ = [
     "Score",
     "Scorer",
     "Scoring",
+    "Server",
     "Share",
     "Sink",
     "Sweep",

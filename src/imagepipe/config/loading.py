@@ -30,17 +30,12 @@ MAY_CHANGE = (
     *("sink.gallery_images", "dataset.path", "dataset.join.path", "dataset.join.method"),
     *("dataset.more_joins.path", "dataset.more_joins.method"),
     *("dataset.read", "dataset.join.read", "dataset.more_joins.read", "dataset.wildcards"),
+    *("dataset.look_through_rows", "dataset.category", "max_failures"),
     *(
-        "dataset.look_through_rows",
-        "dataset.category",
-        "max_failures",
-        "llm.base_url",
-        "llm.api_key_env",
-        "llm.timeout_s",
+        f"{section}.{key}"
+        for section in ("llm", "model", "scorer")
+        for key in ("base_url", "api_key_env", "timeout_s", "max_retries", "requests_per_minute")
     ),
-    *("llm.max_retries", "llm.requests_per_minute"),
-    *("scorer.base_url", "scorer.api_key_env", "scorer.timeout_s", "scorer.max_retries"),
-    "scorer.requests_per_minute",
 )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from imagepipe.config.fields import DTYPES, bounded, choice, engine
+from imagepipe.config.servers import Server
 
 
 @dataclass
@@ -32,12 +33,12 @@ class Quantization:
 
 
 @dataclass
-class Model:
+class Model(Server):
     """The diffusion model and how it samples. Options are called as in diffusers."""
 
     name: str = MISSING
     engine: str = engine("model")
-    path: str | None = None  # "asset:NAME", a local folder, or a hub id
+    path: str | None = None  # "asset:NAME", a local folder, a hub id, or a server's model
     revision: str | None = None
     variant: str | None = None  # weight file variant on the hub, such as fp16
     # random: the same architecture, measured without a download
@@ -79,3 +80,8 @@ class Model:
     trust_remote_code: bool = False  # true: runs code that comes with the model
     _target_: str | None = None  # engine=custom: a class of your own, package.module.Class
     options: dict[str, Any] = field(default_factory=dict)  # for it to read
+
+    @property
+    def section(self) -> str:
+        """The key of this section, for errors."""
+        return "model"

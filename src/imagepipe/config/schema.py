@@ -15,6 +15,7 @@ from omegaconf import MISSING
 from imagepipe.config.fields import DTYPES, bounded, choice, engine
 from imagepipe.config.models import Model
 from imagepipe.config.names import Score, said_by, scorer_stages
+from imagepipe.config.servers import Server
 from imagepipe.config.shares import Resources
 from imagepipe.config.tables import Dataset
 
@@ -22,7 +23,7 @@ MOST_SAMPLES = 8  # rows whose pictures MLflow shows of every run, the same in e
 
 
 @dataclass
-class LLM:
+class LLM(Server):
     """Who enriches the base prompt. `engine=none` leaves it as it is."""
 
     name: str = MISSING
@@ -40,14 +41,6 @@ class LLM:
     chat_template_kwargs: dict[str, Any] = field(default_factory=dict)  # enable_thinking: false
     dtype: str = choice("auto", DTYPES)
     engine_kwargs: dict[str, Any] = field(default_factory=dict)  # vllm: its engine's arguments
-    base_url: str | None = None  # openai: the server's address, "http://host:8000/v1"
-    api_key_env: str | None = None  # openai: the *name* of the variable that holds the key
-    # openai: what a request holds besides; null leaves one of ours out
-    request: dict[str, Any] = field(default_factory=dict)
-    timeout_s: float = bounded(60.0, least=0.1)  # openai: for one request
-    max_retries: int = bounded(5, least=0)  # openai: of what may pass, with growing waits
-    # openai: a rate limit; null: none
-    requests_per_minute: float | None = bounded(None, least=0.01)
     _target_: str | None = None  # engine=custom: a class of your own, package.module.Class
     options: dict[str, Any] = field(default_factory=dict)  # for it to read
 
@@ -58,12 +51,12 @@ class LLM:
 
 
 @dataclass
-class Scorer:
+class Scorer(Server):
     """Who judges the finished pictures. `engine=auto`: the embedded scorer for embedded models."""
 
     name: str = MISSING
     engine: str = engine("scorer")
-    path: str | None = None  # "asset:NAME", a local folder, or a hub id
+    path: str | None = None  # "asset:NAME", a local folder, a hub id, or a server's model
     revision: str | None = None
     processor: str | None = None  # where the processor is, for a model that comes without
     dtype: str = choice("auto", DTYPES)  # auto: float32 on CPU, float16 on a GPU
@@ -71,14 +64,6 @@ class Scorer:
     # no; caption: to write; attributes: the right answer to that question of the model's
     questions: dict[str, str] = field(default_factory=dict)
     max_tokens: int = bounded(64, least=1)  # of a caption
-    base_url: str | None = None  # openai_*: the server's address, "http://host:8000/v1"
-    api_key_env: str | None = None  # openai_*: the *name* of the variable that holds the key
-    # openai_*: what a request holds besides; null leaves one of ours out
-    request: dict[str, Any] = field(default_factory=dict)
-    timeout_s: float = bounded(60.0, least=0.1)  # openai_*: for one request
-    max_retries: int = bounded(5, least=0)  # openai_*: of what may pass, with growing waits
-    # openai_*: a rate limit; null: none
-    requests_per_minute: float | None = bounded(None, least=0.01)
     _target_: str | None = None  # engine=custom: a class of your own, package.module.Class
     options: dict[str, Any] = field(default_factory=dict)  # for it to read
 

@@ -32,7 +32,7 @@ _OPEN = (
     *("llm.options", "model.options", "scorer.options", "scorer.*.options"),
     *("scorer.questions", "scorer.*.questions", "scorer.request", "scorer.*.request"),
     *("model.scheduler_config", "model.quantization.quant_kwargs"),
-    *("model.call_kwargs", "model.columns", "model.cache_config"),
+    *("model.call_kwargs", "model.columns", "model.cache_config", "model.request"),
     "ray.runtime_env",
     *("resources.llm.custom", "resources.model.custom", "resources.sink.custom"),
     *("resources.scorer.custom", "resources.scorer.*.custom", "resources.scorers.*.custom"),

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from imagepipe.errors import UserError
 from imagepipe.stages import engines
 
 if TYPE_CHECKING:
@@ -58,13 +57,6 @@ def make(config: LLM) -> Enhancer:
 def check(config: LLM) -> None:
     """Raise `UserError` where the engine cannot work here: a package, weights or server missing."""
     engine = engines.check("llm", config, Enhancer)
-    if config.request and not engine.waits:
-        raise UserError(
-            field="llm.request",
-            value=config.request,
-            problem=f"is for servers, and llm.engine={config.engine} asks none",
-            remedy="Leave it out, or use llm.engine=openai.",
-        )
     if engine.weights:
         from imagepipe.llm import kinds
         from imagepipe.stages import weights

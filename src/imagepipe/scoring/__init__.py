@@ -87,11 +87,4 @@ def check(scorer: Scorer, one_of: int = 1) -> None:
 def _check(scorer: Scorer) -> None:
     if engines.of("scorer", scorer).weights:
         weights.check_safe("scorer.path", scorer.path, scorer.revision)
-    engine = engines.check("scorer", scorer, _protocol(scorer))
-    if scorer.request and not engine.waits:
-        raise UserError(
-            field="scorer.request",
-            value=scorer.request,
-            problem=f"is for servers, and scorer.engine={scorer.engine} asks none",
-            remedy="Leave it out, or use scorer.engine=openai_vlm.",
-        )
+    engines.check("scorer", scorer, _protocol(scorer))

@@ -9,7 +9,6 @@ import base64
 import io
 import json
 import math
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,12 +16,14 @@ import pyarrow as pa
 
 from imagepipe.config import Scorer
 from imagepipe.errors import UserError
-from imagepipe.llm import completion, endpoint, trial
-from imagepipe.llm.openai import ask, client, plain
+from imagepipe.llm import completion
+from imagepipe.llm.openai import chat
 from imagepipe.prompts.template import base_prompts
 from imagepipe.scoring import questions
 from imagepipe.scoring.questions import Answers, Questioner
 from imagepipe.scoring.vlm import caption
+from imagepipe.servers import endpoint, trial
+from imagepipe.servers.client import Asker, Question
 
 TOP = 20  # tokens whose probabilities are asked for: the most that OpenAI and vLLM give
 TRIAL = np.full((64, 64, 3), 127, np.uint8)  # the picture of the question before the run
@@ -55,7 +56,7 @@ def _check(scorer: Scorer, asking: OpenAIJudge) -> None:
     trial.check_given(scorer)
     row = pa.table({name: [SHOWN] for name in (*asking.reads, "prompt")})
     [text], _ = base_prompts(next(iter(scorer.questions.values())), {}, row)
-    trial.ask(scorer, asking.request(data_url(TRIAL), text or ""), asking.checked, asking.needs)
+    trial.ask(scorer, asking.question(data_url(TRIAL), text or ""), asking.checked, asking.needs)
 
 
 class OpenAIJudge(Questioner):
@@ -67,31 +68,20 @@ class OpenAIJudge(Questioner):
     needs: ClassVar[dict[str, str]] = {}  # as `trial.ask` has them
 
     def load(self) -> None:
-        self.key = endpoint.key(self.scorer)
-        self.client = client(self.scorer, self.scorer.max_retries)
+        self.asker = Asker(self.scorer)
 
     def ask(self, images: np.ndarray, texts: list[str]) -> Answers:
-        with ThreadPoolExecutor(max(1, len(texts))) as threads:
-            return list(threads.map(self._answer, images, texts))
+        asked = [self.question(data_url(i), text) for i, text in zip(images, texts, strict=True)]
+        said = self.asker.answers(asked, self.read)
+        return [answer or (None, why) for answer, why in said]
 
-    def _answer(self, image: np.ndarray, question: str) -> tuple[Any, str | None]:
-        try:
-            return self.read(ask(self.client, self.request(data_url(image), question)))
-        except Exception as error:  # one that travelled on would have the whole batch asked again
-            return None, plain(error, self.key)
-
-    def request(self, url: str, question: str) -> dict[str, Any]:
-        """The arguments of the client; `scorer.request` comes last."""
+    def question(self, url: str, text: str) -> Question:
+        """What is asked of the picture at `url`."""
         content = [
             {"type": "image_url", "image_url": {"url": url}},
-            {"type": "text", "text": question},
+            {"type": "text", "text": text},
         ]
-        fields = {**self.fields(), **self.scorer.request}
-        return {
-            "model": self.scorer.path,
-            "messages": [{"role": "user", "content": content}],
-            "extra_body": {name: value for name, value in fields.items() if value is not None},
-        }
+        return chat(self.scorer, [{"role": "user", "content": content}], self.fields())
 
     def fields(self) -> dict[str, Any]:
         """What a request holds beside the question."""

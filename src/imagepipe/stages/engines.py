@@ -97,7 +97,7 @@ TABLE: dict[str, dict[str, Engine]] = {
         ),
         "openai": Engine(
             "imagepipe.llm.openai.OpenAIEnhancer",
-            check="imagepipe.llm.trial.check",
+            check="imagepipe.llm.openai.check",
             waits=True,
             unmeasured="a server answers it",
         ),
@@ -185,6 +185,7 @@ class Section(Protocol):
 
     engine: str
     _target_: str | None
+    request: dict[str, Any]  # what a server is sent besides
 
 
 def choices(kind: str) -> tuple[str, ...]:
@@ -225,6 +226,14 @@ def check(kind: str, section: Section, protocol: type) -> Engine:
     engine = of(kind, section)
     if engine.is_custom:
         recipe(kind, section, protocol)()
+    if section.request and not engine.waits:
+        asking = (f"{kind}.engine={name}" for name, line in TABLE[kind].items() if line.waits)
+        raise UserError(
+            field=f"{kind}.request",
+            value=section.request,
+            problem=f"is for servers, and {kind}.engine={section.engine} asks none",
+            remedy=f"Leave it out, or use {' or '.join(asking)}.",
+        )
     if engine.check:
         resolve_name(engine.check)(section)
     return engine

@@ -4,29 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
+from imagepipe.config import Server
 from imagepipe.config.secrets import HIDDEN
 from imagepipe.errors import UserError
 
 VERSION = "api-version"  # what Azure wants in the query of each request
-
-
-class Server(Protocol):
-    """What a section of the configuration says of a server."""
-
-    path: str | None  # the name of a model there
-    base_url: str | None
-    api_key_env: str | None
-    request: dict[str, Any]
-    timeout_s: float
-    max_retries: int
-    requests_per_minute: float | None
-
-    @property
-    def section(self) -> str:
-        """The key of the section, which errors name: "llm"."""
 
 
 def check_secrets(server: Server) -> None:

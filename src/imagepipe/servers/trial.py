@@ -10,50 +10,43 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from imagepipe.config import Server
 from imagepipe.errors import UserError
-from imagepipe.llm import completion, endpoint
-from imagepipe.llm import openai as engine
-from imagepipe.llm.endpoint import Server
+from imagepipe.servers import client as engine
+from imagepipe.servers import endpoint
+from imagepipe.servers.client import Question
 
 if TYPE_CHECKING:
     from openai import APIStatusError, OpenAI
 
-    from imagepipe.config import LLM
-
-QUESTION = ("a red cat wearing a hat", "winter", 0)
 PASSING = (408, 409, 429)  # and 5xx: tried again in the run, as the client does
 TIMEOUTS = ("ReadTimeout", "WriteTimeout")  # of httpx, behind a connection
 MOST_MODELS = 12  # of a server's, to be named
 # What people copy behind a server's address: its own paths, and those of Ollama's older interface.
-OWN_PATH = re.compile(r"(?:/chat)?/completions$|/chat$|/models$|/responses$|/api(?:/\w+)?$")
-
-
-def check(config: LLM) -> None:
-    """Ask the server one question. Raises `UserError` where it cannot be used as configured."""
-    endpoint.check_secrets(config)
-    check_given(config)
-    ask(config, engine.request(config, *QUESTION), completion.read)
+OWN_PATH = re.compile(
+    r"(?:/chat)?/completions$|/chat$|/images(?:/\w+)?$|/models$|/responses$|/api(?:/\w+)?$"
+)
 
 
 def ask(
     server: Server,
-    request: dict[str, Any],
+    question: Question,
     read: Callable[[str], Any],
     needs: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Send `request` and `read` the answer's body. Raises `UserError` where that does not work.
+    """Send `question` and `read` the answer's body. Raises `UserError` where that does not work.
 
     What may pass is no reason to refuse a run, whose rows are tried again. `needs` are fields of
-    the request that cannot be left out, and what to do where the server does not take them.
+    the question that cannot be left out, and what to do where the server does not take them.
     """
     with engine.client(server, max_retries=0) as client:
-        _ask(client, server, request, read, needs)
+        _ask(client, server, question, read, needs)
 
 
 def _ask(
     client: OpenAI,
     server: Server,
-    request: dict[str, Any],
+    question: Question,
     read: Callable[[str], Any],
     needs: Mapping[str, str],
 ) -> None:
@@ -61,14 +54,14 @@ def _ask(
 
     key = endpoint.key(server)
     try:
-        read(engine.ask(client, request))
+        read(engine.ask(client, question))
     except UserError:
         raise
     except openai.APIStatusError as error:
         spent = error.status_code == 429 and engine.is_spent(error.response.text)
         if spent or not (error.status_code in PASSING or error.status_code >= 500):
             said = engine.plain(error, key)
-            raise _refused(server, request, needs, client, error, said) from None
+            raise _refused(server, question, needs, client, error, said) from None
     except openai.APIConnectionError as error:
         cause = error.__cause__ or error
         if type(cause).__name__ not in TIMEOUTS and _models(client):
@@ -114,7 +107,7 @@ def _unreached(server: Server, cause: str, said: str) -> UserError:
 
 def _refused(
     server: Server,
-    request: dict[str, Any],
+    question: Question,
     needs: Mapping[str, str],
     client: OpenAI,
     error: APIStatusError,
@@ -139,10 +132,10 @@ def _refused(
         return UserError(
             field=f"{server.section}.base_url",
             value=server.base_url,
-            problem=f"there are no chat completions at {error.request.url} ({told})",
+            problem=f"there are no {question.asked_for} at {error.request.url} ({told})",
             remedy=_address(server),
         )
-    named = _named(request, body)
+    named = _named(question, body)
     if lacks := next((remedy for name, remedy in needs.items() if name in named), None):
         return UserError(
             field=f"{server.section}.base_url",
@@ -159,7 +152,10 @@ def _refused(
         )
     field, value = ("path", server.path) if of_model else ("base_url", server.base_url)
     remedy = _models(client) or "Give what the server takes."
-    system = next((one["content"] for one in request["messages"] if one["role"] == "system"), None)
+    system = next(
+        (one["content"] for one in question.fixed.get("messages", ()) if one["role"] == "system"),
+        None,
+    )
     if system and re.search(r"\bsystem\b", body, re.IGNORECASE):
         field, value = "system", system
         remedy = "Where it takes no system message, set llm.system='' and put all into llm.user."
@@ -167,10 +163,10 @@ def _refused(
     return UserError(field=f"{server.section}.{field}", value=value, problem=problem, remedy=remedy)
 
 
-def _named(request: dict[str, Any], body: str) -> list[str]:
-    """Which of the request's fields the body names."""
-    fields = request["extra_body"]
-    return [name for name in fields if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", body)]
+def _named(question: Question, body: str) -> list[str]:
+    """Which of the question's fields the body names."""
+    sent = [name for name, value in question.fields.items() if value is not None]
+    return [name for name in sent if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", body)]
 
 
 def _without(server: Server, named: list[str], body: str) -> str:

@@ -1,0 +1,1 @@
+"""Servers that speak OpenAI's interface: address and key, the client, a question before a run."""

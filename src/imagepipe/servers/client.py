@@ -1,0 +1,152 @@
+"""One request to a server that speaks OpenAI's interface, and what to tell where it fails.
+
+The client library retries and obeys Retry-After. Ray Data's HTTP processor would not do: one
+request that fails for good takes its batch and the run with it, and a refusal (401) counts as an
+answer.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from imagepipe.config import Server
+from imagepipe.config.secrets import HIDDEN
+from imagepipe.servers import endpoint
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+
+T = TypeVar("T")
+
+CONNECT_S = 10.0  # to a server
+REASON_CHARS = 300  # of a server's complaint, which may be a whole page
+
+
+@dataclass(frozen=True)
+class Question:
+    """A request. `request` of its section changes `fields`, of which a null is left out, and not
+    what is `fixed`.
+    """
+
+    path: str  # behind the server's address
+    asked_for: str  # in words: "chat completions"
+    fixed: Mapping[str, Any]
+    fields: Mapping[str, Any]
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {**self.fixed, **{k: v for k, v in self.fields.items() if v is not None}}
+
+
+def ask(client: OpenAI, question: Question) -> str:
+    """The body of the answer to one question, as it came. Raises OpenAIError."""
+    return client.post(question.path, cast_to=str, body=question.body)
+
+
+class Asker:
+    """Asks many questions at once, each in a thread of its own, from the process that loads it.
+
+    Failures that may pass (no connection, 408, 409, 429, 5xx, a timeout) are tried
+    `max_retries` of the section times more; what fails then fails its question alone.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self.key = endpoint.key(server)
+        self.client = client(server, server.max_retries)
+
+    def answers(
+        self, questions: Sequence[Question], read: Callable[[str], T]
+    ) -> list[tuple[T, None] | tuple[None, str]]:
+        """What `read` makes of each answer's body, and null; or null, and why there is none."""
+
+        def answer(question: Question) -> tuple[T, None] | tuple[None, str]:
+            try:
+                return read(ask(self.client, question)), None
+            except Exception as error:  # one that travelled on would have all asked again
+                return None, plain(error, self.key)
+
+        with ThreadPoolExecutor(max(1, len(questions))) as threads:
+            return list(threads.map(answer, questions))
+
+
+class Pace:
+    """Lets through so many requests a minute, evenly spaced, retries included."""
+
+    def __init__(self, per_minute: float) -> None:
+        self.seconds = 60 / per_minute
+        self.lock = threading.Lock()
+        self.next = time.monotonic()
+
+    def __call__(self, _: object) -> None:
+        """Wait for this request's turn."""
+        with self.lock:
+            turn = max(self.next, time.monotonic())
+            self.next = turn + self.seconds
+        time.sleep(max(0.0, turn - time.monotonic()))
+
+
+def client(server: Server, max_retries: int) -> OpenAI:
+    """A client of the server at `base_url`; a server of Azure gets the key as it wants it."""
+    from openai import DefaultHttpxClient, OpenAI, Timeout
+
+    pace: list[Any] = [Pace(server.requests_per_minute)] if server.requests_per_minute else []
+    address, query = endpoint.parted(server.base_url or "")
+    key = endpoint.key(server) or "none"  # the client insists on one
+    return OpenAI(
+        base_url=address,
+        api_key=key,
+        default_query=query,
+        default_headers={"api-key": key} if query else None,
+        timeout=Timeout(server.timeout_s, connect=min(CONNECT_S, server.timeout_s)),
+        max_retries=max_retries,
+        http_client=DefaultHttpxClient(event_hooks={"request": pace, "response": [_mark_spent]}),
+    )
+
+
+def _mark_spent(response: Any) -> None:
+    """Keep the client from asking again where an account has nothing left to spend.
+
+    It obeys this header, and takes each 429 for one that passes.
+    """
+    if response.status_code == 429:
+        response.read()
+        if is_spent(response.text):
+            response.headers["x-should-retry"] = "false"
+
+
+def is_spent(body: str) -> bool:
+    """Whether a 429 is about money, by OpenAI's codes: others say "quota" of a minute's too."""
+    return re.search(r"insufficient_quota|billing_(?:hard_limit|not_active)", body) is not None
+
+
+def plain(error: BaseException, key: str | None) -> str:
+    """What to tell of `error`, with the beginning of a body that the server sent.
+
+    Without the key: some servers repeat one that they do not like.
+    """
+    from openai import APIStatusError
+
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, APIStatusError):
+        body = _message(error.response.text)
+        said = f"{type(error).__name__}: HTTP {error.status_code}: {body}"
+    said = " ".join(said.replace(key or HIDDEN, HIDDEN).split())
+    return "".join(filter(str.isprintable, said))[:REASON_CHARS]
+
+
+def _message(body: str) -> str:
+    """The message of an error as OpenAI words it; any other body as it is."""
+    import json
+
+    try:
+        error = json.loads(body)["error"]
+        alone = isinstance(error["message"], str) and error["message"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return body
+    return error["message"] if alone else body
