@@ -83,5 +83,5 @@ def test_what_cannot_be_measured_is_told_and_stood_in_for(llm: str, reason: str 
 
 def test_every_kind_has_a_stand_in():
     config = with_stand_ins(composed(), ["llm", "model", "scorer"])
-    engines = {stage: section.engine for stage, section in config.stages.items()}
+    engines = {stage: section.engine for stage, section in config.sections.items()}
     assert engines == {"llm": "none", "model": "noop", "scorer": "none"}

@@ -186,7 +186,7 @@ def test_both_get_a_part_of_a_gpu():
 def test_one_that_cannot_be_measured_is_stood_in_for_alone():
     config = with_stand_ins(composed(TWO), ["scorer_clip"])
     assert [one.engine for one in config.scorer.values()] == ["clip", "none"]
-    assert list(config.stages)[2:] == ["scorer_tiny_clip", "scorer_clip"]
+    assert list(config.sections)[2:] == ["scorer_tiny_clip", "scorer_clip"]
 
 
 def test_a_broken_one_is_named_before_the_run(tmp_path: Path):

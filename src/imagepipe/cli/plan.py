@@ -149,8 +149,8 @@ def _weights_gb(config: Config) -> dict[str, float | None]:
 
     found = {
         stage: size_gb(section.path, section.revision)
-        for stage, section in config.stages.items()
-        if engines.of(engines.kind_of(stage), section).weights
+        for stage, section in config.sections.items()
+        if engines.of(section.section, section).weights
     }
     return {**found, "model": config.model.weights_gb or found.get("model")}
 

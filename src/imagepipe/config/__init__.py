@@ -17,7 +17,7 @@ from imagepipe.config.loading import (
     with_defaults,
 )
 from imagepipe.config.models import Lora, Model, Quantization
-from imagepipe.config.names import Score, by_error, said_by, scorer_stages, share_key
+from imagepipe.config.names import PROMPT, Score, by_error, said_by, scorer_stages, share_key
 from imagepipe.config.schema import (
     LLM,
     MOST_SAMPLES,
@@ -40,6 +40,7 @@ __all__ = [
     "MAY_CHANGE",
     "MOST_SAMPLES",
     "NOT_GIVEN",
+    "PROMPT",
     "Config",
     "Dataset",
     "Filter",

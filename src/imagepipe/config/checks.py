@@ -34,7 +34,7 @@ def check(config: Config) -> None:
     _check_ray(config.ray)
     check_secrets(config)
     check_bounds(config.llm.max_tokens + 1, math.inf, "llm.max_model_len", config.llm.max_model_len)
-    for stage, section in config.stages.items():
+    for stage, section in config.sections.items():
         _check_pace(stage, section, config.resources.share(stage))
     _check_resources(config.resources)
     _check_sweep(config.sweep, config.scores)

@@ -8,6 +8,8 @@ from typing import Any
 
 from imagepipe.stages import engines
 
+PROMPT = "prompt"  # the stage that fills the template; it has no engine
+
 
 @dataclass(frozen=True)
 class Score:

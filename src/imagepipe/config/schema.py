@@ -14,7 +14,7 @@ from omegaconf import MISSING
 
 from imagepipe.config.fields import DTYPES, bounded, choice, engine
 from imagepipe.config.models import Model
-from imagepipe.config.names import Score, said_by, scorer_stages
+from imagepipe.config.names import PROMPT, Score, said_by, scorer_stages
 from imagepipe.config.servers import Server
 from imagepipe.config.shares import Resources
 from imagepipe.config.tables import Dataset
@@ -163,10 +163,15 @@ class Config:
     verbose: bool = False
 
     @property
-    def stages(self) -> dict[str, Any]:
+    def sections(self) -> dict[str, Any]:
         """The sections that name an engine, by the names of their stages, in order."""
         scoring = {stage: self.scorer[name] for stage, name in scorer_stages(self.scorer).items()}
         return {"llm": self.llm, "model": self.model, **scoring}
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The names of the stages between reading and writing, in order."""
+        return (PROMPT, *self.sections)
 
     @property
     def judged(self) -> tuple[Score, ...]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from imagepipe.config.names import Score, said_by, scorer_stages
 from imagepipe.config.schema import Config
+from imagepipe.config.names import Score, said_by, scorer_stages
 
 
 @dataclass
@@ -14,13 +14,13 @@ class Scoring(Config):
     """A configuration of which only the scorers work: the pictures are there."""
 
     @property
-    def stages(self) -> dict[str, Any]:
+    def sections(self) -> dict[str, Any]:
         """The scorers, each by `scorer_NAME`: their columns stand beside others."""
         return {f"scorer_{name}": one for name, one in self.scorer.items()}
 
     @property
     def judged(self) -> tuple[Score, ...]:
-        return tuple(one for stage, s in self.stages.items() for one in said_by(s, stage))
+        return tuple(one for stage, s in self.sections.items() for one in said_by(s, stage))
 
     @classmethod
     def of(cls, config: Config) -> Scoring:

@@ -80,10 +80,8 @@ def unmeasured(config: Config) -> dict[str, str]:
 def with_stand_ins(config: Config, stages: Collection[str]) -> Config:
     """`config` with other engines for `stages`, which give the same columns in no time."""
     made: dict[str, Any] = {
-        stage: replace(section, engine=STAND_INS[engines.kind_of(stage)])
-        if stage in stages
-        else section
-        for stage, section in config.stages.items()
+        stage: replace(section, engine=STAND_INS[section.section]) if stage in stages else section
+        for stage, section in config.sections.items()
     }
     scorers = {name: made[stage] for stage, name in scorer_stages(config.scorer).items()}
     return replace(config, llm=made["llm"], model=made["model"], scorer=scorers)

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from imagepipe import diffusion, llm, prompts, scoring, sources
 from imagepipe.compat import ray_data
-from imagepipe.config import Config, Resources, Share, most_pixels, scorer_stages
+from imagepipe.config import PROMPT, Config, Resources, Share, most_pixels, scorer_stages
 from imagepipe.diffusion import limits, rows
 from imagepipe.diffusion.rows import RowSettings
 from imagepipe.diffusion.stage import stage as model_stage
@@ -53,16 +53,30 @@ def stages(config: Config, tables: sources.Tables) -> list[Stage]:
 
     Raises UserError where a stage reads a column that nothing before it gives.
     """
+    made = _made(config, tables)
+    chain = [made[name] for name in config.order if name in made]
+    _check_columns(config, tables, chain)
+    return chain
+
+
+def _made(config: Config, tables: sources.Tables) -> dict[str, Stage]:
+    """The stages that have work, by their names: `config.order` says which follows which."""
     own = rows.settings(config.model, tables.renamed, most_pixels(config.sink))
-    chain = [
-        prompts.stage(tables.template, tables.renamed, config.seed, tables.id, own.seed),
-        llm_stage(config.llm, limit=limits.recipe(config.model)),
-        model_stage(own, run_seed=config.seed, id_column=tables.id),
-    ]
-    for name, scorer in scorer_stages(config.scorer).items():
-        if engines.of("scorer", config.scorer[scorer]).works:
-            each = config.model.images_per_prompt
-            chain.append(scorer_stage(config.scorer[scorer], each, name))
+    each = config.model.images_per_prompt
+    return {
+        PROMPT: prompts.stage(tables.template, tables.renamed, config.seed, tables.id, own.seed),
+        "llm": llm_stage(config.llm, limit=limits.recipe(config.model)),
+        "model": model_stage(own, run_seed=config.seed, id_column=tables.id),
+        **{
+            name: scorer_stage(config.scorer[scorer], each, name)
+            for name, scorer in scorer_stages(config.scorer).items()
+            if engines.of("scorer", config.scorer[scorer]).works
+        },
+    }
+
+
+def _check_columns(config: Config, tables: sources.Tables, chain: list[Stage]) -> None:
+    """Raise UserError where a stage reads a column that nothing before it gives."""
     columns = {tables.renamed.get(name, name) for name in tables.columns}
     for stage in chain:
         missing = sorted(set(stage.reads) - columns)
@@ -74,7 +88,6 @@ def stages(config: Config, tables: sources.Tables) -> list[Stage]:
                 remedy=f"Columns so far: {listed(sorted(columns), missing[0])}.",
             )
         columns |= set(stage.adds.names)
-    return chain
 
 
 def _asked(config: Config, stage: str) -> str:

@@ -189,7 +189,7 @@ def _plan(
 
 def stages(config: Scoring) -> list[Stage]:
     """Those of the pipeline that score, for a picture a row."""
-    return [stage(section, 1, name) for name, section in config.stages.items()]
+    return [stage(section, 1, name) for name, section in config.sections.items()]
 
 
 def _columns(chain: Sequence[Stage]) -> list[str]:

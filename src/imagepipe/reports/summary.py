@@ -39,7 +39,7 @@ def speed_digest(config: Config, shares: Resources, machine: str) -> str:
 
 def stages(job: Job) -> list[tuple[str, StageState]]:
     """The stages that have an operator of their own, in order; Ray may fuse the light ones."""
-    timed, known = _timed(job), ("prompt", *job.config.stages, "write")
+    timed, known = _timed(job), (*job.config.order, "write")
     found = []
     for name, state in list(job.watch.stages.items()):
         inside = [stage for stage in known if f"({stage})" in name]

@@ -10,11 +10,6 @@ from imagepipe.config import Resources, Share
 from imagepipe.resources.machine import Machine
 from imagepipe.resources.packing import Misfit, Pools, free_cpus, pack
 from imagepipe.resources.workload import Workload
-from imagepipe.stages.engines import kind_of
-
-# How `auto` divides a GPU among the stages that a run has. More than half of it for the model: Ray
-# fills a GPU up before it begins another, and would put two halves on one.
-GPU_PARTS = {"llm": 4, "model": 7, "scorer": 2}
 
 
 def choose(load: Workload, requested: Resources, machine: Machine) -> Resources:
@@ -54,7 +49,7 @@ def _divide(load: Workload, requested: Resources, machine: Machine, model: int) 
     held = sum(share.num_cpus * share.pool for share in shares.values())
     needy = {s: share for s, share in shares.items() if share.num_gpus or s not in load.waiting}
     cpus = _cpus_each(needy, held, machine)
-    gpus = _gpus_each(needy, machine)
+    gpus = _gpus_each(load, needy, machine)
     chosen = shares | {
         stage: replace(share, num_cpus=share.num_cpus or cpus, num_gpus=gpus.get(stage, 0.0))
         for stage, share in needy.items()
@@ -81,9 +76,9 @@ def _cpus_each(shares: Pools, held: float, machine: Machine) -> float:
     return math.floor(100 * max(0.01, min(1.0, free, *there))) / 100
 
 
-def _gpus_each(shares: Pools, machine: Machine) -> dict[str, float]:
+def _gpus_each(load: Workload, shares: Pools, machine: Machine) -> dict[str, float]:
     """The part of a GPU for a process of each stage: what is given by hand, or of the rest by
-    GPU_PARTS.
+    `load.gpu_parts`.
 
     What is given is counted on every GPU, unless it fills them or no stage has a process for each
     of them: then there is one without it.
@@ -96,11 +91,9 @@ def _gpus_each(shares: Pools, machine: Machine) -> dict[str, float]:
     everywhere = max(share.pool for share in shares.values()) >= machine.gpus
     counted = by_hand if everywhere and left > 0 else {}
     left = left if counted else 1.0
-    parts = sum(
-        GPU_PARTS[kind_of(stage)] * on_a_gpu[stage] for stage in shares if stage not in counted
-    )
+    parts = sum(load.gpu_parts[stage] * on_a_gpu[stage] for stage in shares if stage not in counted)
     return by_hand | {
-        stage: math.floor(100 * max(0.01, left * GPU_PARTS[kind_of(stage)] / parts)) / 100
+        stage: math.floor(100 * max(0.01, left * load.gpu_parts[stage] / parts)) / 100
         for stage in shares
         if stage not in by_hand
     }

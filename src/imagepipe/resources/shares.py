@@ -14,7 +14,6 @@ from imagepipe.resources.division import pool
 from imagepipe.resources.machine import Machine
 from imagepipe.resources.tuning import Calibration
 from imagepipe.resources.workload import Workload, workload
-from imagepipe.stages.engines import kind_of
 
 WRITE_BYTES = 128 << 20  # Ray Data's own target for a block
 BLOCK_BYTES = 8 << 20  # of raw pictures that a process hands on at a time
@@ -71,11 +70,8 @@ def _rows_per_block(load: Workload, resources: Resources) -> int:
     A block is what a fault costs and what an actor takes at a time, so there should be many of
     them; each costs some 34 ms of scheduling, so not more than needed.
     """
-    drawing = [
-        share.batch_size
-        for stage, share in load.pools(resources).items()
-        if kind_of(stage) != "scorer"
-    ]
+    pools = load.pools(resources)
+    drawing = [share.batch_size for stage, share in pools.items() if stage in load.drawing]
     batch = max(drawing, default=1)
     return batch * max(1, min(load.rows // 100, MOST_ROWS, BLOCK_BYTES // load.row_bytes) // batch)
 

@@ -95,7 +95,7 @@ def _limits(config: Config, machine: Machine) -> Iterator[tuple[str, Most]]:
         if not engine.actors or engine.waits or engine.is_custom:
             continue
         yield stage, Most(threads, f"each process needs a thread of its own, of {threads} here")
-        section = config.stages[stage]
+        section = config.sections[stage]
         smaller = stage == "model" and config.model.quantization.quant_backend is not None
         if machine.gpus or not engine.weights or smaller:
             continue

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from imagepipe.config import Config, Resources, Share
 from imagepipe.resources.packing import Pools
 from imagepipe.stages import engines
+
+# How `auto` divides a GPU among the stages that a run has, by their kinds. More than half of it for
+# the model: Ray fills a GPU up before it begins another, and would put two halves on one.
+GPU_PARTS = {"llm": 4, "model": 7, "scorer": 2}
 
 
 @dataclass(frozen=True)
@@ -15,6 +19,8 @@ class Workload:
     """A run of `rows` rows, and the shares that are `requested` for it: a 0 leaves one open."""
 
     pooled: tuple[str, ...]  # the stages that run in pools of processes
+    drawing: frozenset[str]  # those of them up to the one that draws
+    gpu_parts: Mapping[str, int]  # of a GPU, which stages share in these proportions
     waiting: frozenset[str]  # those of them that only wait for another machine's answers
     row_bytes: int  # of the raw pictures of a row
     rows: int
@@ -25,9 +31,12 @@ class Workload:
 
 
 def workload(config: Config, rows: int) -> Workload:
-    model, chosen = config.model, engines.chosen(config)
+    model, chosen, sections = config.model, engines.chosen(config), config.sections
+    kinds = {stage: section.section for stage, section in sections.items()}
     return Workload(
         pooled=tuple(stage for stage, engine in chosen.items() if engine.actors),
+        drawing=frozenset(stage for stage, kind in kinds.items() if kind in ("llm", "model")),
+        gpu_parts={stage: GPU_PARTS[kind] for stage, kind in kinds.items()},
         waiting=frozenset(stage for stage, engine in chosen.items() if engine.waits),
         row_bytes=model.images_per_prompt * model.height * model.width * 3,
         rows=rows,

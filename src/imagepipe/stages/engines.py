@@ -181,11 +181,14 @@ AUTOMATIC = {"llm": ("vllm", "transformers"), "scorer": ("clip", NONE)}
 
 
 class Section(Protocol):
-    """What a section of the configuration says of its engine."""
+    """What a section of the configuration says of its engine, of the kind `section`."""
 
     engine: str
     _target_: str | None
     request: dict[str, Any]  # what a server is sent besides
+
+    @property
+    def section(self) -> str: ...
 
 
 def choices(kind: str) -> tuple[str, ...]:
@@ -197,11 +200,6 @@ def automatic(kind: str, *, embedded: bool) -> str:
     """The engine that `auto` means on this machine. `embedded`: the model is one that ships."""
     lines = {name: TABLE[kind][name] for name in AUTOMATIC[kind]}
     return next(n for n, e in lines.items() if _is_installed(e) and (embedded or not e.embedded))
-
-
-def kind_of(stage: str) -> str:
-    """The kind of a stage's engine: `llm`, `model`, or `scorer` of any scorer's."""
-    return stage.partition("_")[0]
 
 
 def of(kind: str, section: Section) -> Engine:
@@ -218,7 +216,7 @@ def of(kind: str, section: Section) -> Engine:
 
 def chosen(config: Any) -> dict[str, Engine]:
     """The lines of the engines that a whole configuration names: {stage: line}."""
-    return {stage: of(kind_of(stage), section) for stage, section in config.stages.items()}
+    return {stage: of(one.section, one) for stage, one in config.sections.items()}
 
 
 def check(kind: str, section: Section, protocol: type) -> Engine:
