@@ -16,8 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from imagepipe.assets import PREFIX
 from imagepipe.config.checks import check
-from imagepipe.config.schema import Config
 from imagepipe.config.fields import paths
+from imagepipe.config.schema import Config
 from imagepipe.config.scorers import FIELDS, Sections, by_name, check_keys, sections, shares
 from imagepipe.config.secrets import is_open
 from imagepipe.errors import UserError, did_you_mean, listed

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from imagepipe.config.schema import Config
 from imagepipe.config.names import Score, said_by, scorer_stages
+from imagepipe.config.schema import Config
 
 
 @dataclass

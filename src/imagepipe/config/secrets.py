@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from imagepipe.config.schema import Config
 from imagepipe.config.fields import paths
+from imagepipe.config.schema import Config
 from imagepipe.errors import UserError
 
 HIDDEN = "..."  # stands for what may be a secret
