@@ -24,7 +24,19 @@ from imagepipe.store import Store
 if TYPE_CHECKING:
     from ray.data import Dataset
 
+# What its processes need, and the check of a run would take seconds to load before they start.
+HEAVY = "{'torch', 'transformers', 'diffusers', 'ray', 'mlflow'}"
 PROCESSES = ("MapBatches(llm)", "MapBatches(model)")
+
+
+def test_checking_the_default_run_loads_none_of_the_libraries_of_its_processes():
+    code = (
+        "import sys; from helpers.configs import composed\n"
+        "from imagepipe.execution import pipeline; pipeline.check_engines(composed())\n"
+        f"assert not {HEAVY} & set(sys.modules), {HEAVY} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture

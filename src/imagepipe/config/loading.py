@@ -96,7 +96,18 @@ def _named(given: Mapping[str, Any], scorers: Sections) -> DictConfig:
     """What is `given`, by the schema, with `scorers` by their names and a share for each."""
     resources = {**given["resources"], **shares(given["resources"]["scorer"], scorers)}
     named = {**given, "scorer": scorers, "resources": resources}
-    return cast("DictConfig", OmegaConf.merge(OmegaConf.structured(Config), named))
+    return _merged(named)
+
+
+def _merged(values: Mapping[str, Any]) -> DictConfig:
+    """`values` by the schema."""
+    return cast("DictConfig", OmegaConf.merge(_schema(), values))
+
+
+@cache
+def _schema() -> DictConfig:
+    """`Config` as OmegaConf has it, which takes longer to make than to copy. Nobody changes it."""
+    return cast("DictConfig", OmegaConf.structured(Config))
 
 
 def _only(given: Mapping[str, Any], known: Collection[str], prefix: str = "") -> dict[str, Any]:
@@ -128,7 +139,7 @@ def _refuse_unknown(given: Mapping[str, Any], names: Collection[str]) -> None:
 
 @cache
 def _known() -> frozenset[str]:
-    return frozenset(keys(OmegaConf.structured(Config)))
+    return frozenset(keys(_schema()))
 
 
 def _siblings(key: str, known: Iterable[str]) -> list[str]:
@@ -170,7 +181,7 @@ def recorded(values: Mapping[str, Any]) -> Config:
     """The configuration of a run, by what its record has of it; keys of before are left out."""
     whole = with_defaults(values)
     known = {key: whole[key] for key in asdict(Config())}
-    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), known))
+    config = OmegaConf.to_object(_merged(known))
     assert isinstance(config, Config)
     return config
 

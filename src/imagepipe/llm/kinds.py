@@ -21,16 +21,18 @@ SERVED = "serve it elsewhere and use llm=openai llm.base_url=http://localhost:80
 def check_of_transformers(config: LLM) -> None:
     """Raise `UserError` where `llm.path` is what transformers does not read, or not here.
 
-    Fetches nothing.
+    Fetches nothing, and does not look at what ships with the package.
     """
-    folder = weights.here(config.path or "", config.revision)
+    path = config.path or ""
+    folder = None if path.startswith(PREFIX) else weights.here(path, config.revision)
     if folder is None or not (folder / "config.json").is_file():
         return
     described = weights.described("llm.path", config.path, folder / "config.json")
     if "quantization" in described and "quantization_config" not in described:
         raise _refused(config, "is quantised for MLX", "Name the model as transformers has it.")
     _check_quantized(config, described.get("quantization_config"))
-    _check_class(config, described.get("model_type"))
+    if not str(described.get("architectures")).count("ForCausalLM"):  # else transformers' 3 s
+        _check_class(config, described.get("model_type"))
 
 
 def _check_quantized(config: LLM, quantized: Any) -> None:
