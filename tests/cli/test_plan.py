@@ -61,6 +61,7 @@ def test_a_stage_has_the_share_and_the_places_of_its_actors(tmp_path: Path):
     assert model["places"] == [{"stage": "model", "node": 0, "gpus": []}]
 
 
+@pytest.mark.faults
 def test_a_trial_of_a_table_that_is_too_short_for_a_steady_rate_is_the_whole_run(tmp_path: Path):
     """It leaves the store of the run alone, also where that is for a cluster, which is not asked:
     here there is none.

@@ -166,6 +166,7 @@ def cached(trained, tmp_path) -> Path:
     return tmp_path / "home"
 
 
+@pytest.mark.faults
 def test_a_cached_model_is_drawn_with_at_its_pinned_revision(cached, tmp_path):
     """Through the whole command, without a network."""
     out = tmp_path / "out"

@@ -89,6 +89,8 @@ def test_sending_a_sweep_again_changes_nothing(swept):
     assert [run.to_dictionary() for run in recorded(swept.home)[2]] == before
 
 
+@pytest.mark.faults
+@pytest.mark.ray_release
 def test_jobs_share_a_session_and_leave_no_actor_memory_or_setting_in_it(tmp_path):
     jobs = [[*FAST, "limit=3", "seed=1"], [*FAST, "limit=3", "seed=2"]]
     jobs.append([*FAST, "limit=3", "ray.num_cpus=3"])
@@ -105,7 +107,8 @@ def test_jobs_share_a_session_and_leave_no_actor_memory_or_setting_in_it(tmp_pat
     assert alive == [True, False]
 
 
-@pytest.mark.parametrize("how", ["ctrl-c", pytest.param("sigterm", marks=pytest.mark.faults)])
+@pytest.mark.faults
+@pytest.mark.parametrize("how", ["ctrl-c", "sigterm"])
 def test_an_interrupted_sweep_leaves_right_states_and_no_process(tmp_path, how: str):
     """Its second job does not end before it was told to."""
     slow = tmp_path / "slow"

@@ -137,6 +137,7 @@ print(json.dumps(told))
 """
 
 
+@pytest.mark.faults
 def test_each_node_is_tried_with_the_package_that_travelled(cluster: Any, s3: S3, tmp_path: Path):
     """A place in memory is one that no other process sees, as a local disk of another machine."""
     cases = (
@@ -159,6 +160,7 @@ def test_each_node_is_tried_with_the_package_that_travelled(cluster: Any, s3: S3
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.faults
 def test_a_cluster_of_another_ray_is_refused(cluster: Any, tmp_path: Path):
     """What a cluster says of its versions stands in its own store; this one is made to lie."""
     from ray._common.usage import usage_constants

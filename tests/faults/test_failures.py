@@ -80,6 +80,7 @@ def test_what_an_engine_cannot_do_fails_its_row_alone(run):
     assert max(shades) == GREY + ROOM  # batches of eight went on as pairs, not one by one
 
 
+@pytest.mark.faults
 def test_as_many_failures_as_are_allowed_end_nothing(run):
     assert summary(run("tracking=none", "max_failures=0.2"))["status"] == "FINISHED"
 

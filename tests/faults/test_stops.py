@@ -55,6 +55,7 @@ def ids(out: Path) -> list[str]:
     return [row["id"] for row in table(out)]
 
 
+@pytest.mark.faults
 @pytest.mark.ray_release
 def test_ctrl_c_finishes_what_is_begun_and_the_printed_command_goes_on(
     tmp_path, slow, goes_on, record

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 from helpers import writer_process
 from helpers.command import table
 from PIL import Image
@@ -55,6 +56,7 @@ def samples(out: Path) -> list[str]:
     return sorted(names)
 
 
+@pytest.mark.faults
 def test_a_writer_that_is_killed_again_and_again_leaves_every_row_once(tmp_path, record):
     whole, broken, kills, began = tmp_path / "whole", tmp_path / "broken", 0, time.monotonic()
     start = time.monotonic()

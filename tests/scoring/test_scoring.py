@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helpers.command import FAST, imagepipe, run, summary
+from helpers import one_session
+from helpers.command import FAST, imagepipe, summary
 from helpers.configs import composed
 
 from imagepipe.config import Scorer
@@ -228,7 +229,7 @@ def scored_run(tmp_path_factory: pytest.TempPathFactory, clip: Path) -> Path:
     folder = tmp_path_factory.mktemp("scored")
     chosen = ["scorer=clip", f"scorer.path={clip}", "model.images_per_prompt=2"]
     options = ["limit=30", "sink.gallery_images=4", "tracking.system_metrics=false"]
-    return run(folder, "out", *FAST, *chosen, *options)
+    return one_session.run(folder, "out", *FAST, *chosen, *options)
 
 
 def test_table_summary_and_mlflow_have_the_scores(scored_run: Path):

@@ -50,7 +50,7 @@ class Multirun:
     def begins(self, cfg: DictConfig, whole: DictConfig) -> None:
         """Check what all jobs have, and lock the sweep's folder. Raises UserError."""
         check_composed(cfg)
-        _prepare_repeats(cfg, whole)
+        prepare_repeats(cfg, whole)
         folder = Path(whole.hydra.sweep.dir).absolute()
         record = self._record(folder, whole)
         if self.resumed is not None:
@@ -145,7 +145,7 @@ def _restored(path: Path, record: Path) -> Callable[[], None]:
     return restore
 
 
-def _prepare_repeats(cfg: DictConfig, whole: DictConfig) -> None:
+def prepare_repeats(cfg: DictConfig, whole: DictConfig) -> None:
     """Have Hydra's sweeper vary the repeat before all else, so that jobs run by turns.
 
     What the machine does meanwhile then befalls all of them. Raises UserError for another sweeper.
