@@ -36,7 +36,7 @@ class Hub(BaseHTTPRequestHandler):
         elif self.path == "/api/models/tiny/gated/auth-check":
             self._answer(403, {}, {"X-Error-Code": "GatedRepo", "X-Error-Message": "restricted"})
         elif self.path.startswith("/api/models"):
-            is_safe = name in ("tiny/code", "tiny/clip")
+            is_safe = name in ("tiny/code", "tiny/safe", "tiny/clip")
             safe = [{"rfilename": "model.safetensors"}] if is_safe else []
             files = [{"rfilename": file} for file in FILES] + safe
             self._answer(200, {"id": name, "sha": COMMIT, "siblings": files, "gated": "auto"})
@@ -110,20 +110,69 @@ def complaints(home: Path, endpoint: str, *models: dict[str, object]) -> list[st
     return done.stdout.splitlines()
 
 
-def test_what_the_hub_does_not_give_is_explained(hub, tmp_path):
-    gated, unknown, revision, pickled, *others = complaints(
-        tmp_path,
-        hub,
-        {"path": "tiny/gated", "revision": COMMIT},
-        {"path": "tiny/unknown"},
-        {"path": "tiny/pickled", "revision": "v9"},
-        {"path": "tiny/pickled"},
-        {"path": "tiny/gated", "kind": "llm"},
-        {"path": "tiny/gated", "kind": "scorer"},
-        {"path": "tiny/pickled", "kind": "llm"},
-        {"path": "tiny/pickled", "kind": "scorer"},
-        {"path": "tiny/code", "kind": "llm"},
-    )
+# Of each the cache holds what the first check of a model leaves there: its configuration.
+UNWHOLE = [
+    {"path": f"tiny/{name}", "revision": COMMIT, "kind": kind}
+    for name, kind in (("pickled", "llm"), ("old", "scorer"), ("safe", "llm"), ("clip", "scorer"))
+]
+NOT_GIVEN = [
+    {"path": "tiny/gated", "revision": COMMIT},
+    {"path": "tiny/unknown"},
+    {"path": "tiny/pickled", "revision": "v9"},
+    {"path": "tiny/pickled"},
+    {"path": "tiny/gated", "kind": "llm"},
+    {"path": "tiny/gated", "kind": "scorer"},
+    {"path": "tiny/pickled", "kind": "llm"},
+    {"path": "tiny/pickled", "kind": "scorer"},
+    {"path": "tiny/code", "kind": "llm"},
+]
+PROCESSOR = {"path": "asset:tiny_clip", "processor": "tiny/clip", "kind": "scorer"}
+WHOLE = {"path": "tiny/sd", "revision": COMMIT, "width": 32, "height": 32}
+OUT_OF_REACH = [
+    {"path": "tiny/none", "revision": COMMIT, "variant": "fp16"},
+    {**WHOLE, "revision": COMMIT[::-1]},
+    WHOLE,
+    {**WHOLE, "weights": "random"},
+    {**WHOLE, "variant": "fp16"},
+    {**WHOLE, "variant": "bf16"},
+]
+
+
+@pytest.fixture(scope="module")
+def home(trained, tmp_path_factory) -> Path:
+    """A cache as the hub's client lays it out: models without weights, and one of a variant."""
+    home = tmp_path_factory.mktemp("home")
+    for model in UNWHOLE:
+        cached = home / "hub" / model["path"].replace("tiny/", "models--tiny--")
+        snapshot = cached / "snapshots" / COMMIT
+        snapshot.mkdir(parents=True)
+        model_type = {"llm": "llama", "scorer": "clip"}[model["kind"]]
+        (snapshot / "config.json").write_text(json.dumps({"model_type": model_type}))
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(COMMIT)
+    unet = next(of_sd(trained, home).rglob("unet/*.safetensors"))
+    unet.rename(unet.with_suffix(".fp16.safetensors"))
+    return home
+
+
+def of_sd(trained, home: Path) -> Path:
+    """One model at one revision, in the cache in `home`."""
+    snapshots = home / "hub" / "models--tiny--sd" / "snapshots"
+    return Path(shutil.copytree(trained(SD), snapshots / COMMIT))
+
+
+@pytest.fixture(scope="module")
+def online(home, hub) -> list[str]:
+    return complaints(home, hub, *NOT_GIVEN, *UNWHOLE)
+
+
+@pytest.fixture(scope="module")
+def offline(home) -> list[str]:
+    return complaints(home, "http://127.0.0.1:9", *OUT_OF_REACH, PROCESSOR, *UNWHOLE)
+
+
+def test_what_the_hub_does_not_give_is_explained(hub, online):
+    gated, unknown, revision, pickled, *others = online[: len(NOT_GIVEN)]
     assert gated.startswith("model.path=tiny/gated: is gated")
     assert f"{hub}/tiny/gated" in gated and "hf auth login" in gated and "HF_TOKEN" in gated
     assert "the hub knows no such model" in unknown
@@ -136,40 +185,22 @@ def test_what_the_hub_does_not_give_is_explained(hub, tmp_path):
     assert others[4].startswith("llm.path=tiny/code: brings Python code of its own")
 
 
-def test_a_cache_that_holds_no_weights_is_not_believed(hub, tmp_path):
-    """As the first check of a model leaves it, which reads its configuration."""
-    models = []
-    for name, kind in (("pickled", "llm"), ("old", "scorer"), ("code", "llm"), ("clip", "scorer")):
-        snapshot = tmp_path / "hub" / f"models--tiny--{name}" / "snapshots" / COMMIT
-        snapshot.mkdir(parents=True)
-        model_type = {"llm": "llama", "scorer": "clip"}[kind]
-        (snapshot / "config.json").write_text(json.dumps({"model_type": model_type}))
-        models.append({"path": f"tiny/{name}", "revision": COMMIT, "kind": kind})
-    pickled, also, *good = complaints(tmp_path, hub, *models)
+def test_a_cache_that_holds_no_weights_is_not_believed(online, offline):
+    pickled, also, *good = online[len(NOT_GIVEN) :]
     assert pickled.startswith("llm.path=tiny/pickled: has only pickled weights")
     assert also.startswith("scorer.path=tiny/old: has only pickled weights")
     assert good == ["nothing wrong"] * 2
-    processor = {"path": "asset:tiny_clip", "processor": "tiny/code", "kind": "scorer"}
-    snapshot = tmp_path / "hub" / "models--tiny--code"
-    (snapshot / "refs").mkdir()
-    (snapshot / "refs" / "main").write_text(COMMIT)
-    read, *offline = complaints(tmp_path, "http://127.0.0.1:9", processor, *models)
+    read, *unread = offline[len(OUT_OF_REACH) :]
     assert read == "nothing wrong"
-    assert all("not whole in the hub's cache" in said for said in offline)
-
-
-@pytest.fixture
-def cached(trained, tmp_path) -> Path:
-    """A cache as the hub's client lays it out, with one model at one revision."""
-    snapshots = tmp_path / "home" / "hub" / "models--tiny--sd" / "snapshots"
-    shutil.copytree(trained(SD), snapshots / COMMIT)
-    return tmp_path / "home"
+    assert len(unread) == len(UNWHOLE)
+    assert all("not whole in the hub's cache" in said for said in unread)
 
 
 @pytest.mark.faults
-def test_a_cached_model_is_drawn_with_at_its_pinned_revision(cached, tmp_path):
+def test_a_cached_model_is_drawn_with_at_its_pinned_revision(trained, tmp_path):
     """Through the whole command, without a network."""
-    out = tmp_path / "out"
+    home, out = tmp_path / "home", tmp_path / "out"
+    of_sd(trained, home)
     keys = ["path=tiny/sd", f"revision={COMMIT}", "variant=null", "width=32", "height=32"]
     done = subprocess.run(
         [
@@ -181,7 +212,7 @@ def test_a_cached_model_is_drawn_with_at_its_pinned_revision(cached, tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        env=os.environ | {"HF_HOME": str(cached), "HF_HUB_OFFLINE": "1"},
+        env=os.environ | {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1"},
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -197,20 +228,8 @@ def test_a_cached_model_is_drawn_with_at_its_pinned_revision(cached, tmp_path):
     assert "2 prompts (100 %) were longer than the model reads" in done.stderr
 
 
-def test_a_hub_out_of_reach_and_a_cache_that_is_not_whole_name_the_command(cached):
-    unet = next(cached.rglob("unet/*.safetensors"))
-    unet.rename(unet.with_suffix(".fp16.safetensors"))
-    whole = {"path": "tiny/sd", "revision": COMMIT, "width": 32, "height": 32}
-    nothing, other, partly, measured, variant, none = complaints(
-        cached,
-        "http://127.0.0.1:9",
-        {"path": "tiny/none", "revision": COMMIT, "variant": "fp16"},
-        {**whole, "revision": COMMIT[::-1]},
-        whole,
-        {**whole, "weights": "random"},
-        {**whole, "variant": "fp16"},
-        {**whole, "variant": "bf16"},
-    )
+def test_a_hub_out_of_reach_and_a_cache_that_is_not_whole_name_the_command(offline):
+    nothing, other, partly, measured, variant, none = offline[: len(OUT_OF_REACH)]
     trouble = "is no folder here, not whole in the hub's cache"
     assert nothing.startswith(f"model.path=tiny/none: {trouble}")
     assert f"hf download tiny/none --revision {COMMIT} --include" in nothing
