@@ -14,7 +14,7 @@ def counts(**values) -> pa.Table:
         dict.fromkeys(COUNTS.names, 0)
         | {"written_at": 0.0, "unknown_words": [], "reasons": []}
         | {"scores": [], "unscored": [], "prompt_signs": [], "llm_fallbacks": []}
-        | {"unmatched_reasons": [], "filtered_reasons": [], "busy_s": []}
+        | {"unmatched_reasons": [], "filtered_reasons": [], "busy_s": [], "reused": []}
         | values
     )
     row["drawn_at"] = values.get("drawn_at", row["written_at"])

@@ -33,6 +33,7 @@ def test_a_picture_holds_its_row(tmp_path):
         "failed": 0,
         "unmatched": 0,
         "pictures": 2,
+        "reused": [],
         "prompts_cut": 0,
         "llm_tokens_in": 1,
         "llm_tokens_out": 5,

@@ -180,6 +180,8 @@ def _from_earlier(
         summary = _read(path)
         if summary.get("speed_digest") != wanted or summary["status"] != "FINISHED":
             continue
+        if any((summary.get("reused") or {}).values()):  # it did less than this one would
+            continue
         if steady := summary["images_per_s"]["steady"]:
             return _expected(summary, steady, config, rows, f"the run in {path.parent}")
     return None

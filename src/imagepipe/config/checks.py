@@ -114,6 +114,14 @@ def _check_resources(resources: Resources) -> None:
 
 
 def _check_sweep(sweep: Sweep, scores: Sequence[Score]) -> None:
+    named = sweep.reuse if isinstance(sweep.reuse, list) else [sweep.reuse]
+    if not isinstance(sweep.reuse, bool) and not all(isinstance(one, str) for one in named):
+        raise UserError(
+            field="sweep.reuse",
+            value=sweep.reuse,
+            problem="is neither true, false nor auto, and names no folder",
+            remedy="Use one of these, the folder of an earlier run, or a list of folders.",
+        )
     if sweep.objective == "score" and not scores:
         raise UserError(
             field="sweep.objective",

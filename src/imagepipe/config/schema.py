@@ -136,6 +136,9 @@ class Sweep:
     at_least_images_per_s: float | None = None  # with objective=score: a slower job counts as bad
     baseline: str | None = None  # the job that others are held against, by label or number
     level: float = bounded(0.95, least=0.5, most=0.9999)  # how sure a best has to be
+    # take over what earlier jobs did alike: true, false, auto (not where speed is compared), or
+    # the folders of earlier runs, to take over from these too
+    reuse: Any = "auto"
     repeats: int = bounded(1, least=1, most=100)  # how often every job runs, by turns
     repeat: int = bounded(0, least=0)  # which of them a job is: the sweep sets it
 

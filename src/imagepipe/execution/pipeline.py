@@ -6,7 +6,7 @@ read -> join -> prompt -> enhance -> generate -> score -> write
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
@@ -32,6 +32,7 @@ from imagepipe.resources.shares import bytes_on_their_way
 from imagepipe.resources.workload import pools
 from imagepipe.scoring.stage import stage as scorer_stage
 from imagepipe.sink.filter import Filter
+from imagepipe.sink.reuse import Taken, taking
 from imagepipe.sink.writer import Writer
 from imagepipe.stages import engines
 from imagepipe.stages.processor import LIGHT_CPUS, ProcessorStage, fold, unfold
@@ -46,6 +47,7 @@ BLOCK_CPUS = 0.2
 
 # Blocks that a process has or is on its way to have, so that it never waits for the next.
 IN_FLIGHT = 2
+NOTHING: Mapping[str, Taken] = {}
 
 
 def stages(config: Config, tables: sources.Tables) -> list[Stage]:
@@ -159,16 +161,22 @@ def build(
     resources: Resources,
     writer: Writer,
     done: pa.Array | None = None,
+    taken: Mapping[str, Taken] = NOTHING,
 ) -> Dataset:
     """The whole plan, lazily: running it yields one row of `sink.COUNTS` a written batch.
 
-    Rows whose ids (as text) are among `done` are left out.
+    Rows whose ids (as text) are among `done` are left out; what is `taken` of a stage is taken
+    over, and a stage of which that is all has no processes.
     """
-    return written(drawn(config, tables, resources, done), config, resources, writer)
+    return written(drawn(config, tables, resources, done, taken), config, resources, writer)
 
 
 def drawn(
-    config: Config, tables: sources.Tables, resources: Resources, done: pa.Array | None = None
+    config: Config,
+    tables: sources.Tables,
+    resources: Resources,
+    done: pa.Array | None = None,
+    taken: Mapping[str, Taken] = NOTHING,
 ) -> Dataset:
     """The plan without its writer, lazily: running it yields the rows with their pictures."""
     data = sources.read(tables, LIGHT_CPUS, done)
@@ -183,7 +191,11 @@ def drawn(
                 data = _light(data, "order", partial(RowSettings.ordered, own))
             size = resources.rows_per_block or tables.rows
             data = ray_data.in_blocks(data, size, tables.rows, BLOCK_CPUS)
-        data = through(data, stage, share)
+        if known := taken.get(stage.name):
+            name = stage.name if known.whole else f"reuse_{stage.name}"
+            data = _light(data, name, taking(known))
+        if known is None or not known.whole:
+            data = through(data, stage, share)
     return data
 
 

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from imagepipe import resources, shell, sources, tracking
 from imagepipe.config import Config
 from imagepipe.errors import Interrupted, UserError
-from imagepipe.execution import manifest, pipeline, session
+from imagepipe.execution import manifest, pipeline, reuse, session
 from imagepipe.reports import terminal
 from imagepipe.reports.sweep_job import SweepJob
 from imagepipe.resources.machine import Machine, this_machine
@@ -31,6 +32,7 @@ class Ready:
     machine: Machine | None
     run_lock: RunLock
     typed: Sequence[str]
+    fingerprint: Sequence[dict[str, Any]]  # of the tables
     sweep_job: SweepJob | None
 
 
@@ -58,6 +60,7 @@ def prepared(
         manifest.check(earlier, now, folder)
     terminal.licence(Console(stderr=True), config.model)
     pipeline.check(config, tables)
+    reuse.check(config.sweep)
     tracking.check(config.tracking)
     joins = config.ray.address is not None or session.is_anothers()
     machine = None if joins else this_machine(config.ray)
@@ -71,7 +74,7 @@ def prepared(
             _begin(folder, now, composed or {})
         sweep_job = sweep_job or (earlier.sweep_job if earlier else None)
         try:
-            yield Ready(config, folder, tables, machine, mine, typed, sweep_job)
+            yield Ready(config, folder, tables, machine, mine, typed, now.tables, sweep_job)
         except Interrupted:
             raise
         except KeyboardInterrupt:

@@ -16,7 +16,7 @@ from imagepipe.compat import ray_data
 from imagepipe.config import Config
 from imagepipe.diffusion import rows
 from imagepipe.errors import Interrupted, RunFailed
-from imagepipe.execution import calibration, nodes, pipeline
+from imagepipe.execution import calibration, nodes, pipeline, reuse
 from imagepipe.execution.messages import all_failed, too_many_failed, user_message
 from imagepipe.execution.prepare import Ready, prepared
 from imagepipe.execution.session import cluster, session
@@ -102,6 +102,8 @@ def perform(ready: Ready, began: float) -> Outcome:
     shares, why = resources.resolve(config, machine, tables.rows, measured)
     done = _done(ready)
     ledger = done.ledger(tables.rows, max(1, shares.model.pool))
+    chain = pipeline.stages(config, tables)
+    taken = reuse.settled(config, sweep_job, ready.fingerprint, shares, chain)
     watch = Watch(config.ray.start_timeout_s)
     job = Job(
         *(config, ready.folder, tables, shares, why, str(machine), ledger, watch, began, sweep_job),
@@ -109,6 +111,7 @@ def perform(ready: Ready, began: float) -> Outcome:
         machines=len(machine.nodes),
         meter=Meter() if ready.machine else None,
         neighbours=neighbours,
+        reuse=taken,
     )
     terminal.print_header(console, job)
     tracker: tracking.Tracker | None = None
@@ -218,11 +221,12 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
         settings=rows.settings(job.config.model, renamed),
         scores=job.config.judged,
         filter=pipeline.kept(job.config, job.tables),
+        made_by=job.reuse.made_by if job.reuse else None,
     )
     next_metrics = time.monotonic()
     progress = terminal.Progress(job.tables.rows, console)
     with progress, graceful_stop(job.watch.stop, progress.say):
-        plan = pipeline.build(job.config, job.tables, job.shares, writer, job.done.ids)
+        plan = pipeline.build(job.config, job.tables, job.shares, writer, job.done.ids, job.taken)
         for counts in plan.iter_batches(batch_size=None, batch_format="pyarrow"):
             job.ledger.add(counts)
             if not job.watch.complete:

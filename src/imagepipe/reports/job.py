@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from imagepipe.resources.neighbours import Neighbours
 from imagepipe.sink.ledger import Ledger
 from imagepipe.sink.lock import RunLock
 from imagepipe.sink.resume import Done
+from imagepipe.sink.reuse import Reuse, Taken
 from imagepipe.stages import engines
 from imagepipe.store import Store
 
@@ -38,11 +40,17 @@ class Job:
     machines: int = 1
     meter: Meter | None = None  # of this machine's GPUs; null: a cluster
     neighbours: Neighbours | None = None  # null: a cluster, of which this machine is no measure
+    reuse: Reuse | None = None
 
     @property
     def in_sweep(self) -> bool:
         """Whether the command runs the sweep's other jobs too, and tells of them at its end."""
         return self.sweep_job is not None and self.sweep_job.folder is not None
+
+    @property
+    def taken(self) -> Mapping[str, Taken]:
+        """What is taken over of earlier runs, by stage."""
+        return self.reuse.taken if self.reuse else {}
 
     @property
     def store(self) -> Store:

@@ -102,6 +102,8 @@ def note(job: Job, summary: dict[str, Any]) -> str:
     lines = [f"{summary['status']}: {counts}.", f"Folder: {job.folder}", job.why]
     if job.config.sink.path:
         lines.append(f"Pictures and table: {job.store.url}")
+    for stage, rows in job.ledger.reused.items():
+        lines.append(f"{stage}: of {rows} rows what earlier runs made.")
     return "\n".join([*lines, summary["trouble"] or ""]).strip()
 
 

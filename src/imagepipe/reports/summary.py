@@ -80,6 +80,8 @@ def summarize(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         "weights": job.config.model.weights,
         "prompts_cut": ledger.prompts_cut,
         "prompts_cut_share": ledger.prompts_cut / ledger.written if ledger.written else None,
+        "reused": dict(ledger.reused),  # rows of which earlier runs did the stage
+        "reused_of": [str(one) for one in job.reuse.of] if job.reuse and ledger.reused else [],
         "llm": _llm(job),
         "columns_without_effect": list(job.unread_columns),
         "prompt_signs": dict(ledger.prompt_signs),

@@ -98,6 +98,7 @@ def print_header(console: Console, job: Job) -> None:
     if job.sweep_job and job.in_sweep:
         _line(console, f"job {job.sweep_job.number}", job.sweep_job.label)
         _line(console, "resources", job.why)
+        _print_taken(console, job)
         return
     config, tables = job.config, job.tables
     joins = "".join(f"; {join.reason}" for join in tables.joins)
@@ -117,10 +118,18 @@ def print_header(console: Console, job: Job) -> None:
         held = ", ".join(dict.fromkeys(columns.values()))
         said = f"no column chooses how its row is drawn, such as {', '.join(columns)}"
         _line(console, "note", f"{said}: for all rows that is {held}; see model.columns")
+    _print_taken(console, job)
     for note in tables.notes:
         _line(console, "note", note)
     for part in job.done.torn:
         _line(console, "note", f"a part of the table cannot be read and is set aside: {part}")
+
+
+def _print_taken(console: Console, job: Job) -> None:
+    """What earlier runs have done of this one."""
+    for stage, known in job.taken.items():
+        said = "for all rows; nothing of it is loaded" if known.whole else "where rows are alike"
+        _line(console, "reuse", f"{stage}: what earlier runs made is taken over, {said}")
 
 
 def _model(model: Model) -> str:
@@ -180,6 +189,9 @@ def print_summary(
 
 
 def _print_figures(console: Console, summary: Mapping[str, Any]) -> None:
+    if summary["reused"]:
+        said = ", ".join(f"{stage} of {rows} rows" for stage, rows in summary["reused"].items())
+        _line(console, "reused", f"what earlier runs made: {said}")
     if summary["scores"]:
         _line(console, "score", "\n".join(scores.lines(summary)))
     if spent := cost.said(summary["cost"]):

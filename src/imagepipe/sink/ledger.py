@@ -153,6 +153,7 @@ class Ledger:
     filtered_reasons: Tally = field(default_factory=Tally)
     scores: dict[str, Scores] = field(default_factory=dict)  # by the name of each
     unscored: Tally = field(default_factory=Tally)  # scores that are missing, by reason
+    reused: Counter[str] = field(default_factory=Counter)  # rows that earlier runs did, by stage
     busy_s: Counter[str] = field(default_factory=Counter)  # of each stage's processes
     clocks: dict[str, Clock] = field(init=False)  # by what they tell
     recent: dict[str, Clock] = field(init=False)  # of the batches since `restart`
@@ -184,6 +185,7 @@ class Ledger:
                     self.scores.setdefault(name, Scores()).add(scores)
             self.unscored.add(row["unscored"])
             self.busy_s.update(dict(row["busy_s"]))
+            self.reused.update(dict(row["reused"]))
             if row["pictures"]:
                 for clocks in (self.clocks, self.recent):
                     for what, clock in clocks.items():

@@ -34,12 +34,13 @@ from imagepipe.sink.metadata import model_metadata, parameters
 from imagepipe.sink.naming import file_stem
 from imagepipe.sink.parts import REJECTED
 from imagepipe.sink.rejected import WHY, filtered_rows, ledger_of
+from imagepipe.sink.reuse import MadeBy
 from imagepipe.sink.webdataset import shard
 from imagepipe.sources.blocks import restored
 from imagepipe.sources.formats.base import ADDED
 from imagepipe.sources.tables import ORIGINAL
 from imagepipe.stages.pictures import pictures
-from imagepipe.stages.stage import FAILED_STAGE, LEDGER
+from imagepipe.stages.stage import FAILED_STAGE, LEDGER, reused
 from imagepipe.store import Store
 
 TOLD = 500  # characters of a reason, or of unknown words, that the driver is told
@@ -59,6 +60,7 @@ COUNTS = pa.schema(
         ("written_at", pa.float64()),  # time.time() once the batch was on disk
         ("drawn_at", pa.float64()),  # and once the last of it was drawn; null where nothing was
         ("busy_s", pa.map_(pa.string(), pa.float64())),  # of each stage's processes, for all rows
+        ("reused", pa.map_(pa.string(), pa.int64())),  # rows of which earlier runs did the stage
         ("prompts_cut", pa.int64()),
         ("llm_tokens_in", pa.int64()),
         ("llm_tokens_out", pa.int64()),
@@ -84,7 +86,8 @@ class Writer:
     dataset's own columns, as they are in the batch, to the names that they came with; `why` are
     the columns that say of a rejected row in which stage it was, and the reason; `features` are
     what Hugging Face's `datasets` takes columns for; `scores` are what scorers say of the rows'
-    pictures. Raises RunFailed where the command's lock of the folder has ended.
+    pictures; `made_by` goes into the parts. Raises RunFailed where the command's lock of the folder
+    has ended.
     """
 
     store: Store
@@ -99,6 +102,7 @@ class Writer:
     settings: RowSettings = field(default_factory=lambda: RowSettings(Model()))
     scores: tuple[Score, ...] = ()
     filter: Filter = field(default_factory=Filter)
+    made_by: MadeBy | None = None
 
     @property
     def _timed(self) -> list[str]:
@@ -114,6 +118,9 @@ class Writer:
         good = table.filter(pc.is_null(stage))
         unmatched = table.filter(pc.fill_null(pc.equal(stage, "join"), False))
         failed = table.filter(pc.fill_null(pc.not_equal(stage, "join"), False))
+        named = {stage: reused(stage) for stage in self._timed}
+        known = {stage: good[n] for stage, n in named.items() if n in good.column_names}
+        asked = good.filter(pc.invert(known["llm"])) if "llm" in known else good
         kept, pictures, reasons, errors = self._write_good(good)
         filtered, unscored = filtered_rows(good, reasons, errors)
         failed = pa.concat_tables([failed, unscored])
@@ -130,8 +137,9 @@ class Writer:
             "drawn_at": pc.max(good["drawn_at"]).as_py(),
             "busy_s": [(stage, _seconds(table, f"{stage}_s")) for stage in self._timed],
             "prompts_cut": pc.sum(good["prompt_cut"]).as_py() or 0,
-            "llm_tokens_in": pc.sum(good["llm_tokens_in"]).as_py() or 0,
-            "llm_tokens_out": pc.sum(good["llm_tokens_out"]).as_py() or 0,
+            "reused": [(stage, pc.sum(rows).as_py() or 0) for stage, rows in known.items()],
+            "llm_tokens_in": pc.sum(asked["llm_tokens_in"]).as_py() or 0,
+            "llm_tokens_out": pc.sum(asked["llm_tokens_out"]).as_py() or 0,
             "llm_trimmed": good["llm_fallback"].null_count - good["llm_answer"].null_count,
             "llm_fallbacks": good["llm_fallback"].drop_null().to_pylist(),
             "unknown_words": _words(good["unknown_words"]),
@@ -156,7 +164,7 @@ class Writer:
         if rows.num_rows == 0:
             return rows, 0, [], []
         images = pictures(rows["image"])
-        own = ["image", "drawn_at", ORIGINAL, *LEDGER.names]
+        own = ["image", "drawn_at", ORIGINAL, *LEDGER.names, *map(reused, self._timed)]
         rows = rows.drop_columns([name for name in own if name in rows.column_names])
         table = self._row_a_picture(rows, len(images[0]))
         flat = [image for of_row in images for image in of_row]
@@ -189,10 +197,11 @@ class Writer:
             table = table.append_column("image", pa.array(cells, IMAGE))
         if not (self.sink.png or self.sink.webdataset):
             table = table.drop_columns(["image_path"])  # it would point at nothing
+        said = self.made_by.metadata if self.made_by else {}
         features = self.features | (PICTURES if self.sink.image_bytes else {})
         if features:  # where `datasets` looks for them in a Parquet file
-            info = json.dumps({"info": {"features": features}})
-            table = table.replace_schema_metadata({"huggingface": info})
+            said = said | {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+        table = table.replace_schema_metadata(said or None)
         self._write_part(table, "table", rows)
 
     def _row_a_picture(self, rows: pa.Table, each: int) -> pa.Table:

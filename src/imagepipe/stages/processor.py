@@ -2,8 +2,8 @@
 
 A processor takes a Dataset and gives one, a row for a row, through Python values: it would not
 keep the types of columns that it does not know. So each row is folded into one cell of bytes, goes
-past the processor's work beside its question, and is unfolded behind it. Rows that failed before
-go along as rows with an error, which a processor leaves alone.
+past the processor's work beside its question, and is unfolded behind it. Rows that failed before,
+or that an earlier run has done, go along as rows with an error, which a processor leaves alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from imagepipe.stages.stage import FAILED_STAGE, Stage, Worker, apply, worker
+from imagepipe.stages.stage import FAILED_STAGE, Stage, Worker, apply, reused, worker
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -50,7 +50,14 @@ def fold(stage: ProcessorStage, table: pa.Table) -> pa.Table:
     rows = asked.drop_columns(stage.asks.names)
     past = [_to_bytes(rows.slice(i, 1)) for i in range(rows.num_rows)]
     folded = asked.select(stage.asks.names).append_column(PAST, pa.array(past, pa.binary()))
-    return folded.append_column(ERROR, pc.fill_null(rows[FAILED_STAGE], ""))
+    return folded.append_column(ERROR, pc.if_else(_done(stage, rows), "no question", ""))
+
+
+def _done(stage: ProcessorStage, rows: pa.Table) -> pa.ChunkedArray:
+    """Which rows need no answer: true or false."""
+    failed = pc.is_valid(rows[FAILED_STAGE])
+    known = reused(stage.name)
+    return pc.or_(failed, rows[known]) if known in rows.column_names else failed
 
 
 def unfold(stage: ProcessorStage, table: pa.Table) -> pa.Table:

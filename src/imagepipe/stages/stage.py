@@ -122,16 +122,37 @@ def _worker(recipe: bytes) -> Worker:
     return pickle.loads(recipe)()
 
 
+def reused(stage: str) -> str:
+    """The column that is true for a row whose columns of `stage` an earlier run has made."""
+    return f"{stage}_reused"
+
+
 def apply(stage: Stage, work: Worker, table: pa.Table) -> pa.Table:
     """Let `work` add its columns to the good rows of `table`; failed rows get nulls (or zeros).
 
-    Returns the table with `stage.adds` appended and the ledger columns updated.
+    Returns the table with `stage.adds` appended and the ledger columns updated. Where it has them
+    already, rows that are `reused` keep theirs.
     """
     good = pc.is_null(table[FAILED_STAGE]).to_numpy(zero_copy_only=False)
+    if reused(stage.name) in table.column_names:
+        good = good & ~table[reused(stage.name)].to_numpy()
     added, reasons = _work(stage, work, table.filter(pa.array(good)))
     for new in stage.adds:
-        table = table.append_column(new, _spread(added[new.name], good, new.type))
-    return _mark(table, stage.name, np.flatnonzero(good), reasons)
+        values = spread(added[new.name], good, new.type)
+        if new.name in table.column_names:
+            place = table.schema.get_field_index(new.name)
+            table = table.set_column(place, new, _either(table[new.name], values, good))
+        else:
+            table = table.append_column(new, values)
+    return mark(table, stage.name, np.flatnonzero(good), reasons)
+
+
+def _either(kept: pa.ChunkedArray, values: pa.Array, good: np.ndarray) -> pa.ChunkedArray:
+    """`values` where `good` is true, else what is `kept`. By places: a column of tensors too."""
+    if not good.any():
+        return kept
+    both = pa.chunked_array([*kept.chunks, values], values.type)
+    return both.take(pa.array(np.arange(len(good)) + len(good) * good))
 
 
 def _work(stage: Stage, work: Worker, rows: pa.Table) -> tuple[Columns, list[str | None]]:
@@ -209,7 +230,7 @@ def _concat(parts: list[Any], kind: pa.DataType) -> Any:
     return [value for part in parts for value in _pylist(part)]
 
 
-def _spread(values: Any, good: np.ndarray, kind: pa.DataType) -> pa.Array:
+def spread(values: Any, good: np.ndarray, kind: pa.DataType) -> pa.Array:
     """`values`, one for each true of `good`, as a column of `len(good)` rows."""
     if isinstance(kind, pa.FixedShapeTensorType):
         if len(good) == 0:
@@ -227,7 +248,8 @@ def _spread(values: Any, good: np.ndarray, kind: pa.DataType) -> pa.Array:
     return values.take(pa.array(places, mask=~good))
 
 
-def _mark(table: pa.Table, name: str, places: np.ndarray, reasons: list[str | None]) -> pa.Table:
+def mark(table: pa.Table, name: str, places: np.ndarray, reasons: list[str | None]) -> pa.Table:
+    """`table`, its rows at `places` failed in the stage `name` where they have a reason."""
     failed = {int(place): reason for place, reason in zip(places, reasons, strict=True) if reason}
     if not failed:
         return table

@@ -13,6 +13,7 @@ NESTED = {
     "scores": "score",
     "categories": "category",
     "llm": "llm",
+    "reused": "reused",
     "machine": "machine",
 }  # of a summary, and their prefix
 KEY_LIMIT = 250  # characters; mlflow.utils.validation

@@ -52,6 +52,12 @@ class Job:
         return (self.summary.get("machine") or {}).get("busy") or ""
 
     @property
+    def reused(self) -> dict[str, int]:
+        """Of how many rows it took over what earlier runs made, by stage."""
+        found = self.summary.get("reused") or {}
+        return {stage: rows for stage, rows in found.items() if rows}
+
+    @property
     def scores(self) -> dict[str, Mapping[str, float]]:
         """The figures of each score over the job's pictures: mean, std, count."""
         found = self.summary.get("scores") or {}

@@ -63,8 +63,9 @@ def entries(jobs: Sequence[Job]) -> list[Entry]:
 def timed(found: Sequence[Entry], aim: Sweep) -> tuple[Measure, list[str]]:
     """Pictures per second of those that drew long enough, and what to say of the others."""
     paid = aim.objective == PER_DOLLAR
-    blocks = {e.label: [b for job in e.runs if (b := _drawn(job, paid=paid))] for e in found}
-    long = [entry for entry in found if blocks[entry.label]]
+    whole = [entry for entry in found if not any(job.reused for job in entry.runs)]
+    blocks = {e.label: [b for job in e.runs if (b := _drawn(job, paid=paid))] for e in whole}
+    long = [entry for entry in whole if blocks[entry.label]]
     noise = statistics.noise([blocks[entry.label] for entry in long]) if long else None
     values = (
         {e.label: statistics.pooled_rate(blocks[e.label], noise, aim.level) for e in long}
@@ -97,8 +98,8 @@ def timed(found: Sequence[Entry], aim: Sweep) -> tuple[Measure, list[str]]:
         compared=partial(_beside, "cheap" if paid else "fast"),
         more=more,
     )
-    short = [entry for entry in found if entry not in long]
-    return measure, [*_too_short(short), *_busy(found)]
+    short = [entry for entry in whole if entry not in long]
+    return measure, [*_too_short(short), *_less(found), *_busy(found)]
 
 
 def _drawn(job: Job, *, paid: bool) -> Blocks | None:
@@ -124,6 +125,13 @@ def _too_short(short: Sequence[Entry]) -> list[str]:
     known = [number for number in rows if number]
     enough = f"; about limit={max(known)} would do" if known else ""
     return [f"too short for a rate with an interval: {listed_entries(short)}{enough}"]
+
+
+def _less(found: Sequence[Entry]) -> list[str]:
+    """Whose rates are not held against others, since they did not do all of the work."""
+    less = [entry for entry in found if any(job.reused for job in entry.runs)]
+    said = "took over what other runs had made, so by their rates nothing is told"
+    return [f"{said}: {listed_entries(less)}"] if less else []
 
 
 def _busy(found: Sequence[Entry]) -> list[str]:

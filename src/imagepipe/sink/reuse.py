@@ -1,0 +1,270 @@
+"""What earlier runs have made of a row, taken over for rows that are the same.
+
+A part of a table says in its metadata by what its rows were made: a digest for each stage, which
+stands for all that decides what the stage makes of a row, but for the row's own cells. A row is
+found by these.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from imagepipe.sink.parts import encoded, written_parts
+from imagepipe.sink.rescored import decoded
+from imagepipe.stages.pictures import PIXELS, pixels
+from imagepipe.stages.stage import FAILED_STAGE, Stage, mark, reused, spread
+from imagepipe.store import Store
+
+MADE_BY = b"imagepipe.made_by"  # in a part's metadata: the JSON of a MadeBy
+KEY = "S16"  # numpy's type of a row's key
+WRONG = ("_fallback", "_error")  # columns of a stage that say what is wrong with a row, else null
+GONE = "what an earlier run made of the row was there when this one began, and is gone"
+READERS = 8  # threads: the parts are many small files
+
+
+@dataclass(frozen=True)
+class MadeBy:
+    """By what the rows of a part were made. `stages` are the columns of each, by its digest;
+    `inputs` is the same for runs that begin with the same rows.
+    """
+
+    inputs: str
+    stages: Mapping[str, Sequence[str]]
+
+    @property
+    def metadata(self) -> dict[bytes, bytes]:
+        said = {"inputs": self.inputs, "stages": {d: list(c) for d, c in self.stages.items()}}
+        return {MADE_BY: json.dumps(said).encode()}
+
+
+@dataclass(frozen=True)
+class Work:
+    """What may be taken over: the columns that `stage` adds, made by `digest` and by the cells of
+    a row in the columns `by`. Of each of its `each` pictures, where they are a picture's own.
+    """
+
+    stage: Stage
+    digest: str
+    by: tuple[str, ...]
+    each: int = 1
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of an earlier run's table."""
+
+    store: Store
+    name: str
+    made_by: MadeBy
+
+
+def parts(stores: Sequence[Store]) -> list[Part]:
+    """The parts in `stores` that say by what they were made."""
+    every = [(store, name) for store in stores for name in written_parts(store)]
+    with ThreadPoolExecutor(READERS) as readers:
+        found = list(readers.map(_part, every))
+    return [part for part in found if part is not None]
+
+
+def _part(place: tuple[Store, str]) -> Part | None:
+    store, name = place
+    try:
+        said = (pq.read_schema(store.open(name)).metadata or {}).get(MADE_BY)
+        return Part(store, name, MadeBy(**json.loads(said))) if said else None
+    except (pa.ArrowInvalid, OSError, ValueError, TypeError):  # torn, or of another version
+        return None
+
+
+@dataclass(frozen=True)
+class Found:
+    """Rows of earlier runs that `work` can be taken over from, by their `keys`, which are sorted:
+    which of `parts` each is in, and where its first picture stands there.
+    """
+
+    work: Work
+    parts: Sequence[Part]
+    keys: np.ndarray
+    part: np.ndarray
+    place: np.ndarray
+
+    def of(self, inputs: str) -> int:
+        """How many come of runs that began with `inputs`."""
+        same = np.array([part.made_by.inputs == inputs for part in self.parts], bool)
+        return int(same[self.part].sum()) if len(self.keys) else 0
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a run takes over of a stage: `found` of earlier runs, and whether that is all."""
+
+    found: Found
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """What a run's parts say, and what it takes over, by stage, of the runs in the folders `of`."""
+
+    made_by: MadeBy
+    taken: Mapping[str, Taken] = field(default_factory=dict)
+    of: Sequence[Path] = ()
+
+
+def find(every: Sequence[Part], work: Work) -> Found:
+    """The rows in `every` part for which nothing went wrong, the first of those that are alike."""
+    those = [part for part in every if work.digest in part.made_by.stages]
+    with ThreadPoolExecutor(READERS) as readers:
+        found = list(readers.map(partial(_rows, work=work), those))
+    numbers = np.repeat(np.arange(len(those)), [len(keys) for keys, _ in found])
+    keys = np.concatenate([np.array([], KEY), *(keys for keys, _ in found)])
+    places = np.concatenate([np.array([], np.int64), *(places for _, places in found)])
+    keys, first = np.unique(keys, return_index=True)
+    return Found(work, those, keys, numbers[first].astype(np.int32), places[first])
+
+
+def _rows(part: Part, work: Work) -> tuple[np.ndarray, np.ndarray]:
+    """The keys of the rows that can be taken over, and the place of the first picture of each."""
+    columns = _named(part, work)
+    wrong = [there for name, there in columns.items() if name.endswith(WRONG)]
+    try:
+        file = pq.ParquetFile(part.store.open(part.name))
+        index = [name for name in ("image_index",) if name in file.schema_arrow.names]
+        rows = file.read([*dict.fromkeys((*work.by, *wrong, *index))])
+        firsts = _firsts(rows, wrong, work.each)
+        return keys_of(rows.take(firsts), work.by), firsts
+    except (pa.ArrowInvalid, OSError, KeyError):  # torn, or without such a column
+        return np.array([], KEY), np.array([], np.int64)
+
+
+def _firsts(rows: pa.Table, wrong: Sequence[str], each: int) -> np.ndarray:
+    """The places of first pictures, behind which those that follow are all there and good."""
+    good = np.ones(len(rows), bool)
+    for name in wrong:
+        good &= rows[name].is_null().to_numpy()
+    index = np.zeros(len(rows), np.int64)
+    if "image_index" in rows.column_names:
+        index = rows["image_index"].to_numpy()
+    firsts = np.flatnonzero(index == 0)
+    firsts = firsts[firsts + each <= len(rows)]
+    behind = firsts[:, None] + np.arange(each)
+    whole = (index[behind] == np.arange(each)).all(axis=1) | (each == 1)
+    return firsts[whole & good[behind].all(axis=1)]
+
+
+def keys_of(rows: pa.Table, columns: Iterable[str]) -> np.ndarray:
+    """A digest of 16 bytes of each row's cells in `columns`."""
+    cells = zip(*(rows[name].to_pylist() for name in columns), strict=True)
+    texts = (repr(row).encode("utf-8", "surrogatepass") for row in cells)
+    return np.array([blake2b(text, digest_size=16).digest() for text in texts], KEY)
+
+
+def _named(part: Part, work: Work) -> dict[str, str]:
+    """The columns of `work` in `part`, by their names here."""
+    return dict(zip(work.stage.adds.names, part.made_by.stages[work.digest], strict=True))
+
+
+def taking(known: Taken) -> Callable[[pa.Table], pa.Table]:
+    """`take` for tasks of Ray's, of what is put into its object store now."""
+    import ray
+
+    found, whole = ray.put(known.found), known.whole
+    return lambda table: take(ray.get(found), table, whole=whole)
+
+
+def take(found: Found, table: pa.Table, *, whole: bool) -> pa.Table:
+    """Adds to the good rows that are `found` the columns of the stage, and the column `reused`.
+
+    Where all rows are there (`whole`) the stage has nothing left to do, and no processes: a row
+    that is no longer there then fails.
+    """
+    stage = found.work.stage
+    good = np.flatnonzero(pc.is_null(table[FAILED_STAGE]).to_numpy())
+    made: dict[int, dict[str, Any]] = {}
+    keys = keys_of(table.take(good), found.work.by)
+    for part, rows, places in _looked_up(found, keys, good):
+        every = zip(rows, _made(part, found.work, places), strict=True)
+        made |= {row: one for row, one in every if one is not None}
+    known = np.zeros(len(table), bool)
+    known[list(made)] = True
+    cells = [made[row] for row in sorted(made)]
+    for added in stage.adds:
+        values = spread([one.get(added.name) for one in cells], known, added.type)
+        table = table.append_column(added, values)
+    table = table.append_column(reused(stage.name), pa.array(known))
+    if not whole:
+        return table
+    seconds = pa.array(np.zeros(len(table)), pa.float32())  # as a process would add them
+    table, lost = table.append_column(f"{stage.name}_s", seconds), good[~known[good]]
+    return mark(table, stage.name, lost, [GONE] * len(lost))
+
+
+def _looked_up(
+    found: Found, keys: np.ndarray, rows: np.ndarray
+) -> Iterator[tuple[Part, np.ndarray, np.ndarray]]:
+    """Of each part that has some of the `keys`, those of `rows` that have them, and the places."""
+    if not len(found.keys):
+        return
+    at = np.minimum(np.searchsorted(found.keys, keys), len(found.keys) - 1)
+    there = found.keys[at] == keys
+    at, rows = at[there], rows[there]
+    for number in np.unique(found.part[at]):
+        here = found.part[at] == number
+        yield found.parts[number], rows[here], found.place[at[here]]
+
+
+def _made(part: Part, work: Work, places: np.ndarray) -> Iterator[dict[str, Any] | None]:
+    """What the stage made of each row whose first picture stands at one of `places`; null where it
+    is not there any more.
+    """
+    adds, columns = work.stage.adds, _named(part, work)
+    draws = columns.pop("image", None) is not None
+    try:
+        file = pq.ParquetFile(part.store.open(part.name))
+        names = [*columns.values(), *(("image", "image_path") if draws else ())]
+        rows = file.read([name for name in names if name in file.schema_arrow.names])
+    except (pa.ArrowInvalid, OSError):
+        yield from [None] * len(places)
+        return
+    columns = {name: there for name, there in columns.items() if there in rows.column_names}
+    behind = (places[:, None] + np.arange(work.each)).reshape(-1)
+    rows = rows.take(pa.array(behind))
+    drawn = encoded(part.store, part.name, rows) if draws else iter(())
+    for first in range(0, len(rows), work.each):
+        own = rows.slice(first, work.each)
+        made = {name: _cell(own[there], adds.field(name).type) for name, there in columns.items()}
+        if not draws:
+            yield made
+            continue
+        images = [decoded(next(drawn)) for _ in range(work.each)]
+        image = _fitting(images, adds.field("image").type)
+        yield None if image is None else {**made, "image": image, "drawn_at": time.time()}
+
+
+def _cell(own: pa.ChunkedArray, kind: pa.DataType) -> Any:
+    """Of a row's pictures the first one's value, or, where `kind` is a list, that of each."""
+    values = own.to_pylist()
+    return values if pa.types.is_fixed_size_list(kind) else values[0]
+
+
+def _fitting(images: Sequence[np.ndarray | str], kind: pa.DataType) -> Any:
+    """A row's pictures as a value of the column `image`; null where one of them is none."""
+    whole = [image for image in images if not isinstance(image, str)]
+    if len(whole) < len(images) or len({image.shape for image in whole}) > 1:
+        return None
+    stacked = np.stack(whole)
+    if kind == PIXELS:
+        return pixels(stacked)
+    return stacked if stacked.shape == tuple(kind.shape) else None
