@@ -218,7 +218,7 @@ def test_the_aesthetic_processor_is_of_the_models_revision(
     shutil.copytree(aesthetic, tmp_path / f"models--our--judge/snapshots/{commit}")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    make(Scorer("mine", "aesthetic", "our/judge", commit)).load()
+    make(Scorer("mine", "aesthetic", "our/judge", revision=commit)).load()
 
 
 # --- what a run makes of it
