@@ -69,6 +69,7 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
     from imagepipe import resources, sources, store, tracking
     from imagepipe.execution import pipeline
     from imagepipe.resources.packing import Misfit, pack
+    from imagepipe.sink import hub
 
     if config.resume is not None:
         _refuse_resume(Path(config.resume))
@@ -76,6 +77,7 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
     tables = sources.scan(config.dataset, config.limit, config.model.columns)
     pipeline.check(config, tables)
     tracking.check(config.tracking)
+    hub.check(config.sink, tables.rows * config.model.images_per_prompt)
     machine = this_machine(config.ray)
     measured = _measured(config, machine, calibrate=calibrate)
     shares, why = resources.resolve(config, machine, tables.rows, measured)
@@ -223,7 +225,7 @@ def _trial(config: Config, shares: Resources, rows: int, few: int) -> Expected:
             config,
             limit=few,
             outputs=folder,
-            sink=replace(config.sink, path=None),
+            sink=replace(config.sink, path=None, hub=None),
             ray=replace(config.ray, address=None),
             tracking=replace(config.tracking, backend="none"),
             resources=replace(shares, auto=False, calibrate_s=None),

@@ -224,6 +224,13 @@ def _check_sink(sink: Sink, model: Model) -> None:
             problem="means nothing to sink.image_format=png, which loses nothing",
             remedy="Set sink.image_format=jpeg or webp, or leave it out.",
         )
+    if sink.hub is not None and "://" in (sink.path or ""):
+        raise UserError(
+            field="sink.hub",
+            value=sink.hub,
+            problem="is pushed from a folder, and sink.path names an object store",
+            remedy="Leave sink.path out, or name a folder.",
+        )
     if not sink.parquet:
         raise UserError(
             field="sink.parquet",

@@ -27,7 +27,13 @@ NOT_GIVEN = "(not given)"
 # What may differ when a run is gone on with: none of it changes a picture or the table's columns.
 MAY_CHANGE = (
     *("resources", "ray", "tracking", "sweep", "resume", "retry_failed", "outputs", "verbose"),
-    *("sink.gallery_images", "dataset.path", "dataset.join.path", "dataset.join.method"),
+    *(
+        "sink.gallery_images",
+        "sink.hub",
+        "dataset.path",
+        "dataset.join.path",
+        "dataset.join.method",
+    ),
     *("dataset.more_joins.path", "dataset.more_joins.method"),
     *("dataset.read", "dataset.join.read", "dataset.more_joins.read", "dataset.wildcards"),
     *("dataset.look_through_rows", "dataset.category", "max_failures"),

@@ -94,6 +94,7 @@ class Sink:
     parquet: bool = True
     image_bytes: bool = False  # the encoded picture in the table too
     webdataset: bool = False
+    hub: str | None = None  # user/name: a data set of Hugging Face's hub, which gets it at the end
     gallery_images: int = bounded(200, least=0)  # pictures in gallery.html at most
 
 

@@ -17,6 +17,7 @@ from imagepipe.execution import manifest, pipeline, reuse, session
 from imagepipe.reports import terminal
 from imagepipe.reports.sweep_job import SweepJob
 from imagepipe.resources.machine import Machine, this_machine
+from imagepipe.sink import hub
 from imagepipe.sink.lock import RunLock, acquire
 from imagepipe.sink.parts import REJECTED, written_parts
 from imagepipe.store import Store, write_whole
@@ -62,6 +63,7 @@ def prepared(
     pipeline.check(config, tables)
     reuse.check(config.sweep)
     tracking.check(config.tracking)
+    _check_hub(config, tables.rows, sweep_job)
     joins = config.ray.address is not None or session.is_anothers()
     machine = None if joins else this_machine(config.ray)
     if machine is not None:
@@ -82,6 +84,18 @@ def prepared(
             raise Interrupted(
                 f"interrupted\n  go on with: {shell.resume_command(resume_by)}"
             ) from None
+
+
+def _check_hub(config: Config, rows: int, sweep_job: SweepJob | None) -> None:
+    """Raise UserError where the run could not be pushed to `sink.hub` at its end."""
+    if config.sink.hub is not None and sweep_job is not None:
+        raise UserError(
+            field="sink.hub",
+            value=config.sink.hub,
+            problem="is one data set, and each job of a sweep would replace the one before it",
+            remedy="Push the job that you choose at the end: resume=ITS_FOLDER sink.hub=user/name.",
+        )
+    hub.check(config.sink, rows * config.model.images_per_prompt)
 
 
 def _begin(folder: Path, record: manifest.Record, composed: Mapping[str, str]) -> None:

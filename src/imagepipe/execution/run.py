@@ -19,6 +19,7 @@ from imagepipe.errors import Interrupted, RunFailed
 from imagepipe.execution import calibration, nodes, pipeline, reuse
 from imagepipe.execution.messages import all_failed, too_many_failed, user_message
 from imagepipe.execution.prepare import Ready, prepared
+from imagepipe.execution.publishing import publish
 from imagepipe.execution.session import cluster, session
 from imagepipe.reports import record, scores, terminal
 from imagepipe.reports.job import Job
@@ -73,6 +74,7 @@ def run(
     began = time.time()
     with termination_as_interrupt(), prepared(config, folder.absolute(), typed, composed) as ready:
         if finished := earlier_outcome(config, ready.folder):
+            publish(config, ready.folder, finished.summary, ready.tables)
             terminal.print_already_complete(Console(stderr=True), finished.folder, finished.summary)
             return finished
         tracking.preload(config.tracking, Path(config.outputs).absolute())
@@ -177,6 +179,7 @@ def _tracked(job: Job, tracker: tracking.Tracker, console: Console) -> Outcome:
     if trouble:
         kind = Interrupted if status == "KILLED" else RunFailed
         raise kind(terminal.trouble(job, trouble))
+    publish(job.config, job.folder, summary, job.tables)
     terminal.print_summary(console, job, tracker, summary)
     return Outcome(job.folder, summary, stopped=job.watch.stopping)
 

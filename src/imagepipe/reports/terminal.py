@@ -179,6 +179,7 @@ def print_summary(
     _line(console, "folder", str(job.folder))
     if job.config.sink.path:
         _line(console, "written to", job.store.url)
+    _print_hub(console, summary)
     if job.in_sweep:
         return
     if (job.folder / "gallery.html").exists():  # there is none without pictures
@@ -231,7 +232,13 @@ def print_already_complete(console: Console, folder: Path, summary: Mapping[str,
     if summary["failed"] > summary.get("failed_for_good", 0):
         again = f"{shell.resume_command(folder)} retry_failed=true"
         _line(console, "note", f"{summary['failed']} failed; try them again: {again}")
+    _print_hub(console, summary)
     _line(console, "folder", str(folder))
+
+
+def _print_hub(console: Console, summary: Mapping[str, Any]) -> None:
+    if pushed := summary.get("hub"):
+        _line(console, "hub", pushed["url"])
 
 
 def sweep_end(
