@@ -136,8 +136,25 @@ def trained(untrained, tmp_path_factory) -> Callable[[str], Path]:
     return folder
 
 
+class Patient:
+    """A browser whose pages wait as long as it takes: how long says how busy the machine is."""
+
+    def __init__(self, browser: Any) -> None:
+        self.browser = browser
+
+    def new_page(self, **options: Any) -> Any:
+        return self._patient(self.browser.new_page(**options))
+
+    def new_context(self, **options: Any) -> Any:
+        return self._patient(self.browser.new_context(**options))
+
+    def _patient(self, opened: Any) -> Any:
+        opened.set_default_timeout(0)
+        return opened
+
+
 @pytest.fixture(scope="session")
-def browser() -> Iterator:
+def browser() -> Iterator[Patient]:
     """A real Chromium."""
     if CHROMIUM is None:
         pytest.skip("needs a Chromium: apt-get install chromium, or its path in CHROMIUM")
@@ -146,7 +163,7 @@ def browser() -> Iterator:
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
     with sync_playwright() as play:
         started = play.chromium.launch(executable_path=CHROMIUM, args=quiet)
-        yield started
+        yield Patient(started)
         started.close()
 
 
@@ -168,7 +185,7 @@ def s3() -> Iterator[S3]:
 
 
 SWEPT = ["llm=none", "limit=6", "resources.rows_per_block=2", "resources.model.batch_size=2"]
-SWEPT.append("scorer=none")
+SWEPT += ["resources.model.pool=1", "scorer=none"]
 
 
 @pytest.fixture(scope="session")

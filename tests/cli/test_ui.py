@@ -28,8 +28,6 @@ from imagepipe.cli.ui import _store
 from imagepipe.config import Tracking
 from imagepipe.tracking.address import resolve
 
-WAIT_MS = 60_000  # a busy machine is slow to build MLflow's pages
-
 
 @dataclass
 class Served:
@@ -73,7 +71,6 @@ def served(swept) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def page(browser, served) -> Iterator:
     opened = browser.new_page(viewport={"width": 1860, "height": 960})
-    opened.set_default_timeout(WAIT_MS)
     opened.goto(served.link)
     opened.locator('[data-component-id="mlflow.assistant.chat_panel.close"]').click()
     yield opened

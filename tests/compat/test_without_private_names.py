@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from helpers.command import FAST, run, summary, table
 
 from imagepipe.compat import NONE_FOUND
 
 
+@pytest.mark.faults
+@pytest.mark.ray_release
 def test_a_run_needs_no_private_name(tmp_path, monkeypatch):
     monkeypatch.setenv(NONE_FOUND, "1")
     options = ["limit=20", "resources.rows_per_block=4", "scorer=none", "tracking=none"]
