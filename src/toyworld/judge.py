@@ -17,7 +17,7 @@ import numpy as np
 from imagepipe.assets import folder
 from imagepipe.config import Model, Scorer
 from imagepipe.diffusion import make
-from imagepipe.reports.gallery import contact_sheet
+from imagepipe.reports.contact_sheet import contact_sheet
 from imagepipe.scoring.clip import ClipScorer
 from imagepipe.sink.results import Picture
 from toyworld import held_out

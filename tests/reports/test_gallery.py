@@ -1,24 +1,19 @@
+"""The gallery of a run, from its files, in a real Chromium."""
+
 from __future__ import annotations
 
 import io
+import json
 import re
 from pathlib import Path
 
 import pytest
+from helpers.galleries import png, row, written
 from PIL import Image
 
-from imagepipe.reports import gallery
-from imagepipe.sink.results import Picture
+from imagepipe.reports.gallery.rows import cell
 
-SUMMARY = {
-    "rows_read": 1200,
-    "written": 1000,
-    "failed": 150,
-    "unmatched": 50,
-    "already_done": 0,
-    "images_per_s": {"end_to_end": 8.21, "steady": None},
-    "time_to_first_image_s": 5.2,
-}
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 ATTACKS = [
     "<script>document.title='broken in'</script>",
     "</span></button><img src=x onerror=\"document.title='broken in'\">",
@@ -28,127 +23,143 @@ ATTACKS = [
 ]
 
 
-def png(color: tuple[int, ...] = (200, 40, 40), size: tuple[int, int] = (32, 32)) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB" if len(color) == 3 else "RGBA", size, color).save(buffer, "PNG")
-    return buffer.getvalue()
+def data_of(page: Path) -> dict:
+    """What a page is told."""
+    text = page.read_text("utf-8")
+    return json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
 
 
-def picture(number: int, prompt: str = "a cat", **values) -> Picture:
-    given = {"base_prompt": "a cat", "seed": number, "png": png()}
-    return Picture(**{"id": str(number), "prompt": prompt, **given, **values})
-
-
-def opened(data: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(data)).convert("RGB")
-
-
-def test_a_contact_sheet_shows_the_pictures_in_order():
-    colors = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)]
-    pictures = [picture(n, png=png(color)) for n, color in enumerate(colors)]
-    sheet = opened(gallery.contact_sheet(pictures, columns=4, width=400))
-    assert sheet.width == 400
-    assert [sheet.getpixel((50 + 96 * n, 50)) for n in range(4)] == colors
-
-
-def test_a_contact_sheet_keeps_the_shape_of_each_picture():
-    wide, tall = png((255, 0, 0), (200, 50)), png((0, 0, 255), (10, 40))
-    pictures = [picture(0, "", png=wide), picture(1, "", png=tall)]
-    sheet = opened(gallery.contact_sheet(pictures, columns=2, width=416))
-    side = 184
-
-    def extent(color: tuple[int, int, int]) -> tuple[int, int]:
-        near = sheet.point(lambda value: 255 * (value > 127))
-        mask = Image.new("L", sheet.size)
-        mask.putdata([255 * (pixel == color) for pixel in near.get_flattened_data()])
-        left, top, right, bottom = mask.getbbox()
-        return right - left, bottom - top
-
-    assert extent((255, 0, 0)) == (side, side // 4)
-    assert extent((0, 0, 255)) == (side // 4, side)
-
-
-def test_a_contact_sheet_writes_the_prompt_below_each_picture():
-    blank = opened(gallery.contact_sheet([picture(0, "")], width=200))
-    short = opened(gallery.contact_sheet([picture(0, "a cat")], width=200))
-    long = opened(gallery.contact_sheet([picture(0, "a cat " * 9)], width=200))
-    endless = opened(gallery.contact_sheet([picture(0, "a cat " * 20_000)], width=200))
-    assert blank.size == short.size
-    assert blank.tobytes() != short.tobytes()
-    assert short.height < long.height <= endless.height < 2 * short.height
-
-
-def test_no_line_of_a_prompt_is_on_the_sheet_twice():
-    text = "A cat that is " + "very " * 200
-    font = gallery.font_for(1568)
-    lines = gallery.wrapped(text, font, 1568).split("\n")
-    assert len(lines) < gallery.TEXT_LINES
-    said = " ".join(lines)
-    assert said.endswith("…")
-    assert text.startswith(said[:-1])
+def beside(page: Path) -> list[dict]:
+    """What the scripts beside a page tell it."""
+    scripts = [page.parent / name for name in data_of(page)["chunks"]]
+    return [json.loads(script.read_text("utf-8")[len("imagepipeRows(") : -1]) for script in scripts]
 
 
 @pytest.mark.parametrize(
-    "prompt",
-    [
-        "猫と犬 🐈‍⬛",
-        "ñandú العربية",
-        "\ud800 lone",
-        "nul\0 tab\t line\n\r\x1b[31m",
-        "x" * 100_000,
-        " ",
-    ],
+    "text",
+    ["猫と犬 🐈‍⬛", "ñandú العربية", "\ud800 lone", "nul\0 tab\t\x1b[31m", "x" * 100_000, " "],
+    ids=range(6),
 )
-def test_any_text_can_be_a_prompt(prompt):
-    given = [picture(0, prompt, base_prompt=prompt, id=prompt)]
-    assert opened(gallery.contact_sheet(given)).width == 1600
-    gallery.html(given, {}, prompt).encode("utf-8")
+def test_any_text_can_be_in_a_row(tmp_path, text):
+    encoded = text.encode("utf-8", "replace").decode()
+    page = written(tmp_path, [row(0, encoded, note=encoded)], title=text[:99])
+    columns = dict(data_of(page)["inside"]["columns"])
+    assert columns["note"][0][:8] == encoded.replace("\0", "�")[:8]
+    assert len(page.read_bytes()) < 60_000
 
 
-def test_any_kind_of_png_can_be_shown():
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (2**53 + 1, str(2**53 + 1)),
+        (7, 7),
+        (True, "True"),
+        (float("nan"), None),
+        (b"\xff\0", "2 bytes"),
+        ({"a": [1, b"x"]}, "{'a': \"[1, b'x']\"}"),
+        (None, None),
+    ],
+    ids=["large", "small", "bool", "nan", "bytes", "struct", "null"],
+)
+def test_a_cell_is_what_a_page_can_hold(value, shown):
+    assert cell(value) == shown
+
+
+def test_any_kind_of_png_can_be_shown(tmp_path):
     modes = [Image.new(mode, (20, 20)) for mode in ("L", "LA", "RGBA", "P", "1", "I;16")]
-    buffers = [io.BytesIO() for _ in modes]
-    for image, buffer in zip(modes, buffers, strict=True):
+    rows = []
+    for number, image in enumerate(modes):
+        buffer = io.BytesIO()
         image.save(buffer, "PNG")
-    pictures = [picture(n, png=buffer.getvalue()) for n, buffer in enumerate(buffers)]
-    assert opened(gallery.contact_sheet(pictures)).width == 1600
-    assert gallery.html(pictures, {}, "modes").count("data:image/webp") == len(modes)
+        rows.append(row(number, png=buffer.getvalue()))
+    assert written(tmp_path, rows).read_text().count("data:image/webp") == len(modes)
 
 
-def test_a_transparent_picture_lies_on_white():
-    sheet = opened(gallery.contact_sheet([picture(0, png=png((0, 0, 0, 0)))], width=100))
-    assert sheet.getpixel((50, 50)) == (255, 255, 255)
+def test_a_run_without_rows_has_no_page(tmp_path):
+    assert not written(tmp_path, []).exists()
 
 
-def test_no_pictures_are_no_error():
-    assert opened(gallery.contact_sheet([])).width == 1600
-    assert "No pictures" in gallery.html([], SUMMARY, "none")
+def test_a_page_of_few_pictures_is_one_file(tmp_path):
+    page = written(tmp_path, [row(n) for n in range(3)], files=True)
+    assert data_of(page)["chunks"] == []
+    assert not (tmp_path / "gallery").exists()
+    assert not re.search(r"""(src|href)=["'](?!data:)|url\(|@import|https?://""", page.read_text())
 
 
-def test_the_page_needs_nothing_but_itself():
-    page = gallery.html([picture(n) for n in range(3)], SUMMARY, "self-contained")
-    assert not re.search(r"""(src|href)=["'](?!data:)|url\(|@import|https?://""", page)
-
-
-def test_two_hundred_large_pictures_make_a_page_that_still_loads():
+def test_two_hundred_large_pictures_make_a_page_that_still_loads(tmp_path):
     buffer = io.BytesIO()
     noise = Image.effect_noise((1024, 1024), 40)  # the worst that a codec can be given
     noise.convert("RGB").save(buffer, "PNG", compress_level=1)
-    page = gallery.html([picture(n, png=buffer.getvalue()) for n in range(2)], {}, "large")
-    assert len(page) / 2 * 200 < 25e6
+    page = written(tmp_path, [row(n, png=buffer.getvalue()) for n in range(2)], files=True)
+    assert sum(len(small) for _, small in data_of(page)["inside"]["picture"]) / 2 * 200 < 25e6
+
+
+def test_the_rows_of_a_large_run_are_in_scripts_beside_the_page(tmp_path):
+    rows = [row(n) for n in range(1200)]
+    failed = [{"id": f"f{n}", "stage": "model", "reason": "black"} for n in range(300)]
+    page = written(tmp_path, rows, {"failed": failed}, sample=5, most=1150, files=True)
+    inside, chunks = data_of(page)["inside"], beside(page)
+    assert (inside["status"].count("written"), inside["status"].count("failed")) == (5, 200)
+    assert [len(chunk["id"]) for chunk in chunks] == [1000, 245]
+    every = [one for chunk in (inside, *chunks) for one in chunk["id"]]
+    assert len(every) == len(set(every)) == 1150 + 300
+    assert (data_of(page)["listed"], data_of(page)["pictures"]) == (1150, 1200)
+
+
+def test_a_page_that_is_made_again_leaves_nothing_of_the_one_before(tmp_path):
+    rows = [row(n) for n in range(30)]
+    written(tmp_path, rows, sample=5, files=True)
+    assert (tmp_path / "gallery" / "rows-0000.js").exists()
+    written(tmp_path, rows, most=5, files=True)
+    assert not (tmp_path / "gallery").exists()
+
+
+def test_pictures_inside_the_table_are_copied_beside_the_page(tmp_path):
+    page = written(tmp_path, [row(n, png=png(RED)) for n in range(3)], sample=1)
+    files = [
+        file for chunk in (data_of(page)["inside"], *beside(page)) for file, _ in chunk["picture"]
+    ]
+    assert files == [f"gallery/pictures/{n}.png" for n in range(3)]
+    assert all((tmp_path / name).read_bytes() == png(RED) for name in files)
+
+
+def test_columns_that_are_pictures_are_known_by_what_they_hold(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in puts").mkdir()
+    (tmp_path / "in puts" / "a.PNG").write_bytes(png(GREEN))
+    cells = {
+        "path": "in puts/a.PNG",
+        "held": png(BLUE),
+        "features": {"bytes": png(RED), "path": "x"},
+        "gone": "nowhere.png",
+        "digest": "0123abcd",
+        "raw": b"\0\1",
+        "http": "https://host/a.png",
+    }
+    page = written(tmp_path / "out", [row(0, **cells), row(1, path=None)], sample=1)
+    [inputs] = data_of(page)["inside"]["inputs"]
+    places = {name: file for name, (file, _) in inputs}
+    assert list(places) == ["path", "held", "features"]
+    assert places["path"] == "../in%20puts/a.PNG"
+    assert (tmp_path / "out" / places["held"]).read_bytes() == png(BLUE)
+    assert all(small.startswith("data:image/webp") for _, (_, small) in inputs)
+    assert beside(page)[0]["inputs"] == [[]]
+
+
+# --- in a browser
 
 
 @pytest.fixture
 def show(browser, tmp_path):
-    """Opens pictures as a gallery from a file; fails on any error of the page's script."""
+    """Opens rows as a gallery from a file; fails on whatever its console says."""
     pages = []
 
-    def opens(pictures: list[Picture], title: str = "A run", **options):
-        path: Path = tmp_path / "gallery.html"
-        path.write_text(gallery.html(pictures, SUMMARY, title), "utf-8")
-        page = browser.new_page(**options)
-        page.errors = []
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
+    def opens(rows, rejected=None, options=None, **how):
+        path = written(tmp_path, rows, rejected, **how)
+        page = browser.new_page(**(options or {}))
+        page.said = []
+        page.on("pageerror", lambda error: page.said.append(str(error)))
+        page.on("console", lambda message: page.said.append(message.text))
         page.goto(path.as_uri())
         pages.append(page)
         return page
@@ -156,12 +167,22 @@ def show(browser, tmp_path):
     yield opens
     for page in pages:
         page.close()
-        assert page.errors == []
+        assert page.said == []
+
+
+def ids(page) -> list[str]:
+    return page.locator(".card .id").all_text_contents()
+
+
+def cells_of(page) -> dict[str, str]:
+    """What the enlarged view says of its row."""
+    names, values = (page.locator(f"#view {tag}").all_inner_texts() for tag in ("dt", "dd"))
+    return dict(zip(names, values, strict=True))
 
 
 @pytest.mark.browser
 def test_the_header_tells_what_the_run_did(show):
-    page = show([picture(0)], "Cats & <b>dogs</b>")
+    page = show([row(0)], title="Cats & <b>dogs</b>")
     assert page.title() == page.inner_text("h1") == "Cats & <b>dogs</b>"
     facts = page.inner_text(".facts").split("\n")
     assert facts == [
@@ -176,124 +197,256 @@ def test_the_header_tells_what_the_run_did(show):
 
 
 @pytest.mark.browser
-def test_a_prompt_cannot_run_or_change_the_page(show):
-    attacks = [picture(n, text, base_prompt=text[::-1], id=text) for n, text in enumerate(ATTACKS)]
-    page = show(attacks, ATTACKS[0])
-    for number, text in enumerate(ATTACKS):
-        page.hover(f".card >> nth={number}")
+def test_a_row_cannot_run_or_change_the_page(show):
+    attacks = [
+        row(n, text, base_prompt=text[::-1], id=text, **{text: text, "__proto__": "x"})
+        for n, text in enumerate(ATTACKS)
+    ]
+    rejected = [{"id": "r", "stage": "model", "reason": ATTACKS[0]}]
+    page = show(attacks[1:], {"failed": rejected}, title=ATTACKS[0], sample=2)
+    page.select_option("#status", "")
+    assert page.locator(".card").count() == len(ATTACKS)
+    for number in range(len(ATTACKS) - 1):
         page.click(f".card >> nth={number}")
-        assert page.inner_text('[data-part="prompt"]') == text
-        assert text in page.inner_text('[data-part="meta"]')
+        said = cells_of(page)
+        if said["id"] != "r":
+            assert page.inner_text('[data-part="prompt"]') == said["id"] == said[said["id"]]
+            assert said["__proto__"] == "x"
         page.keyboard.press("Escape")
     assert page.title() == ATTACKS[0]
-    assert page.locator(".card").count() == len(ATTACKS)
     assert page.locator("a, iframe, object, form").count() == 0
 
 
 @pytest.mark.browser
-def test_even_an_unescaped_script_would_not_run(show):
-    page = show([picture(0)])
+def test_even_an_unescaped_script_would_not_run(browser, tmp_path):
+    page = browser.new_page()
+    page.goto(written(tmp_path, [row(n) for n in range(3)], sample=1, files=True).as_uri())
+    page.wait_for_function("all.id.length === 3")  # it has loaded scripts of its own
+    (tmp_path / "theirs.js").write_text("document.title = 'broken in'")
     page.evaluate(
         """() => {
             const script = document.createElement("script");
             script.textContent = "document.title = 'broken in'";
-            document.body.append(script);
+            const other = document.createElement("script");
+            other.src = "theirs.js";
+            document.body.append(script, other);
             const image = '<img src="data:," onerror="document.title = 1">';
             document.body.insertAdjacentHTML("beforeend", image);
         }"""
     )
     page.wait_for_timeout(200)
     assert page.title() == "A run"
+    page.close()
 
 
 @pytest.mark.browser
-def test_pictures_can_be_put_in_the_order_of_their_scores(show):
-    scores = {"a": {"x": 20.5}, "b": {}, "c": {"x": 31.25}, "d": {"x": 7.0}}
-    page = show([picture(0, id=name, scores=found) for name, found in scores.items()])
-    orders = {"": "abcd", "-1 x": "cadb", "1 x": "dacb", " ": "abcd"}
-    for value, order in orders.items():
-        page.select_option("#order", value.strip())
-        assert "".join(page.locator(".card .id").all_text_contents()) == order
+def test_rows_are_put_in_the_order_of_scores_and_of_other_numbers(show):
+    scores = {"a": 20.5, "b": None, "c": 31.25, "d": 7.0}
+    weights = dict(zip("abcd", ("10", "9", "2e1", ""), strict=True))
+    rows = [row(n, id=n, score=s, weight=weights[n] or None) for n, s in scores.items()]
+    page = show(rows, scores={"x": "score"})
+    for label, order in {
+        "Best score first": "cadb",
+        "Worst score first": "dacb",
+        "Most weight first": "cabd",
+        "Least weight first": "bacd",
+        "By id": "abcd",
+    }.items():
+        page.select_option("#order", label=label)
+        assert "".join(ids(page)) == order
     page.select_option("#order", label="Best score first")
+    assert "score 31.25" in page.inner_text(".card >> nth=0")
     page.click(".card >> nth=0")
-    assert "score 31.25" in page.inner_text('[data-part="meta"]')
     page.keyboard.press("ArrowRight")
-    assert "score 20.50" in page.inner_text('[data-part="meta"]')
-    unscored = show([picture(0)])
-    assert unscored.locator("#order").count() == 0
+    assert cells_of(page)["score"] == "20.5"
 
 
 @pytest.mark.browser
 def test_of_several_scores_each_has_an_order(show):
-    scores = {"a": {"x": 1.0, "it's": 3.0}, "b": {"x": 2.0}, "c": {"it's": 4.0}}
-    page = show([picture(0, id=name, scores=found) for name, found in scores.items()])
+    scores = {"a": (1.0, 3.0), "b": (2.0, None), "c": (None, 4.0)}
+    rows = [row(n, id=n, score_x=x, score_y=y) for n, (x, y) in scores.items()]
+    page = show(rows, scores={"x": "score_x", "it's": "score_y"})
     for label, order in {"Best x first": "bac", "Worst it's first": "acb"}.items():
         page.select_option("#order", label=label)
-        assert "".join(page.locator(".card .id").all_text_contents()) == order
+        assert "".join(ids(page)) == order
     assert "x 1.00 · it's 3.00" in page.inner_text(".card >> nth=0")
 
 
 @pytest.mark.browser
-def test_search_looks_in_both_prompts_and_the_id(show):
+def test_search_looks_in_all_columns(show):
     page = show(
         [
-            picture(101, "A sketch of a Fox in snow", base_prompt="a fox"),
-            picture(102, "a cat at night", base_prompt="a cat in a red scarf"),
-            picture(103, "a cat at noon", base_prompt="a cat in a blue hat"),
+            row(101, "A sketch of a Fox in snow", base_prompt="a fox", coat=None),
+            row(102, "a cat at night", base_prompt="a cat in a scarf", coat="red"),
+            row(103, "a cat at noon", base_prompt="a cat in a hat", coat="blue"),
         ]
     )
 
     def found(words: str) -> list[str]:
         page.fill("#search", words)
-        return page.locator(".card:visible .id").all_text_contents()
+        return ids(page)
 
     assert found("SNOW fox") == ["101"]
     assert found("cat") == ["102", "103"]
     assert found("scarf") == ["102"]
-    assert found("103") == ["103"]
+    assert found("blue cat") == ["103"]
     assert page.inner_text("#shown") == "1 of 3"
     assert found("zebra") == []
+    assert page.inner_text("#grid") == "No row fits."
     assert found("") == ["101", "102", "103"]
 
 
 @pytest.mark.browser
-def test_a_click_enlarges_and_the_arrows_go_on(show):
-    colors = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
-    page = show([picture(n, f"prompt {n}", png=png(colors[n])) for n in range(3)])
+def test_rows_are_filtered_by_any_column(show):
+    coats = ["red", "blue", "red", None, "red"]
+    rows = [row(n, weight=f"{n}.5", coat=coat, note=f"note {n}") for n, coat in enumerate(coats)]
+    page = show([*rows, *(row(n, note=f"another {n}") for n in range(5, 60))])
+
+    def by(name: str) -> None:
+        page.select_option("#by", f"={name}")
+
+    by("coat")
+    page.select_option(".filter select", "=red")
+    assert ids(page) == ["0", "2", "4"]
+    by("weight")
+    page.fill('input[aria-label="weight from"]', "1")
+    assert ids(page) == ["2", "4"]
+    page.fill('input[aria-label="weight to"]', "2.5")
+    assert ids(page) == ["2"]
+    for name in ("coat", "weight"):
+        page.click(f'button[aria-label="Without the filter by {name}"]')
+    assert page.inner_text("#shown") == "60 of 60"
+    by("note")
+    page.fill('input[aria-label="note contains"]', "ANOTHER 1")
+    assert page.inner_text("#shown") == "10 of 60"
+
+
+@pytest.mark.browser
+def test_rows_without_a_picture_say_why(show):
+    rejected = {
+        "failed": [{"id": "f", "animal": "eel", "stage": "model", "reason": "drew black"}],
+        "filtered": [{"id": "x", "animal": "owl", "stage": "filter", "reason": "score is 3"}],
+    }
+    page = show([row(0), row(1)], rejected)
+    options = page.locator("#status option").all_inner_texts()
+    assert options == ["written (2)", "failed (1)", "filtered (1)", "all rows (4)"]
+    assert ids(page) == ["0", "1"]
+    page.select_option("#status", "failed")
+    assert page.inner_text(".card").split("\n") == ["model: drew black", "eel", "f"]
+    page.click(".card")
+    assert cells_of(page)["failed"] == "model: drew black"
+    assert "steps" not in cells_of(page)
+    page.keyboard.press("Escape")
+    page.select_option("#status", "")
+    assert ids(page) == ["0", "1", "f", "x"]
+
+
+@pytest.mark.browser
+def test_a_click_enlarges_and_the_keys_go_on(show):
+    colors = [RED, GREEN, BLUE]
+    page = show([row(n, f"prompt {n}", png=png(colors[n])) for n in range(3)], files=True)
     view = page.locator("#view")
     assert not view.is_visible()
     page.click(".card >> nth=1")
     assert view.is_visible()
     small = page.locator(".card img").nth(1).bounding_box()
-    large = page.locator('[data-part="image"]').bounding_box()
+    large = view.locator("img").bounding_box()
     assert large["height"] > 2 * small["height"]
-
-    def seen() -> str:
-        return page.inner_text('[data-part="prompt"]')
-
-    assert seen() == "prompt 1"
-    assert "a cat" in page.inner_text('[data-part="base"]')
-    page.keyboard.press("ArrowRight")
-    assert seen() == "prompt 2"
-    page.keyboard.press("ArrowRight")
-    assert seen() == "prompt 0"
-    page.keyboard.press("ArrowLeft")
-    assert seen() == "prompt 2"
+    assert view.locator("img").get_attribute("src") == "./images/1.png"
+    assert cells_of(page)["steps"] == "8"
+    for key, prompt in (("ArrowRight", 2), ("ArrowRight", 0), ("ArrowLeft", 2)):
+        page.keyboard.press(key)
+        assert page.inner_text('[data-part="prompt"]') == f"prompt {prompt}"
     assert page.inner_text('[data-part="place"]') == "3 / 3"
     page.keyboard.press("Escape")
     assert not view.is_visible()
+    focused = "document.activeElement.querySelector('.id')?.textContent"
+    assert page.evaluate(focused) == "2"
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate(focused) == "1"
+    page.keyboard.press("/")
+    page.keyboard.type("prompt 2")
+    assert ids(page) == ["2"]
+    page.keyboard.press("Escape")
+    assert ids(page) == ["0", "1", "2"]
+    assert page.evaluate(focused) == "0"
+
+
+@pytest.mark.browser
+def test_input_pictures_stand_beside_what_was_drawn(show):
+    page = show([row(n, png=png(RED), photo=png(BLUE)) for n in range(2)], sample=1)
+    page.wait_for_function("all.id.length === 2")
+    for _ in range(2):
+        page.click(".card >> nth=0")
+        assert page.locator("#view figcaption").all_inner_texts() == ["drawn", "photo"]
+        images = "[...document.querySelectorAll('#view img')]"
+        page.wait_for_function(f"{images}.every((image) => image.naturalWidth === 32)")
+        page.keyboard.press("Escape")
+
+
+@pytest.mark.browser
+def test_a_large_gallery_loads_as_one_scrolls(show):
+    rows = [row(n, f"prompt {n}") for n in range(1200)]
+    page = show(rows, sample=20, files=True)
+    page.wait_for_function("document.querySelector('#shown').textContent === '1,200 of 1,200'")
+    assert page.inner_text("#note") == ""
+    assert page.locator(".card").count() < 100
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    page.locator(".id", has_text=re.compile("^1199$")).wait_for()
+    assert page.locator(".card").count() < 100
+    image = page.locator(".card", has_text="prompt 1199").locator("img")
+    assert image.get_attribute("src") == "./images/1199.png"
+    page.fill("#search", "prompt 77")
+    assert page.inner_text("#shown") == "21 of 1,200"
+
+
+@pytest.mark.browser
+def test_inside_another_page_there_is_a_sample_that_is_said(browser, tmp_path):
+    path = written(tmp_path, [row(n) for n in range(30)], sample=4)
+    (tmp_path / "outer.html").write_text(
+        f'<iframe src="{path.name}" width=900 height=700></iframe>'
+    )
+    page = browser.new_page()
+    page.goto((tmp_path / "outer.html").as_uri())
+    frame = page.frame_locator("iframe")
+    note = (
+        f"A sample: 4 of 30 pictures. All rows are in gallery.html in the run's folder, {tmp_path}"
+    )
+    assert frame.locator("#note").inner_text().startswith(note)
+    sources = frame.locator("img").evaluate_all("images => images.map(image => image.src)")
+    assert len(sources) == 4 and all(one.startswith("data:image/webp") for one in sources)
+    page.close()
+
+
+@pytest.mark.browser
+def test_a_picture_that_is_gone_is_said_to_be(browser, tmp_path):
+    path = written(tmp_path, [row(n) for n in range(2)], sample=1, files=True)
+    (tmp_path / "images" / "1.png").unlink()
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    gone = page.locator(".card", has_text="The picture is not beside this page.")
+    gone.wait_for()
+    assert gone.locator(".id").inner_text() == "1"
+    page.close()
 
 
 @pytest.mark.browser
 def test_the_page_follows_light_and_dark(show):
     def paper(scheme: str) -> str:
-        page = show([picture(0)], color_scheme=scheme)
+        page = show([row(0)], options={"color_scheme": scheme})
         return page.evaluate("getComputedStyle(document.body).backgroundColor")
 
     assert (paper("light"), paper("dark")) == ("rgb(246, 246, 247)", "rgb(23, 24, 27)")
 
 
 @pytest.mark.browser
-def test_it_fits_a_phone(show):
-    page = show([picture(n, "word" * 40) for n in range(4)], viewport={"width": 390, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+def test_it_fits_a_phone(show, screenshot):
+    rows = [row(n, "word" * 40, photo=png(BLUE), **{"name" * 20: "x" * 90}) for n in range(4)]
+    page = show(rows, options={"viewport": {"width": 390, "height": 800}})
+    width = "document.documentElement.scrollWidth"
+    assert page.evaluate(width) <= 390
+    page.select_option("#by", "=prompt")
+    assert page.evaluate(width) <= 390
+    page.click(".card >> nth=0")
+    assert page.evaluate("document.querySelector('#view').scrollWidth") <= 390
+    screenshot(page, "gallery_phone")

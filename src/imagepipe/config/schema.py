@@ -95,7 +95,8 @@ class Sink:
     image_bytes: bool = False  # the encoded picture in the table too
     webdataset: bool = False
     hub: str | None = None  # user/name: a data set of Hugging Face's hub, which gets it at the end
-    gallery_images: int = bounded(200, least=0)  # pictures in gallery.html at most
+    # pictures of the gallery at most: 200 are inside its page, the others beside it
+    gallery_images: int = bounded(10_000, least=0, most=100_000)
 
 
 @dataclass

@@ -22,7 +22,7 @@ from imagepipe.errors import Interrupted, RunFailed, UserError, one_line
 from imagepipe.execution import nodes, pipeline
 from imagepipe.execution.place import Place, called, opened, summary_of
 from imagepipe.execution.session import cluster, session
-from imagepipe.reports import record, scores, terminal
+from imagepipe.reports import gallery, record, scores, terminal
 from imagepipe.reports.progress import Watch
 from imagepipe.reports.summary import mlflow_ids, title, write_files
 from imagepipe.resources.machine import this_machine
@@ -30,6 +30,7 @@ from imagepipe.scoring.stage import stage
 from imagepipe.signals import termination_as_interrupt
 from imagepipe.sink import rescored, results
 from imagepipe.sink.lock import RunLock
+from imagepipe.sink.metadata import run_metadata
 from imagepipe.sources.pictures import Existing
 from imagepipe.stages import engines
 from imagepipe.stages.processor import LIGHT_CPUS
@@ -222,10 +223,15 @@ def _leave(
     try:
         summary["mlflow"] = mlflow_ids(tracker)
         most = config.sink.gallery_images
-        shown = results.to_show(place.store, place.id_column, most, columns)
+        inside = min(gallery.SAMPLE, most)
+        shown = results.to_show(place.store, place.id_column, inside, columns)
         shown = [picture for picture in shown if not isinstance(rescored.decoded(picture.png), str)]
         name = title(run) if place.run else f"Scores of {called(place.store)}"
-        write_files(place.folder, name, summary, shown)
+        write_files(place.folder, summary, shown)
+        ids = (place.id_column, *([place.run.dataset.id] if place.run else []))
+        every = gallery.rows(place.folder, place.store, ids, place.run)
+        metadata = run_metadata(place.run, tracker.run_id) if place.run else {}
+        gallery.write(every, shown, most, gallery.Heading(name, summary, columns, metadata))
     finally:
         tracker.finish(summary["status"], summary, pictures=[], folder=place.folder, note=None)
     terminal.print_scored(console, place.folder, rows, summary)

@@ -21,7 +21,7 @@ from imagepipe.execution.messages import all_failed, too_many_failed, user_messa
 from imagepipe.execution.prepare import Ready, prepared
 from imagepipe.execution.publishing import publish
 from imagepipe.execution.session import cluster, session
-from imagepipe.reports import record, scores, terminal
+from imagepipe.reports import gallery, record, scores, terminal
 from imagepipe.reports.job import Job
 from imagepipe.reports.progress import Watch
 from imagepipe.reports.summary import stages, summarize, title, write_files
@@ -225,6 +225,7 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
         scores=job.config.judged,
         filter=pipeline.kept(job.config, job.tables),
         made_by=job.reuse.made_by if job.reuse else None,
+        thumbnails=gallery.thumbnails(job.config, job.tables.rows, job.store),
     )
     next_metrics = time.monotonic()
     progress = terminal.Progress(job.tables.rows, console)
@@ -253,8 +254,13 @@ def _leave(job: Job, tracker: tracking.Tracker, summary: dict[str, Any]) -> None
     table, level = job.tables, job.config.sweep.level
     scores.add(summary, job.store, table.id, table.category, job.config.score_columns, level)
     columns = job.config.score_columns
-    shown = results.to_show(job.store, job.tables.id, job.config.sink.gallery_images, columns)
-    write_files(job.folder, title(job.config), summary, shown)
+    most = job.config.sink.gallery_images
+    shown = results.to_show(job.store, table.id, min(gallery.SAMPLE, most), columns)
+    write_files(job.folder, summary, shown)
+    every = gallery.rows(job.folder, job.store, (table.id, job.config.dataset.id), job.config)
+    metadata = run_metadata(job.config, tracker.run_id)
+    heading = gallery.Heading(title(job.config), summary, columns, metadata)
+    gallery.write(every, shown, most, heading)
     tracker.finish(
         summary["status"],
         summary=summary,

@@ -1,4 +1,4 @@
-"""What a run says of itself in its folder: `summary.json`, the contact sheet, the gallery."""
+"""What a run says of itself in its folder: `summary.json`, the contact sheet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Any
 
 from imagepipe import resources, tracking
 from imagepipe.config import Config, Resources, config_digest, json_digest
-from imagepipe.reports import cost, gallery, statistics
+from imagepipe.reports import cost, statistics
+from imagepipe.reports.contact_sheet import contact_sheet
 from imagepipe.reports.job import Job
 from imagepipe.reports.progress import StageState
 from imagepipe.reports.sweep_job import SweepJob
@@ -207,14 +208,11 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def write_files(
-    folder: Path, title: str, summary: Mapping[str, Any], shown: Sequence[Picture]
-) -> None:
-    """`summary.json`, `contact_sheet.png` and `gallery.html` in a run's folder."""
+def write_files(folder: Path, summary: Mapping[str, Any], shown: Sequence[Picture]) -> None:
+    """`summary.json` and `contact_sheet.png` in a run's folder."""
     write_json(folder / "summary.json", summary)
     if shown:
-        write_whole(folder / "contact_sheet.png", gallery.contact_sheet(shown[:ON_THE_SHEET]))
-        write_whole(folder / "gallery.html", gallery.html(shown, summary, title).encode())
+        write_whole(folder / "contact_sheet.png", contact_sheet(shown[:ON_THE_SHEET]))
 
 
 def title(config: Config) -> str:

@@ -29,6 +29,8 @@ class Picture:
     seed: int | None
     png: bytes
     scores: Mapping[str, float] = field(default_factory=dict)  # those that it has, by name
+    part: str = ""  # of the table, in which it is the row at `place`
+    place: int = 0
 
 
 def pictures(store: Store, id_column: str, most: int, scores: Columns = NONE) -> list[Picture]:
@@ -139,8 +141,9 @@ def _pictures(
     file = pq.ParquetFile(store.open(part))
     there = [name for name in (*SHOWN, *scores.values()) if name in file.schema_arrow.names]
     rows = file.read(columns=[id_column, *there])
-    rows = rows.take([place for place in places if place < len(rows)])
-    for row, png in zip(rows.to_pylist(), encoded(store, part, rows), strict=True):
+    places = [place for place in places if place < len(rows)]
+    rows = rows.take(places)
+    for place, row, png in zip(places, rows.to_pylist(), encoded(store, part, rows), strict=True):
         if png is not None:
             yield Picture(
                 id=str(row[id_column]),
@@ -153,6 +156,8 @@ def _pictures(
                     for name, column in scores.items()
                     if row.get(column) is not None
                 },
+                part=part,
+                place=place,
             )
 
 

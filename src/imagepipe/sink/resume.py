@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from imagepipe.config import Score
+from imagepipe.sink import thumbnails
 from imagepipe.sink.ledger import FOR_GOOD, Ledger, Scores, Tally
 from imagepipe.sink.parts import REJECTED, merge, written_parts
 from imagepipe.sink.rejected import WHY
@@ -19,7 +20,7 @@ from imagepipe.sink.scored import missing
 from imagepipe.sources import Tables, keys_of
 from imagepipe.store import Store
 
-FOLDERS = ("", "images", "table", "shards", *(f".{name}" for name in REJECTED))
+FOLDERS = ("", "images", thumbnails.FOLDER, "table", "shards", *(f".{name}" for name in REJECTED))
 
 
 def _no_ids() -> pa.Array:

@@ -35,6 +35,7 @@ from imagepipe.sink.naming import file_stem
 from imagepipe.sink.parts import REJECTED
 from imagepipe.sink.rejected import WHY, filtered_rows, ledger_of
 from imagepipe.sink.reuse import MadeBy
+from imagepipe.sink.thumbnails import Thumbnails, thumbnail
 from imagepipe.sink.webdataset import shard
 from imagepipe.sources.blocks import restored
 from imagepipe.sources.formats.base import ADDED
@@ -86,8 +87,8 @@ class Writer:
     dataset's own columns, as they are in the batch, to the names that they came with; `why` are
     the columns that say of a rejected row in which stage it was, and the reason; `features` are
     what Hugging Face's `datasets` takes columns for; `scores` are what scorers say of the rows'
-    pictures; `made_by` goes into the parts. Raises RunFailed where the command's lock of the folder
-    has ended.
+    pictures; `made_by` goes into the parts, and `thumbnails` says which pictures get a small one.
+    Raises RunFailed where the command's lock of the folder has ended.
     """
 
     store: Store
@@ -103,6 +104,7 @@ class Writer:
     scores: tuple[Score, ...] = ()
     filter: Filter = field(default_factory=Filter)
     made_by: MadeBy | None = None
+    thumbnails: Thumbnails = field(default_factory=Thumbnails)
 
     @property
     def _timed(self) -> list[str]:
@@ -190,8 +192,12 @@ class Writer:
         if self.sink.png:
             for path, png in zip(paths, pngs, strict=True):
                 self.store.write(path, png)
+        key = self._key(rows)
+        for path, image in zip(paths, flat, strict=True):
+            if small := self.thumbnails.of(key, image):
+                self.store.write(thumbnail(path), small)
         if self.sink.webdataset:
-            self.store.write(f"shards/{self._key(rows)}.tar", shard(table, pngs))
+            self.store.write(f"shards/{key}.tar", shard(table, pngs))
         if self.sink.image_bytes:
             cells = [{"bytes": b, "path": p} for b, p in zip(pngs, paths, strict=True)]
             table = table.append_column("image", pa.array(cells, IMAGE))

@@ -1,13 +1,4 @@
-const data = JSON.parse(document.getElementById("data").textContent);
-const find = (id) => document.getElementById(id);
 const COLORS = 8, PER_PAGE = 24;
-
-function made(name, attributes = {}, text = null) {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  if (text !== null) element.textContent = text;
-  return element;
-}
 
 function svg(name, attributes = {}, text = null) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -16,7 +7,6 @@ function svg(name, attributes = {}, text = null) {
   return element;
 }
 
-const said = (value) => (typeof value === "number" ? String(+value.toPrecision(4)) : value);
 const named = (measure) => data.names[measure] ?? measure;
 const short = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 const values = (point) => Object.values(point.swept).join(", ") || point.label;
@@ -186,8 +176,6 @@ for (const head of document.querySelectorAll("#jobs th")) {
 // ---- rows and their pictures ------------------------------------------------------------------
 const KEY = 0, BASE = 1, CATEGORY = 2, CELLS = 3;  // of a row
 const PROMPT = 0, SEED = 1, SMALL = 2, FILE = 3, SCORES = 4;  // of a cell
-// Inside another page, as MLflow's, there is nothing beside this one.
-const alone = window.top === window;
 let page = 0, shown = data.rows;
 
 const small = (cell) => (cell[SMALL] ? `data:image/webp;base64,${cell[SMALL]}` : "");
@@ -195,10 +183,7 @@ const file = (cell) => (alone && cell[FILE] ? cell[FILE] : "");
 
 /* Show a cell's picture: in full where its file is there, else small. */
 function show(image, cell, full) {
-  const first = (full && file(cell)) || small(cell) || file(cell);
-  image.onerror = () => { image.onerror = null; image.src = small(cell) || "data:,"; image.classList.toggle("lost", !cell[SMALL]); };
-  image.classList.toggle("lost", !first);
-  image.src = first || "data:,";
+  showFirst(image, full ? [file(cell), small(cell)] : [small(cell), file(cell)]);
 }
 
 const picked = (id) => Number(find(id)?.value ?? 0);
@@ -313,10 +298,6 @@ part("slide").addEventListener("input", slide);
 part("actual").addEventListener("click", zoom);
 part("up").addEventListener("click", () => turn(-1));
 part("down").addEventListener("click", () => turn(1));
-for (const dialog of document.querySelectorAll("dialog")) {
-  dialog.querySelector('[data-part="close"]').addEventListener("click", () => dialog.close());
-  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
-}
 
 // ---- blind votes ------------------------------------------------------------------------------
 const ballot = find("ballot"), KEPT = `imagepipe votes ${data.of}`;

@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING
 
 from imagepipe.reports.comparison.job import Job
 from imagepipe.reports.comparison.jobs import Comparison
-from imagepipe.reports.gallery import (
-    GAP,
-    INK,
-    PAPER,
-    encoded,
-    fitted,
-    font_for,
-    line_height,
-    wrapped,
-)
+from imagepipe.reports.contact_sheet import GAP, INK, font_for, line_height, wrapped
+from imagepipe.reports.page import PAPER, encoded, fitted
 from imagepipe.sink.results import order
 from imagepipe.sink.rows import Row
 

@@ -12,11 +12,10 @@ from imagepipe.reports.comparison.grid import Grid
 from imagepipe.reports.comparison.jobs import Comparison
 from imagepipe.reports.comparison.pictures import pictures
 from imagepipe.reports.comparison.tables import RATES
-from imagepipe.reports.gallery import encodable, rendered
+from imagepipe.reports.page import encodable, rendered
 from imagepipe.sink.rows import Row
 
 TEMPLATE = Path(__file__).with_name("comparison.html.j2")
-SCRIPT = Path(__file__).with_name("comparison.js")
 
 
 def html(comparison: Comparison, grid: Grid, title: str, folder: Path) -> str:
@@ -27,6 +26,7 @@ def html(comparison: Comparison, grid: Grid, title: str, folder: Path) -> str:
     """
     return rendered(
         TEMPLATE,
+        {**_charts(comparison), **_pictures(comparison, grid, folder)},
         title=encodable(title),
         sentence=encodable(comparison.verdict.sentence or "There is nothing to compare."),
         counts=comparison.counts(),
@@ -42,8 +42,6 @@ def html(comparison: Comparison, grid: Grid, title: str, folder: Path) -> str:
         stages=list(dict.fromkeys(name for job in comparison.jobs for name in job.utilisation)),
         lines=len(grid.lines),
         left_out=grid.left_out,
-        data={**_charts(comparison), **_pictures(comparison, grid, folder)},
-        script=SCRIPT.read_text("utf-8"),
     )
 
 

@@ -14,7 +14,7 @@ from imagepipe.reports.comparison.jobs import Comparison
 from imagepipe.reports.comparison.measures import Entry, in_words
 from imagepipe.reports.comparison.verdict import Verdict
 from imagepipe.reports.comparison.votes import NAME, percent, won
-from imagepipe.reports.gallery import encodable
+from imagepipe.reports.page import encodable
 
 RATES = {"steady": "pictures/s, steady", "end_to_end": "pictures/s, end to end"}
 BINS = 24
