@@ -39,6 +39,13 @@ HEADS = {
     "llm_gib": "LLM's process, GiB",
     "model_gib": "model's process, GiB",
     "llm_share_gib": "LLM's share, GiB",
+    "open_ms": "all rows listed, ms",
+    "painted_ms": "first pictures, ms",
+    "search_ms": "search, ms",
+    "filter_ms": "filter, ms",
+    "order_ms": "order, ms",
+    "made_s": "made in, s",
+    "beside_mb": "beside it, MB",
     "model_share_gib": "model's share, GiB",
 }
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import socket
@@ -166,6 +167,19 @@ def test_a_runs_page_says_where_its_folder_is_in_signs_that_can_be_copied(page, 
     said.wait_for()
     assert f"Folder: {swept.home}/" in said.inner_text()
     assert "\\" not in said.inner_text()
+
+
+@pytest.mark.browser
+def test_a_job_has_its_gallery_beside_its_pictures(browser, swept, screenshot):
+    folder = swept.folder / "3"
+    page = browser.new_page(viewport={"width": 1400, "height": 760})
+    page.goto((folder / "gallery.html").as_uri())
+    page.click(".card >> nth=0")
+    page.wait_for_function("document.querySelector('#view img').naturalWidth === 128")
+    said = page.locator("#view dl").inner_text()
+    assert re.search(r"^steps\n4$", said, re.M) and "model" in said
+    screenshot(page, "gallery")
+    page.close()
 
 
 @pytest.mark.browser

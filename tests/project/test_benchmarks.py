@@ -10,7 +10,7 @@ import pytest
 from helpers.benchmarks import BENCHMARKS, PARTS, benchmark, leaves_figures
 
 PAGE = BENCHMARKS.parent / "docs" / "performance.md"
-NAMES = "bare start seed daft overlap rows encode cores scorers gpu".split()
+NAMES = "bare start seed daft overlap rows encode cores scorers gallery gpu".split()
 
 
 @pytest.fixture

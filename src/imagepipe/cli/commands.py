@@ -26,7 +26,7 @@ class Command:
 COMMANDS = {
     "run": Command("imagepipe.cli.run", "draws; what is meant where no command is named", True),
     "plan": Command("imagepipe.cli.plan", "says what would run here, without running it", True),
-    "ui": Command("imagepipe.cli.ui", "shows in MLflow's pages what was run"),
+    "ui": Command("imagepipe.cli.ui", "shows what was run: in MLflow's pages, or a run's gallery"),
     "score": Command("imagepipe.cli.score", "scores pictures that exist: a run, a folder, a table"),
     "reproduce": Command("imagepipe.cli.reproduce", "draws one picture again, from its file"),
     "doctor": Command(

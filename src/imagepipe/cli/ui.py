@@ -1,4 +1,6 @@
-"""`imagepipe ui`: MLflow's pages over the runs in `outputs/`, on this machine alone."""
+"""`imagepipe ui`: MLflow's pages over the runs in `outputs/`, on this machine alone; with a folder,
+the gallery of a run or the comparison of a sweep.
+"""
 
 from __future__ import annotations
 
@@ -38,23 +40,49 @@ DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 ended by Ctrl-C or SIGTERM, 2 there is nothing to show or no way to."""
     parser = commands.parser("ui", __doc__)
+    parser.add_argument(
+        "folder", nargs="?", type=Path, help="of a run or a sweep: opens its own page, not MLflow's"
+    )
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="of the runs")
     parser.add_argument("--uri", help="another database, as in tracking.uri")
     parser.add_argument("--port", type=int, help="otherwise a free one")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     asked = parser.parse_args(arguments)
+    if asked.folder is not None:
+        _show(_page(asked.folder).as_uri(), asked.no_browser)
+        return 0
     try:
         uri = _store(asked.outputs, asked.uri)
         port = _port(asked.port)
         with termination_as_interrupt(), _server(uri, asked.outputs, port) as process:
             link = f"http://{HOST}:{port}{_runs(port)}"
-            print(f"{link}\nCtrl-C ends it.", flush=True)
-            if not asked.no_browser:
-                webbrowser.open(link)
+            _show(f"{link}\nCtrl-C ends it.", asked.no_browser)
             process.wait()
             raise _broken("the server has ended by itself")
     except KeyboardInterrupt:
         return 0
+
+
+def _page(folder: Path) -> Path:
+    """The gallery of the run in `folder`, the comparison of the sweep; raises UserError."""
+    from imagepipe.reports import comparison, gallery
+
+    for name in (gallery.PAGE, comparison.PAGE):
+        if (folder / name).is_file():
+            return (folder / name).absolute()
+    raise UserError(
+        field="ui",
+        value=folder,
+        problem=f"has no {gallery.PAGE} and no {comparison.PAGE}",
+        remedy="Name the folder of a run that has ended, or of a sweep.",
+    )
+
+
+def _show(said: str, no_browser: bool) -> None:
+    """Print the address, the first line of what is `said`, and open it."""
+    print(said, flush=True)
+    if not no_browser:
+        webbrowser.open(said.partition("\n")[0])
 
 
 def _store(outputs: Path, uri: str | None) -> str:
