@@ -6,6 +6,8 @@ import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
+from functools import lru_cache
+from itertools import count
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -83,3 +85,16 @@ def _file(store: Store, path: str, shard: tarfile.TarFile | None) -> bytes | Non
         member = shard and shard.extractfile(shard_member(path))
         return member.read() if member else None
     return None
+
+
+def place_of_task() -> tuple[str, int]:
+    """The task of Ray's that works here, the same when it is tried again, and a number in it."""
+    import ray
+
+    task = ray.get_runtime_context().get_task_id() if ray.is_initialized() else None
+    return str(task), next(_numbers(task))
+
+
+@lru_cache(maxsize=1)
+def _numbers(task: str | None) -> Iterator[int]:
+    return count()

@@ -6,10 +6,13 @@ A picture that is a file no larger than SIDE is its own.
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import numpy as np
+
+from imagepipe.store import Store
 
 SIDE = 256  # longest side, px
 FOLDER = "thumbnails"
@@ -29,6 +32,14 @@ class Thumbnails:
 
     share: float = 0.0
     files: bool = True
+
+    def write(
+        self, store: Store, part: str, paths: Sequence[str], images: Sequence[np.ndarray]
+    ) -> None:
+        """Write those that are wanted of the pictures `paths` of a part."""
+        for path, image in zip(paths, images, strict=True):
+            if small := self.of(part, image):
+                store.write(thumbnail(path), small)
 
     def of(self, part: str, image: np.ndarray) -> bytes | None:
         """The WebP of a picture of `part`, uint8 (height, width, 3); null where none is wanted."""

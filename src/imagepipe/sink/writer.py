@@ -9,11 +9,8 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from hashlib import blake2b
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -32,10 +29,10 @@ from imagepipe.sink.ledger import FOR_GOOD
 from imagepipe.sink.lock import RunLock
 from imagepipe.sink.metadata import model_metadata, parameters
 from imagepipe.sink.naming import file_stem
-from imagepipe.sink.parts import REJECTED
+from imagepipe.sink.parts import REJECTED, place_of_task
 from imagepipe.sink.rejected import WHY, filtered_rows, ledger_of
 from imagepipe.sink.reuse import MadeBy
-from imagepipe.sink.thumbnails import Thumbnails, thumbnail
+from imagepipe.sink.thumbnails import Thumbnails
 from imagepipe.sink.webdataset import shard
 from imagepipe.sources.blocks import restored
 from imagepipe.sources.formats.base import ADDED
@@ -193,9 +190,7 @@ class Writer:
             for path, png in zip(paths, pngs, strict=True):
                 self.store.write(path, png)
         key = self._key(rows)
-        for path, image in zip(paths, flat, strict=True):
-            if small := self.thumbnails.of(key, image):
-                self.store.write(thumbnail(path), small)
+        self.thumbnails.write(self.store, key, paths, flat)
         if self.sink.webdataset:
             self.store.write(f"shards/{key}.tar", shard(table, pngs))
         if self.sink.image_bytes:
@@ -277,22 +272,11 @@ class Writer:
     def _key(self, rows: pa.Table) -> str:
         names = rows[self.id_column].to_pylist()
         if FAILED_STAGE in rows.column_names and "read" in rows[FAILED_STAGE].to_pylist():
-            names += _place()  # rows that could not be read may have no id, or that of others
+            names += (
+                place_of_task()
+            )  # rows that could not be read may have no id, or that of others
         ids = json.dumps([str(value) for value in names])
         return "part-" + blake2b(ids.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
-
-
-def _place() -> tuple[str, int]:
-    """The task of Ray's that works here, the same when it is tried again, and a number in it."""
-    import ray
-
-    task = ray.get_runtime_context().get_task_id() if ray.is_initialized() else None
-    return str(task), next(_numbers(task))
-
-
-@lru_cache(maxsize=1)
-def _numbers(task: str | None) -> Iterator[int]:
-    return count()
 
 
 def _seconds(table: pa.Table, name: str) -> float:
