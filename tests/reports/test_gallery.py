@@ -6,9 +6,11 @@ import io
 import json
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from helpers.galleries import png, row, written
+from helpers.one_session import run
 from PIL import Image
 
 from imagepipe.reports.gallery.rows import cell
@@ -144,6 +146,28 @@ def test_columns_that_are_pictures_are_known_by_what_they_hold(tmp_path, monkeyp
     assert (tmp_path / "out" / places["held"]).read_bytes() == png(BLUE)
     assert all(small.startswith("data:image/webp") for _, (_, small) in inputs)
     assert beside(page)[0]["inputs"] == [[]]
+
+
+@pytest.mark.parametrize("sink", ["files", "webdataset"])
+def test_a_run_of_many_leaves_them_beside_its_page(tmp_path, sink):
+    lines = [f"{n},{'' if n == 7 else 'cat'}" for n in range(220)]
+    (tmp_path / "t.csv").write_text("\n".join(["id,animal", *lines]))
+    typed = ["dataset=csv", "dataset.path=t.csv", "dataset.id=id", "dataset.prompt='a {animal}'"]
+    typed += ["model=noop", "model.width=300", "model.height=300", "llm=none", "scorer=none"]
+    out = run(tmp_path, "out", *typed, f"sink={sink}", "tracking=none")
+    inside, chunks = data_of(out / "gallery.html"), beside(out / "gallery.html")
+    assert (inside["pictures"], inside["listed"], inside["sample"]) == (219, 219, 200)
+    assert inside["inside"]["reason"][-1] == "prompt: column 'animal' is empty"
+    pictures = [picture for chunk in (inside["inside"], *chunks) for picture in chunk["picture"]]
+    pictures = [(file, small) for file, small in pictures if file]
+    assert len({file for file, _ in pictures}) == 219
+    for file, small in pictures:
+        with Image.open(out / unquote(file)) as picture:
+            assert picture.size == (300, 300)
+        if not small.startswith("data:"):
+            with Image.open(out / unquote(small)) as picture:
+                assert picture.size == (256, 256)
+    assert sum(not small.startswith("data:") for _, small in pictures) == 19
 
 
 # --- in a browser
