@@ -65,6 +65,11 @@ def test_cells_are_settings(cells: dict[str, object], expected: dict[str, object
         pytest.param({"height": -8}, "model.height=-8: is too small. At least 8.", id="below"),
         pytest.param({"guidance": "inf"}, "holds inf, no number", id="infinite"),
         pytest.param({"negative_prompt": 7}, "holds 7, no text", id="number"),
+        pytest.param(
+            {"image": "a", "strength": "much"}, "for strength, holds much, no num", id="much"
+        ),
+        pytest.param({"image": "a", "strength": 1.5}, "1.5: is beyond 0 to 1", id="strong"),
+        pytest.param({"image": "a", "strength": 0.1}, "leaves none of model.steps=6", id="weak"),
     ],
 )
 def test_a_bad_cell_says_column_value_and_what_is_wanted(cells: dict[str, object], said: str):

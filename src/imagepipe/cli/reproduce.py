@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from imagepipe import __version__
 from imagepipe import config as configuration
-from imagepipe.cli import commands
+from imagepipe.cli import commands, given_pictures
 from imagepipe.cli.messages import plainly
 from imagepipe.config import Lora, Model, Quantization
 from imagepipe.errors import UserError, one_line, with_class
@@ -41,6 +41,7 @@ class Drawn:
     texts: dict[str, str]  # all that are in the picture
     seed: int
     model: Model
+    pictures: dict[str, Path]  # those that went in, by keys of `model.columns`
 
 
 @plainly
@@ -55,6 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="settings of the model that are others here, such as model.path=FOLDER, "
         "model.loras.0.path=FILE or model.offload=model",
     )
+    parser.add_argument(
+        "--picture",
+        action="append",
+        default=[],
+        metavar="KEY=FILE",
+        help="a picture that went in, such as image=photo.jpg: the same file as then",
+    )
     parser.add_argument("--out", type=Path, help="where to write what is drawn now")
     parser.add_argument(
         "--levels", type=int, default=SAME, help=f"what passes for the same, of 255; default {SAME}"
@@ -63,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--trust", action="store_true", help="allow the picture to name code and pickled weights"
     )
     asked = parser.parse_intermixed_args(arguments)
-    drawn = read(asked.image, asked.changes, trust=asked.trust)
+    drawn = read(asked.image, asked.changes, asked.picture, trust=asked.trust)
     if asked.out:
         _check_out(asked.out, drawn)
     now = again(drawn)
@@ -74,8 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if most <= asked.levels else 1
 
 
-def read(path: Path, changes: Sequence[str] = (), *, trust: bool = False) -> Drawn:
+def read(
+    path: Path, changes: Sequence[str] = (), pictures: Sequence[str] = (), *, trust: bool = False
+) -> Drawn:
     """The picture in `path` and what it says of itself, but for `changes` such as model.steps=2.
+    `pictures` name the files of those that went in: image=photo.jpg.
 
     Raises UserError where there is none, where it does not say enough, and unless `trust` where
     its settings would run code that comes with the model. Whoever made the file wrote them.
@@ -108,7 +119,9 @@ def read(path: Path, changes: Sequence[str] = (), *, trust: bool = False) -> Dra
             f"{model.width}x{model.height}",
             "Take the picture as it was drawn.",
         )
-    return Drawn(path, image, texts, seed, model)
+    return Drawn(
+        path, image, texts, seed, model, given_pictures.files(path, pictures, texts, model)
+    )
 
 
 def again(drawn: Drawn) -> np.ndarray:
@@ -122,7 +135,11 @@ def again(drawn: Drawn) -> np.ndarray:
         diffusion.check(drawn.model)
         generator = diffusion.make(drawn.model)
         generator.load()
-        now = generator.paint([drawn.texts["prompt"]], [drawn.seed])[0]
+        now = generator.paint(
+            [drawn.texts["prompt"]],
+            [drawn.seed],
+            **given_pictures.read(drawn.pictures, drawn.model),
+        )[0]
         if now.shape != drawn.image.shape:
             raise ValueError(f"it drew {now.shape}, not {drawn.image.shape}")
         return now

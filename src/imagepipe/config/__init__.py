@@ -17,7 +17,15 @@ from imagepipe.config.loading import (
     with_defaults,
 )
 from imagepipe.config.models import Lora, Model, Quantization
-from imagepipe.config.names import PROMPT, Score, by_error, said_by, scorer_stages, share_key
+from imagepipe.config.names import (
+    PICTURES,
+    PROMPT,
+    Score,
+    by_error,
+    said_by,
+    scorer_stages,
+    share_key,
+)
 from imagepipe.config.schema import (
     LLM,
     MOST_SAMPLES,
@@ -40,6 +48,7 @@ __all__ = [
     "MAY_CHANGE",
     "MOST_SAMPLES",
     "NOT_GIVEN",
+    "PICTURES",
     "PROMPT",
     "Config",
     "Dataset",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,9 @@ from omegaconf import MISSING
 
 from imagepipe.config.fields import DTYPES, bounded, choice, engine
 from imagepipe.config.servers import Server
+
+# Keys of `Model.columns` whose columns name pictures, or hold them; image_2 is a further reference.
+PICTURE_KEY = re.compile(r"(mask_|control_)?image|image_[2-9]")
 
 
 @dataclass
@@ -60,6 +64,12 @@ class Model(Server):
     call_kwargs: dict[str, Any] = field(default_factory=dict)
     # which column gives what of its row's own: {seed: s, steps: n, negative_prompt: no}
     columns: dict[str, str] = field(default_factory=dict)
+    # how a picture of such a column gets its row's width and height: it fills them, and what is
+    # over is cut off; it is whole in them, on black; it is drawn out to them
+    fit: str = choice("crop", ("crop", "pad", "stretch"))
+    private_urls: bool = False  # true: a picture's URL may lead into a private network
+    controlnet: str | None = None  # what columns.control_image is for: a folder or a hub id
+    controlnet_revision: str | None = None
     images_per_prompt: int = bounded(1, least=1)
     loras: list[Lora] = field(default_factory=list)
     vae: str | None = None  # another decoder, such as an AutoencoderTiny: a folder or a hub id
@@ -85,3 +95,8 @@ class Model(Server):
     def section(self) -> str:
         """The key of this section, for errors."""
         return "model"
+
+    @property
+    def pictures(self) -> dict[str, str]:
+        """Those of `columns` that are pictures, which go into the model."""
+        return {key: name for key, name in self.columns.items() if PICTURE_KEY.fullmatch(key)}

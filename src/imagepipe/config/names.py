@@ -8,6 +8,7 @@ from typing import Any
 
 from imagepipe.stages import engines
 
+PICTURES = "pictures"  # the stage that reads those that go into the model; it has no engine
 PROMPT = "prompt"  # the stage that fills the template; it has no engine
 
 

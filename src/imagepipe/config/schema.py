@@ -14,7 +14,7 @@ from omegaconf import MISSING
 
 from imagepipe.config.fields import DTYPES, bounded, choice, engine
 from imagepipe.config.models import Model
-from imagepipe.config.names import PROMPT, Score, said_by, scorer_stages
+from imagepipe.config.names import PICTURES, PROMPT, Score, said_by, scorer_stages
 from imagepipe.config.servers import Server
 from imagepipe.config.shares import Resources
 from imagepipe.config.tables import Dataset
@@ -176,7 +176,10 @@ class Config:
     @property
     def order(self) -> tuple[str, ...]:
         """The names of the stages between reading and writing, in order."""
-        return (PROMPT, *self.sections)
+        names = [PROMPT, *self.sections]
+        if self.model.pictures:
+            names.insert(names.index("model"), PICTURES)
+        return tuple(names)
 
     @property
     def judged(self) -> tuple[Score, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -24,7 +24,11 @@ class ImageGenerator(Protocol):
         ...
 
     def paint(
-        self, prompts: list[str], seeds: list[int], drawn: list[Model] | None = None
+        self,
+        prompts: list[str],
+        seeds: list[int],
+        drawn: list[Model] | None = None,
+        pictures: list[Mapping[str, np.ndarray]] | None = None,
     ) -> np.ndarray:
         """One picture a prompt: uint8 (n, height, width, 3), an array that is not changed later.
 
@@ -32,8 +36,12 @@ class ImageGenerator(Protocol):
         (`model.columns`): alike but for texts such as the negative prompt. An engine that leaves
         the argument out takes no rows with settings.
 
-        Picture i depends on `prompts[i]`, `seeds[i]` and `drawn[i]` alone, not on its neighbours.
-        A picture that came out as NaN is returned black.
+        `pictures` are those that go into each, where `model.columns` names such: {image: uint8
+        (height, width, 3)}, in the size that is drawn. An engine that leaves the argument out
+        takes none.
+
+        Picture i depends on `prompts[i]`, `seeds[i]`, `drawn[i]` and `pictures[i]` alone, not on
+        its neighbours. A picture that came out as NaN is returned black.
         """
         ...
 
@@ -63,12 +71,25 @@ def check(model: Model) -> None:
     """Raise UserError where the model is unavailable, or cannot draw as it is asked to."""
     rows.check(model)
     engine = engines.check("model", model, ImageGenerator)
-    if engine.is_custom and model.columns.keys() - {rows.SEED}:
-        takes = inspect.signature(make(model).paint).parameters
-        if len(takes) < 3 and not any(one.kind is one.VAR_POSITIONAL for one in takes.values()):
-            raise UserError(
-                field="model.columns",
-                value=", ".join(model.columns),
-                problem=f"{model._target_} takes no settings of a row",
-                remedy="Give its paint a third argument: see imagepipe.diffusion.ImageGenerator.",
-            )
+    if not engine.is_custom:
+        return
+    takes = inspect.signature(make(model).paint).parameters
+    any_number = {one.kind for one in takes.values()}
+    settings = model.columns.keys() - {rows.SEED} - model.pictures.keys()
+    if settings and len(takes) < 3 and inspect.Parameter.VAR_POSITIONAL not in any_number:
+        raise _refused(model, settings, "settings of a row", "a third argument")
+    if (
+        model.pictures
+        and "pictures" not in takes
+        and inspect.Parameter.VAR_KEYWORD not in any_number
+    ):
+        raise _refused(model, model.pictures, "pictures", "an argument `pictures`")
+
+
+def _refused(model: Model, keys: Collection[str], what: str, argument: str) -> UserError:
+    return UserError(
+        field="model.columns",
+        value=", ".join(sorted(keys)),
+        problem=f"{model._target_} takes no {what}",
+        remedy=f"Give its paint {argument}: see imagepipe.diffusion.ImageGenerator.",
+    )

@@ -17,6 +17,7 @@ from imagepipe.diffusion import (
     repository,
     rows,
     schedulers,
+    tasks,
 )
 from imagepipe.diffusion.diffusers import arguments, guides_truly
 from imagepipe.diffusion.refusals import refused
@@ -40,9 +41,6 @@ OURS = {
 }
 # Those that take tensors, pictures or functions.
 NO_VALUE = re.compile("embeds|latents|image|mask|callback|timesteps|sigmas|_kwargs")
-# A pipeline that changes pictures has such arguments, or such a name.
-CHANGES = ("strength", "mask_image", "control_image")
-CHANGER = re.compile("Adapter|Control|Edit|Layered|Pix2Pix|Refiner|SuperResolution|Upscale")
 
 
 def check(model: Model) -> None:
@@ -75,6 +73,8 @@ def _check_described(model: Model, described: repository.Description) -> None:
     ):  # which needs no library to tell
         repository.quiet()
         _check_call(model, random_weights.pipeline_class(described.index, model))
+    if "mask_image" in model.pictures:
+        _check_mask(model, described.configs.get("unet", {}))
     if model.weights == "trained":
         fit.check(model, described)
     if asked:
@@ -99,6 +99,18 @@ def size_factor(configs: dict[str, Any]) -> int:
     packed = math.isqrt(denoiser.get("in_channels", channels) // channels)
     patch = denoiser.get("patch_size") or max(denoiser.get("all_patch_size") or [1])
     return 2**halvings * max(1, packed, patch)
+
+
+def _check_mask(model: Model, unet: dict[str, Any]) -> None:
+    """diffusers fills masks with a UNet of 4 channels, or of 9 that was trained for it."""
+    channels = unet.get("in_channels", 4)
+    if channels not in (4, 9):
+        raise refused(
+            "columns.mask_image",
+            model.pictures["mask_image"],
+            f"diffusers fills no masks with a UNet of {channels} channels",
+            "Name a model of 4, or one that was trained to fill masks, of 9.",
+        )
 
 
 def _check_size(model: Model, configs: dict[str, Any]) -> None:
@@ -143,13 +155,8 @@ def _check_options(model: Model, described: repository.Description) -> None:
 
 def _check_call(model: Model, pipeline: Any) -> None:
     kind, takes = pipeline.__name__, inspect.signature(pipeline.__call__).parameters
-    if any(name in takes for name in CHANGES) or CHANGER.search(kind):
-        raise refused(
-            "path",
-            model.path,
-            f"{kind} changes a picture that it is given, and here a model is given a prompt alone",
-            "Name a text-to-image model.",
-        )
+    tasks.check(pipeline, model)
+    rows.check_strength(model)
     negative = model.negative_prompt
     guided_by_both = "true_cfg_scale" in takes and not guides_truly(takes)
     if negative is not None and ("negative_prompt" not in takes or guided_by_both):
@@ -165,6 +172,7 @@ def _check_call(model: Model, pipeline: Any) -> None:
         )
     _check_arguments(model, kind, takes)
     always = {"prompt": None, "generator": None, "output_type": "pt", **arguments([model], takes)}
+    always |= dict.fromkeys(tasks.names(pipeline, model.pictures).values())
     lacking = [name for name in always if name not in takes]
     if lacking:
         raise refused("path", model.path, f"{kind} takes no {lacking[0]}", "Name another model.")

@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 
 from imagepipe.config import Model
-from imagepipe.diffusion import fit, limits, lora, options, quantization, random_weights, repository
+from imagepipe.diffusion import (
+    fit,
+    limits,
+    lora,
+    options,
+    quantization,
+    random_weights,
+    repository,
+    tasks,
+)
 from imagepipe.diffusion.rows import TEXTS
 from imagepipe.stages import weights
 
@@ -36,16 +45,37 @@ class DiffusersGenerator:
         self.cuts = lru_cache(PROMPTS)(limit.cuts)
         self.vocabulary = _vocabulary(self.model)
         self.decodes_in = _decoder_dtype(self.pipe)
+        self.arguments = tasks.names(type(self.pipe), self.model.pictures)
+        self.mixes = tasks.mixes(type(self.pipe), self.model.pictures)
         self.most = 0
         self.weighed = [one.weight for one in self.model.loras]
 
     def paint(
-        self, prompts: list[str], seeds: list[int], drawn: list[Model] | None = None
+        self,
+        prompts: list[str],
+        seeds: list[int],
+        drawn: list[Model] | None = None,
+        pictures: list[Mapping[str, np.ndarray]] | None = None,
     ) -> np.ndarray:
         """uint8 (n, height, width, 3). Each picture has a generator of its own, on the CPU.
 
-        A generator on the CPU gives the same noise on every device.
+        A generator on the CPU gives the same noise on every device. Where the pipeline takes the
+        pictures that go in for references of all that it draws, it draws one at a time.
         """
+        drawn = drawn or [self.model] * len(prompts)
+        inside = pictures or [{}] * len(prompts)
+        if not self.model.pictures or self.mixes:
+            return self._paint(prompts, seeds, drawn, inside)
+        rows = zip(prompts, seeds, drawn, inside, strict=True)
+        return np.concatenate([self._paint([p], [s], [d], [i]) for p, s, d, i in rows])
+
+    def _paint(
+        self,
+        prompts: list[str],
+        seeds: list[int],
+        drawn: list[Model],
+        inside: list[Mapping[str, np.ndarray]],
+    ) -> np.ndarray:
         import torch
 
         if self.most == 0:  # the first batch, or the one after a failure
@@ -53,7 +83,6 @@ class DiffusersGenerator:
         # A compiled model would be compiled again for the smaller last batch.
         most = max(self.most if self.model.compile else 0, len(prompts))
         rows = [*range(len(prompts)), *[-1] * (most - len(prompts))]
-        drawn = drawn or [self.model] * len(prompts)
         self._weigh_loras(drawn[0])
         self.most = 0  # so that the halves of what does not fit are not padded to it again
         noise = [torch.Generator("cpu").manual_seed(seeds[row]) for row in rows]
@@ -63,6 +92,7 @@ class DiffusersGenerator:
             generator=noise,
             output_type="pt",
             **arguments([drawn[row] for row in rows], self.takes),
+            **self._going_in([inside[row] for row in rows]),
         ).images
         self.most = most
         if len(images) != len(rows):
@@ -70,6 +100,19 @@ class DiffusersGenerator:
         for prompt in prompts:  # the caller will ask, and now a GPU is still drawing
             self.is_cut(prompt)
         return _as_bytes(images[: len(prompts)])
+
+    def _going_in(self, inside: list[Mapping[str, np.ndarray]]) -> dict[str, Any]:
+        """The pictures, by the pipeline's arguments: a list with one for each row, of a pipeline
+        that does not mix them with all that its row has.
+        """
+        from PIL import Image
+
+        found: dict[str, Any] = {}
+        for key, argument in self.arguments.items():
+            found.setdefault(argument, []).extend(Image.fromarray(one[key]) for one in inside)
+        if self.mixes:
+            return found
+        return {name: some if some[1:] else some[0] for name, some in found.items()}
 
     def _weigh_loras(self, drawn: Model) -> None:
         weighed = [one.weight for one in drawn.loras]
@@ -100,7 +143,7 @@ class DiffusersGenerator:
 
 
 def arguments(drawn: Sequence[Model], takes: Mapping[str, Any]) -> dict[str, Any]:
-    """What a pipeline is called with besides the prompts and their noise.
+    """What a pipeline is called with besides the prompts, their noise and pictures.
 
     `drawn` is the model as each picture is drawn with, alike but for texts; `takes` are the
     parameters of the pipeline's call.
@@ -112,6 +155,10 @@ def arguments(drawn: Sequence[Model], takes: Mapping[str, Any]) -> dict[str, Any
         "width": model.width,
         "height": model.height,
     }
+    if model.pictures and "width" not in takes:
+        del told["width"], told["height"]  # it draws in the size of what goes in
+    if "max_area" in takes:
+        told["max_area"] = model.width * model.height  # FLUX Kontext's own is a million pixels
     if guides_truly(takes):
         told["true_cfg_scale"] = told.pop("guidance_scale")
     if "use_resolution_binning" in takes:
@@ -190,7 +237,10 @@ def _trained(model: Model, device: str, dtype: Any) -> Any:
     found = repository.fetch(model)
     described = repository.read(found)
     fit.check(model, described)
-    return diffusers.DiffusionPipeline.from_pretrained(
+    # Null of a pipeline that comes with the model as code, which is loaded by its name.
+    own = getattr(diffusers, str(described.index["_class_name"]), None)
+    kind = tasks.of_pictures(own, model) if own else diffusers.DiffusionPipeline
+    return kind.from_pretrained(
         found,
         variant=model.variant,
         dtype=dtype,

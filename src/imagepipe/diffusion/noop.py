@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from imagepipe.config import Model
@@ -17,7 +19,11 @@ class NoopGenerator:
         """There are no weights."""
 
     def paint(
-        self, prompts: list[str], seeds: list[int], drawn: list[Model] | None = None
+        self,
+        prompts: list[str],
+        seeds: list[int],
+        drawn: list[Model] | None = None,
+        pictures: list[Mapping[str, np.ndarray]] | None = None,
     ) -> np.ndarray:
         """uint8 (n, height, width, 3); never black, which would mean a failed picture."""
         colours = [[1 + (seed >> shift) % 255 for shift in (0, 8, 16)] for seed in seeds]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagepipe.assets import folder as asset
 from imagepipe.config import Model
-from imagepipe.diffusion import repository
+from imagepipe.diffusion import repository, tasks
 from imagepipe.errors import UserError
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ def pipeline(model: Model, device: str, dtype: torch.dtype, **given: Any) -> Any
 
 
 def pipeline_class(index: dict[str, Any], model: Model) -> Any:
-    """The class of diffusers that `model_index.json` names. Raises UserError where it has none."""
+    """The class of diffusers that draws, of the family that `model_index.json` names. Raises
+    UserError where there is none.
+    """
     import diffusers
 
     kind = getattr(diffusers, str(index["_class_name"]), None)
@@ -56,7 +58,7 @@ def pipeline_class(index: dict[str, Any], model: Model) -> Any:
             f"{diffusers.__version__}",
             remedy="Name another model.",
         )
-    return kind
+    return tasks.of_pictures(kind, model)
 
 
 def one_part(config: dict[str, Any], device: str, dtype: torch.dtype) -> Any:

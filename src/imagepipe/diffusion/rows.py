@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from imagepipe.config import Model, check_model
+from imagepipe.config.models import PICTURE_KEY
 from imagepipe.diffusion.refusals import refused
 from imagepipe.errors import UserError, shown
 from imagepipe.prompts.cells import is_blank
@@ -25,6 +26,7 @@ SEED = "seed"
 NUMBERS: dict[str, type] = {"steps": int, "width": int, "height": int, "guidance": float}
 SIZES = ("width", "height")
 LORA = re.compile(r"lora_(\d+)")  # the weight of the LoRA with that number
+STRENGTH = "strength"  # how far a picture that goes in is changed: the call's argument
 # Texts of which each picture of a batch can have its own.
 TEXTS = re.compile(r"negative_prompt|(negative_)?prompt_\d")
 MOST_KEPT = 4096  # different settings that a process remembers
@@ -37,12 +39,13 @@ class RowSettings:
     """How the rows' settings are found: `model` is what holds where a cell is null.
 
     `columns` maps keys of the section `model`, or arguments of its pipeline's call, to columns of
-    the batch; the column `seed` holds seeds. Width and height are multiples of `factor` pixels,
-    and no more than `most`.
+    the batch, and `pictures` those of the pictures that go in; the column `seed` holds seeds. Width
+    and height are multiples of `factor` pixels, and no more than `most`.
     """
 
     model: Model
     columns: Mapping[str, str] = field(default_factory=dict)
+    pictures: Mapping[str, str] = field(default_factory=dict)
     seed: str | None = None
     factor: int = 1
     most: float = math.inf
@@ -84,12 +87,13 @@ class RowSettings:
         return make
 
     def _made(self, cells: Cells, _: tuple[type, ...]) -> tuple[Model | None, str | None]:
-        made = replace(self.model, columns={})
+        made = replace(self.model, columns=self.model.pictures)
         try:
             for (key, column), cell in zip(self.columns.items(), cells, strict=True):
                 if cell is not None:
                     made = _with(made, key, _value(key, column, cell))
             check_model(made)
+            check_strength(made)
         except (UserError, ValueError) as error:
             return None, str(error)
         for key in SIZES:
@@ -107,17 +111,18 @@ def settings(model: Model, renamed: Mapping[str, str], most: float = math.inf) -
     two differ, and `most` pixels fit the format of the pictures.
     """
     columns = {key: renamed.get(name, name) for key, name in model.columns.items()}
+    pictures = {key: columns.pop(key) for key in model.pictures}
     seed = columns.pop(SEED, None)
     factor = 1
     if any(key in columns for key in SIZES) and (known := engines.of("model", model).size_factor):
         factor = resolve_name(known)(model)
-    return RowSettings(model, columns, seed, factor, most)
+    return RowSettings(model, columns, pictures, seed, factor, most)
 
 
 def is_setting(key: str) -> bool:
     """Whether `key` of `model.columns` is no argument of a pipeline's call."""
     named = key in NUMBERS or key in (SEED, "negative_prompt")
-    return named or LORA.fullmatch(key) is not None
+    return named or any(kind.fullmatch(key) for kind in (LORA, PICTURE_KEY))
 
 
 def check(model: Model) -> None:
@@ -127,10 +132,26 @@ def check(model: Model) -> None:
         if found and int(found[1]) >= len(model.loras):
             raise refused(f"columns.{key}", column, "model.loras has no such LoRA", "Leave it out.")
         if key in {declared.name for declared in fields(Model)} and not is_setting(key):
-            able = ", ".join((SEED, *NUMBERS, "negative_prompt", "lora_0"))
+            able = ", ".join((SEED, *NUMBERS, "negative_prompt", "lora_0", "image"))
             raise refused(
                 f"columns.{key}", column, "is one for the whole run", f"A row can decide {able}."
             )
+
+
+def check_strength(model: Model) -> None:
+    """Raise UserError where a picture that goes in would be changed by less than one step."""
+    strength = model.call_kwargs.get(STRENGTH)
+    if not model.pictures or not isinstance(strength, int | float):
+        return
+    if not 0 < strength <= 1:
+        raise refused(f"call_kwargs.{STRENGTH}", strength, "is beyond 0 to 1", "Give one in them.")
+    if int(model.steps * strength) < 1:
+        raise refused(
+            f"call_kwargs.{STRENGTH}",
+            strength,
+            f"leaves none of model.steps={model.steps}",
+            f"Give {1 / strength:.0f} steps, or more.",
+        )
 
 
 def together(model: Model) -> Model:
@@ -171,7 +192,7 @@ def _as_number(cell: Any) -> Any:
 
 def _value(key: str, column: str, cell: Any) -> Any:
     """Raises ValueError where a cell is none for `key`."""
-    kind = float if LORA.fullmatch(key) else NUMBERS.get(key)
+    kind = float if LORA.fullmatch(key) or key == STRENGTH else NUMBERS.get(key)
     if kind is None:
         if TEXTS.fullmatch(key) and not isinstance(cell, str):
             raise ValueError(f"column {column!r}, for {key}, holds {shown(cell)}, no text")

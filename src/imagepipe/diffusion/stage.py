@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from imagepipe.config import Model
 from imagepipe.diffusion import ImageGenerator, recipe
+from imagepipe.diffusion.inputs import PIXELS_OF
 from imagepipe.diffusion.rows import RowSettings, together
 from imagepipe.prompts import seeds
-from imagepipe.stages.pictures import PIXELS, pixels
+from imagepipe.stages.pictures import PIXELS, pictures, pixels
 from imagepipe.stages.stage import FAILED_REASON, Columns, Stage
 
 OUT_OF_MEMORY_HINT = (
@@ -26,6 +27,8 @@ BLACK = (
     "model.dtype=float32 or bfloat16 may help"
 )
 
+Pictures = Mapping[str, np.ndarray]  # what goes in, by keys of `model.columns`
+
 
 def stage(settings: RowSettings, *, run_seed: int, id_column: str) -> Stage:
     """The stage that draws: adds `image`, uint8 (images_per_prompt, height, width, 3) a row, or
@@ -33,7 +36,8 @@ def stage(settings: RowSettings, *, run_seed: int, id_column: str) -> Stage:
 
     Also `drawn_at` (as `time.time()`), `prompt_cut` (bool) and `unknown_words` (comma-separated;
     null: none). A black picture fails its row: it is what a NaN or a safety checker leaves. So
-    does a cell that cannot be what `settings` take it for.
+    does a cell that cannot be what `settings` take it for. The pictures that go in, which
+    `inputs.stage` has read, go no further.
     """
     model = settings.model
     shape = (model.images_per_prompt, model.height, model.width, 3)
@@ -47,7 +51,8 @@ def stage(settings: RowSettings, *, run_seed: int, id_column: str) -> Stage:
         ]
     )
     own = [] if settings.seed is None else [settings.seed]
-    reads = dict.fromkeys((id_column, "prompt", "seed", *own, *settings.columns.values()))
+    held = tuple(PIXELS_OF.format(key) for key in settings.pictures)
+    reads = dict.fromkeys((id_column, "prompt", "seed", *own, *settings.columns.values(), *held))
     seeds_of = partial(
         seeds.of_pictures,
         run_seed=run_seed,
@@ -56,7 +61,8 @@ def stage(settings: RowSettings, *, run_seed: int, id_column: str) -> Stage:
         seed_column=settings.seed,
     )
     work = partial(_worker, recipe(model), settings, seeds_of)
-    return Stage("model", tuple(reads), adds, work, out_of_memory_hint=OUT_OF_MEMORY_HINT)
+    hint = OUT_OF_MEMORY_HINT
+    return Stage("model", tuple(reads), adds, work, out_of_memory_hint=hint, drops=held)
 
 
 def _worker(
@@ -87,9 +93,10 @@ class _Drawer:
         if self.settings.columns:
             made = [self.as_drawn(cells) for cells in self.settings.cells(rows)]
             reasons = [why for _, why in made]
-            images: Any = self._by_settings([one for one, _ in made], prompts, seeds)
+            models = [one for one, _ in made]
+            images: Any = self._by_settings(models, prompts, seeds, self._pictures(rows))
         else:
-            images = self._draw(prompts, seeds)
+            images = self._draw(prompts, seeds, None, self._pictures(rows))
         black = _are_black(images)
         return {
             "image": self._column(images),
@@ -105,30 +112,52 @@ class _Drawer:
         }
 
     def _draw(
-        self, prompts: list[str], seeds: list[int], drawn: list[Model] | None = None
+        self,
+        prompts: list[str],
+        seeds: list[int],
+        drawn: list[Model] | None,
+        going_in: list[Pictures],
     ) -> np.ndarray:
         """uint8 (rows, each, height, width, 3), never more pictures at once than rows."""
         repeated = [prompt for prompt in prompts for _ in range(self.each)]
         models = [one for one in drawn or () for _ in range(self.each)]
+        inside = [one for one in going_in for _ in range(self.each)]
         parts = []
         for start in range(0, len(repeated), len(prompts)):
             some = slice(start, start + len(prompts))
             own = () if drawn is None else (models[some],)  # an engine need not know of them
-            parts.append(self.generator.paint(repeated[some], seeds[some], *own))
+            more: dict[str, Any] = {"pictures": inside[some]} if inside else {}
+            parts.append(self.generator.paint(repeated[some], seeds[some], *own, **more))
         images = np.asarray(parts[0]) if self.each == 1 else np.concatenate(parts)  # which copies
         return images.reshape(len(prompts), self.each, *images.shape[1:])
 
     def _by_settings(
-        self, models: list[Model | None], prompts: list[str], seeds: list[int]
+        self,
+        models: list[Model | None],
+        prompts: list[str],
+        seeds: list[int],
+        going_in: list[Pictures],
     ) -> list[np.ndarray | None]:
         """Each row's pictures, null where it has no settings; those that agree drawn together."""
         images: list[np.ndarray | None] = [None] * len(models)
         for places, drawn in _alike(models):
             numbers = [seeds[place * self.each + k] for place in places for k in range(self.each)]
-            pictures = self._draw([prompts[place] for place in places], numbers, drawn)
-            for place, picture in zip(places, pictures, strict=True):
+            inside = [going_in[place] for place in places] if going_in else []
+            found = self._draw([prompts[place] for place in places], numbers, drawn, inside)
+            for place, picture in zip(places, found, strict=True):
                 images[place] = picture
         return images
+
+    def _pictures(self, rows: pa.Table) -> list[Pictures]:
+        """What goes into the pictures of each row; of one without settings nothing. Empty where
+        nothing does.
+        """
+        keys = list(self.settings.pictures)
+        columns = [pictures(rows[PIXELS_OF.format(key)]) for key in keys]
+        return [
+            {key: cell[0] for key, cell in zip(keys, of_row, strict=True) if len(cell)}
+            for of_row in zip(*columns, strict=True)
+        ]
 
     def _column(self, images: Any) -> Any:
         if self.settings.varies_in_size:

@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from imagepipe import diffusion, llm, prompts, scoring, sources
 from imagepipe.compat import ray_data
-from imagepipe.config import PROMPT, Config, Resources, Share, most_pixels, scorer_stages
-from imagepipe.diffusion import limits, rows
+from imagepipe.config import PICTURES, PROMPT, Config, Resources, Share, most_pixels, scorer_stages
+from imagepipe.diffusion import inputs, limits, rows
 from imagepipe.diffusion.rows import RowSettings
 from imagepipe.diffusion.stage import stage as model_stage
 from imagepipe.errors import UserError, listed
@@ -68,6 +68,7 @@ def _made(config: Config, tables: sources.Tables) -> dict[str, Stage]:
     return {
         PROMPT: prompts.stage(tables.template, tables.renamed, config.seed, tables.id, own.seed),
         "llm": llm_stage(config.llm, limit=limits.recipe(config.model)),
+        PICTURES: inputs.stage(own, tables.homes(config.model.pictures)),
         "model": model_stage(own, run_seed=config.seed, id_column=tables.id),
         **{
             name: scorer_stage(config.scorer[scorer], each, name)
@@ -89,7 +90,7 @@ def _check_columns(config: Config, tables: sources.Tables, chain: list[Stage]) -
                 problem="this stage reads columns that nothing before it gives",
                 remedy=f"Columns so far: {listed(sorted(columns), missing[0])}.",
             )
-        columns |= set(stage.adds.names)
+        columns = (columns | set(stage.adds.names)) - set(stage.drops)
 
 
 def _asked(config: Config, stage: str) -> str:
@@ -118,11 +119,11 @@ def check_filter(config: Config, tables: sources.Tables) -> None:
     ]
     columns = {f.name: f.type for schema in read for f in schema}
     fields = {tables.renamed.get(name, name): kind for name, kind in columns.items()}
-    for stage in stages(config, tables):
+    for stage in (chain := stages(config, tables)):
         for one in stage.adds:
             is_list = pa.types.is_fixed_size_list(one.type)  # a score for each picture
             fields[one.name] = one.type.value_type if is_list else one.type
-    for name in ("image", "drawn_at"):  # which the table does not have
+    for name in ("image", "drawn_at", *(n for s in chain for n in s.drops)):  # not in the table
         fields.pop(name)
     fields["image_path"] = pa.string()
     if config.model.images_per_prompt > 1:
@@ -183,7 +184,7 @@ def drawn(
     shares = dict(pools(config, resources))
     chain = stages(config, tables)
     own = rows.settings(config.model, tables.renamed)
-    first = next(stage for stage in chain if stage.name in shares)  # a model always has processes
+    first = next(s for s in chain if s.name in {*shares, PICTURES})  # a model has processes
     for stage in chain:
         share = shares.get(stage.name)
         if stage is first:  # before it all is one operator, which takes blocks as they were read

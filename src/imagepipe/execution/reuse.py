@@ -15,6 +15,7 @@ from typing import Any
 
 from imagepipe import __version__
 from imagepipe.config import Config, Resources, Sweep, json_digest
+from imagepipe.diffusion import inputs
 from imagepipe.errors import UserError
 from imagepipe.execution import manifest
 from imagepipe.reports.sweep_job import SweepJob
@@ -47,13 +48,14 @@ def works(config: Config, shares: Resources, chain: Sequence[Stage]) -> dict[str
         for name, share in pooled.items()
     }
     drawn = json_digest([said["model"], config.seed], 16)
-    found = {"model": Work(model, drawn, model.reads, each)}
+    row = inputs.decisive(model.reads)
+    found = {"model": Work(model, drawn, row, each)}
     if "llm" in pooled:
         digest = json_digest([said["llm"], _reads_to_its_end(config)], 16)
         found["llm"] = Work(stages["llm"], digest, stages["llm"].reads)
     for name in pooled.keys() - found.keys():  # of the picture, and of the row
         reads = [column for column in stages[name].reads if column != "image"]
-        by = tuple(dict.fromkeys((*model.reads, *reads)))
+        by = tuple(dict.fromkeys((*row, *reads)))
         found[name] = Work(stages[name], json_digest([said[name], drawn], 16), by, each)
     return found
 

@@ -22,7 +22,7 @@ class Workload:
     drawing: frozenset[str]  # those of them up to the one that draws
     gpu_parts: Mapping[str, int]  # of a GPU, which stages share in these proportions
     waiting: frozenset[str]  # those of them that only wait for another machine's answers
-    row_bytes: int  # of the raw pictures of a row
+    row_bytes: int  # of the raw pictures of a row, those that go in included
     rows: int
     requested: Resources
 
@@ -38,7 +38,7 @@ def workload(config: Config, rows: int) -> Workload:
         drawing=frozenset(stage for stage, kind in kinds.items() if kind in ("llm", "model")),
         gpu_parts={stage: GPU_PARTS[kind] for stage, kind in kinds.items()},
         waiting=frozenset(stage for stage, engine in chosen.items() if engine.waits),
-        row_bytes=model.images_per_prompt * model.height * model.width * 3,
+        row_bytes=(model.images_per_prompt + len(model.pictures)) * model.height * model.width * 3,
         rows=rows,
         requested=config.resources,
     )

@@ -206,6 +206,7 @@ def take(found: Found, table: pa.Table, *, whole: bool) -> pa.Table:
     table = table.append_column(reused(stage.name), pa.array(known))
     if not whole:
         return table
+    table = table.drop_columns(list(stage.drops))
     seconds = pa.array(np.zeros(len(table)), pa.float32())  # as a process would add them
     table, lost = table.append_column(f"{stage.name}_s", seconds), good[~known[good]]
     return mark(table, stage.name, lost, [GONE] * len(lost))

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from imagepipe.config import Model, Score, Sink
+from imagepipe.diffusion import inputs
 from imagepipe.diffusion.rows import RowSettings
 from imagepipe.prompts import seeds
 from imagepipe.prompts.signs import signs
@@ -179,7 +180,9 @@ class Writer:
 
     def _write_pictures(self, table: pa.Table, flat: list[np.ndarray], rows: pa.Table) -> None:
         """Write `flat`, the pictures of `table`, made of `rows`."""
-        told = table.select([self.id_column, *(n for n in TOLD_INSIDE if n in table.column_names)])
+        digests = [inputs.DIGEST.format(key) for key in self.settings.pictures]
+        inside = [n for n in (*TOLD_INSIDE, *digests) if n in table.column_names]
+        told = table.select([self.id_column, *inside])
         metadata = self._metadata(table)
         pngs = [
             encode(image, self._chunks(row, said), self.sink.image_format, self.sink.quality)
@@ -244,6 +247,7 @@ class Writer:
             "id": str(row[self.id_column]),
             **of_row,
             "image_index": str(row.get("image_index", 0)),
+            **{inputs.TEXT.format(k): row[inputs.DIGEST.format(k)] for k in self.settings.pictures},
             **metadata,
         }
 

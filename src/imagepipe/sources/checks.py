@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from imagepipe import prompts
+from imagepipe.config.models import PICTURE_KEY
 from imagepipe.errors import UserError, did_you_mean, listed
 from imagepipe.sources.columns import brief
 from imagepipe.sources.tables import Table
@@ -52,7 +53,11 @@ def _separator(key: str, names: Sequence[str]) -> str:
 
 
 def is_binary(kind: pa.DataType) -> bool:
-    return pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind)
+    return (
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_fixed_size_binary(kind)
+    )
 
 
 def check_id_type(name: str, table: Table) -> None:
@@ -77,13 +82,30 @@ def check_columns(columns: Mapping[str, str], schema: pa.Schema) -> None:
                 remedy=f"{did_you_mean(name, schema.names)}Columns: {listed(schema.names, name)}.",
             )
         kind = schema.field(name).type
-        if pa.types.is_nested(kind) or is_binary(kind):
+        if PICTURE_KEY.fullmatch(key):
+            _check_pictures(key, name, kind)
+        elif pa.types.is_nested(kind) or is_binary(kind):
             raise UserError(
                 field=f"model.columns.{key}",
                 value=name,
                 problem=f"holds {brief(kind)}, not text or numbers",
                 remedy="Name a column with one value in each cell.",
             )
+
+
+def _check_pictures(key: str, name: str, kind: pa.DataType) -> None:
+    """Texts, bytes, or the two as Hugging Face's data sets have them: {bytes, path}."""
+    held = [*kind] if pa.types.is_struct(kind) else [pa.field("", kind)]
+    known = [one for one in held if one.name in ("", "bytes", "path")]
+    text = (pa.types.is_string, pa.types.is_large_string)
+    if known and all(is_binary(o.type) or any(is_(o.type) for is_ in text) for o in known):
+        return
+    raise UserError(
+        field=f"model.columns.{key}",
+        value=name,
+        problem=f"holds {brief(kind)}, which are no pictures",
+        remedy="Name a column of paths, of URLs, or of pictures as bytes or Hugging Face's Image.",
+    )
 
 
 def check_template(template: prompts.Template, schema: pa.Schema) -> None:

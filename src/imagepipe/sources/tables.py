@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow.fs import FileSystem
 
+from imagepipe.diffusion.inputs import Home
 from imagepipe.prompts import Template
 from imagepipe.sources.formats.base import Format
 
@@ -143,6 +145,13 @@ class Tables:
     def input_columns(self) -> tuple[str, ...]:
         """The left table's columns, by their original names."""
         return tuple(self.left.schema.names)
+
+    def homes(self, columns: Mapping[str, str]) -> dict[str, Home]:
+        """By the keys of `columns` (original names), from where paths in each of them count."""
+        of = {name: join.table for join in self.joins for name in join.adds}
+        of |= dict.fromkeys(self.input_columns, self.left)
+        found = {key: of[name] for key, name in columns.items()}
+        return {key: Home(one.filesystem, one.base or os.getcwd()) for key, one in found.items()}
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -13,16 +13,18 @@ PIXELS = pa.struct([("pixels", pa.large_binary()), ("height", pa.int32()), ("wid
 
 def pictures(column: pa.ChunkedArray) -> np.ndarray | list[np.ndarray]:
     """Of a column of pictures: a row's are uint8 (n, height, width, 3). One array where all rows
-    have one size, and no copies.
+    have one size, and no copies. Of a null there are none: (0, 0, 0, 3).
     """
     if not pa.types.is_struct(column.type):
         return arrays(column)
     cells = column.combine_chunks()
     cells = cells.chunk(0) if isinstance(cells, pa.ChunkedArray) else cells
-    rows = zip(*(cells.field(name) for name in PIXELS.names), strict=True)
+    rows = zip(cells.is_valid(), *(cells.field(name) for name in PIXELS.names), strict=True)
     return [
         np.frombuffer(pixels.as_buffer(), np.uint8).reshape(-1, height.as_py(), width.as_py(), 3)
-        for pixels, height, width in rows
+        if there.as_py()
+        else np.empty((0, 0, 0, 3), np.uint8)
+        for there, pixels, height, width in rows
     ]
 
 

@@ -46,7 +46,7 @@ class Stage:
     arrays, lists, or for tensors a uint8 array (rows, ...). It may add `failed_reason`, null
     where the row is good. An exception fails single rows, not the batch: its halves are tried
     again, down to one row. `out_of_memory_hint` says what to change where that one is too large
-    for the memory.
+    for the memory. The columns that `drops` names go no further.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Stage:
     adds: pa.Schema
     recipe: Callable[[], Worker]
     out_of_memory_hint: str = field(default="give the stage more memory", kw_only=True)
+    drops: tuple[str, ...] = field(default=(), kw_only=True)
 
 
 class BatchTooLarge(Exception):
@@ -130,8 +131,8 @@ def reused(stage: str) -> str:
 def apply(stage: Stage, work: Worker, table: pa.Table) -> pa.Table:
     """Let `work` add its columns to the good rows of `table`; failed rows get nulls (or zeros).
 
-    Returns the table with `stage.adds` appended and the ledger columns updated. Where it has them
-    already, rows that are `reused` keep theirs.
+    Returns the table with `stage.adds` appended, without what the stage drops, and with the ledger
+    columns updated. Where it has columns of `adds` already, rows that are `reused` keep theirs.
     """
     good = pc.is_null(table[FAILED_STAGE]).to_numpy(zero_copy_only=False)
     if reused(stage.name) in table.column_names:
@@ -144,6 +145,7 @@ def apply(stage: Stage, work: Worker, table: pa.Table) -> pa.Table:
             table = table.set_column(place, new, _either(table[new.name], values, good))
         else:
             table = table.append_column(new, values)
+    table = table.drop_columns(list(stage.drops))
     return mark(table, stage.name, np.flatnonzero(good), reasons)
 
 

@@ -1,0 +1,162 @@
+"""The stage that reads the pictures that go in, beside the model: they wait for it ready."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from typing import Any
+
+import pyarrow as pa
+from pyarrow.fs import FileSystem, LocalFileSystem
+
+from imagepipe.config import PICTURES, Model
+from imagepipe.diffusion import fitting, web
+from imagepipe.diffusion.rows import RowSettings
+from imagepipe.errors import UserError, one_line, shown
+from imagepipe.prompts.cells import is_blank
+from imagepipe.stages.pictures import PIXELS, pixels
+from imagepipe.stages.stage import FAILED_REASON, Columns, Stage
+from imagepipe.store import open_url
+
+MOST_BYTES = 256 << 20  # of a file: more is no picture that a model takes
+# What the table says of the picture for `image`: what its file held, and how it went in.
+DIGEST, THUMBNAIL = "model_{}_sha256", "model_{}_thumbnail"
+TEXT = "{}_sha256"  # what the picture that was drawn says of it
+PIXELS_OF = "model_{}_pixels"  # on the way to the model alone
+
+
+@dataclass(frozen=True)
+class Home:
+    """From where relative paths count: a table's folder, or, as in a run's table, the one above.
+
+    `filesystem` null: the table is in no folder, and they count from where the command was typed.
+    """
+
+    filesystem: FileSystem | None
+    folder: str
+
+    def read(self, path: str) -> bytes:
+        """Raises OSError, FileNotFoundError where there is none."""
+        if self.filesystem is None or os.path.isabs(path):
+            return _content(LocalFileSystem(), os.path.join(self.folder, path))
+        first = f"{self.folder}/{path}"
+        for place in (first, f"{os.path.dirname(self.folder)}/{path}"):
+            if self.filesystem.get_file_info(place).is_file:
+                return _content(self.filesystem, place)
+        raise FileNotFoundError(first)
+
+
+def stage(settings: RowSettings, homes: Mapping[str, Home]) -> Stage:
+    """The stage that reads, for each of `settings.pictures`, the picture that a row names or holds.
+
+    Adds `model_<key>_pixels` (PIXELS, in the size of the row's picture; null where the row's
+    settings give none), `model_<key>_sha256` (text, of the file's bytes as they came) and
+    `model_<key>_thumbnail` (a JPEG of what goes in). `homes` are by key. A picture that cannot be
+    had fails its row.
+    """
+    adds = []
+    for key in settings.pictures:
+        adds += [
+            pa.field(PIXELS_OF.format(key), PIXELS),
+            pa.field(DIGEST.format(key), pa.string()),
+            pa.field(THUMBNAIL.format(key), pa.binary()),
+        ]
+    reads = dict.fromkeys((*settings.pictures.values(), *settings.columns.values()))
+    work = partial(_worker, settings, dict(homes))
+    return Stage(PICTURES, tuple(reads), pa.schema(adds), work)
+
+
+def _worker(settings: RowSettings, homes: dict[str, Home]) -> _Reader:
+    return _Reader(settings, homes)
+
+
+class _Reader:
+    def __init__(self, settings: RowSettings, homes: dict[str, Home]) -> None:
+        self.settings, self.homes = settings, homes
+        self.as_drawn = settings.maker()
+
+    def __call__(self, rows: pa.Table) -> Columns:
+        columns: dict[str, list[Any]] = {}
+        reasons: list[str | None] = [None] * rows.num_rows
+        drawn = [self.as_drawn(cells)[0] for cells in self.settings.cells(rows)]
+        for key, name in self.settings.pictures.items():
+            found = []
+            for place, (cell, model) in enumerate(zip(rows[name], drawn, strict=True)):
+                try:
+                    found.append(self._read(key, cell.as_py(), model))
+                except (fitting.Unusable, web.Unfetched, OSError, UserError) as error:
+                    why = f"column {name!r}, for {key}, holds {_named(cell)}: {_plain(error)}"
+                    reasons[place] = reasons[place] or why
+                    found.append((None, None, None))
+            for pattern, values in zip(
+                (PIXELS_OF, DIGEST, THUMBNAIL), zip(*found, strict=True), strict=True
+            ):
+                columns[pattern.format(key)] = list(values)
+        return {**columns, FAILED_REASON: reasons}
+
+    def _read(self, key: str, cell: Any, model: Model | None) -> tuple[Any, Any, Any]:
+        if model is None:  # the model's stage says why
+            return None, None, None
+        content = _bytes_of(cell, self.homes[key], private=model.private_urls)
+        picture = fitted(content, model)
+        held = pixels(fitting.pixels(picture)[None])
+        return held, digest(content), fitting.thumbnail(picture)
+
+
+def fitted(content: bytes, model: Model) -> Any:
+    """The picture in a file as it goes in, in the size that `model` draws. Raises Unusable."""
+    return fitting.fitted(fitting.decoded(content), model.width, model.height, model.fit)
+
+
+def decisive(columns: Iterable[str]) -> tuple[str, ...]:
+    """Of the columns that the model's stage reads those that decide what it makes of a row: in the
+    place of pixels, which the table does not keep, what tells them.
+    """
+    before, after = PIXELS_OF.split("{}")
+    keys = {name: name.removeprefix(before).removesuffix(after) for name in columns}
+    return tuple(DIGEST.format(k) if PIXELS_OF.format(k) == n else n for n, k in keys.items())
+
+
+def digest(content: bytes) -> str:
+    return sha256(content).hexdigest()
+
+
+def _bytes_of(cell: Any, home: Home, *, private: bool) -> bytes:
+    """What a cell holds (bytes, also as Hugging Face's {bytes, path} has them) or names."""
+    if isinstance(cell, dict):
+        cell = cell.get("bytes") or cell.get("path")
+    if isinstance(cell, bytes):
+        return cell
+    if not isinstance(cell, str) or is_blank(cell):
+        raise fitting.Unusable("there is no picture")
+    if cell.startswith(("http://", "https://")):
+        return web.fetch(cell, MOST_BYTES, None if private else web.is_private)
+    if "://" in cell:
+        return _content(*open_url("model.columns", cell))
+    return home.read(cell)
+
+
+def _content(filesystem: FileSystem, path: str) -> bytes:
+    with filesystem.open_input_file(path) as file:
+        if file.size() > MOST_BYTES:
+            raise fitting.Unusable(f"is larger than {MOST_BYTES >> 20} MiB")
+        return bytes(file.read())
+
+
+def _named(cell: pa.Scalar) -> str:
+    value = cell.as_py()
+    if isinstance(value, dict):
+        value = value.get("path") or value.get("bytes")
+    return f"{len(value):,} bytes" if isinstance(value, bytes) else shown(value)
+
+
+def _plain(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, UserError):
+        return error.problem
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else one_line(error)

@@ -1,0 +1,137 @@
+"""Files of the web that a table names, which must not lead into a private network.
+
+Whoever wrote the table would otherwise read, through this machine, what only it can reach. So each
+connection, that of a redirect too, goes to an address that was looked at, and to no other that the
+name may have a moment later.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from functools import partial
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import (
+    HTTPDefaultErrorHandler,
+    HTTPErrorProcessor,
+    HTTPHandler,
+    HTTPRedirectHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    Request,
+    UnknownHandler,
+    build_opener,
+)
+
+from imagepipe.errors import one_line
+
+TIMEOUT_S = 30.0
+TRANSLATED = IPv6Network("64:ff9b::/96")  # an IPv4 address in its last bits: RFC 6052
+SAYS = {"User-Agent": "imagepipe"}
+
+
+class Unfetched(Exception):
+    """Why a URL gives no file."""
+
+
+def is_private(address: str) -> bool:
+    """Whether `address`, as 10.0.0.1 or fe80::1%eth0, is not of the public internet."""
+    found = ip_address(address.partition("%")[0])
+    if isinstance(found, IPv6Address):
+        inside = found.ipv4_mapped or found.sixtofour or (found.teredo or (None, None))[1]
+        low = IPv4Address(int(found) & 0xFFFFFFFF) if found in TRANSLATED else None
+        found = inside or low or found
+    return not found.is_global or found.is_multicast
+
+
+def fetch(url: str, most: int, refused: Callable[[str], bool] | None = is_private) -> bytes:
+    """What is there, of at most `most` bytes. Raises Unfetched.
+
+    No connection is made to an address that is `refused`; null: to all, through the proxies that
+    the environment names.
+    """
+    opener = build_opener() if refused is None else _guarded(refused)
+    try:
+        with opener.open(Request(url, headers=SAYS), timeout=TIMEOUT_S) as answer:
+            content = answer.read(most + 1)
+    except HTTPError as error:
+        error.close()
+        raise Unfetched(f"the server says {error.code} {error.reason}") from error
+    except URLError as error:
+        raise Unfetched(one_line(str(error.reason))) from error
+    except (OSError, HTTPException, ValueError) as error:
+        raise Unfetched(one_line(error)) from error
+    if len(content) > most:
+        raise Unfetched(f"is larger than {most >> 20} MiB")
+    return bytes(content)
+
+
+def _guarded(refused: Callable[[str], bool]) -> OpenerDirector:
+    """Of http and https alone, and through no proxy, whose addresses could not be looked at."""
+    opener = OpenerDirector()
+    for handler in (
+        *(_Http(refused), _Https(refused)),
+        *(HTTPRedirectHandler(), HTTPErrorProcessor(), HTTPDefaultErrorHandler()),
+        UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+class _Http(HTTPHandler):
+    def __init__(self, refused: Callable[[str], bool]) -> None:
+        super().__init__()
+        self.refused = refused
+
+    def http_open(self, req: Request) -> Any:
+        return self.do_open(partial(_Plain, refused=self.refused), req)
+
+
+class _Https(HTTPSHandler):
+    def __init__(self, refused: Callable[[str], bool]) -> None:
+        super().__init__()
+        self.refused = refused
+
+    def https_open(self, req: Request) -> Any:
+        return self.do_open(partial(_Secure, refused=self.refused), req)
+
+
+class _Plain(HTTPConnection):
+    def __init__(self, *args: Any, refused: Callable[[str], bool], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.refused = refused
+
+    def connect(self) -> None:
+        self.sock = _connected(self.host, self.port, self.refused)
+
+
+class _Secure(HTTPSConnection):
+    def __init__(self, *args: Any, refused: Callable[[str], bool], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.refused = refused
+
+    def connect(self) -> None:
+        import ssl
+
+        sock = _connected(self.host, self.port, self.refused)
+        self.sock = ssl.create_default_context().wrap_socket(sock, server_hostname=self.host)
+
+
+def _connected(host: str, port: int, refused: Callable[[str], bool]) -> socket.socket:
+    """To the first address of `host` that answers. Raises OSError, also where one is refused."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(where[0]) for *_, where in found))
+    for address in addresses:
+        if refused(address):
+            raise OSError(
+                f"{host} is {address}, a private address. model.private_urls=true allows it"
+            )
+    for address in addresses[:-1]:
+        try:
+            return socket.create_connection((address, port), TIMEOUT_S)
+        except OSError:
+            continue
+    return socket.create_connection((addresses[-1], port), TIMEOUT_S)
