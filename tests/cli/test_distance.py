@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from helpers.configs import composed
 from PIL import Image
 
 from imagepipe.cli import distance
+from imagepipe.execution import manifest
+from imagepipe.sink.parts import shard_member
 from toyworld import held_out, judge
 
 CASES = held_out.load(held_out.DEFAULT)[::8]  # 50
@@ -69,19 +74,59 @@ def test_other_sizes_are_resized_and_broken_pictures_are_counted(sets, tmp_path:
     assert "sizes, and 1 left out (broken.png: the picture cannot be read" in said
 
 
-def test_of_a_run_only_the_pictures_of_its_table_count(sets, tmp_path: Path, capsys):
-    run = tmp_path / "run"
-    (run / "table").mkdir(parents=True)
-    (run / "run.json").write_text("{}")
-    paths = [f"images/{i}.png" for i in range(30)]
-    pq.write_table(
-        pa.table({"id": paths, "prompt": ["a cat"] * 30, "image_path": paths}),
-        run / "table/part-0.parquet",
-    )
-    shutil.copytree(sets["noise0"], run / "images")  # 50, with those of an earlier run
-    shutil.copy(run / "images/0.png", run / "contact_sheet.png")
-    measured(tmp_path, run, sets["noise0"])
+@pytest.fixture
+def run(sets, tmp_path: Path) -> Path:
+    """Of thirty pictures, in a store of its own; fifty lie there, with those of an earlier run."""
+    folder, store = tmp_path / "run", tmp_path / "store"
+    (store / "table").mkdir(parents=True)
+    folder.mkdir()
+    record = manifest.of(composed("tracking=none"), [], [], folder)
+    (folder / "run.json").write_text(manifest.to_json(record))
+    summary = {"store": str(store), "samples": {"id": "id", "ids": []}}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    shutil.copytree(sets["noise0"], store / "images")
+    shutil.copy(store / "images/0.png", folder / "contact_sheet.png")
+    return folder
+
+
+PATHS = [f"images/{i}.png" for i in range(30)]
+
+
+def in_files(store: Path) -> None:
+    """Pictures beside the table, as `sink=files` has them."""
+    rows = pa.table({"id": PATHS, "prompt": ["a cat"] * 30, "image_path": PATHS})
+    pq.write_table(rows, store / "table/part-0.parquet")
+
+
+def in_the_table(store: Path) -> None:
+    cells = [{"bytes": (store / path).read_bytes(), "path": path} for path in PATHS]
+    pq.write_table(pa.table({"id": PATHS, "image": cells}), store / "table/part-0.parquet")
+    shutil.rmtree(store / "images")
+
+
+def in_shards(store: Path) -> None:
+    in_files(store)
+    (store / "shards").mkdir()
+    with tarfile.open(store / "shards/part-0.tar", "w") as shard:
+        for path in PATHS:
+            shard.add(store / path, shard_member(path))
+    shutil.rmtree(store / "images")
+
+
+@pytest.mark.parametrize("sink", [in_files, in_the_table, in_shards])
+def test_of_a_run_the_pictures_of_its_table_count_wherever_they_are(
+    run: Path, sink: Callable[[Path], None], sets, tmp_path: Path, capsys
+):
+    sink(tmp_path / "store")
+    found = measured(tmp_path, run, sets["noise0"], "--image=photo")  # of no table
     assert "pictures   30 in " in capsys.readouterr().out
+    assert found["precision"]["value"] == 1
+
+
+def test_a_run_that_has_not_ended_is_refused(run: Path, sets, capsys):
+    (run / "summary.json").unlink()
+    assert distance.main([str(sets["noise0"]), str(run)]) == 2
+    assert f"reference={run}: is a run that has not ended" in capsys.readouterr().err
 
 
 def test_too_few_pictures_are_refused(sets, tmp_path: Path, capsys):

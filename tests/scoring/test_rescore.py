@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +19,7 @@ from helpers.written import batch, writer
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from imagepipe.cli.score import main
+from imagepipe.cli.score import folder_name, main
 from imagepipe.config import Score, Scorer, Scoring
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.execution import manifest, place, rescore
@@ -35,6 +37,7 @@ MINE = Scorer("light", "custom", _target_=LIGHT)
 SCORE = Score("light", "scorer_light")
 FROM_RUN = (Score("first", "scorer"),)
 TYPED = ["scorer=none", "scorer.name=light", "scorer.engine=custom", f"scorer._target_={LIGHT}"]
+OTHER = ["scorer.options={louder: true}"]
 IDS = ["a", "b", "c", "d", "e"]
 
 
@@ -178,11 +181,14 @@ def a_run(folder: Path) -> Store:
     return store
 
 
+def said_of(config: Scoring) -> dict[str, Any]:
+    return {name: rescore.said(one, "prompt") for name, one in config.scorer.items()}
+
+
 def kept(store: Store) -> None:
     """All is scored of what is there, and not yet in the table."""
     config = Scoring.of(composed("tracking=none", *TYPED))
-    said = {name: rescore.said(one, "prompt") for name, one in config.scorer.items()}
-    rescored.check_names(store, said, config.judged)
+    rescored.check_names(store, said_of(config), config.judged)
     keep(store, rescored.left(store, config.judged, 9), lock_of(store))
 
 
@@ -199,6 +205,27 @@ def test_a_run_gets_the_score_in_its_table_summary_and_gallery(home: Path, capsy
     assert "Best light first" in page and "Worst first first" in page
     assert main(["out", "tracking=none", *TYPED]) == 0
     assert "nothing was left to score" in capsys.readouterr().err
+
+
+def test_a_scorer_that_scored_nothing_keeps_no_name_and_one_that_did_does(home: Path):
+    store = a_run(home / "out")
+    one, other = (Scoring.of(composed("tracking=none", *TYPED, *more)) for more in ([], OTHER))
+    rescored.check_names(store, said_of(one), one.judged)
+    rescored.check_names(store, said_of(other), other.judged)  # the first broke as it loaded
+    keep(store, rescored.left(store, other.judged, 9), lock_of(store))
+    with pytest.raises(UserError, match=r"the table has scores of that name already"):
+        rescored.check_names(store, said_of(one), one.judged)
+
+
+def test_the_same_command_goes_on_where_no_folder_is_named(home: Path):
+    (home / "mine").mkdir()
+    (home / "mine" / "a.png").write_bytes(png(10, prompt="a cat"))
+    first, again, other = (
+        folder_name(path, prompt)
+        for path, prompt in (("mine", None), (str(home / "mine"), None), ("mine", "what"))
+    )
+    assert first == again != other
+    assert re.fullmatch(r"mine-[0-9a-f]{8}", first)
 
 
 def test_a_folder_of_pictures_gets_a_table(home: Path):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from datetime import datetime
+from hashlib import blake2b
 from pathlib import Path
 
 from imagepipe.cli import commands
 from imagepipe.cli.composing import composed
 from imagepipe.cli.messages import plainly
 from imagepipe.errors import UserError
+from imagepipe.sink.naming import file_stem
 
 # The keys that mean something where nothing is drawn.
 KEYS = ("scorer", "resources", "tracking", "ray", "outputs", "verbose", "sink.gallery_images")
@@ -26,7 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("overrides", nargs="*", help="as imagepipe takes them: scorer=clip")
     parser.add_argument("--prompt", help="the column of the prompts; else prompt")
     parser.add_argument("--image", help="of a table: the column of the paths, or of the bytes")
-    parser.add_argument("--out", type=Path, help="not for a run: the folder of what is made")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="not for a run: where what is made goes; else outputs/scores/",
+    )
     parser.add_argument("--config-dir", help="a folder with presets of your own")
     asked = parser.parse_intermixed_args(arguments)
     for text in asked.overrides:
@@ -49,11 +54,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from imagepipe.execution.rescore import score  # heavy: not before all that is known
     from imagepipe.sources.pictures import Existing
 
-    out = asked.out or Path(config.outputs, "scores", f"{datetime.now():%Y-%m-%d-%H-%M-%S}")
-    score(
-        config, asked.pictures, out.absolute(), Existing(asked.pictures, asked.prompt, asked.image)
+    existing = Existing(asked.pictures, asked.prompt, asked.image)
+    out = asked.out or Path(
+        config.outputs, "scores", folder_name(asked.pictures, asked.prompt, asked.image)
     )
+    score(config, asked.pictures, out.absolute(), existing)
     return 0
+
+
+def folder_name(pictures: str, prompt: str | None = None, image: str | None = None) -> str:
+    """The same for the same pictures, so that the same command goes on."""
+    place = Path(pictures).expanduser().absolute()
+    said = repr((str(place), prompt, image))
+    return f"{file_stem(place.stem)}-{blake2b(said.encode(), digest_size=4).hexdigest()}"
 
 
 def _check_key(text: str) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from imagepipe import scoring
 from imagepipe.config import Scorer
 from imagepipe.errors import UserError
-from imagepipe.execution import manifest
+from imagepipe.execution import manifest, place
 from imagepipe.scoring.sets import LEAST
+from imagepipe.sink.parts import encoded, written_parts
 from imagepipe.sink.rescored import decoded
 from imagepipe.sources.pictures import Existing
 
@@ -51,7 +53,7 @@ def features(made: Any, existing: Existing, field: str) -> Features:
     """
     parts: list[np.ndarray] = []
     broken: dict[str, str] = {}
-    for ids, images in _batches(existing):
+    for ids, images in _batches(existing, field):
         good = [image for image in images if not isinstance(image, str)]
         broken |= {id: why for id, why in zip(ids, images, strict=True) if isinstance(why, str)}
         if good:
@@ -68,15 +70,29 @@ def features(made: Any, existing: Existing, field: str) -> Features:
     return Features(np.concatenate(parts), broken)
 
 
-def _batches(existing: Existing) -> Iterator[tuple[list[str], list[Any]]]:
+def _batches(existing: Existing, field: str) -> Iterator[tuple[list[str], list[Any]]]:
     """The ids of some pictures, and each as `decoded` gives it."""
-    place = Path(existing.path).expanduser()
-    if (place / manifest.RECORD).exists():  # its table: not what lies there to be looked at
-        existing = replace(existing, path=str(place / "table"))
+    folder = Path(existing.path).expanduser().absolute()
+    if (folder / manifest.RECORD).exists():
+        yield from _of_run(folder, field)
+        return
     for block in existing.blocks():
         for start in range(0, block.num_rows, BATCH):
             rows = block.slice(start, BATCH)
             yield [str(id) for id in rows["id"].to_pylist()], [decoded(b) for b in _bytes(rows)]
+
+
+def _of_run(folder: Path, field: str) -> Iterator[tuple[list[str], list[Any]]]:
+    """As `_batches`, of the pictures in its table, wherever they are: what else lies there is to be
+    looked at."""
+    store, id_column = place.table_of(folder, field)
+    for part in written_parts(store):
+        file = pq.ParquetFile(store.open(part))
+        wanted = {id_column, "image", "image_path"} & set(file.schema_arrow.names)
+        for batch in file.iter_batches(BATCH, columns=sorted(wanted)):
+            rows = pa.Table.from_batches([batch])
+            ids = [str(id) for id in rows[id_column].to_pylist()]
+            yield ids, [decoded(content) for content in encoded(store, part, rows)]
 
 
 def _bytes(rows: pa.Table) -> Iterator[bytes | None]:
@@ -84,5 +100,5 @@ def _bytes(rows: pa.Table) -> Iterator[bytes | None]:
         yield from ((cell or {}).get("bytes") for cell in rows["image"].to_pylist())
         return
     for path in rows["image_path"].to_pylist():
-        place = Path(path) if path else None
-        yield place.read_bytes() if place is not None and place.is_file() else None
+        file = Path(path) if path else None
+        yield file.read_bytes() if file is not None and file.is_file() else None

@@ -74,8 +74,7 @@ def _of_run(folder: Path) -> Place:
     run = recorded(record.config)
     home = manifest.home(record.cwd, record.place, folder)
     run = replace(run, outputs=str(home / run.outputs))
-    summary = summary_of(folder)
-    store = Store.of(summary.get("store"), folder)
+    store, id_column = table_of(folder)
     if not written_parts(store):
         raise UserError(
             field="score",
@@ -83,16 +82,24 @@ def _of_run(folder: Path) -> Place:
             problem="is a run that has no pictures",
             remedy="Name another run.",
         )
-    id_column = (summary.get("samples") or {}).get("id", run.dataset.id)
     return Place(folder, store, record.id, id_column, run)
 
 
-def summary_of(folder: Path) -> dict[str, Any]:
+def table_of(folder: Path, field: str = "score") -> tuple[Store, str]:
+    """Where the table and pictures are of a run that has ended, and the column of its ids."""
+    said = summary_of(folder, field)
+    dataset = manifest.read(folder).config["dataset"]
+    id_column = (said.get("samples") or {}).get("id", dataset["id"])
+    return Store.of(said.get("store"), folder), id_column
+
+
+def summary_of(folder: Path, field: str = "score") -> dict[str, Any]:
+    """Raises UserError, which names `field`, of a run that has not ended."""
     try:
         found: dict[str, Any] = json.loads((folder / "summary.json").read_text("utf-8"))
     except FileNotFoundError:
         raise UserError(
-            field="score",
+            field=field,
             value=folder,
             problem="is a run that has not ended",
             remedy=f"Let it end first; where it was killed: resume={folder}",

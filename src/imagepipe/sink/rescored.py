@@ -57,8 +57,7 @@ def check_names(
     known = journal(store)
     for score in scores:
         before, now = known.get(score.scorer), scorers[score.scorer]
-        there = any(score.column in _schema(store, part).names for part in written_parts(store))
-        if score.scorer in taken or (before != now and (there or before is not None)):
+        if score.scorer in taken or (before != now and _has_some(store, score)):
             raise UserError(
                 field=f"scorer.{score.scorer}",
                 value=score.scorer,
@@ -66,6 +65,14 @@ def check_names(
                 remedy=f"Give this one another name: scorer.{score.scorer}.name=NAME",
             )
     store.write(JOURNAL, json.dumps(known | scorers, indent=1).encode())
+
+
+def _has_some(store: Store, score: Score) -> bool:
+    """Whether anybody gave a score of that name, be it kept or in the table."""
+    return any(
+        score.column in _schema(store, part).names or len(_kept(store, part, [score]))
+        for part in written_parts(store)
+    )
 
 
 def journal(store: Store) -> dict[str, Any]:
