@@ -156,6 +156,21 @@ def test_a_rate_limit_needs_one_process():
     assert said.startswith("resources.llm.pool=2: each process would keep to")
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["llm=template", "+llm.request.seed=1"], "llm.request={'seed': 1}: is for servers, and"),
+        (["model=noop", "+model.request.n=2"], "model.engine=noop asks none. Leave it out, or use"),
+        (["scorer=clip", "+scorer.request.n=2"], "or use scorer.engine=openai_vlm or scorer.engi"),
+        (["scorer=[clip,none]", "+scorer.clip.request.n=2"], "scorer.request={'n': 2}"),
+        (["scorer=[clip,aesthetic]", "+scorer.clip.request.n=2"], "scorer.clip.request={'n': 2}"),
+    ],
+    ids=["llm", "model", "scorer", "one", "several"],
+)
+def test_a_request_is_for_servers(typed: list[str], said: str):
+    assert said in complaint(*typed)
+
+
 def test_a_list_of_paths_and_of_further_joins_is_accepted():
     config = composed(
         "dataset.path=[a.csv,b.csv]", "dataset.more_joins=[{path: c.csv, on: id, how: left}]"

@@ -23,7 +23,7 @@ from imagepipe.diffusion.diffusers import DiffusersGenerator, arguments
 PRESETS = sorted(
     file.stem
     for file in (config_dir() / "model").glob("*.yaml")
-    if file.stem not in ("tiny", "noop")
+    if "engine: diffusers" in file.read_text() and file.stem != "tiny"
 )
 
 

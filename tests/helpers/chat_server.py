@@ -7,10 +7,10 @@ import math
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 
 
 @dataclass
@@ -35,6 +35,7 @@ class ChatServer:
     paths: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)  # names in small letters
     times: list[float] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)  # by path, for whoever gets them
     port: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -52,6 +53,10 @@ class ChatServer:
         time.sleep(self.wait_s)
         if scripted:
             return scripted
+        return self.reply(asked)
+
+    def reply(self, asked: dict[str, Any]) -> tuple[int, dict[str, str], str]:
+        """What is not in the script."""
         question = question_of(asked)
         for text, chances in self.chances.items():
             if text in question and asked.get("logprobs"):
@@ -62,6 +67,9 @@ class ChatServer:
                 whole = status != 200 or said.startswith("{")
                 return status, {}, said if whole else completion(said)
         return 200, {}, completion(f" {question}, in falling snow\n")
+
+
+Served = TypeVar("Served", bound=ChatServer)
 
 
 def question_of(asked: dict[str, Any]) -> str:
@@ -100,15 +108,22 @@ def completion(text: str, chances: dict[str, float] | None = None) -> str:
     )
 
 
-@contextmanager
-def serving(**options: Any) -> Iterator[ChatServer]:
+def serving(**options: Any) -> AbstractContextManager[ChatServer]:
     """A server on a free port, stopped again at the end."""
-    chat = ChatServer(**options)
+    return running(ChatServer(**options))
+
+
+@contextmanager
+def running(chat: Served) -> Iterator[Served]:
+    """`chat` on a free port, stopped again at the end."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            if self.path in chat.files:
+                self._send(200, {"Content-Type": "image/png"}, chat.files[self.path])
+                return
             models = {"object": "list", "data": [{"id": "m", "object": "model"}]}
             known = self.path == "/v1/models" and chat.models_status == 200
             headers = {"Location": chat.models_moved_to} if chat.models_moved_to else {}
@@ -122,11 +137,11 @@ def serving(**options: Any) -> Iterator[ChatServer]:
             moved = {"Location": chat.models_moved_to} if chat.models_moved_to else {}
             self._send(*((302, moved, "") if moved else chat.answer(json.loads(body))))
 
-        def _send(self, status: int, headers: dict[str, str], body: str) -> None:
+        def _send(self, status: int, headers: dict[str, str], body: str | bytes) -> None:
             given = self.headers.get("Authorization", "")
             if chat.key and given != f"Bearer {chat.key}":
                 status, headers, body = 401, {}, json.dumps({"error": f"bad key: {given}"})
-            content = body.encode()
+            content = body.encode() if isinstance(body, str) else body
             self.send_response(status)
             for name, value in {"Content-Type": "application/json", **headers}.items():
                 self.send_header(name, value)

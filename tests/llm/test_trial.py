@@ -143,11 +143,6 @@ def test_parameters_are_left_out_renamed_and_added() -> None:
     }
 
 
-def test_parameters_for_a_server_mean_nothing_elsewhere() -> None:
-    with pytest.raises(UserError, match=r"llm\.request=.*llm\.engine=template asks none"):
-        check(LLM("x", "template", request={"seed": None}))
-
-
 def test_a_seed_has_no_more_bits_than_every_server_takes() -> None:
     with serving() as server:
         asking(server, seeds=[2**63 - 1])

@@ -145,11 +145,6 @@ def test_what_else_a_server_will_not_take_names_the_scorers_keys():
     assert said.startswith("scorer.api_key_env=...: is no name") and "sk-secret" not in said
 
 
-def test_what_is_for_servers_means_nothing_elsewhere():
-    with pytest.raises(UserError, match=r"scorer\.request=.*scorer\.engine=clip asks none"):
-        check(Scorer("mine", "clip", "asset:tiny_clip", request={"seed": 1}))
-
-
 def test_one_process_alone_keeps_to_a_rate():
     server = [
         "scorer=vlm_server",

@@ -135,11 +135,15 @@ def again(drawn: Drawn) -> np.ndarray:
         diffusion.check(drawn.model)
         generator = diffusion.make(drawn.model)
         generator.load()
-        now = generator.paint(
+        found = generator.paint(
             [drawn.texts["prompt"]],
             [drawn.seed],
             **given_pictures.read(drawn.pictures, drawn.model),
-        )[0]
+        )
+        painted = diffusion.painted(found)
+        if painted.reasons[0]:
+            raise ValueError(painted.reasons[0])
+        now = painted.images[0]
         if now.shape != drawn.image.shape:
             raise ValueError(f"it drew {now.shape}, not {drawn.image.shape}")
         return now
@@ -190,7 +194,9 @@ def _seed(said: str) -> int:
 
 
 def _model(said: Any, changes: Sequence[str]) -> Model:
-    whole = OmegaConf.merge(OmegaConf.structured(Model), said)
+    # Whoever made the file would choose who gets a key.
+    own = {key: value for key, value in said.items() if key not in ("base_url", "api_key_env")}
+    whole = OmegaConf.merge(OmegaConf.structured(Model), own)
     for change in changes:
         _change(whole, change)
     # Nothing is resolved: a picture has no business with what is in the environment.

@@ -8,7 +8,7 @@ from typing import Any
 
 from imagepipe.config.fields import check_bounds, check_fields
 from imagepipe.config.models import Model
-from imagepipe.config.names import Score, share_key
+from imagepipe.config.names import Score, scorer_stages, share_key
 from imagepipe.config.schema import Config, RayOptions, Sink, Sweep
 from imagepipe.config.secrets import check_secrets
 from imagepipe.config.shares import Resources, Share
@@ -36,6 +36,8 @@ def check(config: Config) -> None:
     check_bounds(config.llm.max_tokens + 1, math.inf, "llm.max_model_len", config.llm.max_model_len)
     for stage, section in config.sections.items():
         _check_pace(stage, section, config.resources.share(stage))
+        scorer = scorer_stages(config.scorer).get(stage) if len(config.scorer) > 1 else None
+        _check_request(f"scorer.{scorer}" if scorer else section.section, section)
     _check_resources(config.resources)
     _check_sweep(config.sweep, config.scores)
     _check_price(config)
@@ -69,6 +71,18 @@ def _check_pace(stage: str, section: Any, share: Share) -> None:
             value=share.pool,
             problem=f"each process would keep to {section.section}.requests_per_minute by itself",
             remedy=f"Use {key}.pool=1; it asks {key}.batch_size rows at once.",
+        )
+
+
+def _check_request(key: str, section: Any) -> None:
+    kind = section.section
+    if section.request and not engines.of(kind, section).waits:
+        asking = [f"{kind}.engine={n}" for n, line in engines.TABLE[kind].items() if line.waits]
+        raise UserError(
+            field=f"{key}.request",
+            value=section.request,
+            problem=f"is for servers, and {kind}.engine={section.engine} asks none",
+            remedy=f"Leave it out, or use {' or '.join(asking)}.",
         )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pkgutil import resolve_name
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +15,17 @@ from imagepipe.diffusion import rows
 from imagepipe.errors import UserError
 from imagepipe.stages import engines
 
-__all__ = ["ImageGenerator", "Painter"]  # what a plug-in may rely on: docs/plugins.md
+__all__ = ["ImageGenerator", "Painted", "Painter"]  # what a plug-in may rely on: docs/plugins.md
+
+
+@dataclass(frozen=True)
+class Painted:
+    """Pictures, uint8 (n, height, width, 3), of which some could not be drawn: `reasons` say why,
+    and are null for the others. Their rows fail alone.
+    """
+
+    images: np.ndarray
+    reasons: list[str | None]
 
 
 class ImageGenerator(Protocol):
@@ -29,8 +41,9 @@ class ImageGenerator(Protocol):
         seeds: list[int],
         drawn: list[Model] | None = None,
         pictures: list[Mapping[str, np.ndarray]] | None = None,
-    ) -> np.ndarray:
-        """One picture a prompt: uint8 (n, height, width, 3), an array that is not changed later.
+    ) -> np.ndarray | Painted:
+        """One picture a prompt: uint8 (n, height, width, 3), an array that is not changed later; or
+        a `Painted`, where single pictures can fail.
 
         `drawn` are the settings that each is drawn with, where rows have some of their own
         (`model.columns`): alike but for texts such as the negative prompt. An engine that leaves
@@ -65,6 +78,28 @@ def recipe(model: Model) -> Callable[[], ImageGenerator]:
 def make(model: Model) -> ImageGenerator:
     """The engine that `model.engine` names, not yet loaded. Raises UserError on other names."""
     return recipe(model)()
+
+
+def painted(pictures: np.ndarray | Painted) -> Painted:
+    """What an engine's `paint` has given."""
+    if isinstance(pictures, Painted):
+        return pictures
+    return Painted(np.asarray(pictures), [None] * len(pictures))
+
+
+def unsent(model: Model) -> list[str]:
+    """The settings that a server which draws is not told: seed, steps, guidance, ..."""
+    known = engines.of("model", model).unsent
+    return list(resolve_name(known)(model)) if known else []
+
+
+def seed_note(model: Model) -> str | None:
+    """What is to be said of the seeds of pictures that a server draws; null: drawn here."""
+    if not engines.of("model", model).waits:
+        return None
+    if "seed" in unsent(model):
+        return "a server draws that is told no seed: drawn again, each picture is another"
+    return "a server draws, and need not draw the same picture again from its seed"
 
 
 def check(model: Model) -> None:

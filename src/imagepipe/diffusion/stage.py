@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from imagepipe.config import Model
-from imagepipe.diffusion import ImageGenerator, recipe
+from imagepipe.diffusion import ImageGenerator, painted, recipe
 from imagepipe.diffusion.inputs import PIXELS_OF
 from imagepipe.diffusion.rows import RowSettings, together
 from imagepipe.prompts import seeds
@@ -89,14 +89,14 @@ class _Drawer:
 
     def __call__(self, rows: pa.Table) -> Columns:
         prompts, seeds = rows["prompt"].to_pylist(), self.seeds_of(rows)
-        reasons: list[str | None] = [None] * len(prompts)
         if self.settings.columns:
             made = [self.as_drawn(cells) for cells in self.settings.cells(rows)]
-            reasons = [why for _, why in made]
             models = [one for one, _ in made]
-            images: Any = self._by_settings(models, prompts, seeds, self._pictures(rows))
+            images: Any
+            images, failed = self._by_settings(models, prompts, seeds, self._pictures(rows))
+            reasons = [why or other for (_, why), other in zip(made, failed, strict=True)]
         else:
-            images = self._draw(prompts, seeds, None, self._pictures(rows))
+            images, reasons = self._draw(prompts, seeds, None, self._pictures(rows))
         black = _are_black(images)
         return {
             "image": self._column(images),
@@ -117,8 +117,10 @@ class _Drawer:
         seeds: list[int],
         drawn: list[Model] | None,
         going_in: list[Pictures],
-    ) -> np.ndarray:
-        """uint8 (rows, each, height, width, 3), never more pictures at once than rows."""
+    ) -> tuple[np.ndarray, list[str | None]]:
+        """uint8 (rows, each, height, width, 3), never more pictures at once than rows; and of each
+        row why one of its pictures could not be drawn.
+        """
         repeated = [prompt for prompt in prompts for _ in range(self.each)]
         models = [one for one in drawn or () for _ in range(self.each)]
         inside = [one for one in going_in for _ in range(self.each)]
@@ -127,9 +129,13 @@ class _Drawer:
             some = slice(start, start + len(prompts))
             own = () if drawn is None else (models[some],)  # an engine need not know of them
             more: dict[str, Any] = {"pictures": inside[some]} if inside else {}
-            parts.append(self.generator.paint(repeated[some], seeds[some], *own, **more))
-        images = np.asarray(parts[0]) if self.each == 1 else np.concatenate(parts)  # which copies
-        return images.reshape(len(prompts), self.each, *images.shape[1:])
+            found = self.generator.paint(repeated[some], seeds[some], *own, **more)
+            parts.append(painted(found))
+        drawn_now = [part.images for part in parts]
+        images = drawn_now[0] if self.each == 1 else np.concatenate(drawn_now)  # which copies
+        reasons = np.array([why for part in parts for why in part.reasons], object)
+        of_rows = [next(filter(None, some), None) for some in reasons.reshape(-1, self.each)]
+        return images.reshape(len(prompts), self.each, *images.shape[1:]), of_rows
 
     def _by_settings(
         self,
@@ -137,16 +143,19 @@ class _Drawer:
         prompts: list[str],
         seeds: list[int],
         going_in: list[Pictures],
-    ) -> list[np.ndarray | None]:
-        """Each row's pictures, null where it has no settings; those that agree drawn together."""
+    ) -> tuple[list[np.ndarray | None], list[str | None]]:
+        """Each row's pictures, null where it has no settings; those that agree drawn together. And
+        why one of them could not be drawn.
+        """
         images: list[np.ndarray | None] = [None] * len(models)
+        reasons: list[str | None] = [None] * len(models)
         for places, drawn in _alike(models):
             numbers = [seeds[place * self.each + k] for place in places for k in range(self.each)]
             inside = [going_in[place] for place in places] if going_in else []
             found = self._draw([prompts[place] for place in places], numbers, drawn, inside)
-            for place, picture in zip(places, found, strict=True):
-                images[place] = picture
-        return images
+            for place, picture, why in zip(places, *found, strict=True):
+                images[place], reasons[place] = picture, why
+        return images, reasons
 
     def _pictures(self, rows: pa.Table) -> list[Pictures]:
         """What goes into the pictures of each row; of one without settings nothing. Empty where

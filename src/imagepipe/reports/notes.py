@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imagepipe import shell
+from imagepipe import diffusion, shell
 from imagepipe.prompts.signs import way
 from imagepipe.reports.job import Job
 from imagepipe.sink.ledger import Ledger
@@ -24,6 +24,8 @@ def how_to_go_on(job: Job) -> str:
 
 def warnings(job: Job) -> list[str]:
     ledger, said = job.ledger, []
+    if note := diffusion.seed_note(job.config.model):
+        said.append(note)
     if ledger.unknown_words:
         words = ", ".join(word for word, _ in ledger.unknown_words.most_common(8))
         said.append(f"words that the model does not know: {words}")

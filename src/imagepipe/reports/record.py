@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from imagepipe import __version__, sources, tracking
+from imagepipe import __version__, diffusion, sources, tracking
 from imagepipe.config import Config, Dataset, config_digest, json_digest, to_yaml
 from imagepipe.reports.job import Job, scorer_names
 from imagepipe.reports.summary import mlflow_ids, sweep_entry, write_json
@@ -65,7 +65,7 @@ def params(config: Config, overrides: Sequence[str], swept: Mapping[str, str]) -
         "model": config.model.name,
         "scorer": scorer_names(config),
         "resources": config.resources.name,
-        "steps": str(config.model.steps),
+        **({} if "steps" in diffusion.unsent(config.model) else {"steps": str(config.model.steps)}),
         "size": f"{config.model.width}x{config.model.height}",
         "seed": str(config.seed),
     }

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from imagepipe import resources, tracking
+from imagepipe import diffusion, resources, tracking
 from imagepipe.config import Config, Resources, config_digest, json_digest
 from imagepipe.reports import cost, statistics
 from imagepipe.reports.contact_sheet import contact_sheet
@@ -79,6 +79,7 @@ def summarize(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         "unscored": ledger.unscored.total(),  # scores that are missing
         "unscored_reasons": dict(ledger.unscored.most_common(20)),
         "weights": job.config.model.weights,
+        "seed_note": diffusion.seed_note(job.config.model),  # null: seeds give the same again
         "prompts_cut": ledger.prompts_cut,
         "prompts_cut_share": ledger.prompts_cut / ledger.written if ledger.written else None,
         "reused": dict(ledger.reused),  # rows of which earlier runs did the stage

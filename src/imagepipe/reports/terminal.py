@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from imagepipe import shell, tracking
+from imagepipe import diffusion, shell, tracking
 from imagepipe.config import Config, Model
 from imagepipe.errors import shown
 from imagepipe.reports import cost, notes, scores
@@ -114,6 +114,8 @@ def print_header(console: Console, job: Job) -> None:
         _line(console, name, text)
     if config.model.weights == "random":
         _line(console, "NOISE", RANDOM)
+    if note := diffusion.seed_note(config.model):
+        _line(console, "note", note)
     if columns := job.unread_columns:
         held = ", ".join(dict.fromkeys(columns.values()))
         said = f"no column chooses how its row is drawn, such as {', '.join(columns)}"
@@ -133,7 +135,8 @@ def _print_taken(console: Console, job: Job) -> None:
 
 
 def _model(model: Model) -> str:
-    said = [model.name, f"{model.steps} steps", f"{model.width}x{model.height}"]
+    steps = [] if "steps" in diffusion.unsent(model) else [f"{model.steps} steps"]
+    said = [model.name, *steps, f"{model.width}x{model.height}"]
     if model.columns:
         said.append(f"{', '.join(model.columns)} by row")
     if model.weights_gb:

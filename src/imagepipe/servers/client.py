@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ class Asker:
     def __init__(self, server: Server) -> None:
         self.key = endpoint.key(server)
         self.client = client(server, server.max_retries)
+        weakref.finalize(self, self.client.close)
 
     def answers(
         self, questions: Sequence[Question], read: Callable[[str], T]

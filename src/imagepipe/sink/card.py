@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from imagepipe import __version__
+from imagepipe import __version__, diffusion
 from imagepipe.config import Config
 from imagepipe.errors import shown
 from imagepipe.sink.encoding import MADE_BY_A_MODEL
@@ -71,6 +71,8 @@ def _models(config: Config) -> Iterable[tuple[str, str, str]]:
             name = getattr(section, "path", None) or getattr(section, "name", "")
             licence = getattr(section, "licence", None) or ""
             yield stage, f"{name}{f' at {revision}' if revision else ''}", licence
+    if note := diffusion.seed_note(config.model):
+        yield "", note, ""
 
 
 def _columns(

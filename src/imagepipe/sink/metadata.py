@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from typing import Any
 
-from imagepipe import __version__
+from imagepipe import __version__, diffusion
 from imagepipe.config import Config, Model, config_digest
 from imagepipe.stages import engines
 
 SETTINGS = "model_settings"  # the text in a picture that says all of its model's
+# Settings that a picture does not say, with their values in its place.
+ELSEWHERE: dict[str, Any] = {"offload": "none", "base_url": None, "api_key_env": None}
 
 
 def parameters(prompt: str, seed: int, metadata: dict[str, str]) -> str:
@@ -37,21 +40,22 @@ def parameters(prompt: str, seed: int, metadata: dict[str, str]) -> str:
 def settings(model: Model) -> str | None:
     """As JSON what of `model` differs from the defaults; null for a class of a person's own.
 
-    Its options may hold anything, and no picture should decide which code is run. Where weights
-    wait changes no picture, and is not to be had on every machine.
+    Its options may hold anything, and no picture should decide which code is run, or which server
+    gets a key. Where weights wait changes no picture, and is not to be had on every machine.
     """
     if engines.of("model", model).is_custom:
         return None
-    whole, usual = asdict(replace(model, offload="none")), asdict(Model())
+    whole, usual = asdict(replace(model, **ELSEWHERE)), asdict(Model())
     return json.dumps({key: value for key, value in whole.items() if value != usual[key]})
 
 
 def model_metadata(model: Model) -> dict[str, str | None]:
     """What a picture that `model` drew says of it; null: nothing."""
+    unsent = diffusion.unsent(model)
     return {
         "negative_prompt": model.negative_prompt,
-        "steps": str(model.steps),
-        "guidance": f"{model.guidance:g}",
+        "steps": None if "steps" in unsent else str(model.steps),
+        "guidance": None if "guidance" in unsent else f"{model.guidance:g}",
         "size": f"{model.width}x{model.height}",
         "scheduler": model.scheduler,
         "model": model.path or model.name,
@@ -60,6 +64,7 @@ def model_metadata(model: Model) -> dict[str, str | None]:
         "loras": ", ".join(f"{lora.path} x {lora.weight:g}" for lora in model.loras) or None,
         "vae": model.vae,
         "cache": model.cache,
+        "seed_note": diffusion.seed_note(model),
         SETTINGS: settings(model),
         "imagepipe_version": __version__,
     }

@@ -56,6 +56,9 @@ class Engine:
     size_factor: str | None = None
     # Of a model: signs in a prompt that other tools obey, such as (word:1.2), are text to it.
     literal_prompts: bool = False
+    # Of a model that is asked elsewhere: called with its section, tells which settings it is not
+    # told.
+    unsent: str | None = None
     # Of a model: without so many steps there is no picture.
     least_steps: int = 0
     # Of a scorer: it is a `scoring.RowScorer`, with columns of its own.
@@ -115,6 +118,13 @@ TABLE: dict[str, dict[str, Engine]] = {
             size_factor="imagepipe.diffusion.checks.factor_of",
             literal_prompts=True,
             least_steps=1,
+        ),
+        "openai_images": Engine(
+            "imagepipe.diffusion.openai.OpenAIGenerator",
+            check="imagepipe.diffusion.openai.check",
+            waits=True,
+            unmeasured="a server answers it",
+            unsent="imagepipe.diffusion.openai.unsent",
         ),
         "noop": Engine("imagepipe.diffusion.noop.NoopGenerator"),
         "custom": CUSTOM,
@@ -185,7 +195,6 @@ class Section(Protocol):
 
     engine: str
     _target_: str | None
-    request: dict[str, Any]  # what a server is sent besides
 
     @property
     def section(self) -> str: ...
@@ -224,14 +233,6 @@ def check(kind: str, section: Section, protocol: type) -> Engine:
     engine = of(kind, section)
     if engine.is_custom:
         recipe(kind, section, protocol)()
-    if section.request and not engine.waits:
-        asking = (f"{kind}.engine={name}" for name, line in TABLE[kind].items() if line.waits)
-        raise UserError(
-            field=f"{kind}.request",
-            value=section.request,
-            problem=f"is for servers, and {kind}.engine={section.engine} asks none",
-            remedy=f"Leave it out, or use {' or '.join(asking)}.",
-        )
     if engine.check:
         resolve_name(engine.check)(section)
     return engine
