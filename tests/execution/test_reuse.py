@@ -18,7 +18,7 @@ from imagepipe import resources, sources
 from imagepipe.assets import folder as asset
 from imagepipe.config import Sweep
 from imagepipe.errors import UserError
-from imagepipe.execution import manifest, pipeline, reuse
+from imagepipe.execution import chain, manifest, reuse
 from imagepipe.reports.sweep_job import SweepJob
 from imagepipe.resources.machine import Machine, Node
 from imagepipe.sink import sweeps
@@ -32,7 +32,7 @@ def works(*overrides: str) -> dict[str, Work]:
     config = composed(*BASE, *overrides)
     tables = sources.scan(config.dataset, config.limit, config.model.columns)
     shares, _ = resources.resolve(config, MACHINE, tables.rows)
-    return reuse.works(config, shares, pipeline.stages(config, tables))
+    return reuse.works(config, shares, chain.stages(config, tables))
 
 
 def digests(*overrides: str) -> dict[str, str]:

@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from imagepipe import sources
 from imagepipe.config import Config
 from imagepipe.errors import UserError, shown
-from imagepipe.execution import pipeline
+from imagepipe.execution import chain
 from imagepipe.execution.run import _why
 from imagepipe.sink.lock import acquire
 from imagepipe.sink.parts import collect_rejected
@@ -257,7 +257,7 @@ def _drawn(path: Path, form: str, out: Path) -> sources.Tables:
     for note in found.notes:
         is_plain(shown(note))
     config, store = _config(), Store(str(out))
-    chain = pipeline.stages(config, found)
+    every = chain.stages(config, found)
     with acquire(out, store, "r") as lock:
         renamed = {found.renamed.get(name, name): name for name in found.input_columns}
         writer = Writer(
@@ -265,7 +265,7 @@ def _drawn(path: Path, form: str, out: Path) -> sources.Tables:
             why=_why(found),
         )
         for block in _blocks(found):
-            for stage in chain:
+            for stage in every:
                 block = apply(stage, worker(stage.recipe), block)
             writer(block)
         collect_rejected(store)

@@ -72,7 +72,7 @@ def _section(kind: Any) -> Any:
 
 
 def _keys(name: str, section: Any) -> list[str]:
-    where = name if section is not get_type_hints(Config)["scorer"] else f"{name}.NAME"
+    where = "stages.0" if name == "stages" else name
     return [inspect.getdoc(section) or "", "", *_table(KEYS, list(_rows(f"{where}.", section)))]
 
 

@@ -469,7 +469,7 @@ def test_a_stage_that_outgrows_its_gpu_share_is_named_with_what_it_needed(wanted
     import torch
 
     error = torch.OutOfMemoryError(TORCH_SAYS.format(wanted))
-    told = str(out_of_memory_error("model", Share(num_gpus=0.1), error))
+    told = str(out_of_memory_error("model", "resources.model", Share(num_gpus=0.1), error))
     assert "stage model outgrew its share, resources.model.num_gpus=0.1, while it loaded" in told
     assert f"Tried to allocate {wanted}." in told and "documentation" not in told
     assert said in told
@@ -477,8 +477,10 @@ def test_a_stage_that_outgrows_its_gpu_share_is_named_with_what_it_needed(wanted
 
 def test_only_memory_is_what_a_stage_outgrows():
     other = ValueError("x")
-    assert out_of_memory_error("model", Share(), other) is other
-    told = str(out_of_memory_error("scorer", Share(num_cpus=1), MemoryError("8 GiB")))
+    assert out_of_memory_error("model", "resources.model", Share(), other) is other
+    told = str(
+        out_of_memory_error("scorer", "resources.scorer", Share(num_cpus=1), MemoryError("8 GiB"))
+    )
     assert "stage scorer ran out of the machine's memory while it loaded: 8 GiB" in told
     assert "num_gpus" not in told
 

@@ -13,7 +13,7 @@ from helpers.written import batch, writer
 
 from imagepipe.config import Score, Scorer, said_by
 from imagepipe.errors import UserError
-from imagepipe.execution import pipeline
+from imagepipe.execution import chain
 from imagepipe.scoring import make
 from imagepipe.scoring.questions import NEITHER
 from imagepipe.scoring.stage import NO_NUMBER, stage
@@ -142,7 +142,7 @@ def test_a_question_may_be_added_on_the_command_line():
 def test_a_question_over_a_column_that_is_not_there_is_refused(overrides: list[str], missing: str):
     config = composed("llm=none", *overrides)
     with pytest.raises(UserError) as caught:
-        pipeline.stages(config, scan(config.dataset, 4))
+        chain.stages(config, scan(config.dataset, 4))
     said = str(caught.value)
     name = overrides[0].removeprefix("scorer=")
     assert said.startswith(f"scorer.{name}.questions={missing}: this stage reads columns that")

@@ -16,7 +16,7 @@ from helpers.written import batch, writer
 from imagepipe import sources
 from imagepipe.config import Score
 from imagepipe.errors import UserError
-from imagepipe.execution import pipeline
+from imagepipe.execution import chain
 from imagepipe.execution.messages import all_failed
 from imagepipe.sink.filter import Filter
 from imagepipe.sink.ledger import ENDS, Ledger
@@ -176,9 +176,9 @@ def test_the_scorers_score_is_meant_where_the_table_has_one_too(tmp_path: Path):
     data = ["dataset=csv", f"dataset.path={tmp_path / 'rows.csv'}", "dataset.id=id"]
     config = composed(*data, "dataset.prompt='{score}'", "filter.keep='score > 1'")
     tables = sources.scan(config.dataset, None)
-    pipeline.check_filter(config, tables)
+    chain.check_filter(config, tables)
     table = pa.table({"score": [0.5, 2.0], "input_score": ["x", "x"]})
-    assert pipeline.kept(config, tables).kept(table, 1)[0].tolist() == [False, True]
+    assert chain.kept(config, tables).kept(table, 1)[0].tolist() == [False, True]
 
 
 def test_large_numbers_and_far_dates_are_judged_and_said():
@@ -212,7 +212,7 @@ def test_large_numbers_and_far_dates_are_judged_and_said():
 def test_a_filter_that_cannot_decide_is_refused(overrides: list[str], said: str):
     with pytest.raises(UserError) as caught:  # noqa: PT012  some are refused before others
         config = composed(*overrides)
-        pipeline.check_filter(config, sources.scan(config.dataset, 4))
+        chain.check_filter(config, sources.scan(config.dataset, 4))
     assert said in str(caught.value)
 
 
@@ -225,8 +225,8 @@ def test_a_filter_that_can_decide_passes():
         "model.images_per_prompt=2",
     )
     tables = sources.scan(config.dataset, 4)
-    pipeline.check_filter(config, tables)
-    assert pipeline.kept(config, tables).by == "score"
+    chain.check_filter(config, tables)
+    assert chain.kept(config, tables).by == "score"
 
 
 def test_a_run_that_keeps_nothing_has_failed_and_says_why():

@@ -18,7 +18,7 @@ from pyarrow.fs import LocalFileSystem
 from imagepipe import assets
 from imagepipe.config import LLM, Config, Dataset, Join, Model, Scorer
 from imagepipe.errors import UserError
-from imagepipe.execution.pipeline import stages
+from imagepipe.execution.chain import stages
 from imagepipe.sources import Tables, formats, read, scan
 from imagepipe.sources.blocks import raw_blocks
 from imagepipe.sources.formats.jsonl import LINE

@@ -53,7 +53,7 @@ class Shouting:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A folder with the files of the documentation, and a module with two other engines."""
-    code, preset = re.findall(r"```\w+\n(.*?)```", DOCS.read_text(), re.S)
+    code, preset, *_ = re.findall(r"```\w+\n(.*?)```", DOCS.read_text(), re.S)
     (tmp_path / "my_scorers.py").write_text(code)
     (tmp_path / "presets" / "scorer").mkdir(parents=True)
     (tmp_path / "presets" / "scorer" / "colourful.yaml").write_text(preset)

@@ -18,7 +18,7 @@ PROMISED = {module: set(re.findall(r"`(\w+)`", text)) for module, text in ROWS}
 
 
 def test_every_face_of_a_plug_in_is_listed():
-    kinds = ("llm", "diffusion", "scoring", "config", "errors")
+    kinds = ("llm", "diffusion", "scoring", "stages", "config", "errors")
     assert {f"imagepipe.{kind}" for kind in kinds} <= set(PROMISED)
 
 

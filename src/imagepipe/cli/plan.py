@@ -67,7 +67,7 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
     starts, and with `config.resume`; RunFailed where a trial breaks.
     """
     from imagepipe import resources, sources, store, tracking
-    from imagepipe.execution import pipeline
+    from imagepipe.execution import chain, pipeline
     from imagepipe.resources.packing import Misfit, pack
     from imagepipe.sink import hub
 
@@ -100,7 +100,7 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
             "places": [asdict(place) for place in packed if place.stage == stage.name],
             "weights_gb": weights.get(stage.name),
         }
-        for stage in pipeline.stages(config, tables)
+        for stage in chain.stages(config, tables)
     ]
     return {
         "rows": tables.rows,

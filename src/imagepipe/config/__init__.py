@@ -26,6 +26,7 @@ from imagepipe.config.names import (
     scorer_stages,
     share_key,
 )
+from imagepipe.config.own import OwnStage
 from imagepipe.config.schema import (
     LLM,
     MOST_SAMPLES,
@@ -56,6 +57,7 @@ __all__ = [
     "Join",
     "Lora",
     "Model",
+    "OwnStage",
     "Price",
     "Quantization",
     "RayOptions",

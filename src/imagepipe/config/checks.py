@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from imagepipe.config import own
 from imagepipe.config.fields import check_bounds, check_fields
 from imagepipe.config.models import Model
-from imagepipe.config.names import Score, scorer_stages, share_key
+from imagepipe.config.names import Score, scorer_stages
 from imagepipe.config.schema import Config, RayOptions, Sink, Sweep
 from imagepipe.config.secrets import check_secrets
 from imagepipe.config.shares import Resources, Share
@@ -34,8 +35,9 @@ def check(config: Config) -> None:
     _check_ray(config.ray)
     check_secrets(config)
     check_bounds(config.llm.max_tokens + 1, math.inf, "llm.max_model_len", config.llm.max_model_len)
+    own.check(config.stages, config.ours)
     for stage, section in config.sections.items():
-        _check_pace(stage, section, config.resources.share(stage))
+        _check_pace(config.resources.key(stage), section, config.resources.share(stage))
         scorer = scorer_stages(config.scorer).get(stage) if len(config.scorer) > 1 else None
         _check_request(f"scorer.{scorer}" if scorer else section.section, section)
     _check_resources(config.resources)
@@ -63,9 +65,8 @@ def _check_failures(most: int | float | None) -> None:
     )
 
 
-def _check_pace(stage: str, section: Any, share: Share) -> None:
+def _check_pace(key: str, section: Any, share: Share) -> None:
     if getattr(section, "requests_per_minute", None) and share.pool > 1:
-        key = share_key(stage)
         raise UserError(
             field=f"{key}.pool",
             value=share.pool,
@@ -106,7 +107,7 @@ def _check_model(model: Model) -> None:
 
 def _check_resources(resources: Resources) -> None:
     for stage, share in resources.shares().items():
-        is_chosen, key = resources.auto or stage == "sink", share_key(stage)
+        is_chosen, key = resources.auto or stage == "sink", resources.key(stage)
         check_bounds(0 if is_chosen else 1, math.inf, f"{key}.pool", share.pool)
         check_bounds(share.pool, math.inf, f"{key}.pool_max", share.pool_max)
     if resources.calibrate_s is not None and not resources.auto:
@@ -120,7 +121,7 @@ def _check_resources(resources: Resources) -> None:
         for key in ("pool", "num_cpus", "num_gpus") if stage != "sink" else ():
             if getattr(share, key):
                 raise UserError(
-                    field=f"{share_key(stage)}.{key}",
+                    field=f"{resources.key(stage)}.{key}",
                     value=getattr(share, key),
                     problem="is given by hand, and would be measured",
                     remedy="Leave it out, or use resources=auto, which keeps to it.",

@@ -16,6 +16,7 @@ from imagepipe.stages import engines
 
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 SHARES = "resources.scorers"  # where the shares of several scorers are, by stage
+OWN_SHARES = "resources.own"  # and those of `stages`, in their order
 
 
 def choice(default: Any, choices: Collection[str]) -> Any:
@@ -42,10 +43,10 @@ def check_fields(section: Any, prefix: str = "") -> None:
         elif is_dataclass(value):
             check_fields(value, f"{key}.")
         elif isinstance(value, dict):
-            for name, entry in value.items():
+            for number, (name, entry) in enumerate(value.items()):
                 if is_dataclass(entry):
-                    typed = share_key(name) if key == SHARES else f"{key}.{name}"
-                    check_fields(entry, f"{typed}.")
+                    typed = {SHARES: share_key(name), OWN_SHARES: f"stages.{number}"}
+                    check_fields(entry, f"{typed.get(key, f'{key}.{name}')}.")
         elif isinstance(value, list):
             for number, entry in enumerate(value):
                 if is_dataclass(entry):

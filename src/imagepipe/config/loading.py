@@ -6,6 +6,7 @@ With `schema` and `registration` the only module that reads OmegaConf.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, is_dataclass, replace
 from functools import cache
@@ -15,6 +16,7 @@ from typing import Any, cast, get_args, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 
 from imagepipe.assets import PREFIX
+from imagepipe.config import own
 from imagepipe.config.checks import check
 from imagepipe.config.fields import paths
 from imagepipe.config.schema import Config
@@ -57,11 +59,12 @@ def load(cfg: DictConfig) -> Config:
     _refuse_unknown(given, scorers)
     named = _named(given, scorers)
     for key in sorted(OmegaConf.missing_keys(named)):
+        typed = re.sub(r"\[(\d+)\]", r".\1", key)
         raise UserError(
-            field=key,
+            field=typed,
             value="???",
             problem="is required and has no value",
-            remedy=f"Give one: {key}=...",
+            remedy=f"Give one: {typed}=...",
         )
     config = OmegaConf.to_object(named)
     assert isinstance(config, Config)
@@ -100,8 +103,10 @@ def unchecked(cfg: DictConfig) -> Config:
 
 def _named(given: Mapping[str, Any], scorers: Sections) -> DictConfig:
     """What is `given`, by the schema, with `scorers` by their names and a share for each."""
+    stages, own_shares = own.split(given["stages"], auto=bool(given["resources"].get("auto")))
     resources = {**given["resources"], **shares(given["resources"]["scorer"], scorers)}
-    named = {**given, "scorer": scorers, "resources": resources}
+    resources |= {"own": own_shares}
+    named = {**given, "scorer": scorers, "resources": resources, "stages": stages}
     return _merged(named)
 
 
@@ -200,7 +205,7 @@ def to_yaml(config: Config) -> str:
 def digest_source(config: Config) -> dict[str, Any]:
     """What decides how the pictures look: seed, prompts, models; not resources or folders."""
     whole = asdict(config)
-    return {key: whole[key] for key in ("seed", "dataset", "llm", "model")}
+    return {key: whole[key] for key in ("seed", "dataset", "llm", "model", "stages")}
 
 
 def config_digest(config: Config) -> str:

@@ -50,10 +50,13 @@ class OpenDataset(Dataset):
 
 @dataclass
 class OpenConfig(Config):
-    """With room for what is said of the only scorer without its name. `loading` sorts it."""
+    """With room for what is said of the only scorer without its name, and for the arguments of
+    stages of a person's own. `loading` sorts it.
+    """
 
     dataset: OpenDataset = field(default_factory=OpenDataset)
     scorer: Any = field(default_factory=dict)
+    stages: Any = field(default_factory=list)
     resources: OpenResources = field(default_factory=OpenResources)
 
 

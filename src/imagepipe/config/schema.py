@@ -15,6 +15,7 @@ from omegaconf import MISSING
 from imagepipe.config.fields import DTYPES, bounded, choice, engine
 from imagepipe.config.models import Model
 from imagepipe.config.names import PICTURES, PROMPT, Score, said_by, scorer_stages
+from imagepipe.config.own import OwnStage, in_order
 from imagepipe.config.servers import Server
 from imagepipe.config.shares import Resources
 from imagepipe.config.tables import Dataset
@@ -153,6 +154,7 @@ class Config:
     llm: LLM = field(default_factory=LLM)
     model: Model = field(default_factory=Model)
     scorer: dict[str, Scorer] = field(default_factory=dict)  # by name; empty: none
+    stages: list[OwnStage] = field(default_factory=list)  # of your own, between ours
     resources: Resources = field(default_factory=Resources)
     filter: Filter = field(default_factory=Filter)
     sink: Sink = field(default_factory=Sink)
@@ -171,15 +173,20 @@ class Config:
     def sections(self) -> dict[str, Any]:
         """The sections that name an engine, by the names of their stages, in order."""
         scoring = {stage: self.scorer[name] for stage, name in scorer_stages(self.scorer).items()}
-        return {"llm": self.llm, "model": self.model, **scoring}
+        own = {one.name: one for one in self.stages}
+        named: dict[str, Any] = {"llm": self.llm, "model": self.model, **scoring, **own}
+        return {stage: named[stage] for stage in self.order if stage in named}
 
     @property
     def order(self) -> tuple[str, ...]:
         """The names of the stages between reading and writing, in order."""
-        names = [PROMPT, *self.sections]
-        if self.model.pictures:
-            names.insert(names.index("model"), PICTURES)
-        return tuple(names)
+        return in_order(self.ours, self.stages)
+
+    @property
+    def ours(self) -> tuple[str, ...]:
+        """Those of them that are no class of a person's own."""
+        before = (PICTURES,) if self.model.pictures else ()
+        return (PROMPT, "llm", *before, "model", *scorer_stages(self.scorer))
 
     @property
     def judged(self) -> tuple[Score, ...]:

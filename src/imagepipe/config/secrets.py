@@ -33,10 +33,11 @@ _OPEN = (
     *("scorer.questions", "scorer.*.questions", "scorer.request", "scorer.*.request"),
     *("model.scheduler_config", "model.quantization.quant_kwargs"),
     *("model.call_kwargs", "model.columns", "model.cache_config", "model.request"),
-    "ray.runtime_env",
+    *("ray.runtime_env", "stages"),
     *("resources.llm.custom", "resources.model.custom", "resources.sink.custom"),
     *("resources.scorer.custom", "resources.scorer.*.custom", "resources.scorers.*.custom"),
 )
+IN_STAGE = re.compile(r"^(stages\.\d+)\.arguments(?=\.)")  # which are typed beside the rest
 _IN_OPEN = re.compile("|".join(re.escape(key).replace(r"\*", r"[^.]+") + r"\." for key in _OPEN))
 
 
@@ -80,7 +81,7 @@ def check_table(field: str, path: Any) -> None:
 def check_secrets(config: Config) -> None:
     """As `check_named`, of the whole of `config`."""
     for key, value in paths(asdict(config)):
-        check_named(key, value)
+        check_named(IN_STAGE.sub(r"\1", key), value)
 
 
 def check_named(key: str, value: Any) -> None:

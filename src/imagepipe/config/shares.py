@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from imagepipe.config.fields import bounded
-from imagepipe.config.names import scorer_stages
+from imagepipe.config.names import scorer_stages, share_key
 
 
 @dataclass
@@ -49,6 +49,7 @@ class Resources:
     # of each stage, where there are several scorers: `resources.scorer`, and on top of that what
     # `resources.scorer.NAME` says
     scorers: dict[str, Share] = field(default_factory=dict)
+    own: dict[str, Share] = field(default_factory=dict)  # of `stages`, whose entries say them
     sink: Share = field(default_factory=lambda: Share(pool=0, batch_size=4096))
     # rows that travel together; null: worked out
     rows_per_block: int | None = bounded(None, least=1)
@@ -56,13 +57,17 @@ class Resources:
 
     def share(self, stage: str) -> Share:
         """That of a stage, or of the sink."""
-        found: Share = self.scorers.get(stage) or getattr(self, stage)
+        found: Share = self.scorers.get(stage) or self.own.get(stage) or getattr(self, stage)
         return found
 
     def shares(self) -> dict[str, Share]:
         """All of them, by the names of their stages."""
         scoring = self.scorers or {"scorer": self.scorer}
-        return {"llm": self.llm, "model": self.model, **scoring, "sink": self.sink}
+        return {"llm": self.llm, "model": self.model, **scoring, **self.own, "sink": self.sink}
+
+    def key(self, stage: str) -> str:
+        """The key of a stage's share, as it is typed."""
+        return f"stages.{[*self.own].index(stage)}" if stage in self.own else share_key(stage)
 
     def of_scorers(self, before: Collection[str], names: Collection[str]) -> Resources:
         """As they were for the scorers `before`, for those of them that are in `names`."""
@@ -74,6 +79,7 @@ class Resources:
 
     def changed(self, shares: Mapping[str, Share]) -> Resources:
         """With other `shares` for some stages."""
-        several = {stage: share for stage, share in shares.items() if stage in self.scorers}
-        others: dict[str, Any] = {s: share for s, share in shares.items() if s not in several}
-        return replace(self, scorers=self.scorers | several, **others)
+        scorers = {stage: share for stage, share in shares.items() if stage in self.scorers}
+        own = {stage: share for stage, share in shares.items() if stage in self.own}
+        others: dict[str, Any] = {s: v for s, v in shares.items() if s not in scorers | own}
+        return replace(self, scorers=self.scorers | scorers, own=self.own | own, **others)

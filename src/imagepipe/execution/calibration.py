@@ -18,7 +18,7 @@ from typing import Any
 from imagepipe import __version__, sources
 from imagepipe.config import Config, json_digest, scorer_stages
 from imagepipe.errors import one_line
-from imagepipe.execution import pipeline
+from imagepipe.execution import chain
 from imagepipe.execution.bench import ROWS, Bench, probes
 from imagepipe.resources.machine import Machine
 from imagepipe.resources.tuning import Calibration, Point
@@ -60,10 +60,10 @@ def calibrate(config: Config, machine: Machine) -> Calibration:
     node = min(machine.nodes, key=lambda node: (node.gpus, node.cpus))
     missing = unmeasured(config)
     left = [stage for stage, _ in pools(config, config.resources) if stage not in missing]
-    chain = pipeline.stages(with_stand_ins(config, missing), tables)
+    every = chain.stages(with_stand_ins(config, missing), tables)
     with probes(node) as started:
         bench = Bench(node, started, began, until)
-        failed = bench.measure(chain, tables, left)
+        failed = bench.measure(every, tables, left)
     seconds = time.monotonic() - began
     found = {stage for stage, _, _ in bench.points}
     missing |= {stage: why for stage, why in failed.items() if stage not in found}

@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from imagepipe import diffusion, llm, prompts, scoring, sources
+from imagepipe import diffusion, llm, scoring, sources
 from imagepipe.compat import ray_data
-from imagepipe.config import PICTURES, PROMPT, Config, Resources, Share, most_pixels, scorer_stages
-from imagepipe.diffusion import inputs, limits, rows
+from imagepipe.config import PICTURES, Config, Resources, Share
+from imagepipe.diffusion import rows
 from imagepipe.diffusion.rows import RowSettings
-from imagepipe.diffusion.stage import stage as model_stage
-from imagepipe.errors import UserError, listed
-from imagepipe.llm.stage import stage as llm_stage
+from imagepipe.execution import chain
 from imagepipe.resources.process import (
     alone_on_gpus,
     bind,
@@ -30,8 +28,6 @@ from imagepipe.resources.process import (
 )
 from imagepipe.resources.shares import bytes_on_their_way
 from imagepipe.resources.workload import pools
-from imagepipe.scoring.stage import stage as scorer_stage
-from imagepipe.sink.filter import Filter
 from imagepipe.sink.reuse import Taken, taking
 from imagepipe.sink.writer import Writer
 from imagepipe.stages import engines
@@ -50,93 +46,12 @@ IN_FLIGHT = 2
 NOTHING: Mapping[str, Taken] = {}
 
 
-def stages(config: Config, tables: sources.Tables) -> list[Stage]:
-    """The stages between reading and writing, in order, checked to fit each other's columns.
-
-    Raises UserError where a stage reads a column that nothing before it gives.
-    """
-    made = _made(config, tables)
-    chain = [made[name] for name in config.order if name in made]
-    _check_columns(config, tables, chain)
-    return chain
-
-
-def _made(config: Config, tables: sources.Tables) -> dict[str, Stage]:
-    """The stages that have work, by their names: `config.order` says which follows which."""
-    own = rows.settings(config.model, tables.renamed, most_pixels(config.sink))
-    each = config.model.images_per_prompt
-    return {
-        PROMPT: prompts.stage(tables.template, tables.renamed, config.seed, tables.id, own.seed),
-        "llm": llm_stage(config.llm, limit=limits.recipe(config.model)),
-        PICTURES: inputs.stage(own, tables.homes(config.model.pictures)),
-        "model": model_stage(own, run_seed=config.seed, id_column=tables.id),
-        **{
-            name: scorer_stage(config.scorer[scorer], each, name)
-            for name, scorer in scorer_stages(config.scorer).items()
-            if engines.of("scorer", config.scorer[scorer]).works
-        },
-    }
-
-
-def _check_columns(config: Config, tables: sources.Tables, chain: list[Stage]) -> None:
-    """Raise UserError where a stage reads a column that nothing before it gives."""
-    columns = {tables.renamed.get(name, name) for name in tables.columns}
-    for stage in chain:
-        missing = sorted(set(stage.reads) - columns)
-        if missing:
-            raise UserError(
-                field=_asked(config, stage.name),
-                value=", ".join(missing),
-                problem="this stage reads columns that nothing before it gives",
-                remedy=f"Columns so far: {listed(sorted(columns), missing[0])}.",
-            )
-        columns = (columns | set(stage.adds.names)) - set(stage.drops)
-
-
-def _asked(config: Config, stage: str) -> str:
-    """The key that says which columns a stage reads."""
-    scorer = scorer_stages(config.scorer).get(stage)
-    return f"scorer.{scorer}.questions" if scorer else stage
-
-
-def kept(config: Config, tables: sources.Tables) -> Filter:
-    """Which pictures are kept. A score may be called by its own name, or by its column's."""
-    section, columns = config.filter, config.score_columns
-    by = section.by or next(iter(columns), None)
-    own = {one.column for one in config.judged}  # which a name means, also where the table has it
-    renamed = {name: new for name, new in tables.renamed.items() if name not in own}
-    return Filter(section.keep, section.best, by and columns.get(by, by), renamed)
-
-
-def check_filter(config: Config, tables: sources.Tables) -> None:
-    """Raise UserError where `filter` could not decide about the rows of `tables`."""
-    chosen = kept(config, tables)
-    if not chosen.works:
-        return
-    read = [
-        tables.left.schema,
-        *(pa.schema([*map(j.table.schema.field, j.adds)]) for j in tables.joins),
-    ]
-    columns = {f.name: f.type for schema in read for f in schema}
-    fields = {tables.renamed.get(name, name): kind for name, kind in columns.items()}
-    for stage in (chain := stages(config, tables)):
-        for one in stage.adds:
-            is_list = pa.types.is_fixed_size_list(one.type)  # a score for each picture
-            fields[one.name] = one.type.value_type if is_list else one.type
-    for name in ("image", "drawn_at", *(n for s in chain for n in s.drops)):  # not in the table
-        fields.pop(name)
-    fields["image_path"] = pa.string()
-    if config.model.images_per_prompt > 1:
-        fields["image_index"] = pa.int32()
-    chosen.check(pa.schema(list(fields.items())), each=config.model.images_per_prompt)
-
-
 def check(config: Config, tables: sources.Tables) -> None:
     """Raise UserError where an engine, its weights or its options are unavailable, where a stage
     reads a column that is not there, and where `filter` could not decide."""
     check_engines(config)
-    stages(config, tables)
-    check_filter(config, tables)
+    chain.stages(config, tables)
+    chain.check_filter(config, tables)
 
 
 def check_engines(config: Config) -> None:
@@ -182,10 +97,10 @@ def drawn(
     """The plan without its writer, lazily: running it yields the rows with their pictures."""
     data = sources.read(tables, LIGHT_CPUS, done)
     shares = dict(pools(config, resources))
-    chain = stages(config, tables)
+    every = chain.stages(config, tables)
     own = rows.settings(config.model, tables.renamed)
-    first = next(s for s in chain if s.name in {*shares, PICTURES})  # a model has processes
-    for stage in chain:
+    first = next(s for s in every if s.name in {*shares, PICTURES})  # a model has processes
+    for stage in every:
         share = shares.get(stage.name)
         if stage is first:  # before it all is one operator, which takes blocks as they were read
             if own.shared:
@@ -196,17 +111,20 @@ def drawn(
             name = stage.name if known.whole else f"reuse_{stage.name}"
             data = _light(data, name, taking(known))
         if known is None or not known.whole:
-            data = through(data, stage, share)
+            data = through(data, stage, share, resources.key(stage.name))
     return data
 
 
-def through(data: Dataset, stage: Stage, share: Share | None) -> Dataset:
-    """The rows past `stage`: in a pool of processes, or, without a share, in tasks."""
+def through(data: Dataset, stage: Stage, share: Share | None, key: str) -> Dataset:
+    """The rows past `stage`: in a pool of processes, or, without a share, in tasks.
+
+    `key` is that of the share, which errors name.
+    """
     if share is None:
         return _as_tasks(data, stage)
     if isinstance(stage, ProcessorStage):
         return _through_processor(data, stage, share)
-    return _as_actors(data, stage, share)
+    return _as_actors(data, stage, share, key)
 
 
 def written(
@@ -254,7 +172,7 @@ def _light(data: Dataset, name: str, run: Callable[[pa.Table], pa.Table]) -> Dat
     return data.map_batches(run, batch_format="pyarrow", batch_size=None, num_cpus=LIGHT_CPUS)
 
 
-def _as_actors(data: Dataset, stage: Stage, share: Share) -> Dataset:
+def _as_actors(data: Dataset, stage: Stage, share: Share, key: str) -> Dataset:
     most = share.pool_max or share.pool
     # A GPU draws on while a thread takes the last pictures to the object store: Ray Data lets one
     # call at a time work. On a CPU nothing would be gained, and two blocks would come out late,
@@ -267,7 +185,7 @@ def _as_actors(data: Dataset, stage: Stage, share: Share) -> Dataset:
         at_once=IN_FLIGHT if share.num_gpus else 1,
         # A pool grows by what queues at its processes, which Ray Data then numbers.
         in_flight=IN_FLIGHT if most == share.pool else None,
-        fn_constructor_args=(stage, share),
+        fn_constructor_args=(stage, share, key),
         batch_format="pyarrow",
         batch_size=share.batch_size,
         num_cpus=share.num_cpus,
@@ -282,7 +200,7 @@ class _Actor:
     Adds `<stage>_s`: seconds that the row took, its batch's time shared out evenly.
     """
 
-    def __init__(self, stage: Stage, share: Share) -> None:
+    def __init__(self, stage: Stage, share: Share, key: str) -> None:
         bind(share)
         self.stage = stage
         shares_a_gpu = 0 < share.num_gpus < 1
@@ -290,7 +208,7 @@ class _Actor:
             with alone_on_gpus() if shares_a_gpu else nullcontext(), freeze_gc():
                 self.work = BatchSizeBackoff(stage.recipe())
         except Exception as error:
-            raise out_of_memory_error(stage.name, share, error) from error
+            raise out_of_memory_error(stage.name, key, share, error) from error
 
     def __call__(self, table: pa.Table) -> pa.Table:
         start = time.perf_counter()

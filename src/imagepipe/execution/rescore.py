@@ -176,7 +176,7 @@ def _plan(
     )
     pools = dict(resources.pools(config, shares))
     for one in chain:
-        data = pipeline.through(data, one, pools[one.name])
+        data = pipeline.through(data, one, pools[one.name], shares.key(one.name))
     writer = rescored.ScoreWriter(place.store, config.judged, lock)
     plan = pipeline.written(data, config, shares, writer)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import inspect
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import asdict
 from functools import lru_cache
@@ -39,9 +39,10 @@ LOSSLESS = "png"
 
 
 def works(config: Config, shares: Resources, chain: Sequence[Stage]) -> dict[str, Work]:
-    """What each stage with processes does, by its name."""
+    """What each stage of ours with processes does, by its name."""
     stages, sections = {stage.name: stage for stage in chain}, config.sections
-    pooled = dict(pools(config, shares))
+    own = {one.name for one in config.stages}
+    pooled = {name: share for name, share in pools(config, shares) if name not in own}
     each, model = config.model.images_per_prompt, stages["model"]
     said = {
         name: _decisive(sections[name]) | {"gpu": share.num_gpus > 0, "versions": _versions()}
@@ -57,7 +58,15 @@ def works(config: Config, shares: Resources, chain: Sequence[Stage]) -> dict[str
         reads = [column for column in stages[name].reads if column != "image"]
         by = tuple(dict.fromkeys((*row, *reads)))
         found[name] = Work(stages[name], json_digest([said[name], drawn], 16), by, each)
-    return found
+    changed = {name for stage in chain for name in stage.changes.names}
+    return {name: work for name, work in found.items() if not _is_changed(name, changed)}
+
+
+def _is_changed(stage: str, changed: Set[str]) -> bool:
+    """Whether what the table says of a stage's work is not what that read or made, but what a stage
+    of a person's own made of it.
+    """
+    return ("prompt" if stage == "llm" else "image") in changed
 
 
 def _decisive(section: Any) -> dict[str, Any]:

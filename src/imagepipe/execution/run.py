@@ -16,7 +16,7 @@ from imagepipe.compat import ray_data
 from imagepipe.config import Config
 from imagepipe.diffusion import rows
 from imagepipe.errors import Interrupted, RunFailed
-from imagepipe.execution import calibration, nodes, pipeline, reuse
+from imagepipe.execution import calibration, chain, nodes, pipeline, reuse
 from imagepipe.execution.messages import all_failed, too_many_failed, user_message
 from imagepipe.execution.prepare import Ready, prepared
 from imagepipe.execution.publishing import publish
@@ -104,8 +104,8 @@ def perform(ready: Ready, began: float) -> Outcome:
     shares, why = resources.resolve(config, machine, tables.rows, measured)
     done = _done(ready)
     ledger = done.ledger(tables.rows, max(1, shares.model.pool))
-    chain = pipeline.stages(config, tables)
-    taken = reuse.settled(config, sweep_job, ready.fingerprint, shares, chain)
+    every = chain.stages(config, tables)
+    taken = reuse.settled(config, sweep_job, ready.fingerprint, shares, every)
     watch = Watch(config.ray.start_timeout_s)
     job = Job(
         *(config, ready.folder, tables, shares, why, str(machine), ledger, watch, began, sweep_job),
@@ -223,9 +223,10 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
         features=job.tables.features,
         settings=rows.settings(job.config.model, renamed),
         scores=job.config.judged,
-        filter=pipeline.kept(job.config, job.tables),
+        filter=chain.kept(job.config, job.tables),
         made_by=job.reuse.made_by if job.reuse else None,
         thumbnails=gallery.thumbnails(job.config, job.tables.rows, job.store),
+        timed=tuple(job.config.sections),
     )
     next_metrics = time.monotonic()
     progress = terminal.Progress(job.tables.rows, console)

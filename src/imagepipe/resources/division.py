@@ -95,7 +95,7 @@ def _gpus_each(load: Workload, shares: Pools, machine: Machine) -> dict[str, flo
     return by_hand | {
         stage: math.floor(100 * max(0.01, left * load.gpu_parts[stage] / parts)) / 100
         for stage in shares
-        if stage not in by_hand
+        if stage not in by_hand and load.gpu_parts[stage]
     }
 
 

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from imagepipe.config import Share, share_key
+from imagepipe.config import Share
 from imagepipe.errors import RunFailed
 from imagepipe.resources.machine import GIB
 from imagepipe.stages.stage import out_of_memory
@@ -65,7 +65,7 @@ def ray_resources(share: Share) -> dict[str, Any]:
     return {name: amount for name, amount in asked.items() if amount}
 
 
-def out_of_memory_error(stage: str, share: Share, error: Exception) -> Exception:
+def out_of_memory_error(stage: str, key: str, share: Share, error: Exception) -> Exception:
     """`error`, or where memory ran out while a process loaded, what to tell a person of it."""
     if not out_of_memory(error):
         return error
@@ -73,15 +73,15 @@ def out_of_memory_error(stage: str, share: Share, error: Exception) -> Exception
     if not share.num_gpus:
         return RunFailed(
             f"stage {stage} ran out of the machine's memory while it loaded: {said or 'no figure'}."
-            f" Start fewer processes ({share_key(stage)}.pool), or take a smaller model."
+            f" Start fewer processes ({key}.pool), or take a smaller model."
         )
     least = _least_share(said)
-    larger = f"{share_key(stage)}.num_gpus={least:g} or more" if least else "a larger share"
+    larger = f"{key}.num_gpus={least:g} or more" if least else "a larger share"
     remedy = f"Give it {larger}, or the others a smaller one."
     if (least or 0) > 1:
         remedy = f"That is {least:g} times the memory of a GPU here: take a smaller model."
     return RunFailed(
-        f"stage {stage} outgrew its share, {share_key(stage)}.num_gpus={share.num_gpus:g}, while "
+        f"stage {stage} outgrew its share, {key}.num_gpus={share.num_gpus:g}, while "
         f"it loaded: {said} {remedy}"
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from imagepipe.config import Resources, Share, share_key
+from imagepipe.config import Resources, Share
 from imagepipe.errors import UserError
 from imagepipe.resources.division import choose, fits_machine
 from imagepipe.resources.machine import GIB, Machine
@@ -30,7 +30,7 @@ def check(
         return
     fits = _nearest(load, clipped(wanted), machine)
     changes = list(_changes(load.requested, fits)) if fits else []
-    key = share_key(misfit.stage)
+    key = resources.key(misfit.stage)
     field = f"{key}.{misfit.key}"
     value, problem = getattr(resources.share(misfit.stage), misfit.key), misfit.problem
     if changes and not getattr(load.requested.share(misfit.stage), misfit.key):
@@ -84,7 +84,7 @@ def _cut(given: Share, fits: Share) -> Share:
 def _changes(requested: Resources, fits: Resources) -> Iterator[tuple[str, float, float]]:
     """The keys to override that turn `requested` into `fits`, with what they are and would be."""
     for stage, share in requested.shares().items():
-        less, at = fits.share(stage), share_key(stage)
+        less, at = fits.share(stage), requested.key(stage)
         for key in CUT:
             if getattr(less, key) != getattr(share, key):
                 yield f"{at}.{key}", getattr(share, key), getattr(less, key)

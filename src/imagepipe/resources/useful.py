@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from imagepipe.config import Config, Resources, share_key
+from imagepipe.config import Config, Resources
 from imagepipe.errors import UserError
 from imagepipe.resources.division import choose
 from imagepipe.resources.machine import Machine
@@ -48,7 +48,7 @@ def _idle(
         share = resources.share(stage)
         if _uses_one_gpu(engine) and share.num_gpus > 1:
             why = "each process uses one GPU, and the others would stand idle"
-            yield f"{share_key(stage)}.num_gpus", share.num_gpus, 1, why
+            yield f"{resources.key(stage)}.num_gpus", share.num_gpus, 1, why
     least: dict[str, Most] = {}
     for stage, most in _limits(config, machine):
         least[stage] = min(most, least.get(stage, most), key=lambda one: one.pool)
@@ -56,7 +56,7 @@ def _idle(
         for key in ("pool", "pool_max"):
             given = getattr(resources.share(stage), key) or 0
             if given > most.pool:
-                yield f"{share_key(stage)}.{key}", given, most.pool, most.why
+                yield f"{resources.key(stage)}.{key}", given, most.pool, most.why
 
 
 def _uses_one_gpu(engine: engines.Engine) -> bool:

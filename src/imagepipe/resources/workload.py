@@ -10,8 +10,9 @@ from imagepipe.resources.packing import Pools
 from imagepipe.stages import engines
 
 # How `auto` divides a GPU among the stages that a run has, by their kinds. More than half of it for
-# the model: Ray fills a GPU up before it begins another, and would put two halves on one.
-GPU_PARTS = {"llm": 4, "model": 7, "scorer": 2}
+# the model: Ray fills a GPU up before it begins another, and would put two halves on one. A stage
+# of a person's own has what it is given: it may need none.
+GPU_PARTS = {"llm": 4, "model": 7, "scorer": 2, "stages": 0}
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -35,6 +36,22 @@ def parameters(prompt: str, seed: int, metadata: dict[str, str]) -> str:
     negative = " ".join(metadata.get("negative_prompt", "").split())
     lines = [" ".join(prompt.split()), *([f"Negative prompt: {negative}"] if negative else [])]
     return "\n".join([*lines, ", ".join([*parts, f"Seed: {seed}"])])
+
+
+def of_picture(
+    row: Mapping[str, Any], id_column: str, metadata: dict[str, str], shape: tuple[int, ...]
+) -> dict[str, str]:
+    """The texts inside a picture of `shape` (height, width, 3), `parameters` in the words that
+    image tools show. Its size is its own, which a stage behind the model may have changed.
+    """
+    metadata = metadata | {"size": f"{shape[1]}x{shape[0]}"}
+    return {
+        "parameters": parameters(row["prompt"], row["seed"], metadata),
+        "id": str(row[id_column]),
+        **{name: str(row[name]) for name in ("prompt", "base_prompt", "seed")},
+        "image_index": str(row.get("image_index", 0)),
+        **metadata,
+    }
 
 
 def settings(model: Model) -> str | None:

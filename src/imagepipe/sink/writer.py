@@ -28,7 +28,7 @@ from imagepipe.sink.encoding import SUFFIXES, encode
 from imagepipe.sink.filter import Filter
 from imagepipe.sink.ledger import FOR_GOOD
 from imagepipe.sink.lock import RunLock
-from imagepipe.sink.metadata import model_metadata, parameters
+from imagepipe.sink.metadata import model_metadata, of_picture
 from imagepipe.sink.naming import file_stem
 from imagepipe.sink.parts import REJECTED, place_of_task
 from imagepipe.sink.rejected import WHY, filtered_rows, ledger_of
@@ -103,11 +103,7 @@ class Writer:
     filter: Filter = field(default_factory=Filter)
     made_by: MadeBy | None = None
     thumbnails: Thumbnails = field(default_factory=Thumbnails)
-
-    @property
-    def _timed(self) -> list[str]:
-        """The stages whose rows may say how long they took."""
-        return ["llm", "model", *dict.fromkeys(score.stage for score in self.scores)]
+    timed: tuple[str, ...] = ("llm", "model")  # the stages whose rows may say how long they took
 
     def __call__(self, table: pa.Table) -> pa.Table:
         with self.run_lock.writing():
@@ -118,7 +114,7 @@ class Writer:
         good = table.filter(pc.is_null(stage))
         unmatched = table.filter(pc.fill_null(pc.equal(stage, "join"), False))
         failed = table.filter(pc.fill_null(pc.not_equal(stage, "join"), False))
-        named = {stage: reused(stage) for stage in self._timed}
+        named = {stage: reused(stage) for stage in self.timed}
         known = {stage: good[n] for stage, n in named.items() if n in good.column_names}
         asked = good.filter(pc.invert(known["llm"])) if "llm" in known else good
         kept, pictures, reasons, errors = self._write_good(good)
@@ -135,7 +131,7 @@ class Writer:
             "pictures_filtered": pictures - kept.num_rows,
             "written_at": time.time(),
             "drawn_at": pc.max(good["drawn_at"]).as_py(),
-            "busy_s": [(stage, _seconds(table, f"{stage}_s")) for stage in self._timed],
+            "busy_s": [(stage, _seconds(table, f"{stage}_s")) for stage in self.timed],
             "prompts_cut": pc.sum(good["prompt_cut"]).as_py() or 0,
             "reused": [(stage, pc.sum(rows).as_py() or 0) for stage, rows in known.items()],
             "llm_tokens_in": pc.sum(asked["llm_tokens_in"]).as_py() or 0,
@@ -164,7 +160,7 @@ class Writer:
         if rows.num_rows == 0:
             return rows, 0, [], []
         images = pictures(rows["image"])
-        own = ["image", "drawn_at", ORIGINAL, *LEDGER.names, *map(reused, self._timed)]
+        own = ["image", "drawn_at", ORIGINAL, *LEDGER.names, *map(reused, self.timed)]
         rows = rows.drop_columns([name for name in own if name in rows.column_names])
         table = self._row_a_picture(rows, len(images[0]))
         flat = [image for of_row in images for image in of_row]
@@ -184,8 +180,9 @@ class Writer:
         inside = [n for n in (*TOLD_INSIDE, *digests) if n in table.column_names]
         told = table.select([self.id_column, *inside])
         metadata = self._metadata(table)
+        form = (self.sink.image_format, self.sink.quality)
         pngs = [
-            encode(image, self._chunks(row, said), self.sink.image_format, self.sink.quality)
+            encode(image, self._texts(row, said, image.shape), *form)
             for image, row, said in zip(flat, told.to_pylist(), metadata, strict=True)
         ]
         paths = table["image_path"].to_pylist()
@@ -239,17 +236,12 @@ class Writer:
             texts.append(said[id(model)])
         return texts
 
-    def _chunks(self, row: dict[str, Any], metadata: dict[str, str]) -> dict[str, str]:
-        """The texts inside a PNG, `parameters` in the words that image tools show."""
-        of_row = {name: str(row[name]) for name in ("prompt", "base_prompt", "seed")}
-        return {
-            "parameters": parameters(row["prompt"], row["seed"], metadata),
-            "id": str(row[self.id_column]),
-            **of_row,
-            "image_index": str(row.get("image_index", 0)),
-            **{inputs.TEXT.format(k): row[inputs.DIGEST.format(k)] for k in self.settings.pictures},
-            **metadata,
-        }
+    def _texts(
+        self, row: dict[str, Any], metadata: dict[str, str], shape: tuple[int, ...]
+    ) -> dict[str, str]:
+        keys = self.settings.pictures
+        digests = {inputs.TEXT.format(k): row[inputs.DIGEST.format(k)] for k in keys}
+        return of_picture(row, self.id_column, metadata | digests, shape)
 
     def _write_rejected(self, rows: pa.Table, name: str) -> None:
         """The dataset's own columns under their own names, so that they can be fed in again.

@@ -79,6 +79,7 @@ class Engine:
 
 
 CUSTOM = Engine(TARGET)
+OWN = "own"  # of a stage of a person's own
 TABLE: dict[str, dict[str, Engine]] = {
     "llm": {
         "vllm": Engine(
@@ -185,6 +186,7 @@ TABLE: dict[str, dict[str, Engine]] = {
         ),
         "custom": CUSTOM,
     },
+    "stages": {OWN: CUSTOM},
 }
 # What `auto` means: the first that is installed, and made for the model.
 AUTOMATIC = {"llm": ("vllm", "transformers"), "scorer": ("clip", NONE)}

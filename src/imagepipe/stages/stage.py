@@ -20,11 +20,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from imagepipe.errors import with_class
+from imagepipe.stages import FAILED_REASON as FAILED_REASON  # noqa: PLC0414 (other rooms too)
 
 log = logging.getLogger(__name__)
 
 FAILED_STAGE = "failed_stage"
-FAILED_REASON = "failed_reason"
 LEDGER = pa.schema([(FAILED_STAGE, pa.string()), (FAILED_REASON, pa.string())])
 REASON_CHARS = 500  # of an error, which may repeat a prompt of any length
 # How torch says that a GPU is full where its allocator is not asked: accelerate knows neither.
@@ -46,15 +46,22 @@ class Stage:
     arrays, lists, or for tensors a uint8 array (rows, ...). It may add `failed_reason`, null
     where the row is good. An exception fails single rows, not the batch: its halves are tried
     again, down to one row. `out_of_memory_hint` says what to change where that one is too large
-    for the memory. The columns that `drops` names go no further.
+    for the memory. The columns of `changes` it returns too: they take the place of those there.
+    Those that `drops` names go no further.
     """
 
     name: str
     reads: tuple[str, ...]
     adds: pa.Schema
     recipe: Callable[[], Worker]
+    changes: pa.Schema = field(default=pa.schema([]), kw_only=True)
     out_of_memory_hint: str = field(default="give the stage more memory", kw_only=True)
     drops: tuple[str, ...] = field(default=(), kw_only=True)
+
+    @property
+    def gives(self) -> list[pa.Field]:
+        """The columns that its worker returns."""
+        return [*self.adds, *self.changes]
 
 
 class BatchTooLarge(Exception):
@@ -131,8 +138,9 @@ def reused(stage: str) -> str:
 def apply(stage: Stage, work: Worker, table: pa.Table) -> pa.Table:
     """Let `work` add its columns to the good rows of `table`; failed rows get nulls (or zeros).
 
-    Returns the table with `stage.adds` appended, without what the stage drops, and with the ledger
-    columns updated. Where it has columns of `adds` already, rows that are `reused` keep theirs.
+    Returns the table with `stage.adds` appended, the columns of `stage.changes` in their places,
+    without what the stage drops, and with the ledger columns updated. Where it has columns of
+    `adds` already, rows that are `reused` keep theirs.
     """
     good = pc.is_null(table[FAILED_STAGE]).to_numpy(zero_copy_only=False)
     if reused(stage.name) in table.column_names:
@@ -145,6 +153,9 @@ def apply(stage: Stage, work: Worker, table: pa.Table) -> pa.Table:
             table = table.set_column(place, new, _either(table[new.name], values, good))
         else:
             table = table.append_column(new, values)
+    for new in stage.changes:
+        place = table.schema.get_field_index(new.name)
+        table = table.set_column(place, new, spread(added[new.name], good, new.type))
     table = table.drop_columns(list(stage.drops))
     return mark(table, stage.name, np.flatnonzero(good), reasons)
 
@@ -160,7 +171,7 @@ def _either(kept: pa.ChunkedArray, values: pa.Array, good: np.ndarray) -> pa.Chu
 def _work(stage: Stage, work: Worker, rows: pa.Table) -> tuple[Columns, list[str | None]]:
     """The added columns for `rows`, and a reason for each row that failed (null: good)."""
     if rows.num_rows == 0:
-        return {field.name: [] for field in stage.adds}, []
+        return {field.name: [] for field in stage.gives}, []
     try:
         return _checked(stage, work(rows), rows.num_rows)
     except Exception as error:
@@ -174,7 +185,7 @@ def _work(stage: Stage, work: Worker, rows: pa.Table) -> tuple[Columns, list[str
     parts = [_work(stage, work, part) for part in (rows.slice(0, half), rows.slice(half))]
     columns = {
         field.name: _concat([part[0][field.name] for part in parts], field.type)
-        for field in stage.adds
+        for field in stage.gives
     }
     return columns, [reason for part in parts for reason in part[1]]
 
@@ -198,12 +209,12 @@ def _free() -> None:
 def _checked(stage: Stage, columns: Columns, rows: int) -> tuple[Columns, list[str | None]]:
     reasons = columns.get(FAILED_REASON)
     reasons = [None] * rows if reasons is None else _pylist(reasons)
-    for name in (*stage.adds.names, FAILED_REASON):
+    for name in (*(f.name for f in stage.gives), FAILED_REASON):
         got = len(reasons) if name == FAILED_REASON else len(columns[name])
         if got != rows:
             raise ValueError(f"stage {stage.name} gave {got} values of {name!r} for {rows} rows")
     # What is no value of its column, such as half a surrogate pair, must fail here: row by row.
-    return {f.name: _typed(columns[f.name], f.type) for f in stage.adds}, reasons
+    return {f.name: _typed(columns[f.name], f.type) for f in stage.gives}, reasons
 
 
 def _typed(values: Any, kind: pa.DataType) -> Any:
@@ -216,7 +227,7 @@ def _typed(values: Any, kind: pa.DataType) -> Any:
 
 
 def _nothing(stage: Stage) -> Columns:
-    return {f.name: _empty(1, f.type) for f in stage.adds}
+    return {f.name: _empty(1, f.type) for f in stage.gives}
 
 
 def _empty(rows: int, kind: pa.DataType) -> Any:

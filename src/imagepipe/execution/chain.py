@@ -1,0 +1,164 @@
+"""Which stages a run has, in which order, and whether their columns fit each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pyarrow as pa
+
+from imagepipe import prompts, sources
+from imagepipe.config import PICTURES, PROMPT, Config, most_pixels, scorer_stages
+from imagepipe.diffusion import inputs, limits, rows
+from imagepipe.diffusion.stage import stage as model_stage
+from imagepipe.errors import UserError, listed
+from imagepipe.llm.stage import stage as llm_stage
+from imagepipe.scoring.stage import stage as scorer_stage
+from imagepipe.sink.filter import Filter
+from imagepipe.sources.tables import RESERVED, RESERVED_PREFIXES
+from imagepipe.stages import engines
+from imagepipe.stages.own import Pictures
+from imagepipe.stages.own import stage as own_stage
+from imagepipe.stages.stage import Stage
+
+# What a stage uses for good, so that none behind it changes that: the picture would not show it.
+USED_BY = {"base_prompt": "llm", "prompt": "model"}
+
+
+def stages(config: Config, tables: sources.Tables) -> list[Stage]:
+    """The stages between reading and writing, in order, checked to fit each other's columns.
+
+    Raises UserError where a stage reads a column that nothing before it gives.
+    """
+    made = _made(config, tables)
+    chain = [made[name] for name in config.order if name in made]
+    _check_columns(config, tables, chain)
+    return chain
+
+
+def _made(config: Config, tables: sources.Tables) -> dict[str, Stage]:
+    """The stages that have work, by their names: `config.order` says which follows which."""
+    own = rows.settings(config.model, tables.renamed, most_pixels(config.sink))
+    each = config.model.images_per_prompt
+    return {
+        PROMPT: prompts.stage(tables.template, tables.renamed, config.seed, tables.id, own.seed),
+        "llm": llm_stage(config.llm, limit=limits.recipe(config.model)),
+        PICTURES: inputs.stage(own, tables.homes(config.model.pictures)),
+        "model": model_stage(own, run_seed=config.seed, id_column=tables.id),
+        **{
+            name: scorer_stage(config.scorer[scorer], each, name)
+            for name, scorer in scorer_stages(config.scorer).items()
+            if engines.of("scorer", config.scorer[scorer]).works
+        },
+        **own_stages(config),
+    }
+
+
+def own_stages(config: Config) -> dict[str, Stage]:
+    """Those of a person's own, by their names. Raises UserError where a class cannot be one."""
+    pictures = Pictures(config.model.images_per_prompt, most_pixels(config.sink))
+    keys = {one.name: config.resources.key(one.name) for one in config.stages}
+    return {one.name: own_stage(one, keys[one.name], pictures) for one in config.stages}
+
+
+def _check_columns(config: Config, tables: sources.Tables, chain: Sequence[Stage]) -> None:
+    """Raise UserError where a stage reads or changes a column that nothing before it gives, and
+    where one of a person's own adds a column that there is, or changes one too late."""
+    columns = {tables.renamed.get(name, name) for name in tables.columns}
+    own = {one.name for one in config.stages}
+    passed: set[str] = set()
+    for stage in chain:
+        _check_there(config, stage, columns, chain)
+        if stage.name in own:
+            others = (one for one in chain if one is not stage)
+            _check_new(config.resources.key(stage.name), stage, columns, others)
+            _check_in_time(config.resources.key(stage.name), stage, passed)
+        passed.add(stage.name)
+        columns = (columns | set(stage.adds.names)) - set(stage.drops)
+
+
+def _check_there(config: Config, stage: Stage, columns: set[str], chain: Sequence[Stage]) -> None:
+    missing = sorted({*stage.reads, *stage.changes.names} - columns)
+    if not missing:
+        return
+    giver = next((one.name for one in chain if missing[0] in one.adds.names), None)
+    later = f"It comes from the stage {giver}: stand behind that. " if giver else ""
+    raise UserError(
+        field=_asked(config, stage.name),
+        value=", ".join(missing),
+        problem="this stage reads columns that nothing before it gives",
+        remedy=f"{later}Columns so far: {listed(sorted(columns), missing[0])}.",
+    )
+
+
+def _check_new(key: str, stage: Stage, columns: set[str], others: Iterable[Stage]) -> None:
+    """A column of a stage's own may have no name that is there, comes later, or is the table's."""
+    every = [*others]
+    taken = {*columns, *RESERVED, *(f"{one.name}_s" for one in (stage, *every))}
+    taken |= {name for one in every for name in one.adds.names}
+    low = {name.lower() for name in taken}
+    for name in stage.adds.names:
+        if name.lower() in low or name.lower().startswith(RESERVED_PREFIXES):
+            raise UserError(
+                field=key,
+                value=name,
+                problem="this stage adds a column of that name, which is there or imagepipe's own",
+                remedy="Call it otherwise in the class's adds.",
+            )
+    if f"{stage.name}_s" in columns:
+        raise UserError(
+            field=f"{key}.name",
+            value=stage.name,
+            problem=f"the column {stage.name}_s, of what its rows take, is there",
+            remedy="Give the stage another name.",
+        )
+
+
+def _check_in_time(key: str, stage: Stage, passed: set[str]) -> None:
+    for name in stage.changes.names:
+        if USED_BY.get(name) in passed:
+            raise UserError(
+                field=f"{key}.after",
+                value=name,
+                problem=f"this stage changes what the stage {USED_BY[name]} has used by then",
+                remedy=f"Let it stand before the {USED_BY[name]}.",
+            )
+
+
+def _asked(config: Config, stage: str) -> str:
+    """The key that says which columns a stage reads."""
+    if stage in {one.name for one in config.stages}:
+        return config.resources.key(stage)
+    scorer = scorer_stages(config.scorer).get(stage)
+    return f"scorer.{scorer}.questions" if scorer else stage
+
+
+def kept(config: Config, tables: sources.Tables) -> Filter:
+    """Which pictures are kept. A score may be called by its own name, or by its column's."""
+    section, columns = config.filter, config.score_columns
+    by = section.by or next(iter(columns), None)
+    own = {one.column for one in config.judged}  # which a name means, also where the table has it
+    renamed = {name: new for name, new in tables.renamed.items() if name not in own}
+    return Filter(section.keep, section.best, by and columns.get(by, by), renamed)
+
+
+def check_filter(config: Config, tables: sources.Tables) -> None:
+    """Raise UserError where `filter` could not decide about the rows of `tables`."""
+    chosen = kept(config, tables)
+    if not chosen.works:
+        return
+    read = [
+        tables.left.schema,
+        *(pa.schema([*map(j.table.schema.field, j.adds)]) for j in tables.joins),
+    ]
+    columns = {f.name: f.type for schema in read for f in schema}
+    fields = {tables.renamed.get(name, name): kind for name, kind in columns.items()}
+    for stage in (every := stages(config, tables)):
+        for one in stage.adds:
+            is_list = pa.types.is_fixed_size_list(one.type)  # a score for each picture
+            fields[one.name] = one.type.value_type if is_list else one.type
+    for name in ("image", "drawn_at", *(n for s in every for n in s.drops)):  # not in the table
+        fields.pop(name)
+    fields["image_path"] = pa.string()
+    if config.model.images_per_prompt > 1:
+        fields["image_index"] = pa.int32()
+    chosen.check(pa.schema(list(fields.items())), each=config.model.images_per_prompt)
