@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,8 @@ def pytest_configure() -> None:
 
 
 def pytest_unconfigure() -> None:
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
     for server in (warm.SERVER, one_session.SERVER):
         server.close()
 
@@ -81,25 +84,24 @@ def screenshot(request: pytest.FixtureRequest) -> Callable[[Any, str], None]:
     return take
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def ray_session() -> Iterator[None]:
-    """Ray on two CPUs, quiet, for all tests of a file that ask for it: those of another may start
-    a session of their own.
-    """
+    """Ray on two CPUs, quiet, for all tests of this process that ask for it."""
     import ray
 
-    ray.init(
-        address="local",  # not the cluster that another test may have running
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.WARNING,
-    )
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    ray.data.DataContext.get_current().print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
-    yield
-    ray.shutdown()
+    if not ray.is_initialized():
+        ray.init(
+            address="local",  # not the cluster that another test may have running
+            num_cpus=2,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.WARNING,
+        )
+        logging.getLogger("ray.data").setLevel(logging.WARNING)
+    context = ray.data.DataContext()
+    context.enable_progress_bars = context.print_on_execution_start = False
+    with ray.data.DataContext.current(context):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import ray
 from helpers.command import summary, table
 from helpers.configs import composed
 from helpers.failing_engines import GREY, ROOM
@@ -33,6 +34,7 @@ ENGINES = [
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[SharedSession]:
+    ray.shutdown()  # what other files' tests share
     shared = SharedSession()
     yield shared
     shared.close()

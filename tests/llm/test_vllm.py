@@ -144,7 +144,7 @@ def test_a_seed_is_not_rounded_beside_a_failed_row(ray_session: None) -> None:
     good, bad = batch[built.DATA_COLUMN]
     assert good["sampling_params"]["seed"] == seeds[0]
     assert type(good["sampling_params"]["seed"]) is int
-    assert bad[ERROR] == "read"
+    assert bad[ERROR] == "no question"
 
 
 @pytest.fixture(scope="module")
