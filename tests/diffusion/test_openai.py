@@ -66,6 +66,49 @@ def test_prompt_seed_and_settings_arrive_and_pictures_come_back():
     }
 
 
+def test_pictures_that_go_in_are_edited():
+    one, other, mask = (np.full((8, 16, 3), level, np.uint8) for level in (10, 20, 0))
+    mask[:, 8:] = 255
+    with drawing() as server:
+        generator = make(model(server, steps=7))
+        generator.load()
+        inside = [
+            {"image": one},
+            {"image": one, "mask_image": mask},
+            {"image_2": other, "image": one},
+        ]
+        found = generator.paint(PROMPTS, SEEDS, None, pictures=inside)
+    assert found.reasons == [None] * 3
+    assert [int(image[0, 0, 0]) for image in found.images] == [2, 1, 4]
+    assert server.paths == ["/v1/images/edits"] * 3
+    asked = {one["prompt"]: one for one in server.chats}
+    files = {prompt: [name for name, _ in one["files"]] for prompt, one in asked.items()}
+    assert files == {"a cat": ["image"], "a dog": ["image", "mask"], "an owl": ["image[]"] * 2}
+    assert (asked["a cat"]["num_inference_steps"], asked["a cat"]["size"]) == ("7", "16x8")
+    first, second = (pixels(content) for _, content in asked["an owl"]["files"])
+    assert (first == one).all() and (second == other).all()
+    kept = pixels(asked["a dog"]["files"][1][1])[..., 3]
+    assert (kept[:, :8] == 255).all() and not kept[:, 8:].any()  # transparent is drawn anew
+
+
+def pixels(content: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(content)))
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"control_image": "c"}, "model.columns.control_image=c: is for a ControlNet"),
+        ({"mask_image": "m"}, "model.columns.mask_image=m: goes in beside a picture"),
+    ],
+)
+def test_pictures_that_no_server_takes_are_refused(columns: dict[str, str], said: str):
+    with drawing() as server:
+        assert refusal(model(server, columns=columns)).startswith(said)
+        check(model(server, columns={"image": "photo", "mask_image": "m"}))
+        assert server.paths == ["/v1/images/edits"]
+
+
 def test_the_pictures_of_a_batch_are_asked_for_at_once():
     with drawing(together=threading.Barrier(3)) as server:
         assert paint(server).reasons == [None] * 3

@@ -43,6 +43,11 @@ class ChatServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1"
 
+    def read(self, headers: Any, body: bytes) -> dict[str, Any]:
+        """What a request holds."""
+        read: dict[str, Any] = json.loads(body)
+        return read
+
     def answer(self, asked: dict[str, Any]) -> tuple[int, dict[str, str], str]:
         with self.lock:
             self.chats.append(asked)
@@ -135,7 +140,7 @@ def running(chat: Served) -> Iterator[Served]:
             chat.paths.append(self.path)
             chat.headers.append({name.lower(): value for name, value in self.headers.items()})
             moved = {"Location": chat.models_moved_to} if chat.models_moved_to else {}
-            self._send(*((302, moved, "") if moved else chat.answer(json.loads(body))))
+            self._send(*((302, moved, "") if moved else chat.answer(chat.read(self.headers, body))))
 
         def _send(self, status: int, headers: dict[str, str], body: str | bytes) -> None:
             given = self.headers.get("Authorization", "")

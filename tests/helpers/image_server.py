@@ -7,6 +7,7 @@ import io
 import json
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from email.parser import BytesParser
 from typing import Any
 
 from helpers.chat_server import ChatServer, running
@@ -24,11 +25,29 @@ class ImageServer(ChatServer):
     as_url: str | None = None
     draws: str | None = None  # in this size, whatever is asked for
 
+    def read(self, headers: Any, body: bytes) -> dict[str, Any]:
+        """JSON, or the fields of a form, whose files are `files`: (field, bytes)."""
+        kind = headers["Content-Type"]
+        if not kind.startswith("multipart/form-data"):
+            return super().read(headers, body)
+        form = BytesParser().parsebytes(f"Content-Type: {kind}\r\n\r\n".encode() + body)
+        asked: dict[str, Any] = {"files": []}
+        for part in form.get_payload():
+            name, held = (
+                part.get_param("name", header="Content-Disposition"),
+                part.get_payload(decode=True),
+            )
+            if part.get_filename():
+                asked["files"].append((name, held))
+            else:
+                asked[name] = held.decode()
+        return asked
+
     def reply(self, asked: dict[str, Any]) -> tuple[int, dict[str, str], str]:
         for text, (status, said) in self.replies.items():
             if text in asked["prompt"]:
                 return status, {}, said
-        content = png(self.draws or asked.get("size") or "1024x1024", asked.get("seed", 77))
+        content = png(self.draws or asked.get("size") or "1024x1024", int(asked.get("seed", 77)))
         if self.as_url is None:
             return 200, {}, answer({"b64_json": base64.b64encode(content).decode()})
         path = f"/files/{len(self.files)}.png"

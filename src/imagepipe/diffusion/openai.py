@@ -1,4 +1,5 @@
-"""Pictures from a server that speaks OpenAI's `/images/generations`, such as vLLM-Omni or SGLang.
+"""Pictures from a server that speaks OpenAI's `/images/generations` and `/images/edits`, such as
+vLLM-Omni or SGLang.
 
 The client, its retries and what is refused before a run are those of `llm.engine=openai`.
 """
@@ -6,9 +7,13 @@ The client, its retries and what is refused before a run are those of `llm.engin
 from __future__ import annotations
 
 import base64
+import io
 import json
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -35,8 +40,9 @@ NAMES = {
 HEEDED = {
     *(one.name for one in fields(Server)),
     *("licence", "non_commercial", "steps", "guidance", "negative_prompt", "width", "height"),
-    *("call_kwargs", "columns", "images_per_prompt", "weights_gb", "private_urls"),
+    *("call_kwargs", "columns", "images_per_prompt", "weights_gb", "private_urls", "fit"),
 }
+MASK, REFERENCE = "mask_image", re.compile(r"image(_\d)?")  # keys of pictures that go in
 SIZE = (
     "Draw in a size that it takes: model.width=1024 model.height=1024. Where it has one size and "
     "takes none, leave it out too: 'model.request={size: null}'."
@@ -61,10 +67,23 @@ def check(model: Model) -> None:
                 "server, which has its own",
                 "Leave it out.",
             )
+    if model.pictures:
+        _check_pictures(model)
+    grey = np.full((model.height, model.width, 3), 127, np.uint8)
+    asked = question(model, *TRIAL, dict.fromkeys(model.pictures, grey))
+    trial.ask(model, asked, partial(_tried, model), {"size": SIZE})
+
+
+def _check_pictures(model: Model) -> None:
+    """Raise UserError for pictures that the interface has no place for."""
     for key, column in model.pictures.items():
-        said = "is for pictures that go in, and this engine takes none"
-        raise refused(f"columns.{key}", column, said, "Leave it out.")
-    trial.ask(model, question(model, *TRIAL), partial(_tried, model), {"size": SIZE})
+        if key != MASK and not REFERENCE.fullmatch(key):
+            said = "is for a ControlNet, which servers have no name for"
+            raise refused(f"columns.{key}", column, said, "Leave it out.")
+    if "image" not in model.pictures:
+        key, column = next(iter(model.pictures.items()))
+        said = "goes in beside a picture, and there is none"
+        raise refused(f"columns.{key}", column, said, "Name its column: model.columns.image=...")
 
 
 def _tried(model: Model, body: str) -> None:
@@ -85,11 +104,16 @@ class OpenAIGenerator:
         self.asker = Asker(self.model)
 
     def paint(
-        self, prompts: list[str], seeds: list[int], drawn: list[Model] | None = None
+        self,
+        prompts: list[str],
+        seeds: list[int],
+        drawn: list[Model] | None = None,
+        pictures: list[Mapping[str, np.ndarray]] | None = None,
     ) -> Painted:
         """uint8 (n, height, width, 3); black where the server gave no picture, and why."""
         models = drawn or [self.model] * len(prompts)
-        asked = [question(*one) for one in zip(models, prompts, seeds, strict=True)]
+        inside = pictures or [{}] * len(prompts)
+        asked = [question(*one) for one in zip(models, prompts, seeds, inside, strict=True)]
         said = self.asker.answers(asked, partial(picture, models[0]))  # all are of one size
         none = np.zeros((models[0].height, models[0].width, 3), np.uint8)
         images = np.stack([none if image is None else image for image, _ in said])
@@ -104,8 +128,13 @@ class OpenAIGenerator:
         return []
 
 
-def question(model: Model, prompt: str, seed: int) -> Question:
-    """What is asked for one picture. A seed has 31 bits, which is what all servers take."""
+def question(
+    model: Model, prompt: str, seed: int, pictures: Mapping[str, np.ndarray] = MappingProxyType({})
+) -> Question:
+    """What is asked for one picture, into which `pictures` go, by their keys of `model.columns`.
+
+    A seed has 31 bits, which is what all servers take.
+    """
     settings = {
         "seed": seed % (1 << 31),
         "steps": model.steps,
@@ -121,7 +150,28 @@ def question(model: Model, prompt: str, seed: int) -> Question:
         **model.request,
     }
     fixed = {"model": model.path, "prompt": prompt}
-    return Question("/images/generations", "pictures", fixed, asked)
+    files = tuple(_files(pictures))
+    return Question(
+        f"/images/{'edits' if files else 'generations'}", "pictures", fixed, asked, files
+    )
+
+
+def _files(pictures: Mapping[str, np.ndarray]) -> Iterator[tuple[str, bytes]]:
+    """PNGs by the fields of a form: `image`, of several `image[]`, and `mask`."""
+    keys = sorted(key for key in pictures if key != MASK)
+    for key in keys:
+        yield ("image" if len(keys) == 1 else "image[]"), _png(pictures[key])
+    if MASK in pictures:  # white is drawn anew; to OpenAI it is what is transparent
+        kept = 255 - pictures[MASK].max(axis=2)
+        yield "mask", _png(np.dstack([pictures[MASK], kept]))
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
 
 
 def unsent(model: Model) -> list[str]:

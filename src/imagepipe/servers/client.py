@@ -39,6 +39,7 @@ class Question:
     asked_for: str  # in words: "chat completions"
     fixed: Mapping[str, Any]
     fields: Mapping[str, Any]
+    files: tuple[tuple[str, bytes], ...] = ()  # PNGs by their fields: it goes as a form then
 
     @property
     def body(self) -> dict[str, Any]:
@@ -47,7 +48,11 @@ class Question:
 
 def ask(client: OpenAI, question: Question) -> str:
     """The body of the answer to one question, as it came. Raises OpenAIError."""
-    return client.post(question.path, cast_to=str, body=question.body)
+    if not question.files:
+        return client.post(question.path, cast_to=str, body=question.body)
+    files = [(name, (f"{n}.png", png, "image/png")) for n, (name, png) in enumerate(question.files)]
+    form: Any = {"headers": {"Content-Type": "multipart/form-data"}}
+    return client.post(question.path, cast_to=str, body=question.body, files=files, options=form)
 
 
 class Asker:
