@@ -56,6 +56,14 @@ def test_a_dataset_has_the_rows_with_their_pictures_and_writes_nothing(seen):
     assert told["ray"] is True
 
 
+def test_a_dataset_is_filtered_by_ray_data():
+    for given in ({"filter.best": 1}, {"filter.keep": "seed > 1"}):
+        with pytest.raises(
+            imagepipe.UserError, match=r"filter.\w+=.*imagepipe.dataset writes none"
+        ):
+            imagepipe.dataset("model=noop", "llm=none", **given)
+
+
 def test_a_ray_that_runs_already_is_used_and_left_alone(seen):
     told = seen["beside"]
     assert told["same_ray"] and told["counts"]["written"] == told["pictures"] == 5

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imagepipe import config as configuration
 from imagepipe import resources, sources
 from imagepipe.api.overrides import checked, overrides
+from imagepipe.config import Filter
+from imagepipe.errors import UserError
 from imagepipe.execution import pipeline, session
 from imagepipe.resources.machine import this_machine
 
@@ -20,13 +23,16 @@ def dataset(*typed: str, config_dir: str | Path | None = None, **keys: Any) -> D
 
     The arguments are those of `run`. A row has the columns of the input, `base_prompt`, `prompt`,
     `seed`, `image` (uint8, pictures of the row x height x width x 3), and `score` where there is a
-    scorer. A row that could not be drawn says why in `failed_reason`, and its `image` is empty.
+    scorer. Where rows have a size of their own (`model.columns`), `image` is a struct: `pixels`,
+    the bytes of that array, `height` and `width`. A row that could not be drawn says why in
+    `failed_reason`, and its `image` is empty.
 
     Where Ray does not run yet it is started with this machine's CPUs and GPUs, and stays until
     `ray.shutdown()` or the end of the process. Raises UserError as `run` does.
     """
     with checked(overrides(typed, keys), config_dir) as cfg:
         config = configuration.load(cfg)
+    _refuse_filter(config.filter)
     tables = sources.scan(config.dataset, config.limit, config.model.columns)
     pipeline.check(config, tables)
     joined = session.is_anothers() or config.ray.address is not None
@@ -35,3 +41,15 @@ def dataset(*typed: str, config_dir: str | Path | None = None, **keys: Any) -> D
     machine = session.started(config, pipeline.libraries(config))
     shares, _ = resources.resolve(config, machine, tables.rows)
     return pipeline.drawn(config, tables, shares)
+
+
+def _refuse_filter(given: Filter) -> None:
+    """What is kept is decided where pictures are written, and here none is."""
+    for key, value in asdict(given).items():
+        if value is not None:
+            raise UserError(
+                field=f"filter.{key}",
+                value=value,
+                problem="decides which pictures are written, and imagepipe.dataset writes none",
+                remedy="Leave it out, and filter the rows: data.filter(expr=...).",
+            )

@@ -62,7 +62,8 @@ class Scorer(Server):
     processor: str | None = None  # where the processor is, for a model that comes without
     dtype: str = choice("auto", DTYPES)  # auto: float32 on CPU, float16 on a GPU
     # what a judge is asked of each picture, {name: text over the columns of its row}. vlm: yes or
-    # no; caption: to write; attributes: the right answer to that question of the model's
+    # no; caption: to write; attributes: the right answer to that question of the model's;
+    # image_classifier: one of its labels
     questions: dict[str, str] = field(default_factory=dict)
     max_tokens: int = bounded(64, least=1)  # of a caption
     _target_: str | None = None  # engine=custom: a class of your own, package.module.Class

@@ -20,6 +20,7 @@ NONE = "none"  # the engine of a stage that does nothing
 AUTO = "auto"  # stands for one that is chosen when the configuration is loaded
 TARGET = "_target_"  # in place of a class: the one that the section names there
 TORCH = ("torch", "transformers:PreTrainedModel")
+SERVED: dict[str, Any] = {"waits": True, "unmeasured": "a server answers it"}
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,6 @@ TABLE: dict[str, dict[str, Engine]] = {
             check="imagepipe.llm.vllm.check",
             package="vllm",
             overlaps=True,
-            # It takes its share when it starts.
             unmeasured="vLLM makes its batches itself",
             processor=True,
         ),
@@ -102,8 +102,7 @@ TABLE: dict[str, dict[str, Engine]] = {
         "openai": Engine(
             "imagepipe.llm.openai.OpenAIEnhancer",
             check="imagepipe.llm.openai.check",
-            waits=True,
-            unmeasured="a server answers it",
+            **SERVED,
         ),
         "template": Engine("imagepipe.llm.template.TemplateEnhancer", actors=False),
         "custom": CUSTOM,
@@ -123,8 +122,7 @@ TABLE: dict[str, dict[str, Engine]] = {
         "openai_images": Engine(
             "imagepipe.diffusion.openai.OpenAIGenerator",
             check="imagepipe.diffusion.openai.check",
-            waits=True,
-            unmeasured="a server answers it",
+            **SERVED,
             unsent="imagepipe.diffusion.openai.unsent",
         ),
         "noop": Engine("imagepipe.diffusion.noop.NoopGenerator"),
@@ -145,6 +143,14 @@ TABLE: dict[str, dict[str, Engine]] = {
             libraries=TORCH,
             check="imagepipe.scoring.aesthetic.check",
             unprompted=True,
+        ),
+        "image_classifier": Engine(
+            "imagepipe.scoring.classifier.ImageClassifier",
+            weights=True,
+            libraries=TORCH,
+            check="imagepipe.scoring.classifier.check",
+            unprompted=True,
+            by_row=True,
         ),
         "attributes": Engine(
             "imagepipe.scoring.attributes.AttributeScorer",
@@ -172,15 +178,13 @@ TABLE: dict[str, dict[str, Engine]] = {
         "openai_vlm": Engine(
             "imagepipe.scoring.openai.OpenAIScorer",
             check="imagepipe.scoring.openai.check",
-            waits=True,
-            unmeasured="a server answers it",
+            **SERVED,
             by_row=True,
         ),
         "openai_caption": Engine(
             "imagepipe.scoring.openai.OpenAICaptioner",
             check="imagepipe.scoring.openai.check_captioner",
-            waits=True,
-            unmeasured="a server answers it",
+            **SERVED,
             by_row=True,
             writes=True,
         ),
