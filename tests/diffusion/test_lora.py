@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers.tiny_pipelines import FLUX, SD, complaint, painter, small
+from helpers.checkpoints import unet
+from helpers.tiny_pipelines import FLUX, SD, SDXL, complaint, painter, small
 from safetensors.torch import load_file, save_file
 
 from imagepipe.config import Lora
@@ -71,6 +72,42 @@ def test_files_that_fit_whole_are_added(trained: Folder, tmp_path: Path):
     for number, state in enumerate((unet, text, unet | text)):
         save_file(state, tmp_path / f"{number}.safetensors")
         checks.check(small(folder, loras=[Lora(str(tmp_path / f"{number}.safetensors"))]))
+
+
+def sgm(sizes: Sizes) -> Sizes:
+    """As kohya's scripts name the layers of an SDXL: by the names that its makers gave them."""
+    named = unet({f"{name}.weight": torch.zeros(size) for name, size in sizes.items()})
+    names = (n.removeprefix("model.diffusion_model.").removesuffix(".weight") for n in named)
+    return dict(zip(names, sizes.values(), strict=True))
+
+
+@pytest.mark.parametrize("hub_id", [SD, SDXL])
+def test_kohyas_names_draw_as_diffusers_own(hub_id: str, trained: Folder, tmp_path: Path):
+    """Also of text encoders; there `alpha` / rank is a factor of its own."""
+    folder, rename = trained(hub_id), sgm if hub_id == SDXL else dict
+    names = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
+    parts = {"unet": "lora_unet_", "text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"}
+    if hub_id == SD:
+        parts = {"unet": "lora_unet_", "text_encoder": "lora_te_"}
+    torch.manual_seed(0)
+    as_kohya, as_diffusers = {}, {}
+    for part, prefix in parts.items():
+        sizes = layers(folder / part, ATTENTION if part == "unet" else names)
+        others = rename(sizes) if part == "unet" else of_text(sizes)
+        own = sizes if part == "unet" else others
+        state = kohya(prefix, others)
+        as_kohya |= state
+        for other, name in zip(others, own, strict=True):
+            flat = f"{prefix}{other.replace('.', '_')}"
+            as_diffusers[f"{part}.{name}.lora_A.weight"] = state[f"{flat}.lora_down.weight"]
+            as_diffusers[f"{part}.{name}.lora_B.weight"] = state[f"{flat}.lora_up.weight"] / 2
+    drawn = [small(folder)]
+    for name, state in (("kohya", as_kohya), ("diffusers", as_diffusers)):
+        save_file(state, tmp_path / f"{name}.safetensors")
+        drawn.append(small(folder, loras=[Lora(str(tmp_path / f"{name}.safetensors"))]))
+    none, one, other = (painter(model).paint(["a cat"], [1]).astype(int) for model in drawn)
+    assert np.abs(one - other).max() <= 1
+    assert np.abs(one - none).max() > 2
 
 
 def test_a_file_of_fewer_layers_than_diffusers_makes_of_them_is_added(trained: Folder, tmp_path):

@@ -38,10 +38,9 @@ def in_folder(write: Callable[[Path], Path]) -> Callable[[Path], Path]:
 
 ADAPTER = json.dumps({"base_model_name_or_path": "owner/base"}).encode()
 CASES = {
-    "sd": (safe("model.diffusion_model.x"), "StableDiffusionPipeline.from_single_file"),
-    "xl": (safe("conditioner.embedders.1.x"), "StableDiffusionXLPipeline.from_single_file"),
+    "sd": (safe("model.diffusion_model.x"), "is a checkpoint in one file. Name the file itself"),
     "folder": (in_folder(safe("model.diffusion_model.x")), "is a checkpoint in one file"),
-    "flux": (safe("double_blocks.0.x"), "FluxPipeline.from_single_file"),
+    "flux": (safe("double_blocks.0.x"), "is a checkpoint in one file. Name the file itself"),
     "lora": (safe("lora_unet_x.lora_up.weight"), "is a LoRA. Add it to its model: model.loras"),
     "any": (safe("x"), "is one file, and a model is a folder"),
     "ckpt": (file("one.ckpt", b"PK"), "is a pickled checkpoint in one file"),

@@ -16,7 +16,7 @@ from imagepipe.config.loading import (
     unchecked,
     with_defaults,
 )
-from imagepipe.config.models import Lora, Model, Quantization
+from imagepipe.config.models import Lora, Model, Part, Quantization, TextualInversion
 from imagepipe.config.names import (
     PICTURES,
     PROMPT,
@@ -58,6 +58,7 @@ __all__ = [
     "Lora",
     "Model",
     "OwnStage",
+    "Part",
     "Price",
     "Quantization",
     "RayOptions",
@@ -69,6 +70,7 @@ __all__ = [
     "Share",
     "Sink",
     "Sweep",
+    "TextualInversion",
     "Tracking",
     "by_error",
     "check",

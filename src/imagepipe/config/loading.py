@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, is_dataclass, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from functools import cache
 from hashlib import blake2b
 from typing import Any, cast, get_args, get_type_hints
@@ -19,13 +19,16 @@ from imagepipe.assets import PREFIX
 from imagepipe.config import own
 from imagepipe.config.checks import check
 from imagepipe.config.fields import paths
-from imagepipe.config.schema import Config
+from imagepipe.config.models import Part
+from imagepipe.config.schema import Config, Scorer
 from imagepipe.config.scorers import FIELDS, Sections, by_name, check_keys, sections, shares
 from imagepipe.config.secrets import is_open
 from imagepipe.errors import UserError, did_you_mean, listed
 from imagepipe.stages import engines
 
 NOT_GIVEN = "(not given)"
+# A part of a model, by any name: what its keys may be is known.
+PART, PART_KEY = re.compile(r"^model\.parts\.[^.]+"), "model.parts.NAME"
 # What may differ when a run is gone on with: none of it changes a picture or the table's columns.
 MAY_CHANGE = (
     *("resources", "ray", "tracking", "sweep", "resume", "retry_failed", "outputs", "verbose"),
@@ -135,6 +138,7 @@ def _refuse_unknown(given: Mapping[str, Any], names: Collection[str]) -> None:
     check_keys(given["scorer"], given["resources"]["scorer"], names)
     known = _known()
     for key, value in paths(given):
+        key = PART.sub(PART_KEY, key)
         inside_list = any(part.isdigit() for part in key.split("."))
         is_scorers = key.startswith(("scorer.", "resources.scorer."))
         if key in known or inside_list or is_open(key) or is_scorers:
@@ -150,7 +154,8 @@ def _refuse_unknown(given: Mapping[str, Any], names: Collection[str]) -> None:
 
 @cache
 def _known() -> frozenset[str]:
-    return frozenset(keys(_schema()))
+    of_part = (f"{PART_KEY}.{one.name}" for one in fields(Part))
+    return frozenset((*keys(_schema()), PART_KEY, *of_part))
 
 
 def _siblings(key: str, known: Iterable[str]) -> list[str]:
@@ -176,9 +181,11 @@ def with_defaults(recorded: Mapping[str, Any], section: Any = None) -> dict[str,
         entry: Any = next(filter(is_dataclass, get_args(types.get(name))), None)  # of a list
         if is_dataclass(default) and isinstance(value, dict):
             whole[name] = with_defaults(value, default)
-        elif entry and isinstance(value, dict):
+        elif entry is Scorer and isinstance(value, dict):
             found = by_name(sections(value)).items()
             whole[name] = {key: with_defaults(one, entry()) for key, one in found if _works(one)}
+        elif entry and isinstance(value, dict):
+            whole[name] = {key: with_defaults(one, entry()) for key, one in value.items()}
         elif entry and isinstance(value, list):
             whole[name] = [with_defaults(one, entry()) for one in value]
     return whole

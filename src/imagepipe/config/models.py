@@ -26,6 +26,25 @@ class Lora:
 
 
 @dataclass
+class TextualInversion:
+    """A word that stands for what was learned of a few pictures."""
+
+    path: str = MISSING  # a .safetensors file, a folder, or a hub id
+    token: str | None = None  # the word, as prompts have it: <my-cat>; null: as the file says
+    weight_name: str | None = None  # the file, where a folder or a hub id holds several
+    revision: str | None = None
+
+
+@dataclass
+class Part:
+    """A part of the pipeline from elsewhere: a text encoder, or the denoiser, also as GGUF."""
+
+    path: str = MISSING  # a .safetensors or .gguf file, a folder, or a hub id
+    revision: str | None = None
+    subfolder: str | None = None  # where a folder or a hub id holds a whole pipeline
+
+
+@dataclass
 class Quantization:
     """Weights in fewer bits: the arguments of diffusers' `PipelineQuantizationConfig`."""
 
@@ -42,8 +61,11 @@ class Model(Server):
 
     name: str = MISSING
     engine: str = engine("model")
-    path: str | None = None  # "asset:NAME", a local folder, a hub id, or a server's model
-    revision: str | None = None
+    # "asset:NAME", a local folder, a hub id, one .safetensors file, or a server's model
+    path: str | None = None
+    # a folder or a hub id with the configuration of one file; null: what diffusers takes it for
+    config: str | None = None
+    revision: str | None = None  # of the hub id, be it path or config
     variant: str | None = None  # weight file variant on the hub, such as fp16
     # random: the same architecture, measured without a download
     weights: str = choice("trained", ("trained", "random"))
@@ -72,8 +94,12 @@ class Model(Server):
     controlnet_revision: str | None = None
     images_per_prompt: int = bounded(1, least=1)
     loras: list[Lora] = field(default_factory=list)
-    vae: str | None = None  # another decoder, such as an AutoencoderTiny: a folder or a hub id
+    textual_inversions: list[TextualInversion] = field(default_factory=list)
+    # another decoder, such as an AutoencoderTiny: a folder, a hub id, or one .safetensors file
+    vae: str | None = None
     vae_revision: str | None = None
+    # other parts in place of the pipeline's own: {transformer: {path: flux1-schnell-Q4_0.gguf}}
+    parts: dict[str, Part] = field(default_factory=dict)
     vae_slicing: bool = False  # decodes picture by picture: less memory
     vae_tiling: bool = False  # decodes tile by tile: less memory for large pictures
     channels_last: bool = False

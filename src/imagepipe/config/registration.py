@@ -61,11 +61,11 @@ class OpenConfig(Config):
 
 
 def schema() -> DictConfig:
-    """What Hydra checks keys and values against, but for those of scorers, which `load` checks, and
-    the options of a format, which its reader does.
+    """What Hydra checks keys and values against, but for those of scorers and parts of a model,
+    which `load` checks, and the options of a format, which its reader does.
     """
     node: DictConfig = OmegaConf.structured(OpenConfig)
-    for opened in (node.scorer, node.resources.scorer, node.dataset.read):
+    for opened in (node.scorer, node.resources.scorer, node.dataset.read, node.model.parts):
         OmegaConf.set_struct(opened, False)
     return node
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from imagepipe.config import Model
 from imagepipe.diffusion import (
-    fit,
     options,
+    origin,
+    parts,
     quantization,
     random_weights,
     repository,
@@ -76,7 +77,7 @@ def _check_described(model: Model, described: repository.Description) -> None:
     if "mask_image" in model.pictures:
         _check_mask(model, described.configs.get("unet", {}))
     if model.weights == "trained":
-        fit.check(model, described)
+        parts.check(model, described)
     if asked:
         _check_options(model, described)
 
@@ -132,7 +133,8 @@ def _has_options(model: Model, configs: dict[str, Any]) -> bool:
         model.negative_prompt is not None
         or model.max_sequence_length is not None
         or model.loras
-        or model.vae
+        or model.textual_inversions
+        or origin.own(model)
         or model.vae_slicing
         or model.vae_tiling
         or (model.channels_last and for_video)
@@ -148,7 +150,7 @@ def _check_options(model: Model, described: repository.Description) -> None:
     import torch
 
     quantization.config(model, described)
-    given = options.replaced(model, described, "meta", torch.float32)
+    given = parts.given(model, described, "meta", torch.float32)
     _check_size(model, described.configs | {name: part.config for name, part in given.items()})
     options.configure(random_weights.pipeline(model, "meta", torch.float32, **given), model)
 

@@ -13,10 +13,11 @@ import numpy as np
 
 from imagepipe.config import Model
 from imagepipe.diffusion import (
-    fit,
     limits,
     lora,
     options,
+    origin,
+    parts,
     quantization,
     random_weights,
     repository,
@@ -42,7 +43,7 @@ class DiffusersGenerator:
         self.pipe = load(self.model, "cuda" if torch.cuda.is_available() else "cpu")
         self.takes = inspect.signature(self.pipe.__call__).parameters
         limit = limits.of(self.model, type(self.pipe), self.pipe.components)
-        self.cuts = lru_cache(PROMPTS)(limit.cuts)
+        self.cuts = lru_cache(PROMPTS)(lambda prompt: limit.cuts(self._spelt_out(prompt)))
         self.vocabulary = _vocabulary(self.model)
         self.decodes_in = _decoder_dtype(self.pipe)
         self.arguments = tasks.names(type(self.pipe), self.model.pictures)
@@ -134,6 +135,12 @@ class DiffusersGenerator:
         """Whether the model never sees the end of `prompt`."""
         return self.cuts(prompt)
 
+    def _spelt_out(self, prompt: str) -> str:
+        """With as many words for a textual inversion as it has embeddings."""
+        if not self.model.textual_inversions:
+            return prompt
+        return str(self.pipe.maybe_convert_prompt(prompt, self.pipe.tokenizer))
+
     def unknown_words(self, prompt: str) -> list[str]:
         """Words of `prompt` that are not in the model's `words.txt`, where it has one."""
         if self.vocabulary is None:
@@ -221,7 +228,7 @@ def load(model: Model, device: str) -> Any:
     dtype = weights.dtype(model.dtype, device)
     if model.weights == "random":
         first = device if model.offload == "none" else "cpu"  # which may hold what a GPU cannot
-        given = options.replaced(model, repository.describe(model), first, dtype)
+        given = parts.given(model, repository.describe(model), first, dtype)
         pipe = random_weights.pipeline(model, first, dtype, **given)
     else:
         pipe = _trained(model, device, dtype)
@@ -236,7 +243,7 @@ def _trained(model: Model, device: str, dtype: Any) -> Any:
 
     found = repository.fetch(model)
     described = repository.read(found)
-    fit.check(model, described)
+    parts.check(model, described)
     # Null of a pipeline that comes with the model as code, which is loaded by its name.
     own = getattr(diffusers, str(described.index["_class_name"]), None)
     kind = tasks.of_pictures(own, model) if own else diffusers.DiffusionPipeline
@@ -247,13 +254,14 @@ def _trained(model: Model, device: str, dtype: Any) -> Any:
         use_safetensors=repository.safetensors_only(model),
         trust_remote_code=model.trust_remote_code,
         quantization_config=quantization.config(model, described, device),
-        **options.replaced(model, described, device, dtype),
+        **parts.given(model, described, device, dtype),
     )
 
 
 def _vocabulary(model: Model) -> frozenset[str] | None:
     """The words that a model with a closed vocabulary was trained on, one a line."""
-    words = Path(weights.locate(model.path or "")) / "words.txt"
+    words = Path(weights.locate(origin.described_by(model)[1])) / "words.txt"
     if not words.is_file():
         return None
-    return frozenset(words.read_text("utf-8").split())
+    given = " ".join(one.token or "" for one in model.textual_inversions)
+    return frozenset([*words.read_text("utf-8").split(), *WORD.findall(given.lower())])

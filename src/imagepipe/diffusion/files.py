@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from fnmatch import fnmatch
 from typing import Any
 
@@ -20,9 +20,17 @@ def small_files(names: Iterable[str]) -> list[str]:
     return [n for n in names if "/" not in n and any(fnmatch(n, pattern) for pattern in SMALL)]
 
 
-def part_files(names: Iterable[str], model: Model) -> list[str]:
-    """Those of one part of a pipeline, such as its VAE: its configuration and its weights."""
-    inside = [name for name in names if "/" not in name]
+def part_files(names: Iterable[str], model: Model, folder: str | None = None) -> list[str]:
+    """Those of one part of a pipeline, such as its VAE: its configuration and its weights. It is
+    all of the repository, or in a `folder` of it.
+    """
+    begin = f"{folder}/" if folder else ""
+    beside = (name.removeprefix(begin) for name in names if name.startswith(begin))
+    found = _part_files([name for name in beside if "/" not in name], model)
+    return [f"{begin}{name}" for name in found]
+
+
+def _part_files(inside: list[str], model: Model) -> list[str]:
     return [*small_files(inside), *_weights(inside, model)]
 
 
@@ -34,10 +42,13 @@ def _weights(inside: Iterable[str], model: Model) -> list[str]:
     return safe or ([] if model.use_safetensors else usable)
 
 
-def pipeline_files(names: Iterable[str], index: dict[str, Any], model: Model) -> list[str]:
+def pipeline_files(
+    names: Iterable[str], index: dict[str, Any], model: Model, apart: Collection[str] = ()
+) -> list[str]:
     """Those that diffusers fetches of a pipeline whose `model_index.json` is `index`.
 
-    Beside its parts that is what has the name of weights in other folders.
+    Beside its parts that is what has the name of weights in other folders. Of the parts `apart` it
+    is their configurations.
     """
     folders: dict[str, list[str]] = {}
     for name in names:
@@ -45,8 +56,10 @@ def pipeline_files(names: Iterable[str], index: dict[str, Any], model: Model) ->
         folders.setdefault(folder, []).append(file)
     found = small_files(folders.pop("", []))
     for folder, inside in folders.items():
-        if folder in parts(index):
-            own = part_files(inside, model)
+        if folder in apart:
+            own = small_files(inside)
+        elif folder in parts(index):
+            own = _part_files(inside, model)
         else:
             own = _weights([file for file in inside if NAMED_SO.match(file)], model)
         found += [f"{folder}/{file}" for file in own]

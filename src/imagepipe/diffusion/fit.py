@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ RENAMED = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out
 OLD_NAME = re.compile(rf"\.({'|'.join(RENAMED)})\.(weight|bias)$")
 
 
-def check(model: Model, described: repository.Description) -> None:
-    """Raise UserError where a part lacks weights, or has some of another shape.
+def check(model: Model, described: repository.Description, apart: Collection[str] = ()) -> None:
+    """Raise UserError where a part lacks weights, or has some of another shape; the parts `apart`
+    come from elsewhere.
 
     transformers' parts would draw random values for them, and diffusers' parts fail once they are
     moved to the device that draws. What ships with the package is whole: a test holds that.
@@ -31,8 +32,8 @@ def check(model: Model, described: repository.Description) -> None:
     for name, (library, class_name) in described.parts.items():
         kind = random_weights.part_class(library, class_name)
         config = described.configs.get(name, {})
-        if name == "vae" and model.vae is not None:
-            continue  # for the one that model.vae names
+        if name in apart:
+            continue
         if not hasattr(kind, "named_parameters"):
             _check_small(model, name, folder / name, kind)
             continue
@@ -89,12 +90,19 @@ def check_part(
 
     with weights.readable(field, path, where / "config.json"):
         part = random_weights.filled(kind, dict(config), "meta", torch.float32)
-    needs = {name: tuple(value.shape) for name, value in part.state_dict().items()}
     held: dict[str, tuple[int, ...]] = {}
     for file in files:
         held |= loading.shapes(field, path, file)
     if "quantization_config" in config:
-        held = _quantised(needs, held)
+        held = _quantised(_shapes(part), held)
+    compare(field, path, f"{where}", part, held)
+
+
+def compare(
+    field: str, path: str | None, where: str, part: Any, held: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Compare a model without values with the names and shapes of weights, which `where` holds."""
+    needs = _shapes(part)
     held = {_today(name): shape for name, shape in held.items()} if needs.keys() - held else held
     both = needs.keys() & held
     report = {
@@ -102,7 +110,11 @@ def check_part(
         "unexpected_keys": held.keys() - needs,
         "mismatched_keys": [(n, held[n], needs[n]) for n in both if held[n] != needs[n]],
     }
-    loading.refuse_unfit(field, path, f"{where}", part, report)
+    loading.refuse_unfit(field, path, where, part, report)
+
+
+def _shapes(part: Any) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in part.state_dict().items()}
 
 
 def _quantised(

@@ -6,16 +6,14 @@ All raise UserError where the pipeline does not have what the option changes.
 from __future__ import annotations
 
 import inspect
-from pathlib import Path
 from typing import Any
 
 from imagepipe.compat import diffusers as compat
 from imagepipe.config import Model
-from imagepipe.diffusion import caches, lora, repository
-from imagepipe.diffusion.refusals import found, refused, unusable
+from imagepipe.diffusion import caches, inversions, lora, parts
+from imagepipe.diffusion.refusals import refused
 from imagepipe.diffusion.rows import LORA
 from imagepipe.errors import did_you_mean
-from imagepipe.stages import kinds, loading, weights
 
 
 def configure(pipe: Any, model: Model) -> None:
@@ -31,16 +29,18 @@ def configure(pipe: Any, model: Model) -> None:
     if model.compile is not None:
         _check_compiler(pipe, model)
     if model.weights == "trained":
+        inversions.add(pipe, model)
         lora.add(pipe, model)
 
 
 def place(pipe: Any, model: Model, device: str) -> None:
     """Onto the device, or, with `model.offload`, part by part when it is that part's turn."""
-    fused = model.loras and model.weights == "trained" and not model.quantization.quant_backend
+    whole = not (model.quantization.quant_backend or parts.quantised(model))
+    fused = model.loras and model.weights == "trained" and whole
     by_row = any(LORA.fullmatch(key) for key in model.columns)
-    if fused and not by_row and (parts := compat.lora_parts(pipe)):
+    if fused and not by_row and (named := compat.lora_parts(pipe)):
         # Into the weights, so that the LoRAs cost no time; by default not those of a text encoder.
-        pipe.fuse_lora(components=parts)
+        pipe.fuse_lora(components=named)
         pipe.unload_lora_weights()
     if model.offload == "none":
         pipe.to(device)
@@ -60,69 +60,6 @@ def denoiser(pipe: Any) -> Any:
     """The part that runs at every step."""
     part = getattr(pipe, "transformer", None)
     return pipe.unet if part is None else part
-
-
-def replaced(
-    model: Model, described: repository.Description, device: str, dtype: Any
-) -> dict[str, Any]:
-    """The parts to take instead of the pipeline's own: the decoder that `model.vae` names.
-
-    Raises UserError where it is not there, or decodes another number of channels.
-    """
-    if model.vae is None:
-        return {}
-    import diffusers
-
-    from imagepipe.diffusion import random_weights
-
-    where, revision = found("vae", model.vae), model.vae_revision
-    told = kinds.told(Path(where)) if Path(where).is_file() else None
-    if told:
-        raise refused("vae", model.vae, *told)
-    try:
-        config = diffusers.AutoModel.load_config(where, revision=revision)
-        _check_channels(model, config, described.configs["vae"])
-        if device == "meta" and model.weights == "trained":
-            _check_fit(model, config)
-        if model.weights == "random" or device == "meta":
-            return {"vae": random_weights.one_part(dict(config), device, dtype)}
-        kind = getattr(diffusers, config["_class_name"])
-        vae, report = kind.from_pretrained(
-            where,
-            revision=revision,
-            dtype=dtype,
-            use_safetensors=repository.safetensors_only(model),
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-        )
-    except OSError as error:
-        raise unusable("vae", model.vae, revision, error) from error
-    loading.refuse_unfit("model.vae", model.vae, str(where), vae, report)
-    return {"vae": vae}
-
-
-def _check_channels(model: Model, config: dict[str, Any], own: dict[str, Any]) -> None:
-    channels, drawn = (one.get("latent_channels") or one.get("z_dim") or 4 for one in (config, own))
-    if channels != drawn:
-        raise refused(
-            "vae",
-            model.vae,
-            f"decodes {channels} channels, and this model draws {drawn}",
-            "Name one made for this model.",
-        )
-
-
-def _check_fit(model: Model, config: dict[str, Any]) -> None:
-    """Of a folder; what comes from the hub is compared once it is loaded."""
-    import diffusers
-
-    from imagepipe.diffusion import fit
-
-    where = weights.locate(model.vae or "")
-    if isinstance(where, Path) and where.is_dir():
-        kind = getattr(diffusers, config["_class_name"])
-        files = repository.weight_files(where, model)
-        fit.check_part("model.vae", model.vae, where, kind, config, files)
 
 
 def _scheduler(pipe: Any, model: Model) -> None:

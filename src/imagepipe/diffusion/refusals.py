@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from imagepipe.config import Model
 from imagepipe.errors import UserError, one_line
 from imagepipe.stages import hub, weights
 
@@ -27,3 +28,30 @@ def unusable(field: str, path: str, revision: str | None, error: Exception) -> U
     if isinstance(weights.locate(path), Path):
         return refused(field, path, f"cannot be used ({one_line(error)})", "Name another.")
     return hub.refused(f"model.{field}", path, revision, error)
+
+
+def no_variant(model: Model, what: str) -> UserError:
+    return UserError(
+        field="model.variant",
+        value=model.variant,
+        problem=f"{what} has no weights of that variant",
+        remedy="Set it to null.",
+    )
+
+
+def only_pickles(model: Model, what: str) -> UserError:
+    return UserError(
+        field="model.use_safetensors",
+        value=model.use_safetensors,
+        problem=f"{what} has only pickled weights, and a pickle can run any code when it is read",
+        remedy="Set model.use_safetensors=false if you trust who made it.",
+    )
+
+
+def brings_code(model: Model) -> UserError:
+    return UserError(
+        field="model.trust_remote_code",
+        value=model.trust_remote_code,
+        problem=f"{model.path} brings Python code of its own, which would run here",
+        remedy="Set model.trust_remote_code=true if you have read that code and trust it.",
+    )

@@ -11,6 +11,8 @@ from typing import Any
 
 from imagepipe.assets import folder as asset
 from imagepipe.config import Model
+from imagepipe.diffusion import origin
+from imagepipe.diffusion.refusals import brings_code, no_variant, only_pickles
 from imagepipe.errors import UserError
 from imagepipe.stages import hub, loading, weights
 
@@ -59,7 +61,8 @@ def describe(model: Model) -> Description:
     With random weights those of well-known models come from the package, so that nothing is
     fetched. Raises UserError where there are none.
     """
-    file = ARCHITECTURES / f"{(model.path or '').replace('/', '--')}.json"
+    name = origin.described_by(model)[1]
+    file = ARCHITECTURES / f"{name.replace('/', '--')}.json"
     if model.weights == "random" and file.is_file():
         return Description(json.loads(file.read_text("utf-8")), None)
 
@@ -84,20 +87,33 @@ def read(folder: Path) -> Description:
 def fetch(model: Model) -> Path:
     """The folder with all that the pipeline loads, fetched from the hub where it is not cached.
 
+    It needs no weights of parts that the configuration names apart; beside a checkpoint in one file
+    it holds configurations and tokenizers alone.
+
     Raises UserError where weights are missing or not given by the hub, where they are pickled and
     where the model brings code of its own, unless the configuration allows the two.
     """
+
+    apart = origin.own(model)
+    if origin.is_single(model):
+        described = describe(model).folder
+        assert described is not None  # only random weights are described by the package
+        _refuse_code(model, described)
+        return described
 
     def get(name: str, **options: Any) -> str:
         from diffusers import DiffusionPipeline
 
         quiet()
+        if apart:  # of which it would not fetch the configurations
+            describe(model)
         return DiffusionPipeline.download(
             name,
             revision=model.revision,
             variant=model.variant,
             use_safetensors=safetensors_only(model),
             trust_remote_code=model.trust_remote_code,
+            **dict.fromkeys(apart),
             **options,
         )
 
@@ -107,7 +123,7 @@ def fetch(model: Model) -> Path:
     found = _find(model, get, whole)
     _refuse_code(model, found)
     if not _has_variant(found, model):
-        raise _variant_refused(model, str(found))
+        raise no_variant(model, str(found))
     _refuse_missing(model, _without_weights(found, model), found)
     return found
 
@@ -136,9 +152,10 @@ def safetensors_only(model: Model) -> bool | None:
 
 def _find(model: Model, get: Callable[..., str], whole: Callable[[Path], bool]) -> Path:
     """The cache first, so that a cached model needs no network; then the hub."""
-    where = weights.locate(model.path or "")
+    field, path = origin.described_by(model)
+    where = weights.locate(path)
     if isinstance(where, Path):
-        weights.check("model.path", model.path, model.revision, INDEX)
+        weights.check(field, path, model.revision, INDEX)
         return where
     try:
         cached = Path(get(where, local_files_only=True))
@@ -158,22 +175,23 @@ def _find(model: Model, get: Callable[..., str], whole: Callable[[Path], bool]) 
 def _explained(model: Model, name: str, error: Exception) -> UserError:
     said = str(error)
     if "trust_remote_code" in said:
-        return _code_refused(model)
+        return brings_code(model)
     if "necessary `safetensors`" in said:
-        return _pickles_refused(model, name)
+        return only_pickles(model, name)
     if "no such modeling files" in said:
-        return _variant_refused(model, name)
+        return no_variant(model, name)
     files = f'--include {INDEX} "*/*"'
     if model.variant:
         small = " ".join(f'"{pattern}"' for pattern in SMALL)
         files = f'--include {small} "*.{model.variant}*.safetensors"'
-    return hub.refused("model.path", name, model.revision, error, files)
+    return hub.refused(origin.described_by(model)[0], name, model.revision, error, files)
 
 
 def _without_weights(found: Path, model: Model) -> dict[str, list[str]]:
     """The models among the parts whose weights are not all there, with those that they have."""
     missing = {}
-    for name in parts(_index(found)):
+    apart = origin.own(model)
+    for name in (one for one in parts(_index(found)) if one not in apart):
         part = found / name
         is_model = (part / "config.json").is_file() or not any(part.glob("*"))
         if is_model and not weight_files(part, model):
@@ -241,7 +259,7 @@ def _refuse_missing(model: Model, missing: dict[str, list[str]], found: Path) ->
             )
         pickles = [file for file in files if file.endswith(weights.PICKLED)]
         if pickles and model.use_safetensors:
-            raise _pickles_refused(model, f"{name}/{pickles[0]}")
+            raise only_pickles(model, f"{name}/{pickles[0]}")
         if not (found / name / "config.json").is_file():
             raise UserError(
                 field="model.path",
@@ -257,27 +275,9 @@ def _refuse_missing(model: Model, missing: dict[str, list[str]], found: Path) ->
         )
 
 
-def _variant_refused(model: Model, what: str) -> UserError:
-    return UserError(
-        field="model.variant",
-        value=model.variant,
-        problem=f"{what} has no weights of that variant",
-        remedy="Set it to null.",
-    )
-
-
-def _pickles_refused(model: Model, what: str) -> UserError:
-    return UserError(
-        field="model.use_safetensors",
-        value=model.use_safetensors,
-        problem=f"{what} has only pickled weights, and a pickle can run any code when it is read",
-        remedy="Set model.use_safetensors=false if you trust who made it.",
-    )
-
-
 def _refuse_code(model: Model, found: Path) -> None:
     if not model.trust_remote_code and any(_own_code(found)):
-        raise _code_refused(model)
+        raise brings_code(model)
 
 
 def _own_code(found: Path) -> Iterator[Path]:
@@ -287,12 +287,3 @@ def _own_code(found: Path) -> Iterator[Path]:
     if isinstance(index["_class_name"], list):
         modules.append(f"{index['_class_name'][0]}.py")
     yield from (found / module for module in modules if (found / module).is_file())
-
-
-def _code_refused(model: Model) -> UserError:
-    return UserError(
-        field="model.trust_remote_code",
-        value=model.trust_remote_code,
-        problem=f"{model.path} brings Python code of its own, which would run here",
-        remedy="Set model.trust_remote_code=true if you have read that code and trust it.",
-    )

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from imagepipe.config import Config, Model
-from imagepipe.diffusion import files, lora, repository
+from imagepipe.diffusion import files, inversions, lora, origin, repository
 from imagepipe.stages import engines, hub, weights
 
 
@@ -42,7 +42,7 @@ def wanted(config: Config) -> Iterator[Wanted]:
     for field, path, revision, choose in _sources(config):
         where = weights.locate(path) if path else None
         if isinstance(where, str):
-            is_pipeline = field == "model.path" and model.weights == "trained"
+            is_pipeline = field in ("model.path", "model.config") and model.weights == "trained"
             own_way = partial(repository.fetch, model) if is_pipeline else None
             yield Wanted(field, where, revision, choose, own_way)
 
@@ -52,12 +52,18 @@ def _sources(config: Config) -> Iterator[tuple[str, str | None, str | None, Any]
     if engines.of("llm", llm).weights:
         yield "llm.path", llm.path, llm.revision, files.model_files
     if engines.of("model", model).weights:
-        yield "model.path", model.path, model.revision, partial(_of_pipeline, model)
-        yield "model.vae", model.vae, model.vae_revision, partial(files.part_files, model=model)
+        field, path = origin.described_by(model)
+        yield field, path, model.revision, partial(_of_pipeline, model)
+        for part in origin.own(model).values():
+            choose = partial(files.part_files, model=model, folder=part.subfolder)
+            yield f"model.{part.field}", part.path, part.revision, choose
         for one in model.loras:
             name = one.weight_name or lora.FILE
             choose = partial(_present, ("adapter_config.json", name))
             yield "model.loras", one.path, one.revision, choose
+        for word in model.textual_inversions:
+            name = word.weight_name or inversions.FILE
+            yield "model.textual_inversions", word.path, word.revision, partial(_present, (name,))
     for name, scorer in config.scorer.items():
         if engines.of("scorer", scorer).weights:
             yield f"scorer.{name}.path", scorer.path, scorer.revision, files.model_files
@@ -69,9 +75,9 @@ def _of_pipeline(model: Model, names: Sequence[str]) -> list[str]:
     described = repository.describe(model)
     if model.weights == "random" and described.folder is None:
         return []  # the package describes it
-    if model.weights == "random":
+    if model.weights == "random" or origin.is_single(model):
         return [name for name in names if name.endswith(tuple(p[1:] for p in repository.SMALL))]
-    return files.pipeline_files(names, described.index, model)
+    return files.pipeline_files(names, described.index, model, apart=origin.own(model))
 
 
 def _present(asked: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -144,8 +144,11 @@ def _models(config: Config) -> Iterator[tuple[str, str | None]]:
     model = config.model
     yield "llm.path", config.llm.path
     yield "model.path", model.path
+    yield "model.config", model.config
     yield "model.vae", model.vae
+    yield from ((f"model.parts.{name}.path", part.path) for name, part in model.parts.items())
     yield from (("model.loras", lora.path) for lora in model.loras)
+    yield from (("model.textual_inversions", word.path) for word in model.textual_inversions)
     for name, scorer in config.scorer.items():
         yield f"scorer.{name}.path", scorer.path
         yield f"scorer.{name}.processor", scorer.processor

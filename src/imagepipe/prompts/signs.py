@@ -10,7 +10,7 @@ VARY = (
     "in dataset.prompt it is a choice, with dataset.wildcards also __name__; in a cell it is text"
 )
 LORA = "add LoRAs with model.loras"
-INVERSION = "textual inversions are not read; a LoRA can be added with model.loras"
+INVERSION = "name the files of textual inversions in model.textual_inversions"
 PLAIN = "leave BREAK and AND out"
 # By an example: how a sign looks, and what to do in its place. Sources: the prompt syntax of
 # AUTOMATIC1111's web UI, ComfyUI, compel and dynamicprompts.

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 POINTER = b"version https://git-lfs"
 POINTED = "Fetch the files themselves: git lfs pull in that folder, or hf download."
 PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 CONVERT = (
-    "Convert it once, in Python: from diffusers import {kind}; "
-    "{kind}.from_single_file(FILE).save_pretrained(FOLDER). Then name that folder."
+    "If you trust who made it, convert it once, in Python: from diffusers import "
+    "StableDiffusionPipeline; StableDiffusionPipeline.from_single_file(FILE)"
+    ".save_pretrained(FOLDER). Then name that folder."
 )
 SERVED = (
     "Name the model's own folder, with .safetensors. A language model can be served by llama.cpp "
-    "(llama-server -m FILE) or Ollama: llm=openai llm.base_url=http://localhost:8080/v1."
+    "(llama-server -m FILE) or Ollama: llm=openai llm.base_url=http://localhost:8080/v1. The "
+    "denoiser of a pipeline is named as a part of it: model.parts={transformer: {path: FILE}}."
 )
+ALONE = "Name the file itself: model.path=FILE."
 OWN = "Name the model in the layout of diffusers or transformers."
-# By what only one kind of checkpoint has in the names of its weights.
+UNKNOWN = ("is one file, and a model is a folder", OWN)
+# The pipeline that a checkpoint is of, by what only that one has in the names of its weights. Some
+# are found in the file of a denoiser alone.
 CHECKPOINTS = {
     "conditioner.embedders.1.": "StableDiffusionXLPipeline",
+    "label_emb.": "StableDiffusionXLPipeline",
+    "add_embedding.": "StableDiffusionXLPipeline",
     "joint_blocks.": "StableDiffusion3Pipeline",
+    "double_stream_modulation": "Flux2Pipeline",
     "double_blocks.": "FluxPipeline",
+    "single_transformer_blocks.": "FluxPipeline",
     "model.diffusion_model.": "StableDiffusionPipeline",
+    "input_blocks.": "StableDiffusionPipeline",
 }
 # Files that tell a folder's kind, in the order in which they are looked for.
 TELLING = {
@@ -70,15 +81,34 @@ def _file(file: Path) -> tuple[str, str]:
         if opened.read(4) == b"GGUF":
             return TELLING["*.gguf"]
     if file.suffix in PICKLES:
-        pickled = CONVERT.format(kind="StableDiffusionPipeline")
-        return "is a pickled checkpoint in one file", pickled
-    names = _names(file) if file.suffix == ".safetensors" else []
-    if any("lora_" in name or ".lora." in name for name in names):
+        return (
+            "is a pickled checkpoint in one file, which can run any code when it is read",
+            CONVERT,
+        )
+    if is_lora(file):
         return "is a LoRA", f"Add it to its model: model.loras=[{{path: {file}}}]."
+    if checkpoint(_names(file)):
+        return "is a checkpoint in one file", ALONE
+    return UNKNOWN
+
+
+def is_lora(file: Path) -> bool:
+    """Whether a file of safetensors holds the layers of a LoRA."""
+    return any("lora_" in name or ".lora." in name for name in _names(file))
+
+
+def checkpoint(names: Iterable[str]) -> str | None:
+    """The class of the pipeline that weights of such names are of; null where they do not tell."""
+    names = list(names)
     kinds = (kind for part, kind in CHECKPOINTS.items() if any(part in name for name in names))
-    if pipeline := next(kinds, None):
-        return "is a checkpoint in one file", CONVERT.format(kind=pipeline)
-    return "is one file, and a model is a folder", OWN
+    return next(kinds, None)
+
+
+def family(pipeline: str) -> str | None:
+    """That of CHECKPOINTS which a class is of the family of: FluxPipeline for FluxFillPipeline."""
+    begins = {one.removesuffix("Pipeline"): one for one in CHECKPOINTS.values()}
+    found = [begin for begin in begins if pipeline.startswith(begin)]
+    return begins[max(found, key=len)] if found else None
 
 
 def _adapter(folder: Path) -> tuple[str, str]:
@@ -94,6 +124,9 @@ def _adapter(folder: Path) -> tuple[str, str]:
 
 
 def _names(file: Path) -> list[str]:
+    """Of the weights in a file; none where it is not of safetensors."""
+    if file.suffix != ".safetensors":
+        return []
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -28,6 +28,12 @@ def locate(path: str) -> Path | str:
     return where
 
 
+def is_file(path: str | None) -> bool:
+    """Whether a model's path is one file of any kind, and no folder."""
+    where = locate(path) if path else None
+    return isinstance(where, Path) and where.is_file()
+
+
 def here(path: str, revision: str | None = None) -> Path | None:
     """A model's local folder, or its folder in the hub's cache; null: in neither."""
     from huggingface_hub import try_to_load_from_cache
@@ -44,7 +50,8 @@ def size_gb(path: str | None, revision: str | None = None) -> float | None:
     where = here(path, revision) if path else None
     if where is None:
         return None
-    return sum(file.stat().st_size for file in where.rglob("*.safetensors")) / 1e9 or None
+    files = [where] if where.is_file() else where.rglob("*.safetensors")
+    return sum(file.stat().st_size for file in files) / 1e9 or None
 
 
 def dtype(name: str, device: str) -> Any:

@@ -1,0 +1,286 @@
+"""The parts of a pipeline that do not come from its own folder: a decoder, a text encoder or a
+denoiser of a person's own, and all that a checkpoint in one file holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from imagepipe.config import Model
+from imagepipe.diffusion import fit, origin, original, random_weights, repository
+from imagepipe.diffusion.origin import Source, own
+from imagepipe.diffusion.refusals import found, only_pickles, refused, unusable
+from imagepipe.errors import UserError, did_you_mean, one_line
+from imagepipe.stages import kinds, loading, weights
+
+# What a part has to have alike with the one that it replaces, since other parts go by it.
+AGREE = {
+    "latent_channels": "latent channels",
+    "in_channels": "channels in",
+    "cross_attention_dim": "numbers a token of the prompt",
+    "joint_attention_dim": "numbers a token of the prompt",
+    "pooled_projection_dim": "numbers a prompt",
+    "hidden_size": "numbers a token",
+    "d_model": "numbers a token",
+    "vocab_size": "tokens in its vocabulary",
+}
+DECODER = ("latent_channels",)  # of a decoder nothing else has to agree
+# Parts that no prompt needs, which a checkpoint in one file lacks.
+SPARE = ("safety_checker", "image_encoder")
+
+
+def sources(model: Model, described: repository.Description) -> dict[str, Source]:
+    """All parts that are not those of the pipeline's folder. Raises UserError on unknown names."""
+    given = own(model)
+    held = [name for name in described.parts if _has_weights(described, name)]
+    for name in model.parts:
+        if name == "vae":
+            raise refused(
+                "parts.vae.path", given[name].path, "has a key of its own", "Use model.vae."
+            )
+        if name not in held:
+            told = f"{described.index['_class_name']} has no such part"
+            remedy = f"{did_you_mean(name, held)}Its parts: {', '.join(held)}."
+            raise refused(f"parts.{name}.path", given[name].path, told, remedy)
+    if origin.is_single(model):
+        whole = {name: Source("path", str(model.path)) for name in held if name not in SPARE}
+        given = {**whole, **given}
+    return given
+
+
+def _has_weights(described: repository.Description, name: str) -> bool:
+    return hasattr(random_weights.part_class(*described.parts[name]), "named_parameters")
+
+
+def quantised(model: Model) -> bool:
+    """Whether a part is in fewer bits, so that nothing can be added to its weights."""
+    return any(one.path.endswith(original.GGUF) for one in own(model).values())
+
+
+def check(model: Model, described: repository.Description) -> None:
+    """Raise UserError where any part of the pipeline lacks weights, or has some of another shape.
+
+    Files and folders are compared by their headers; what comes from the hub once it is loaded.
+    """
+    given = sources(model, described)
+    fit.check(model, described, given)
+    for name, source in given.items():
+        if source.file is not None:
+            _converted(source, name, described, _header(source))
+        else:
+            _check_folder(model, source, name, *_configured(source, name, described))
+
+
+def given(
+    model: Model, described: repository.Description, device: str, dtype: Any
+) -> dict[str, Any]:
+    """The parts to take in place of the pipeline's own. With random weights, and on "meta" where
+    they have no values, those whose configuration may be another.
+    """
+    made: dict[str, Any] = {}
+    whole: dict[str, dict[str, Any]] = {}  # by file, each of which is read once
+    for name, source in sources(model, described).items():
+        if source.file is None:
+            kind, config = _configured(source, name, described)
+            if model.weights == "random" or device == "meta":
+                made[name] = random_weights.filled(kind, config, device, dtype)
+            else:
+                made[name] = _from_folder(model, source, kind, dtype)
+        elif model.weights == "trained" and device != "meta":
+            held = whole.setdefault(source.path, original.load(source.file))
+            made[name] = _from_file(source, name, described, held, dtype)
+    if origin.is_single(model):
+        made |= {name: None for name in SPARE if name in described.parts}
+    return made
+
+
+def _header(source: Source) -> dict[str, Any]:
+    """Of a file. Raises UserError where it is of a kind that is not read."""
+    assert source.file is not None
+    if source.file.suffix not in (".safetensors", original.GGUF):
+        raise refused(source.field, source.path, *(kinds.told(source.file) or kinds.UNKNOWN))
+    if kinds.is_pointer(source.file):
+        raise weights.broken(f"model.{source.field}", source.path, source.file, "")
+    if source.file.suffix == original.GGUF:
+        original.check_gguf(source.field, source.path)
+    return original.header(f"model.{source.field}", source.path, source.file)
+
+
+def _described(described: repository.Description, name: str) -> tuple[Any, dict[str, Any]]:
+    """Class and configuration of the pipeline's own part."""
+    return random_weights.part_class(*described.parts[name]), described.configs.get(name, {})
+
+
+def _converted(
+    source: Source, name: str, described: repository.Description, held: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a file holds of a part, by the names of its class.
+
+    Raises UserError where that is not all of the part.
+    """
+    import torch
+
+    kind, config = _described(described, name)
+    part = random_weights.filled(kind, dict(config), "meta", torch.float32)
+    needs = {key: tuple(value.shape) for key, value in part.state_dict().items()}
+    is_gguf = source.path.endswith(original.GGUF)
+    if is_gguf and hasattr(kind, "config_class"):
+        told = f"is GGUF, which diffusers reads of its own classes and not of a {kind.__name__}"
+        raise refused(source.field, source.path, told, "Name a .safetensors file or a folder.")
+    try:
+        found = original.converted(name, kind, config, held, needs)
+    except KeyError as error:
+        raise _unfit(source, name, described, held, f"lacks {error.args[0]}") from error
+    except Exception as error:  # whatever a conversion raises of a shape that it does not expect
+        said = f"cannot be converted ({one_line(error)})"
+        raise _unfit(source, name, described, held, said) from error
+    shapes = {key: tuple(value.shape) for key, value in found.items()}
+    if not needs.keys() & shapes.keys():
+        raise _unfit(source, name, described, held, "holds nothing")
+    try:
+        fit.compare(f"model.{source.field}", source.path, f"its part {name}", part, shapes)
+    except UserError as error:
+        raise _unfit(source, name, described, held, "", error) from error
+    return found
+
+
+def _unfit(
+    source: Source,
+    name: str,
+    described: repository.Description,
+    held: Mapping[str, Any],
+    said: str,
+    error: UserError | None = None,
+) -> UserError:
+    """Why a file does not fit: by the architecture it is of, where its names tell another."""
+    told, asked = kinds.checkpoint(held), str(described.index["_class_name"])
+    if told and kinds.family(asked) not in (None, told):
+        what = f"is of a {told}, and the model is a {asked}"
+        return refused(source.field, source.path, what, "Name one made for this model.")
+    if error is not None:
+        return error
+    remedy = "Name one made for this model."
+    if source.field == "path":
+        remedy = (
+            f"Name that part as model.parts={{{name}: {{path: PATH}}}}, or the model's "
+            "configuration as model.config."
+        )
+    return refused(source.field, source.path, f"{said} of the part {name}", remedy)
+
+
+def _from_file(
+    source: Source,
+    name: str,
+    described: repository.Description,
+    held: Mapping[str, Any],
+    dtype: Any,
+) -> Any:
+    kind, config = _described(described, name)
+    if hasattr(kind, "config_class"):
+        state = _converted(source, name, described, held)
+        return kind.from_pretrained(
+            None, config=kind.config_class.from_dict(dict(config)), state_dict=state, dtype=dtype
+        )
+    options: dict[str, Any] = {}
+    if source.path.endswith(original.GGUF):
+        from diffusers import GGUFQuantizationConfig
+
+        options["quantization_config"] = GGUFQuantizationConfig(compute_dtype=dtype)
+    return kind.from_single_file(
+        original.named(kind, held),
+        config=str(described.folder),
+        subfolder=name,
+        dtype=dtype,
+        local_files_only=True,
+        **options,
+    )
+
+
+def _configured(
+    source: Source, name: str, described: repository.Description
+) -> tuple[Any, dict[str, Any]]:
+    """Class and configuration of what a folder or the hub holds, which may be another class.
+
+    Raises UserError where it does not go with the other parts.
+    """
+    import diffusers
+
+    kind, config = _described(described, name)
+    where = found(source.field, source.path)
+    try:
+        if hasattr(kind, "config_class"):
+            options = {"subfolder": source.subfolder or "", "revision": source.revision}
+            read = kind.config_class.get_config_dict(where, **options)[0]
+        else:
+            options = {"subfolder": source.subfolder, "revision": source.revision}
+            read = diffusers.AutoModel.load_config(where, **options)
+            kind = getattr(diffusers, read["_class_name"])
+    except OSError as error:
+        raise unusable(source.field, source.path, source.revision, error) from error
+    _check_agrees(source, name, read, config)
+    return kind, dict(read)
+
+
+def _check_agrees(
+    source: Source, name: str, other: Mapping[str, Any], own: Mapping[str, Any]
+) -> None:
+    keys = DECODER if name == "vae" else AGREE
+    for key in keys:
+        theirs, ours = (_number(one, key) for one in (other, own))
+        if theirs != ours and None not in (theirs, ours):
+            raise refused(
+                source.field,
+                source.path,
+                f"has {theirs} {AGREE[key]}, and this model's {name} {ours}",
+                "Name one made for this model.",
+            )
+
+
+def _number(config: Mapping[str, Any], key: str) -> Any:
+    """A decoder may say its channels by another name, or leave out diffusers' own 4."""
+    if key != "latent_channels":
+        return config.get(key)
+    if "_class_name" in config and str(config["_class_name"]).startswith("Auto"):
+        return config.get(key) or config.get("z_dim") or 4
+    return None
+
+
+def _check_folder(
+    model: Model, source: Source, name: str, kind: Any, config: Mapping[str, Any]
+) -> None:
+    """Of a folder; what comes from the hub is compared once it is loaded."""
+    folder = source.folder
+    if folder is None:
+        return
+    field = f"model.{source.field}"
+    files = repository.weight_files(folder, model)
+    if not files:
+        pickles = [file.name for file in folder.iterdir() if file.suffix in weights.PICKLED]
+        if pickles:
+            raise only_pickles(model, f"{folder / pickles[0]}")
+        told = f"{folder} holds no weights"
+        raise refused(source.field, source.path, told, "Fetch or save the model again.")
+    if hasattr(kind, "config_class"):
+        with weights.readable(field, source.path, folder):
+            loading.load(field, source.path, kind, where=folder, device_map="meta")
+        return
+    fit.check_part(field, source.path, folder, kind, config, files)
+
+
+def _from_folder(model: Model, source: Source, kind: Any, dtype: Any) -> Any:
+    where, field = found(source.field, source.path), f"model.{source.field}"
+    options: dict[str, Any] = {"revision": source.revision, "dtype": dtype}
+    if source.subfolder:
+        options["subfolder"] = source.subfolder
+    options["use_safetensors"] = repository.safetensors_only(model)
+    try:
+        if hasattr(kind, "config_class"):
+            return loading.load(field, source.path, kind, **options)
+        part, report = kind.from_pretrained(
+            where, output_loading_info=True, ignore_mismatched_sizes=True, **options
+        )
+    except OSError as error:
+        raise unusable(source.field, source.path, source.revision, error) from error
+    loading.refuse_unfit(field, source.path, where, part, report)
+    return part
