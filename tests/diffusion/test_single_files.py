@@ -166,8 +166,10 @@ def test_parts_that_cannot_be_are_refused(trained: Folder, single, tmp_path: Pat
     )
     (tmp_path / "te.ckpt").write_bytes(b"PK")
     assert "is a pickled checkpoint" in said(text_encoder=str(tmp_path / "te.ckpt"))
-    other = trained(FLUX) / "text_encoder_2"
-    assert "32 numbers a token, and this model's text_encoder 16" in said(text_encoder=str(other))
+    other = str(trained(FLUX) / "text_encoder_2")
+    assert "is a t5, and this model's text_encoder a clip_text_model" in said(text_encoder=other)
+    other = str(trained(SDXL) / "unet")
+    assert "32 numbers a token of the prompt, and this model's unet 16" in said(unet=other)
 
 
 @pytest.mark.parametrize(

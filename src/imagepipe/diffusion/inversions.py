@@ -69,7 +69,7 @@ def _word(one: TextualInversion, shapes: Mapping[str, tuple[int, ...]]) -> str:
         raise refused(FIELD, one.path, said, "Leave it out.")
     if one.token is None and names[0] in UNNAMED:
         said = "does not say which word stands for it"
-        raise refused(FIELD, one.path, said, "Give one as its token: <my-cat>.")
+        raise refused(FIELD, one.path, said, "Give one as its token: '<my-cat>'.")
     return one.token or names[0]
 
 
@@ -87,7 +87,7 @@ def _check(pipe: Any, one: TextualInversion, part: str, word: str, shape: tuple[
     tokenizer = getattr(pipe, part.replace("text_encoder", "tokenizer"))
     if word in tokenizer.get_vocab():
         said = f"the model knows {word!r} already"
-        raise refused(FIELD, one.path, said, "Give another word as its token: <my-cat>.")
+        raise refused(FIELD, one.path, said, "Give another word as its token: '<my-cat>'.")
 
 
 def _load(pipe: Any, one: TextualInversion, file: Path, word: str) -> None:

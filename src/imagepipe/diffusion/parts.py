@@ -225,6 +225,10 @@ def _configured(
 def _check_agrees(
     source: Source, name: str, other: Mapping[str, Any], own: Mapping[str, Any]
 ) -> None:
+    types = [one.get("model_type") for one in (other, own)]  # of transformers
+    if types[0] != types[1] and None not in types:
+        said = f"is a {types[0]}, and this model's {name} a {types[1]}"
+        raise refused(source.field, source.path, said, "Name one made for this model.")
     keys = DECODER if name == "vae" else AGREE
     for key in keys:
         theirs, ours = (_number(one, key) for one in (other, own))
