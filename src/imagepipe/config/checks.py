@@ -77,7 +77,7 @@ def _check_pace(key: str, section: Any, share: Share) -> None:
 
 def _check_request(key: str, section: Any) -> None:
     kind = section.section
-    if section.request and not engines.of(kind, section).waits:
+    if getattr(section, "request", None) and not engines.of(kind, section).waits:
         asking = [f"{kind}.engine={n}" for n, line in engines.TABLE[kind].items() if line.waits]
         raise UserError(
             field=f"{key}.request",
