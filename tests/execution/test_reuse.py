@@ -7,6 +7,8 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from helpers import one_session
@@ -22,17 +24,24 @@ from imagepipe.execution import chain, manifest, reuse
 from imagepipe.reports.sweep_job import SweepJob
 from imagepipe.resources.machine import Machine, Node
 from imagepipe.sink import sweeps
-from imagepipe.sink.reuse import Work
+from imagepipe.sink.reuse import Found, MadeBy, Part, Work
+from imagepipe.stages.stage import Stage
+from imagepipe.store import Store
 
 MACHINE = Machine((Node(2.0, 0, 8 << 30),))
 BASE = ["llm=tiny", "model=tiny", "scorer=tiny_clip", "limit=4"]
+
+
+def none() -> None:
+    """No worker."""
 
 
 def works(*overrides: str) -> dict[str, Work]:
     config = composed(*BASE, *overrides)
     tables = sources.scan(config.dataset, config.limit, config.model.columns)
     shares, _ = resources.resolve(config, MACHINE, tables.rows)
-    return reuse.works(config, shares, chain.stages(config, tables))
+    said = sources.fingerprint(tables)
+    return reuse.works(config, said, shares, chain.stages(config, tables))
 
 
 def digests(*overrides: str) -> dict[str, str]:
@@ -157,6 +166,58 @@ def test_of_a_sweep_it_takes_jobs_that_have_ended_and_then_those_that_are_named(
     assert reuse.sources_of(composed("sweep.objective=score"), None) == []
 
 
+@pytest.mark.parametrize(
+    ("overrides", "others"),
+    [
+        (["llm.temperature=0.1"], {"model", "scorer"}),
+        (["llm=none"], {"model", "scorer"}),
+        (["model.steps=3"], {"scorer"}),
+        (["limit=3"], {"llm", "model", "scorer"}),
+        (["dataset.prompt='a {animal}'"], {"llm", "model", "scorer"}),
+        (["scorer.tiny_clip.dtype=bfloat16", "sink=parquet", "dataset.name=n"], set()),
+    ],
+    ids=["temperature", "no-llm", "steps", "rows", "template", "no-matter"],
+)
+def test_whether_the_same_rows_come_to_a_stage_is_decided_by_all_before_it(overrides, others):
+    before, now = works(), works(*overrides)
+    assert {name for name in now if now[name].inputs != before[name].inputs} == others - (
+        others - now.keys()
+    )
+
+
+LLM, MODEL, SCORER = (Stage(name, (), pa.schema([]), none) for name in ("llm", "model", "scorer"))
+
+
+@pytest.mark.parametrize(
+    ("alike", "more", "whole"),
+    [
+        ((7, 7, 7), {}, {"llm", "model", "scorer"}),
+        ((7, 7, 6), {}, {"llm", "model"}),
+        ((6, 7, 7), {}, set()),
+        ((7, 6, 7), {}, {"llm"}),
+        ((None, 7, 7), {}, {"model", "scorer"}),
+        ((7, 7, 7), {"status": "KILLED"}, set()),
+        ((10, 10, 10), {}, set()),
+    ],
+    ids=["all", "a-score", "an-answer", "a-picture", "no-llm", "killed", "counted-wrongly"],
+)
+def test_a_stage_is_taken_whole_where_one_run_has_all_rows_of_it_and_of_those_before(
+    alike, more: dict, whole: set[str]
+):
+    """Ten rows, one of them without a match and two that failed by their own cells."""
+    said = {"status": "FINISHED", "rows_read": 10, "unmatched": 1, "failed_for_good": 2}
+    stages = zip((LLM, MODEL, SCORER), alike, strict=True)
+    found = {stage.name: rows_of(stage, count) for stage, count in stages if count is not None}
+    assert reuse._whole(found, said | more) == whole
+
+
+def rows_of(stage: Stage, count: int) -> Found:
+    work = Work(stage, "d", (), inputs="i")
+    part = Part(Store("/nowhere"), "p", MadeBy.of([work]))
+    keys = np.array([str(number) for number in range(count)], "S16")
+    return Found(work, [part], keys, np.zeros(count, np.int32), np.arange(count))
+
+
 # --- whole runs
 
 
@@ -237,6 +298,15 @@ def test_a_job_that_differs_in_what_is_kept_alone_does_nothing_again(place: Path
     assert kinds == []
     assert sorted(row["score"] for row in table(taking)) == scores[3:]
     assert summary(taking)["filtered"] == 3
+
+
+def test_pictures_of_other_prompts_are_drawn(place: Path, first: Path):
+    """The same rows come to the LLM, which declines some of them now, and others to the model."""
+    other = ["+llm.options.declines=rabbit", f"sweep.reuse={first}"]
+    drawn, kinds = run(place, "other-prompts", *other)
+    assert sorted(kinds) == [*["llm"] * 6, "model", "scorer"]
+    assert summary(drawn)["reused"] == {"model": 5, "scorer": 5}
+    assert len(pngs(drawn)) == 6
 
 
 def test_rows_that_are_not_there_or_fell_back_are_asked_beside_those_that_are(place: Path):

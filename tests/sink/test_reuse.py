@@ -16,7 +16,7 @@ from helpers.written import batch, writer
 from imagepipe.config import Score
 from imagepipe.prompts.seeds import row_seed
 from imagepipe.sink.filter import Filter
-from imagepipe.sink.reuse import GONE, Found, MadeBy, Work, find, parts, take
+from imagepipe.sink.reuse import GONE, Found, MadeBy, Work, find, merged, parts, take
 from imagepipe.stages.stage import LEDGER, Stage, reused
 from imagepipe.store import Store
 
@@ -27,10 +27,10 @@ def no_worker() -> Any:
     raise AssertionError
 
 
-def llm(digest: str = "llm-1") -> Work:
+def llm(digest: str = "llm-1", inputs: str = "i") -> Work:
     adds = [("prompt", pa.string()), ("llm_fallback", pa.string()), ("llm_tokens_in", pa.int32())]
     stage = Stage("llm", ("base_prompt", "seed"), pa.schema(adds), no_worker)
-    return Work(stage, digest, stage.reads)
+    return Work(stage, digest, stage.reads, inputs=inputs)
 
 
 def model(digest: str = "model-1", each: int = 1) -> Work:
@@ -51,15 +51,14 @@ def scorer(name: str = "scorer", each: int = 1) -> Work:
     return Work(stage, "scorer-1", ("id", "prompt", "seed"), each)
 
 
-def earlier(folder: Path, rows: pa.Table, *works: Work, inputs: str = "i", **options: Any) -> Store:
+def earlier(folder: Path, rows: pa.Table, *works: Work, **options: Any) -> Store:
     """A run's folder with `rows` in it, which were made by `works`."""
-    said = MadeBy(inputs, {work.digest: work.stage.adds.names for work in works})
-    replace(writer(folder, **options), made_by=said)(rows)
+    replace(writer(folder, **options), made_by=MadeBy.of(works))(rows)
     return Store(str(folder))
 
 
 def found(store: Store, work: Work) -> Found:
-    return find(parts([store]), work)
+    return find(parts(store), work)
 
 
 def coming(rows: pa.Table, *columns: str) -> pa.Table:
@@ -112,7 +111,7 @@ def test_a_run_of_before_says_nothing_and_a_torn_part_neither(tmp_path):
     writer(tmp_path / "old")(good(["a"]))
     store = earlier(tmp_path / "run", good(["a"]), llm())
     (tmp_path / "run" / "table" / "part-torn.parquet").write_bytes(b"PAR1")
-    assert parts([Store(str(tmp_path / "old"))]) == []
+    assert parts(Store(str(tmp_path / "old"))) == []
     assert len(found(store, llm()).keys) == 1
 
 
@@ -199,16 +198,18 @@ def test_scores_are_taken_over_by_another_name_but_not_where_one_is_missing(tmp_
     assert made[reused(name)].to_pylist() == [True, True, False]
 
 
-def test_the_first_of_several_runs_is_taken_and_those_with_the_same_rows_are_counted(tmp_path):
+def test_of_rows_that_are_alike_those_of_the_first_run_are_taken(tmp_path):
     rows = good(["a", "b"])
-    first = earlier(tmp_path / "one", rows.slice(0, 1), llm(), inputs="others")
+    first = earlier(tmp_path / "one", rows.slice(0, 1), llm(inputs="others"))
     place = rows.schema.get_field_index("prompt")
     again = rows.set_column(place, "prompt", pa.array(["second", "second"]))
     second = earlier(tmp_path / "two", again, llm())
-    known = find(parts([first, second]), llm())
-    made = take(known, coming(rows, "base_prompt", "seed"), whole=False)
+    each = [found(store, llm()) for store in (first, second)]
+    assert [one.alike for one in each] == [0, 2]  # that began with the same rows
+    made = take(merged(each), coming(rows, "base_prompt", "seed"), whole=False)
     assert made["prompt"].to_pylist() == [rows["prompt"][0].as_py(), "second"]
-    assert (known.of("i"), known.of("others"), known.of("none")) == (1, 1, 0)
+    made = take(merged(each[::-1]), coming(rows, "base_prompt", "seed"), whole=False)
+    assert made["prompt"].to_pylist() == ["second", "second"]
 
 
 def test_a_block_without_rows_passes(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import inspect
 import json
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import asdict
 from functools import lru_cache
@@ -14,14 +14,14 @@ from pkgutil import resolve_name
 from typing import Any
 
 from imagepipe import __version__
-from imagepipe.config import Config, Resources, Sweep, json_digest
+from imagepipe.config import Config, Resources, Sweep, json_digest, scorer_stages
 from imagepipe.diffusion import inputs
 from imagepipe.errors import UserError
 from imagepipe.execution import manifest
 from imagepipe.reports.sweep_job import SweepJob
 from imagepipe.resources.workload import pools
 from imagepipe.sink import reuse, sweeps
-from imagepipe.sink.reuse import MadeBy, Reuse, Taken, Work
+from imagepipe.sink.reuse import Found, MadeBy, Reuse, Taken, Work
 from imagepipe.stages import engines, weights
 from imagepipe.stages.stage import Stage
 from imagepipe.store import Store
@@ -38,8 +38,12 @@ LOSSLESS = "png"
 # --- what decides
 
 
-def works(config: Config, shares: Resources, chain: Sequence[Stage]) -> dict[str, Work]:
-    """What each stage of ours with processes does, by its name."""
+def works(
+    config: Config, tables: Sequence[dict[str, Any]], shares: Resources, chain: Sequence[Stage]
+) -> dict[str, Work]:
+    """What each stage of ours with processes does, by its name, in order. `tables` are as
+    `sources.fingerprint` has them.
+    """
     stages, sections = {stage.name: stage for stage in chain}, config.sections
     own = {one.name for one in config.stages}
     pooled = {name: share for name, share in pools(config, shares) if name not in own}
@@ -49,15 +53,18 @@ def works(config: Config, shares: Resources, chain: Sequence[Stage]) -> dict[str
         for name, share in pooled.items()
     }
     drawn = json_digest([said["model"], config.seed], 16)
-    row = inputs.decisive(model.reads)
-    found = {"model": Work(model, drawn, row, each)}
+    row, found, comes = inputs.decisive(model.reads), dict[str, Work](), _rows(config, tables)
     if "llm" in pooled:
         digest = json_digest([said["llm"], _reads_to_its_end(config)], 16)
-        found["llm"] = Work(stages["llm"], digest, stages["llm"].reads)
-    for name in pooled.keys() - found.keys():  # of the picture, and of the row
+        found["llm"] = Work(stages["llm"], digest, stages["llm"].reads, inputs=json_digest(comes))
+    comes.append(asdict(config.llm))
+    found["model"] = Work(model, drawn, row, each, json_digest(comes))
+    comes.append(drawn)
+    for name in scorer_stages(config.scorer):  # of the picture, and of the row
         reads = [column for column in stages[name].reads if column != "image"]
         by = tuple(dict.fromkeys((*row, *reads)))
-        found[name] = Work(stages[name], json_digest([said[name], drawn], 16), by, each)
+        digest = json_digest([said[name], drawn], 16)
+        found[name] = Work(stages[name], digest, by, each, json_digest(comes))
     changed = {name for stage in chain for name in stage.changes.names}
     return {name: work for name, work in found.items() if not _is_changed(name, changed)}
 
@@ -132,24 +139,19 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def made_by(config: Config, tables: Sequence[dict[str, Any]], done: Mapping[str, Work]) -> MadeBy:
-    """What the parts of a run say. `tables` are as `sources.fingerprint` has them.
+def made_by(config: Config, done: Mapping[str, Work]) -> MadeBy:
+    """What the parts of a run say.
 
     Pictures in a format that loses something are not those that were drawn.
     """
-    kept = {
-        work.digest: work.stage.adds.names
-        for name, work in done.items()
-        if name != "model" or config.sink.image_format == LOSSLESS
-    }
-    return MadeBy(_inputs(config, tables), kept)
+    lossless = config.sink.image_format == LOSSLESS
+    return MadeBy.of(work for name, work in done.items() if name != "model" or lossless)
 
 
-def _inputs(config: Config, tables: Sequence[dict[str, Any]]) -> str:
-    """The same for runs that begin with the same rows."""
+def _rows(config: Config, tables: Sequence[dict[str, Any]]) -> list[Any]:
+    """What decides which rows a run begins with."""
     dataset = {k: v for k, v in asdict(config.dataset).items() if k not in ("name", "category")}
-    own = config.model.columns.get("seed")
-    return json_digest([dataset, tables, config.limit, config.seed, own], 16)
+    return [dataset, list(tables), config.limit, config.seed, config.model.columns.get("seed")]
 
 
 # --- what there is
@@ -163,9 +165,10 @@ def settled(
     chain: Sequence[Stage],
 ) -> Reuse:
     """What a run takes over, and what its parts say. `tables` as `sources.fingerprint` has them."""
-    done, earlier = works(config, shares, chain), sources_of(config, sweep_job)
-    said = made_by(config, tables, done)
-    return Reuse(said, taken(done, said.inputs, earlier), earlier)
+    done, earlier = works(config, tables, shares, chain), sources_of(config, sweep_job)
+    # What a class of a person's own makes, and what a file holds, may be another each time.
+    sure = not config.stages and not config.model.pictures
+    return Reuse(made_by(config, done), taken(done, earlier, sure=sure), earlier)
 
 
 def sources_of(config: Config, sweep_job: SweepJob | None) -> list[Path]:
@@ -215,25 +218,33 @@ def check(sweep: Sweep) -> None:
             )
 
 
-def taken(done: Mapping[str, Work], inputs: str, folders: Sequence[Path]) -> dict[str, Taken]:
-    """What is to be taken over of the runs in `folders`, by stage; not what is not there."""
-    said = [json.loads((folder / "summary.json").read_text("utf-8")) for folder in folders]
-    places = zip(folders, said, strict=True)
-    parts = reuse.parts([Store.of(one.get("store"), folder) for folder, one in places])
-    same = {part.store for part in parts if part.made_by.inputs == inputs}
-    wanted = next(_reached(folders, said, same), None)
-    found = {name: reuse.find(parts, work) for name, work in done.items()} if parts else {}
-    return {
-        name: Taken(one, whole=wanted is not None and one.of(inputs) == wanted)
-        for name, one in found.items()
-        if len(one.keys)
-    }
+def taken(done: Mapping[str, Work], folders: Sequence[Path], *, sure: bool) -> dict[str, Taken]:
+    """What is to be taken over of the runs in `folders`, by stage; not what is not there.
+
+    A stage is taken over as a whole where one run has all of its rows, and of all stages before:
+    what an LLM answers may be another the next time. `sure`: no row can come to it otherwise.
+    """
+    found = []
+    for folder in folders:
+        said = json.loads((folder / "summary.json").read_text("utf-8"))
+        parts = reuse.parts(Store.of(said.get("store"), folder))
+        of_run = {name: reuse.find(parts, work) for name, work in done.items()}
+        found.append((of_run, _whole(of_run, said) if sure else set()))
+    found.sort(key=lambda one: -len(one[1]))
+    merged = {name: reuse.merged([of_run[name] for of_run, _ in found]) for name in done if found}
+    whole = found[0][1] if found else set()
+    return {name: Taken(one, name in whole) for name, one in merged.items() if len(one.keys)}
 
 
-def _reached(
-    folders: Sequence[Path], said: Sequence[dict[str, Any]], same: set[Store]
-) -> Iterator[int]:
-    """Of each finished run that began with the same rows how many came as far as the LLM."""
-    for folder, one in zip(folders, said, strict=True):
-        if one["status"] == "FINISHED" and Store.of(one.get("store"), folder) in same:
-            yield one["rows_read"] - one["unmatched"] - one["failed_for_good"]
+def _whole(found: Mapping[str, Found], said: Mapping[str, Any]) -> set[str]:
+    """Of which stages a run has all rows, and of those before them. `said` is its summary."""
+    if said["status"] != "FINISHED":
+        return set()
+    reached = said["rows_read"] - said["unmatched"] - said["failed_for_good"]  # the first of them
+    whole = set()
+    for name, one in found.items():
+        if one.alike == reached > 0:
+            whole.add(name)
+        elif name in ("llm", "model"):  # what comes to those behind it may be another
+            break
+    return whole

@@ -31,35 +31,42 @@ from imagepipe.store import Store
 MADE_BY = b"imagepipe.made_by"  # in a part's metadata: the JSON of a MadeBy
 KEY = "S16"  # numpy's type of a row's key
 WRONG = ("_fallback", "_error")  # columns of a stage that say what is wrong with a row, else null
-GONE = "what an earlier run made of the row was there when this one began, and is gone"
+GONE = (
+    "what an earlier run made of the row was there when this one began, and is gone; resume with "
+    "sweep.reuse=false"
+)
 READERS = 8  # threads: the parts are many small files
 
 
 @dataclass(frozen=True)
 class MadeBy:
-    """By what the rows of a part were made. `stages` are the columns of each, by its digest;
-    `inputs` is the same for runs that begin with the same rows.
+    """By what the rows of a part were made: of each stage, by its digest, its columns, and a digest
+    that is the same for runs in which the same rows come to the stage.
     """
 
-    inputs: str
-    stages: Mapping[str, Sequence[str]]
+    stages: Mapping[str, tuple[Sequence[str], str]]
+
+    @classmethod
+    def of(cls, works: Iterable[Work]) -> MadeBy:
+        return cls({work.digest: (work.stage.adds.names, work.inputs) for work in works})
 
     @property
     def metadata(self) -> dict[bytes, bytes]:
-        said = {"inputs": self.inputs, "stages": {d: list(c) for d, c in self.stages.items()}}
-        return {MADE_BY: json.dumps(said).encode()}
+        return {MADE_BY: json.dumps(self.stages).encode()}
 
 
 @dataclass(frozen=True)
 class Work:
     """What may be taken over: the columns that `stage` adds, made by `digest` and by the cells of
     a row in the columns `by`. Of each of its `each` pictures, where they are a picture's own.
+    `inputs` is as in MadeBy.
     """
 
     stage: Stage
     digest: str
     by: tuple[str, ...]
     each: int = 1
+    inputs: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,9 +78,9 @@ class Part:
     made_by: MadeBy
 
 
-def parts(stores: Sequence[Store]) -> list[Part]:
-    """The parts in `stores` that say by what they were made."""
-    every = [(store, name) for store in stores for name in written_parts(store)]
+def parts(store: Store) -> list[Part]:
+    """The parts in `store` that say by what they were made."""
+    every = [(store, name) for name in written_parts(store)]
     with ThreadPoolExecutor(READERS) as readers:
         found = list(readers.map(_part, every))
     return [part for part in found if part is not None]
@@ -83,7 +90,7 @@ def _part(place: tuple[Store, str]) -> Part | None:
     store, name = place
     try:
         said = (pq.read_schema(store.open(name)).metadata or {}).get(MADE_BY)
-        return Part(store, name, MadeBy(**json.loads(said))) if said else None
+        return Part(store, name, MadeBy(json.loads(said))) if said else None
     except (pa.ArrowInvalid, OSError, ValueError, TypeError):  # torn, or of another version
         return None
 
@@ -100,9 +107,11 @@ class Found:
     part: np.ndarray
     place: np.ndarray
 
-    def of(self, inputs: str) -> int:
-        """How many come of runs that began with `inputs`."""
-        same = np.array([part.made_by.inputs == inputs for part in self.parts], bool)
+    @property
+    def alike(self) -> int:
+        """How many come of a run in which the same rows came to the stage."""
+        said = [part.made_by.stages[self.work.digest][1] for part in self.parts]
+        same = np.array([one == self.work.inputs for one in said], bool)
         return int(same[self.part].sum()) if len(self.keys) else 0
 
 
@@ -128,11 +137,29 @@ def find(every: Sequence[Part], work: Work) -> Found:
     those = [part for part in every if work.digest in part.made_by.stages]
     with ThreadPoolExecutor(READERS) as readers:
         found = list(readers.map(partial(_rows, work=work), those))
-    numbers = np.repeat(np.arange(len(those)), [len(keys) for keys, _ in found])
+    numbers = np.repeat(np.arange(len(those), dtype=np.int32), [len(keys) for keys, _ in found])
     keys = np.concatenate([np.array([], KEY), *(keys for keys, _ in found)])
     places = np.concatenate([np.array([], np.int64), *(places for _, places in found)])
-    keys, first = np.unique(keys, return_index=True)
-    return Found(work, those, keys, numbers[first].astype(np.int32), places[first])
+    return _firsts_of(Found(work, those, keys, numbers, places))
+
+
+def merged(found: Sequence[Found]) -> Found:
+    """All of them, of some work; of rows that are alike the first."""
+    before = np.cumsum([0, *(len(one.parts) for one in found)])
+    return _firsts_of(
+        Found(
+            work=found[0].work,
+            parts=[part for one in found for part in one.parts],
+            keys=np.concatenate([one.keys for one in found]),
+            part=np.concatenate([one.part + n for one, n in zip(found, before, strict=False)]),
+            place=np.concatenate([one.place for one in found]),
+        )
+    )
+
+
+def _firsts_of(found: Found) -> Found:
+    keys, first = np.unique(found.keys, return_index=True)
+    return Found(found.work, found.parts, keys, found.part[first], found.place[first])
 
 
 def _rows(part: Part, work: Work) -> tuple[np.ndarray, np.ndarray]:
@@ -173,7 +200,7 @@ def keys_of(rows: pa.Table, columns: Iterable[str]) -> np.ndarray:
 
 def _named(part: Part, work: Work) -> dict[str, str]:
     """The columns of `work` in `part`, by their names here."""
-    return dict(zip(work.stage.adds.names, part.made_by.stages[work.digest], strict=True))
+    return dict(zip(work.stage.adds.names, part.made_by.stages[work.digest][0], strict=True))
 
 
 def taking(known: Taken) -> Callable[[pa.Table], pa.Table]:
