@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 import torch
 from helpers import ROOT
-from helpers.tiny_pipelines import FLUX, PIXART, PROMPTS, QWEN, SD, SIZE, drawn, painter, small
+from helpers.tiny_pipelines import (
+    FLUX,
+    PIXART,
+    PROMPTS,
+    QWEN,
+    SD,
+    SIZE,
+    painter,
+    small,
+    write_controlnet,
+)
 from hydra import compose, initialize_config_dir
 
 from imagepipe import config as configuration
@@ -23,8 +33,21 @@ from imagepipe.diffusion.diffusers import DiffusersGenerator, arguments
 PRESETS = sorted(
     file.stem
     for file in (config_dir() / "model").glob("*.yaml")
-    if "engine: diffusers" in file.read_text() and file.stem != "tiny"
+    if "engine: diffusers" in file.read_text() and not file.stem.startswith("tiny")
 )
+
+
+# Of presets whose pictures choose another class than the model's own.
+OTHER = {
+    "sdxl_turbo_img2img": "StableDiffusionXLImg2ImgPipeline",
+    "sdxl_canny": "StableDiffusionXLControlNetPipeline",
+}
+
+
+def noise(seed: int) -> np.ndarray:
+    """A picture that is in no model."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
+    return coarse.repeat(SIZE // 4, 0).repeat(SIZE // 4, 1)
 
 
 def preset(name: str, *changes: str) -> Model:
@@ -34,7 +57,9 @@ def preset(name: str, *changes: str) -> Model:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_draws_with_its_own_pipeline_at_a_tiny_size(name, untrained, trained):
+def test_every_preset_draws_with_its_own_pipeline_at_a_tiny_size(
+    name, untrained, trained, tmp_path
+):
     """With random weights, and the same pictures from a folder that holds those weights."""
     asked = preset(name)
     tiny = {
@@ -46,16 +71,27 @@ def test_every_preset_draws_with_its_own_pipeline_at_a_tiny_size(name, untrained
         "steps": min(asked.steps, 2),
         "loras": [],
     }
+    if name == "flux_kontext":
+        tiny |= {"call_kwargs": {"_auto_resize": False}}  # else a million pixels go in
+    if asked.controlnet:
+        tiny |= {"controlnet": str(write_controlnet(tmp_path)), "controlnet_revision": None}
     random = replace(asked, path=str(untrained(asked.path)), weights="random", **tiny)
     first = painter(random)
     index = json.loads((untrained(asked.path) / "model_index.json").read_text())
-    assert type(first.pipe).__name__ == index["_class_name"]
-    pictures = first.paint(PROMPTS, [1, 2])
+    assert type(first.pipe).__name__ == OTHER.get(name, index["_class_name"])
+    going_in = [{key: noise(seed) for key in asked.pictures} for seed in (5, 6)]
+    pictures = first.paint(PROMPTS, [1, 2], None, going_in)
     assert pictures.shape == (2, SIZE, SIZE, 3) and pictures.dtype == np.uint8
     assert all(picture.std() > 5 for picture in pictures)
-    alone = np.abs(first.paint(PROMPTS[1:], [2])[0].astype(int) - pictures[1])
-    assert alone.max() <= 2  # its own prompt and seed decide, not its neighbours
-    same = drawn(replace(random, path=str(trained(asked.path)), weights="trained"))
+    alone = np.abs(first.paint(PROMPTS[1:], [2], None, going_in[1:])[0].astype(int) - pictures[1])
+    assert alone.max() <= 2  # its own prompt, seed and pictures decide, not its neighbours
+    if asked.pictures:
+        changed = first.paint(PROMPTS, [1, 2], None, going_in[::-1])
+        assert all(np.abs(one.astype(int) - pictures).max() > 5 for one in changed)
+    if asked.controlnet:
+        first.pipe.controlnet.save_pretrained(tmp_path)
+    there = painter(replace(random, path=str(trained(asked.path)), weights="trained"))
+    same = there.paint(PROMPTS, [1, 2], None, going_in)
     assert np.abs(same.astype(int) - pictures).max() <= 2
 
 
@@ -64,9 +100,11 @@ def test_every_preset_says_what_it_is(name):
     """A pinned revision for whatever is fetched, a licence, and the size of the weights."""
     asked = preset(name)
     pinned = [asked.revision, *(lora.revision for lora in asked.loras)]
+    pinned += [asked.controlnet_revision] if asked.controlnet else []
     assert all(len(revision or "") == 40 for revision in pinned)
     assert asked.licence
-    assert asked.non_commercial == (name in ("sana_sprint", "sd_turbo", "sdxl_turbo"))
+    not_free = ("flux_kontext", "sana_sprint", "sd_turbo", "sdxl_turbo", "sdxl_turbo_img2img")
+    assert asked.non_commercial == (name in not_free)
     readme = (ROOT / "README.md").read_text()
     facts = (f"`{name}`", f"`{asked.path}`", asked.steps, asked.width, asked.weights_gb)
     assert f"| {' | '.join(map(str, facts))} | {asked.licence.partition(' (')[0]}" in readme

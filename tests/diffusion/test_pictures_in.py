@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers.configs import composed
-from helpers.tiny_pipelines import PROMPTS, SD, painter, small, write
+from helpers.tiny_pipelines import PROMPTS, SD, painter, small, write, write_controlnet
 
 from imagepipe.diffusion import checks
 from imagepipe.errors import UserError
@@ -98,3 +98,21 @@ def test_pictures_that_the_model_cannot_take_are_refused(columns, said):
     with pytest.raises(UserError) as caught:
         checks.check(replace(TINY, columns=columns))
     assert said in str(caught.value)
+
+
+def test_a_controlnet_of_another_model_or_of_another_kind_is_refused(tmp_path, untrained):
+    folder = write_controlnet(tmp_path / "net")
+    following = replace(TINY, columns={"control_image": "c"}, controlnet=str(folder))
+    for model, said in (
+        (following, "is of another model: its cross_attention_dim is 32, not 160"),
+        (
+            replace(following, controlnet=str(untrained(SD) / "vae")),
+            "is a AutoencoderKL, and no Con",
+        ),
+        (replace(following, controlnet=str(tmp_path / "gone")), "there is no such file or folder"),
+        (replace(following, columns={}), "is given no control_image. Name the column"),
+        (replace(following, columns={"image": "p"}), "is given no control_image. Name the column"),
+    ):
+        with pytest.raises(UserError) as caught:
+            checks.check(model)
+        assert said in str(caught.value)

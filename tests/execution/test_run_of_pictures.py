@@ -43,7 +43,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def drawn(folder: Path) -> Path:
     data = ["dataset=csv", f"dataset.path={folder}/rows.csv", "dataset.id=id"]
     data += ["dataset.prompt='a cat'", "llm=none", "scorer=none", "tracking=none"]
-    data += ["model.height=64", "+model.columns={image: photo, strength: t, width: w}"]
+    data += ["model=tiny_img2img", "model.height=64", "model.columns.image=photo"]
+    data += ["+model.columns={strength: t, width: w}"]
     out = one_session.run(folder, "out", *data)
     assert summary(out)["written"] == 2
     return out
@@ -67,7 +68,7 @@ def test_the_table_and_the_pictures_say_what_went_in(folder: Path, drawn: Path):
     ("id", "stage", "reason"),
     [
         pytest.param(
-            "c", "model", "leaves none of model.steps=6. Give 20 steps, or more", id="weak"
+            "c", "model", "leaves none of model.steps=10. Give 20 steps, or more", id="weak"
         ),
         pytest.param(
             "d", "pictures", "for image, holds gone.png: there is no such file", id="gone"

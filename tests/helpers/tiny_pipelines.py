@@ -72,11 +72,29 @@ UNET_XL = {
     "addition_time_embed_dim": 8,
     "projection_class_embeddings_input_dim": 64,  # six numbers and the second encoder's summary
 }
+CONTROLNET = "diffusers/controlnet-canny-sdxl-1.0"
 XL_PARTS = {"text_encoder": CLIP, "text_encoder_2": CLIP, "unet": UNET_XL, "vae": KL}
+
+FLUX_PARTS: dict[str, dict[str, Any]] = {
+    "text_encoder": CLIP,
+    "text_encoder_2": T5,
+    "transformer": {
+        "in_channels": 16,
+        "num_layers": 1,
+        "num_single_layers": 1,
+        "attention_head_dim": 16,
+        "num_attention_heads": 2,
+        "joint_attention_dim": 32,
+        "pooled_projection_dim": 16,
+        "axes_dims_rope": [4, 4, 8],
+    },
+    "vae": KL,
+}
 
 SMALLER: dict[str, dict[str, dict[str, Any]]] = {
     "stabilityai/stable-diffusion-xl-base-1.0": XL_PARTS,
     SDXL: XL_PARTS,
+    "diffusers/stable-diffusion-xl-1.0-inpainting-0.1": XL_PARTS,
     SD: {
         "text_encoder": CLIP,
         "unet": {
@@ -109,21 +127,8 @@ SMALLER: dict[str, dict[str, dict[str, Any]]] = {
         },
         "vae": KL,
     },
-    FLUX: {
-        "text_encoder": CLIP,
-        "text_encoder_2": T5,
-        "transformer": {
-            "in_channels": 16,
-            "num_layers": 1,
-            "num_single_layers": 1,
-            "attention_head_dim": 16,
-            "num_attention_heads": 2,
-            "joint_attention_dim": 32,
-            "pooled_projection_dim": 16,
-            "axes_dims_rope": [4, 4, 8],
-        },
-        "vae": KL,
-    },
+    FLUX: FLUX_PARTS,
+    "black-forest-labs/FLUX.1-Kontext-dev": FLUX_PARTS,
     "black-forest-labs/FLUX.2-klein-4B": {
         # The pipeline reads the encoder's layers 9, 18 and 27.
         "text_encoder": DECODER | {"num_hidden_layers": 28},
@@ -232,6 +237,19 @@ SMALLER: dict[str, dict[str, dict[str, Any]]] = {
         "vae": KL,
     },
 }
+
+
+def write_controlnet(folder: Path) -> Path:
+    """As `write`, of a ControlNet, which is one part alone."""
+    whole = json.loads((ARCHITECTURES / f"{CONTROLNET.replace('/', '--')}.json").read_text())
+    small = {name: UNET_XL[name] for name in whole["controlnet"] if name in UNET_XL}
+    own = {
+        "conditioning_embedding_out_channels": [8, 8],
+        "norm_num_groups": 8,
+        "layers_per_block": 1,
+    }
+    _json(folder / "config.json", whole["controlnet"] | small | own)
+    return folder
 
 
 def write(hub_id: str, folder: Path) -> Path:

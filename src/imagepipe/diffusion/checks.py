@@ -135,6 +135,7 @@ def _has_options(model: Model, configs: dict[str, Any]) -> bool:
         or model.loras
         or model.textual_inversions
         or origin.own(model)
+        or model.controlnet
         or model.vae_slicing
         or model.vae_tiling
         or (model.channels_last and for_video)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from imagepipe.config import Model
-from imagepipe.diffusion import fit, origin, original, random_weights, repository
+from imagepipe.diffusion import controlnets, fit, origin, original, random_weights, repository
 from imagepipe.diffusion.origin import Source, own
 from imagepipe.diffusion.refusals import found, only_pickles, refused, unusable
 from imagepipe.errors import UserError, did_you_mean, one_line
@@ -92,7 +92,7 @@ def given(
             made[name] = _from_file(source, name, described, held, dtype)
     if origin.is_single(model):
         made |= {name: None for name in SPARE if name in described.parts}
-    return made
+    return made | controlnets.given(model, described, device, dtype)
 
 
 def _header(source: Source) -> dict[str, Any]:

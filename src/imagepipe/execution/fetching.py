@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from imagepipe.config import Config, Model
-from imagepipe.diffusion import files, inversions, lora, origin, repository
+from imagepipe.diffusion import controlnets, files, inversions, lora, origin, repository
 from imagepipe.stages import engines, hub, weights
 
 
@@ -57,6 +57,9 @@ def _sources(config: Config) -> Iterator[tuple[str, str | None, str | None, Any]
         for part in origin.own(model).values():
             choose = partial(files.part_files, model=model, folder=part.subfolder)
             yield f"model.{part.field}", part.path, part.revision, choose
+        if not (model.weights == "random" and controlnets.described(model)):
+            choose = partial(files.part_files, model=model, folder=None)
+            yield "model.controlnet", model.controlnet, model.controlnet_revision, choose
         for one in model.loras:
             name = one.weight_name or lora.FILE
             choose = partial(_present, ("adapter_config.json", name))

@@ -87,7 +87,8 @@ def _decisive(section: Any) -> dict[str, Any]:
 def _with_files(section: Mapping[str, Any]) -> dict[str, Any]:
     """`section` with what is in the files that it names."""
     found = dict(section)
-    for key, revision in (("path", "revision"), ("vae", "vae_revision"), ("processor", "revision")):
+    own = [(part, f"{part}_revision") for part in ("vae", "controlnet")]
+    for key, revision in (("path", "revision"), ("processor", "revision"), *own):
         if isinstance(path := section.get(key), str):
             found[key] = _files(path, section.get(revision))
     found["loras"] = [_with_files(lora) for lora in section.get("loras", ())]

@@ -82,6 +82,7 @@ def model_metadata(model: Model) -> dict[str, str | None]:
         "textual_inversions": ", ".join(one.path for one in model.textual_inversions) or None,
         "vae": model.vae,
         "parts": ", ".join(f"{name} {one.path}" for name, one in model.parts.items()) or None,
+        "controlnet": model.controlnet,
         "cache": model.cache,
         "seed_note": diffusion.seed_note(model),
         SETTINGS: settings(model),
