@@ -41,7 +41,7 @@ MAY_CHANGE = (
     ),
     *("dataset.more_joins.path", "dataset.more_joins.method"),
     *("dataset.read", "dataset.join.read", "dataset.more_joins.read", "dataset.wildcards"),
-    *("dataset.look_through_rows", "dataset.category", "max_failures"),
+    *("dataset.look_through_rows", "dataset.most_rows", "dataset.category", "max_failures"),
     *(
         f"{section}.{key}"
         for section in ("llm", "model", "scorer")

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from imagepipe.config.fields import choice
+from imagepipe.config.fields import bounded, choice
 from imagepipe.config.formats import FORMATS
 
 
@@ -19,7 +19,8 @@ class Join:
     format: str | None = choice(None, FORMATS)  # null: the dataset's own
     read: dict[str, Any] | None = None  # the format's options; null: the dataset's own
     on: Any = None  # the key column or a list of them, of the same name on both sides
-    how: str = choice("inner", ("inner", "left", "anti"))
+    # cross: each row with every row of the table, whatever they hold
+    how: str = choice("inner", ("inner", "left", "anti", "cross"))
     # broadcast (right side in memory), shuffle (Ray Data's join), auto
     method: str = choice("auto", ("auto", "broadcast", "shuffle"))
 
@@ -38,4 +39,7 @@ class Dataset:
     category: str | None = None  # a column; a comparison has figures for each of its values
     join: Join = field(default_factory=Join)
     more_joins: list[Join] = field(default_factory=list)  # further tables, joined in turn
+    repeat: int = bounded(1, least=1)  # each row so many times, as <id>-r0, <id>-r1, ...
+    # more rows than that are not made by repeat and crossed joins
+    most_rows: int = bounded(1_000_000, least=1)
     look_through_rows: int = 2_000_000  # up to this many ids are checked before the run starts

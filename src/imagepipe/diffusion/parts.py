@@ -119,11 +119,9 @@ def _converted(
 
     Raises UserError where that is not all of the part.
     """
-    import torch
-
     kind, config = _described(described, name)
-    part = random_weights.filled(kind, dict(config), "meta", torch.float32)
-    needs = {key: tuple(value.shape) for key, value in part.state_dict().items()}
+    part = _empty(kind, config)
+    needs = part.state_dict().keys()
     is_gguf = source.path.endswith(original.GGUF)
     if is_gguf and hasattr(kind, "config_class"):
         told = f"is GGUF, which diffusers reads of its own classes and not of a {kind.__name__}"
@@ -136,13 +134,19 @@ def _converted(
         said = f"cannot be converted ({one_line(error)})"
         raise _unfit(source, name, described, held, said) from error
     shapes = {key: tuple(value.shape) for key, value in found.items()}
-    if not needs.keys() & shapes.keys():
+    if not needs & shapes.keys():
         raise _unfit(source, name, described, held, "holds nothing")
     try:
         fit.compare(f"model.{source.field}", source.path, f"its part {name}", part, shapes)
     except UserError as error:
         raise _unfit(source, name, described, held, "", error) from error
     return found
+
+
+def _empty(kind: Any, config: Mapping[str, Any]) -> Any:
+    import torch
+
+    return random_weights.filled(kind, dict(config), "meta", torch.float32)
 
 
 def _unfit(
@@ -187,8 +191,10 @@ def _from_file(
         from diffusers import GGUFQuantizationConfig
 
         options["quantization_config"] = GGUFQuantizationConfig(compute_dtype=dtype)
+    needs = _empty(kind, config).state_dict().keys()
+    is_named = needs <= held.keys()  # beside others diffusers would take them for its maker's
     return kind.from_single_file(
-        original.named(kind, held),
+        {key: held[key] for key in needs} if is_named else original.named(kind, held),
         config=str(described.folder),
         subfolder=name,
         dtype=dtype,

@@ -63,6 +63,11 @@ class Template:
     wildcards: str = ""
 
     @property
+    def varies(self) -> bool:
+        """Whether it holds choices."""
+        return any(isinstance(part, choices.Choice) for part in self.parts)
+
+    @property
     def columns(self) -> list[str]:
         """The columns that it names anywhere, in order, each once."""
         return list(dict.fromkeys(choices.columns(self.parts)))

@@ -17,6 +17,7 @@ from imagepipe.prompts.cells import cell_texts
 from imagepipe.sources.blocks import decoded, partitions, raw_blocks, scanned, tasks, with_ledger
 from imagepipe.sources.formats.base import Rows
 from imagepipe.sources.keys import keys_of
+from imagepipe.sources.multiply import crossed
 from imagepipe.sources.tables import KEY, NOTE, ORIGINAL, ORIGINAL_TYPE, Join, Tables
 from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE, LEDGER
 
@@ -29,6 +30,8 @@ def joined(rows: Dataset, tables: Tables, number: int, num_cpus: float) -> Datas
     """`rows` with the columns of join `number`; rows without a match fail, or get nulls."""
     join, renamed = tables.joins[number], tables.renamed
     schema = _schema_after(tables, number)
+    if join.how == "cross":
+        return crossed(rows, tables, number, schema, num_cpus)
     if join.method == "broadcast":
         import ray
 
@@ -55,6 +58,8 @@ def _schema_after(tables: Tables, number: int) -> pa.Schema:
         parts.append(pa.schema([join.table.schema.field(name) for name in join.adds]))
     fields = [field for part in parts for field in part]
     named = [pa.field(tables.renamed.get(field.name, field.name), field.type) for field in fields]
+    if tables.repeat > 1 or any(join.how == "cross" for join in tables.joins[: number + 1]):
+        named = [one.with_type(pa.string()) if one.name == tables.id else one for one in named]
     return pa.schema([*named, (ORIGINAL, ORIGINAL_TYPE), *LEDGER])
 
 

@@ -1,4 +1,6 @@
-"""The tables as one lazy Ray Data plan: every left row comes out once, good or failed."""
+"""The tables as one lazy Ray Data plan: every left row comes out as often as it is asked for, good
+or failed.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +22,7 @@ from imagepipe.sources.blocks import (
 from imagepipe.sources.formats.base import Rows
 from imagepipe.sources.joins import joined
 from imagepipe.sources.keys import keys_of
+from imagepipe.sources.multiply import repeated
 from imagepipe.sources.tables import KEY, ORIGINAL, Table, Tables
 from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE
 
@@ -44,12 +47,15 @@ def read(tables: Tables, num_cpus: float = 1.0, done: pa.Array | None = None) ->
     rows = _rows(tables, num_cpus)
     if not tables.scanned:
         rows = _one_row_an_id(rows, tables.id, num_cpus)
+    rows = repeated(rows, tables, num_cpus)
+    for number in range(tables.before_ids):
+        rows = joined(rows, tables, number, num_cpus)
     if done is not None and len(done):
         import ray
 
         left = partial(left_to_do, done=ray.put(done), id=tables.id)
         rows = rows.map_batches(left, **tasks(num_cpus))
-    for number in range(len(tables.joins)):
+    for number in range(tables.before_ids, len(tables.joins)):
         rows = joined(rows, tables, number, num_cpus)
     return rows.materialize() if tables.shuffled else rows
 

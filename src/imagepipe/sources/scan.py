@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from imagepipe import config, prompts
 from imagepipe.errors import UserError, listed
-from imagepipe.sources import formats
+from imagepipe.sources import formats, multiply
 from imagepipe.sources.checks import (
     cannot_be_shuffled,
     check_columns,
@@ -64,6 +64,9 @@ def scan(
         check_key("dataset.category", dataset.category, schema, "the tables", "category")
     check_columns(columns, schema)
     tables = _tables(dataset, template, left, joins)
+    multiply.check(tables.rows, dataset.most_rows, dataset.repeat)
+    if dataset.repeat > 1 and not template.varies and "seed" in columns:
+        raise multiply.alike(dataset.repeat, columns["seed"])
     if tables.shuffled:
         tables = _tables(dataset, template, *_shuffled(left, joins))
     pa.default_memory_pool().release_unused()  # what the ids took; pyarrow would keep it
@@ -82,9 +85,33 @@ def _tables(
         template=template,
         category=dataset.category and renamed.get(dataset.category, dataset.category),
         renamed=renamed,
-        first_ids=tuple(left.first[: config.MOST_SAMPLES]),
-        notes=(*left.table.notes, *(note for join in joins for note in join.table.notes)),
+        first_ids=_first_ids(left, dataset.repeat, joins),
+        repeat=dataset.repeat,
+        notes=(
+            *_repeats(dataset, left),
+            *left.table.notes,
+            *(note for join in joins for note in join.table.notes),
+        ),
     )
+
+
+def _first_ids(left: Scanned, repeat: int, joins: Sequence[Join]) -> tuple[str, ...]:
+    ids, most = left.first[: config.MOST_SAMPLES], config.MOST_SAMPLES
+    if repeat > 1:
+        ids = multiply.first(ids, multiply.REPEAT, repeat, most)
+    for join in joins:
+        if join.how == "cross":
+            ids = multiply.first(ids, multiply.CROSS, join.table.rows, most)
+    return tuple(ids)
+
+
+def _repeats(dataset: config.Dataset, left: Scanned) -> list[str]:
+    if dataset.repeat == 1:
+        return []
+    made = left.table.rows * dataset.repeat
+    return [
+        f"each row {dataset.repeat} times (dataset.repeat): {left.table.rows:,} become {made:,}"
+    ]
 
 
 def _shuffled(left: Scanned, joins: Sequence[Join]) -> tuple[Scanned, list[Join]]:
@@ -128,6 +155,8 @@ def _join(
     """The join of the columns `before` with a table, and what of it is told before the run."""
     template, columns = drawn
     on = _on(join)
+    if join.how == "cross":
+        return _cross(prefix, join, dataset, before, drawn)
     if not on:
         raise UserError(
             field=f"{prefix}.on",
@@ -157,6 +186,36 @@ def _join(
     if join.how == "anti":
         return made
     return replace(made, reason=f"{reason}{overlap(made, left, right)}")
+
+
+def _cross(
+    prefix: str,
+    join: config.Join,
+    dataset: config.Dataset,
+    before: pa.Schema,
+    drawn: tuple[prompts.Template, tuple[str, ...]],
+) -> Join:
+    """As `_join`, of a table of which every row is taken for each row to the left."""
+    template, columns = drawn
+    if _on(join):
+        raise UserError(
+            field=f"{prefix}.on",
+            value=join.on,
+            problem="means nothing to how=cross, which takes every row",
+            remedy="Leave it out, or use how=inner.",
+        )
+    form = formats.of(prefix, join.format or dataset.format, _read(join, dataset))
+    request = Request(
+        *(prefix, join.path, form, (), "on"),
+        used=frozenset({*template.columns, *columns}),
+        drawn=tuple(template.columns),
+        may_repeat=True,
+    )
+    table = scan_table(request, None, dataset.look_through_rows).table
+    adds = tuple(table.schema.names)
+    _check_names(request, table, before, adds)
+    told = f"{table.name} crossed: each row with all {table.rows:,} of it"
+    return Join(table, (), "cross", "broadcast", told, adds, ())
 
 
 def _check_names(request: Request, table: Table, left: pa.Schema, adds: Sequence[str]) -> None:

@@ -178,6 +178,8 @@ def _count(scanned: Scanned, path: str, schema: pa.Schema) -> int:
 
 
 def _take_in(scanned: Scanned, rows: pa.Table) -> None:
+    if not scanned.request.keys:  # of a table that is not looked up in
+        return
     keys = keys_of(rows, scanned.request.keys, scanned.request.like)
     if len(scanned.first) < config.MOST_SAMPLES:
         scanned.first += keys.drop_null().slice(0, config.MOST_SAMPLES).to_pylist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -122,6 +123,18 @@ class Tables:
     first_ids: tuple[str, ...]
     notes: tuple[str, ...] = ()
     category: str | None = None
+    repeat: int = 1  # how often each row of the left table comes
+
+    @property
+    def times(self) -> int:
+        """How many rows one of the left table becomes."""
+        crossed = (join.table.rows for join in self.joins if join.how == "cross")
+        return self.repeat * math.prod(crossed)
+
+    @property
+    def before_ids(self) -> int:
+        """After how many joins each row has the id that it keeps."""
+        return max((n for n, join in enumerate(self.joins, 1) if join.how == "cross"), default=0)
 
     @property
     def left_out(self) -> dict[str, str]:
@@ -138,8 +151,8 @@ class Tables:
 
     @property
     def rows(self) -> int:
-        """Rows that the run reads, after `limit`."""
-        return self.left.rows
+        """Rows that the run reads, after `limit`, repeated and crossed."""
+        return self.left.rows * self.times
 
     @property
     def input_columns(self) -> tuple[str, ...]:
