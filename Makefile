@@ -81,7 +81,7 @@ bench: $(venv)/.ready-dev ## measure, for an hour and more; ONLY="bare start" a 
 		$(python) benchmarks/$$name.py $(ARGS) || exit 1; done
 	@$(python) benchmarks/tables.py
 
-reference: $(venv)/.ready-dev ## write docs/reference.md from the code
+reference: $(venv)/.ready-dev ## write docs/reference.md and messages.md from the code
 	@PYTHONPATH=tests $(python) -m helpers.reference
 
 docs: $(venv)/.ready-docs ## build the documentation as a site, into site/

@@ -1,5 +1,7 @@
 """Writes docs/reference.md: every command, group, choice and key, from the code that has them.
 
+And docs/messages.md, by `helpers.messages`.
+
 `PYTHONPATH=tests python -m helpers.reference`.
 """
 
@@ -16,7 +18,7 @@ from typing import Any, get_args, get_type_hints
 
 import omegaconf
 import yaml
-from helpers import ROOT
+from helpers import ROOT, messages
 
 from imagepipe.cli import commands
 from imagepipe.config import Config
@@ -152,3 +154,4 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
 
 if __name__ == "__main__":
     PAGE.write_text(page(), "utf-8")
+    messages.PAGE.write_text(messages.page(), "utf-8")

@@ -1,0 +1,102 @@
+"""Writes docs/messages.md, and tells which messages no test names.
+
+`PYTHONPATH=tests python -m helpers.messages` prints those.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from html import escape
+
+from helpers import ROOT, TESTS
+from helpers.said import PLACEHOLDER, Message, messages
+
+PAGE = ROOT / "docs" / "messages.md"
+FEW = 10  # letters that a test has to repeat
+HEAD = """# Messages
+
+What can be said where something cannot work, and what to do then. A message is one line,
+`FIELD=VALUE: PROBLEM. REMEDY`; *names* stand for what differs. What Hydra or a library says
+itself is not here. `make reference` writes this page.
+Exit codes: 2 where what was typed has to change, 1 where a run broke, 130 after Ctrl-C.
+"""
+TITLES = {
+    "api": "Settings that do not compose, and Python",
+    "llm": "llm",
+    "prompts": "dataset",
+    "reports": "Commands",
+    "cli": "Commands",
+    "config": "Any key",
+    "diffusion": "model",
+    "execution": "resume",
+    "scoring": "scorer",
+    "servers": "Servers",
+    "sources": "Tables and pictures",
+    "stages": "Models of any kind",
+    "store": "Places to write to",
+    "sink": "Places to write to",
+    "resources": "resources",
+    "tracking": "tracking",
+}
+
+
+def page() -> str:
+    """The whole page, from the code of the package."""
+    groups: dict[str, list[Message]] = {}
+    for one in messages():
+        groups.setdefault(_title(one), []).append(one)
+    said = [HEAD]
+    for title in sorted(groups, key=lambda name: (name[0].islower(), name)):
+        rows = dict.fromkeys(_row(one) for one in groups[title])
+        said += [f"## {title}", "", "| field | problem | remedy |", "|---|---|---|", *rows, ""]
+    return "\n".join(said)
+
+
+def _title(one: Message) -> str:
+    if not one.field:
+        return "A run that breaks, or is ended"
+    section = re.split(r"[./⟨]", one.field)[0]
+    if re.fullmatch("[a-z_]+", section) and (ROOT / "conf" / section).is_dir():
+        return section
+    return TITLES.get(one.place.split(":")[0].removesuffix(".py").split("/")[0], "Other")
+
+
+def _row(one: Message) -> str:
+    return f"| {' | '.join(_cell(text) for text in (one.field, one.problem, one.remedy))} |"
+
+
+def _cell(text: str) -> str:
+    plain = re.sub(r"([\\`*_\[\]|{}#])", r"\\\1", escape(" ".join(text.split()), quote=False))
+    return PLACEHOLDER.sub(lambda found: f"<i>{found[1] or '...'}</i>", plain)
+
+
+@cache
+def _of_tests() -> list[str]:
+    """All texts in the code of tests that may be of a message."""
+    trees = [ast.parse(path.read_text("utf-8")) for path in sorted(TESTS.rglob("test_*.py"))]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant)}
+    return sorted(text for text in texts if isinstance(text, str) and len(text) >= FEW)
+
+
+def untested() -> list[Message]:
+    """The messages of which no test repeats the words, or a part of them."""
+    texts = _of_tests()
+    every = "\n".join(texts)
+    return [one for one in messages() if not _repeated(one, texts, every)]
+
+
+def _repeated(one: Message, texts: list[str], every: str) -> bool:
+    if len(one.words[0]) >= FEW and one.words[0] in every:
+        return True
+    return any(
+        text in one.problem or (len(text) > 2 * FEW and text in one.remedy) for text in texts
+    )
+
+
+if __name__ == "__main__":
+    for one in untested():
+        print(f"{one.place}  {one.field}: {one.problem}")
+    print(len(untested()), "of", len(messages()))
