@@ -170,7 +170,7 @@ def test_a_runs_page_says_where_its_folder_is_in_signs_that_can_be_copied(page, 
 
 
 @pytest.mark.browser
-def test_a_job_has_its_gallery_beside_its_pictures(browser, swept, screenshot):
+def test_a_job_has_its_gallery_beside_its_pictures(browser, swept):
     folder = swept.folder / "3"
     page = browser.new_page(viewport={"width": 1400, "height": 760})
     page.goto((folder / "gallery.html").as_uri())
@@ -178,7 +178,6 @@ def test_a_job_has_its_gallery_beside_its_pictures(browser, swept, screenshot):
     page.wait_for_function("document.querySelector('#view img').naturalWidth === 128")
     said = page.locator("#view dl").inner_text()
     assert re.search(r"^steps\n4$", said, re.M) and "model" in said
-    screenshot(page, "gallery")
     page.close()
 
 

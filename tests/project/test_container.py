@@ -54,7 +54,9 @@ class Buildah:
         self.home = home
 
     def __call__(self, *command: object) -> str:
-        return done("buildah", "--root", self.home / "store", "--runroot", self.home / "run", *command)
+        return done(
+            "buildah", "--root", self.home / "store", "--runroot", self.home / "run", *command
+        )
 
 
 @pytest.fixture(scope="module")

@@ -231,9 +231,9 @@ function show(place) {
   part("prompt").textContent = value("prompt", row) ?? "";
   part("base").textContent = base(row);
   part("place").textContent = `${(place + 1).toLocaleString("en")} / ${shown.length.toLocaleString("en")}`;
-  const cells = [...all.columns].map(([name, values]) => [name, values[row]]).filter(([name, one]) => one !== null && name !== "prompt" && (name !== "base_prompt" || base(row)));
+  const cells = [...all.columns].map(([name, values]) => [name, values[row]]).filter(([name, one]) => one !== null && !["id", "prompt", "base_prompt"].includes(name));
   const head = [["id", all.id[row]], ...(all.reason[row] === null ? [] : [[all.status[row], all.reason[row]]])];
-  const told = [...head, ...cells.filter(([name]) => name !== "id"), ...(all.reason[row] === null ? data.parameters : [])];
+  const told = [...head, ...cells, ...(all.reason[row] === null ? data.parameters : [])];
   part("cells").replaceChildren(...told.flatMap(([name, one]) => [made("dt", {}, name), made("dd", {}, one)]));
   if (!view.open) view.showModal();
 }
