@@ -53,24 +53,27 @@ class Shouting:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A folder with the files of the documentation, and a module with two other engines."""
-    code, preset, *_ = re.findall(r"```\w+\n(.*?)```", DOCS.read_text(), re.S)
+    code, preset, stage = re.findall(r"```\w+\n(.*?)```", DOCS.read_text(), re.S)
     (tmp_path / "my_scorers.py").write_text(code)
+    (tmp_path / "my_stages.py").write_text(stage)
     (tmp_path / "presets" / "scorer").mkdir(parents=True)
     (tmp_path / "presets" / "scorer" / "colourful.yaml").write_text(preset)
     (tmp_path / "my_engines.py").write_text(BOTH)
     return tmp_path
 
 
-def test_the_documented_scorer_and_others_of_ones_own_run(home: Path):
+def test_the_documented_scorer_and_stage_and_others_of_ones_own_run(home: Path):
+    [stages] = re.findall(r"'(stages=\[.*?\])'", DOCS.read_text())
     own = ["llm.engine=custom", "llm._target_=my_engines.Shouting"]
     own += ["model.engine=custom", "model._target_=my_engines.Shouting"]
     own += ["+model.options.grey=77", "scorer=colourful", "tracking=none", "limit=8"]
-    out = run(home, "out", *FAST, *own, "--config-dir", "presets")
+    out = run(home, "out", *FAST, *own, stages, "--config-dir", "presets")
     rows = pq.read_table(out / "table").to_pylist()
     assert len(rows) == 8
     assert all(row["prompt"] == f"{row['base_prompt'].upper()}, LOUD" for row in rows)
     assert {row["llm_tokens_out"] for row in rows} == {2}
-    assert (np.asarray(Image.open(out / rows[0]["image_path"])) == 77).all()
+    picture = np.asarray(Image.open(out / rows[0]["image_path"]))
+    assert picture.shape == (384, 384, 3) and (picture == 77).all()
     assert summary(out)["scores"]["colourful"]["mean"] == pytest.approx(100 / 3)
 
 

@@ -22,11 +22,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from imagepipe import __version__
 from imagepipe import config as configuration
-from imagepipe.cli import commands, given_pictures
+from imagepipe.cli import commands, given_pictures, own_stages
 from imagepipe.cli.messages import plainly
 from imagepipe.config import Lora, Model, Part, Quantization, TextualInversion
 from imagepipe.errors import UserError, one_line, with_class
-from imagepipe.sink.metadata import SETTINGS
+from imagepipe.sink.metadata import SETTINGS, STAGES
 from imagepipe.stages import engines
 
 SAME = 2  # grey levels of 255 that another batch may change on a CPU: tests/execution/test_run.py
@@ -112,7 +112,8 @@ def read(
         ) from error
     if not trust:
         _check_harmless(path, model)
-    if image.shape != (model.height, model.width, 3):
+    own_stages.check(path, texts, trust=trust)
+    if STAGES not in texts and image.shape != (model.height, model.width, 3):
         raise _refused(
             path,
             f"is of {image.shape[1]}x{image.shape[0]} pixels, and was drawn as "
@@ -143,7 +144,7 @@ def again(drawn: Drawn) -> np.ndarray:
         painted = diffusion.painted(found)
         if painted.reasons[0]:
             raise ValueError(painted.reasons[0])
-        now = painted.images[0]
+        now = own_stages.changed(drawn.texts, painted.images[0])
         if now.shape != drawn.image.shape:
             raise ValueError(f"it drew {now.shape}, not {drawn.image.shape}")
         return now

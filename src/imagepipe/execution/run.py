@@ -217,7 +217,7 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
         run_seed=job.config.seed,
         id_column=job.tables.id,
         input_columns={renamed.get(name, name): name for name in job.tables.input_columns},
-        metadata=run_metadata(job.config, tracker.run_id),
+        metadata=_metadata(job, tracker),
         run_lock=job.run_lock,
         why=_why(job.tables),
         features=job.tables.features,
@@ -250,6 +250,11 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
         raise KeyboardInterrupt
 
 
+def _metadata(job: Job, tracker: tracking.Tracker) -> dict[str, str]:
+    every = chain.stages(job.config, job.tables)
+    return run_metadata(job.config, tracker.run_id, chain.repainting(job.config, every))
+
+
 def _leave(job: Job, tracker: tracking.Tracker, summary: dict[str, Any]) -> None:
     """Write what there is to look at, and end the MLflow run."""
     table, level = job.tables, job.config.sweep.level
@@ -259,8 +264,7 @@ def _leave(job: Job, tracker: tracking.Tracker, summary: dict[str, Any]) -> None
     shown = results.to_show(job.store, table.id, min(gallery.SAMPLE, most), columns)
     write_files(job.folder, summary, shown)
     every = gallery.rows(job.folder, job.store, (table.id, job.config.dataset.id), job.config)
-    metadata = run_metadata(job.config, tracker.run_id)
-    heading = gallery.Heading(title(job.config), summary, columns, metadata)
+    heading = gallery.Heading(title(job.config), summary, columns, _metadata(job, tracker))
     gallery.write(every, shown, most, heading)
     tracker.finish(
         summary["status"],

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from imagepipe import __version__, diffusion
-from imagepipe.config import Config, Model, config_digest
+from imagepipe.config import Config, Model, OwnStage, config_digest
 from imagepipe.stages import engines
 
+STAGES = "stages"  # the text that says which stages of a person's own changed the picture
 SETTINGS = "model_settings"  # the text in a picture that says all of its model's
 # Settings that a picture does not say, with their values in its place.
 ELSEWHERE: dict[str, Any] = {"offload": "none", "base_url": None, "api_key_env": None}
@@ -90,12 +91,16 @@ def model_metadata(model: Model) -> dict[str, str | None]:
     }
 
 
-def run_metadata(config: Config, mlflow_run_id: str | None) -> dict[str, str]:
-    """What every picture of the run carries."""
+def run_metadata(
+    config: Config, mlflow_run_id: str | None, stages: Sequence[OwnStage] = ()
+) -> dict[str, str]:
+    """What every picture of the run carries; `stages` are those that changed it once drawn."""
+    changed_by = [{"_target_": one._target_, "arguments": one.arguments} for one in stages]
     said = {
         **model_metadata(config.model),
         "llm": config.llm.path or config.llm.name,
         "config_digest": config_digest(config),
+        STAGES: json.dumps(changed_by) if changed_by else None,
         "mlflow_run_id": mlflow_run_id,
     }
     return {key: str(value) for key, value in said.items() if value is not None}
