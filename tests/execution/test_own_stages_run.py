@@ -13,8 +13,6 @@ from PIL import Image
 from imagepipe.cli import reproduce
 from imagepipe.errors import UserError
 
-    code for code in re.findall(r"```python\n(.*?)```", DOCS, re.S) if "class Upscale" in code
-]
 LOUD = "{_target_: helpers.own_stages.Loud, after: llm, num_cpus: 0.1}"
 LARGER = (
     "{_target_: helpers.own_stages.Larger, after: model, num_cpus: 0.1, batch_size: 3, fails: CAT}"
@@ -57,4 +55,3 @@ def test_a_picture_runs_no_code_that_it_names_unless_it_is_trusted(out: Path):
     assert "helpers.own_stages.Larger" in str(caught.value)
     drawn = reproduce.read(picture, trust=True)
     assert reproduce.difference(drawn.image, reproduce.again(drawn))[0] <= reproduce.SAME
-

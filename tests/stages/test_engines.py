@@ -73,7 +73,8 @@ def test_the_documented_scorer_and_stage_and_others_of_ones_own_run(home: Path):
     assert all(row["prompt"] == f"{row['base_prompt'].upper()}, LOUD" for row in rows)
     assert {row["llm_tokens_out"] for row in rows} == {2}
     picture = np.asarray(Image.open(out / rows[0]["image_path"]))
-    assert picture.shape == (384, 384, 3) and (picture == 77).all()
+    side = 3 * composed(*FAST).model.height
+    assert picture.shape == (side, side, 3) and (picture == 77).all()
     assert summary(out)["scores"]["colourful"]["mean"] == pytest.approx(100 / 3)
 
 
