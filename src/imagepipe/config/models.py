@@ -75,6 +75,8 @@ class Model(Server):
     steps: int = bounded(4, least=0)
     guidance: float = bounded(0.0, least=0)
     negative_prompt: str | None = None
+    # compel: weights as (word:1.3), and prompts of any length; null: prompts are text
+    prompt_syntax: str | None = choice(None, ("compel",))
     # tokens of the prompt; null: the pipeline's own
     max_sequence_length: int | None = bounded(None, least=1)
     width: int = bounded(512, least=8)

@@ -19,6 +19,7 @@ from imagepipe.diffusion import (
     rows,
     schedulers,
     tasks,
+    weighted,
 )
 from imagepipe.diffusion.diffusers import arguments, guides_truly
 from imagepipe.diffusion.refusals import refused
@@ -132,6 +133,7 @@ def _has_options(model: Model, configs: dict[str, Any]) -> bool:
     return bool(
         model.negative_prompt is not None
         or model.max_sequence_length is not None
+        or model.prompt_syntax
         or model.loras
         or model.textual_inversions
         or origin.own(model)
@@ -159,6 +161,8 @@ def _check_options(model: Model, described: repository.Description) -> None:
 def _check_call(model: Model, pipeline: Any) -> None:
     kind, takes = pipeline.__name__, inspect.signature(pipeline.__call__).parameters
     tasks.check(pipeline, model)
+    if model.prompt_syntax is not None:
+        weighted.check(model, pipeline)
     rows.check_strength(model)
     negative = model.negative_prompt
     guided_by_both = "true_cfg_scale" in takes and not guides_truly(takes)

@@ -22,8 +22,10 @@ from imagepipe.diffusion import (
     random_weights,
     repository,
     tasks,
+    weighted,
 )
 from imagepipe.diffusion.rows import TEXTS
+from imagepipe.diffusion.weighted import Weighted
 from imagepipe.stages import weights
 
 WORD = re.compile(r"[^\W\d_]+")
@@ -40,7 +42,8 @@ class DiffusersGenerator:
         """Raises UserError where the weights cannot be used or an option does not fit them."""
         import torch
 
-        self.pipe = load(self.model, "cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.pipe = load(self.model, device)
         self.takes = inspect.signature(self.pipe.__call__).parameters
         limit = limits.of(self.model, type(self.pipe), self.pipe.components)
         self.cuts = lru_cache(PROMPTS)(lambda prompt: limit.cuts(self._spelt_out(prompt)))
@@ -48,6 +51,9 @@ class DiffusersGenerator:
         self.decodes_in = _decoder_dtype(self.pipe)
         self.arguments = tasks.names(type(self.pipe), self.model.pictures)
         self.mixes = tasks.mixes(type(self.pipe), self.model.pictures)
+        self.weighted = (
+            Weighted(self.pipe, self.model, device) if self.model.prompt_syntax else None
+        )
         self.most = 0
         self.weighed = [one.weight for one in self.model.loras]
 
@@ -65,13 +71,28 @@ class DiffusersGenerator:
         """
         drawn = drawn or [self.model] * len(prompts)
         inside = pictures or [{}] * len(prompts)
-        if not self.model.pictures or self.mixes:
-            return self._paint(prompts, seeds, drawn, inside)
-        rows = zip(prompts, seeds, drawn, inside, strict=True)
-        return np.concatenate([self._paint([p], [s], [d], [i]) for p, s, d, i in rows])
+        texts: list[dict[str, Any]] = [{} for _ in prompts]
+        groups = [list(range(len(prompts)))]
+        if self.weighted:
+            self._weigh_loras(drawn[0])
+            made = zip(prompts, drawn, strict=True)
+            texts = [self.weighted.embeds(prompt, one) for prompt, one in made]
+            groups = weighted.together(texts)
+        if self.model.pictures and not self.mixes:
+            groups = [[place] for place in range(len(prompts))]
+        if len(groups) == 1:
+            return self._paint(texts, prompts, seeds, drawn, inside)
+        rows = list(zip(texts, prompts, seeds, drawn, inside, strict=True))
+        images = []
+        for group in groups:
+            some: Any = zip(*(rows[place] for place in group), strict=True)
+            images.append(self._paint(*map(list, some)))
+        places = [place for group in groups for place in group]
+        return np.concatenate(images)[np.argsort(places)]
 
     def _paint(
         self,
+        texts: list[dict[str, Any]],
         prompts: list[str],
         seeds: list[int],
         drawn: list[Model],
@@ -88,11 +109,16 @@ class DiffusersGenerator:
         self.most = 0  # so that the halves of what does not fit are not padded to it again
         noise = [torch.Generator("cpu").manual_seed(seeds[row]) for row in rows]
         _draw_noise_from(noise, self.pipe)
+        told = arguments([drawn[row] for row in rows], self.takes)
+        if self.weighted:
+            told = {name: value for name, value in told.items() if name not in weighted.TEXTS}
+            told |= weighted.joined([texts[row] for row in rows])
+        else:
+            told["prompt"] = [prompts[row] for row in rows]  # its own: some pipelines change it
         images = self.pipe(
-            prompt=[prompts[row] for row in rows],  # a list of its own: some pipelines change it
             generator=noise,
             output_type="pt",
-            **arguments([drawn[row] for row in rows], self.takes),
+            **told,
             **self._going_in([inside[row] for row in rows]),
         ).images
         self.most = most

@@ -69,6 +69,8 @@ def of(model: Model, pipeline: Any, components: Mapping[str, Any]) -> PromptLimi
     A tokenizer that fills its encoder's positions has a limit of its own (CLIP: 77 tokens); other
     pipelines cut at `max_sequence_length`, whichever is less.
     """
+    if model.prompt_syntax is not None:
+        return PromptLimit()
     takes = inspect.signature(pipeline.__call__).parameters if pipeline else {}
     kind = getattr(pipeline, "__name__", "")
     places = NO_LIMIT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
-WEIGHT = "say in words what matters, and put it first"
+WEIGHT = "say in words what matters and put it first, or set model.prompt_syntax=compel"
 VARY = (
     "in dataset.prompt it is a choice, with dataset.wildcards also __name__; in a cell it is text"
 )
@@ -27,6 +27,8 @@ SIGNS: dict[str, tuple[str, str]] = {
     "BREAK": (r"(?<!\w)BREAK(?!\w)", PLAIN),
     "AND": (r"(?<!\w)AND(?!\w)", PLAIN),
 }
+WEIGHED = ("(word:1.4)", "(word)1.3")  # which model.prompt_syntax=compel reads
+WORDS = ("<token>",)  # which stand for textual inversions
 # Columns that look as if they chose how their row is drawn, and what chooses it for all rows.
 CHOOSES = {
     "seed": "seed",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from imagepipe import diffusion, shell
-from imagepipe.prompts.signs import way
+from imagepipe.config import Model
+from imagepipe.prompts.signs import WEIGHED, WORDS, way
 from imagepipe.reports.job import Job
 from imagepipe.sink.ledger import Ledger
 from imagepipe.stages import engines
@@ -30,7 +31,7 @@ def warnings(job: Job) -> list[str]:
         words = ", ".join(word for word, _ in ledger.unknown_words.most_common(8))
         said.append(f"words that the model does not know: {words}")
     if ledger.prompt_signs and engines.of("model", job.config.model).literal_prompts:
-        said.append(_signs(ledger))
+        said += _signs(job.config.model, ledger)
     if ledger.prompts_cut:
         share = 100 * ledger.prompts_cut / max(1, ledger.written)
         said.append(
@@ -69,14 +70,19 @@ def _rejected(job: Job) -> list[str]:
     return said
 
 
-def _signs(ledger: Ledger) -> str:
-    """One note of all that other tools would read in the prompts."""
-    held = ", ".join(f"{sign} in {number}" for sign, number in ledger.prompt_signs.most_common())
-    ways = dict.fromkeys(way(sign) for sign, _ in ledger.prompt_signs.most_common())
-    return (
+def _signs(model: Model, ledger: Ledger) -> list[str]:
+    """One note of all that other tools would read in the prompts, and this model does not."""
+    read = (*(WEIGHED if model.prompt_syntax else ()), *(WORDS if model.textual_inversions else ()))
+    every = [one for one in ledger.prompt_signs.most_common() if one[0] not in read]
+    if not every:
+        return []
+    held = ", ".join(f"{sign} in {number}" for sign, number in every)
+    ways = dict.fromkeys(way(sign) for sign, _ in every)
+    said = (
         f"prompts hold signs of other tools, which the model reads as plain text: {held}. "
         f"Instead: {'; '.join(ways)}"
     )
+    return [said]
 
 
 def _advice(reason: str) -> str:
