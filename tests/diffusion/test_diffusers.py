@@ -37,6 +37,7 @@ PRESETS = sorted(
 )
 
 
+SLOW = ("qwen_image_edit",)  # its pipeline makes what goes in a million pixels large
 # Of presets whose pictures choose another class than the model's own.
 OTHER = {
     "sdxl_turbo_img2img": "StableDiffusionXLImg2ImgPipeline",
@@ -56,7 +57,9 @@ def preset(name: str, *changes: str) -> Model:
         return configuration.load(compose("config", [f"model={name}", *changes])).model
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.faults) if n in SLOW else n for n in PRESETS]
+)
 def test_every_preset_draws_with_its_own_pipeline_at_a_tiny_size(
     name, untrained, trained, tmp_path
 ):

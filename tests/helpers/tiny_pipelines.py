@@ -91,6 +91,46 @@ FLUX_PARTS: dict[str, dict[str, Any]] = {
     "vae": KL,
 }
 
+QWEN_PARTS: dict[str, dict[str, Any]] = {
+    "text_encoder": {
+        "text_config": {
+            **DECODER,
+            "model_type": "qwen2_5_vl_text",
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 10000.0,
+                "mrope_section": [1, 1, 2],
+            },
+        },
+        "vision_config": {
+            "model_type": "qwen2_5_vl",
+            "depth": 1,
+            "hidden_size": 16,
+            "intermediate_size": 16,
+            "num_heads": 2,
+            "out_hidden_size": 16,
+        },
+    },
+    "transformer": {
+        "in_channels": 16,
+        "out_channels": 4,
+        "num_layers": 1,
+        "attention_head_dim": 16,
+        "num_attention_heads": 2,
+        "joint_attention_dim": 16,
+        "axes_dims_rope": [8, 4, 4],
+    },
+    "vae": {
+        "base_dim": 8,
+        "z_dim": 4,
+        "dim_mult": [1, 1],
+        "num_res_blocks": 1,
+        "temperal_downsample": [False],
+        "latents_mean": [0.0] * 4,
+        "latents_std": [1.0] * 4,
+    },
+}
+
 SMALLER: dict[str, dict[str, dict[str, Any]]] = {
     "stabilityai/stable-diffusion-xl-base-1.0": XL_PARTS,
     SDXL: XL_PARTS,
@@ -159,44 +199,11 @@ SMALLER: dict[str, dict[str, dict[str, Any]]] = {
         },
         "vae": KL,
     },
-    QWEN: {
-        "text_encoder": {
-            "text_config": {
-                **DECODER,
-                "model_type": "qwen2_5_vl_text",
-                "rope_parameters": {
-                    "rope_type": "default",
-                    "rope_theta": 10000.0,
-                    "mrope_section": [1, 1, 2],
-                },
-            },
-            "vision_config": {
-                "model_type": "qwen2_5_vl",
-                "depth": 1,
-                "hidden_size": 16,
-                "intermediate_size": 16,
-                "num_heads": 2,
-                "out_hidden_size": 16,
-            },
-        },
-        "transformer": {
-            "in_channels": 16,
-            "out_channels": 4,
-            "num_layers": 1,
-            "attention_head_dim": 16,
-            "num_attention_heads": 2,
-            "joint_attention_dim": 16,
-            "axes_dims_rope": [8, 4, 4],
-        },
-        "vae": {
-            "base_dim": 8,
-            "z_dim": 4,
-            "dim_mult": [1, 1],
-            "num_res_blocks": 1,
-            "temperal_downsample": [False],
-            "latents_mean": [0.0] * 4,
-            "latents_std": [1.0] * 4,
-        },
+    QWEN: QWEN_PARTS,
+    "Qwen/Qwen-Image-Edit": QWEN_PARTS
+    | {  # it makes what goes in a million pixels large, so this decoder is deep
+        "vae": QWEN_PARTS["vae"]
+        | {"base_dim": 2, "dim_mult": [1] * 5, "temperal_downsample": [False] * 4},
     },
     "Efficient-Large-Model/Sana_Sprint_1.6B_1024px_diffusers": {
         "text_encoder": DECODER,
@@ -264,7 +271,7 @@ def write(hub_id: str, folder: Path) -> Path:
             tokenizer(value[1]).save_pretrained(folder / name)
         elif name == "scheduler":
             _json(folder / name / "scheduler_config.json", whole[name])
-        elif isinstance(value, list):
+        elif isinstance(value, list) and name in whole:
             _json(folder / name / "config.json", whole[name] | SMALLER[hub_id][name])
     return folder
 

@@ -18,6 +18,7 @@ from imagepipe.diffusion import (
     options,
     origin,
     parts,
+    processors,
     quantization,
     random_weights,
     repository,
@@ -281,6 +282,7 @@ def _trained(model: Model, device: str, dtype: Any) -> Any:
         trust_remote_code=model.trust_remote_code,
         quantization_config=quantization.config(model, described, device),
         **parts.given(model, described, device, dtype),
+        **processors.given(described),
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagepipe.assets import folder as asset
 from imagepipe.config import Model
-from imagepipe.diffusion import repository, tasks
+from imagepipe.diffusion import processors, repository, tasks
 from imagepipe.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,6 +39,11 @@ def pipeline(model: Model, device: str, dtype: torch.dtype, **given: Any) -> Any
             folder = described.folder / name if described.folder else None
             config = described.configs.get(name)
             parts[name] = _part(name, library, class_name, config, folder, device, dtype)
+    if described.parts.get(processors.PART, ("", ""))[1] == processors.QWEN:
+        own = parts.get(processors.PART)
+        parts[processors.PART] = own or processors.stand_in(
+            parts["tokenizer"], parts["text_encoder"]
+        )
     arguments = described.index | parts  # an index also holds flags that pipelines take
     return kind(**{name: value for name, value in arguments.items() if name in known})
 
