@@ -129,15 +129,21 @@ def _tab(browser: Any, page: Path, rows: int) -> Figures:
     tab.on("pageerror", lambda error: said.append(str(error)))
     began = time.perf_counter()
     tab.goto(page.as_uri(), wait_until="commit")
-    tab.wait_for_function(READY.format(rows=rows), timeout=60_000)
+    _until(tab, READY.format(rows=rows))
     listed = time.perf_counter() - began
-    tab.wait_for_function(PAINTED)
+    _until(tab, PAINTED)
     painted = time.perf_counter() - began
     figures: Figures = tab.evaluate(ACTS, ["Most weight first", "Least weight first"])
     tab.close()
     if said:
         raise SystemExit(f"the console says: {said}")
     return {"open_ms": 1000 * listed, "painted_ms": 1000 * painted, **figures}
+
+
+def _until(tab: Any, true: str) -> None:
+    """The browser's own way to wait makes code of a text, which the page's policy forbids."""
+    while not tab.evaluate(true):
+        time.sleep(0.01)
 
 
 if __name__ == "__main__":

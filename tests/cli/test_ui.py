@@ -23,6 +23,7 @@ from urllib.request import ProxyHandler, build_opener
 import pytest
 from helpers.command import imagepipe
 from helpers.sweeps import finished, marked, recorded
+from helpers.waiting import until
 from mlflow import MlflowClient
 
 from imagepipe.cli.ui import _store
@@ -175,7 +176,7 @@ def test_a_job_has_its_gallery_beside_its_pictures(browser, swept):
     page = browser.new_page(viewport={"width": 1400, "height": 760})
     page.goto((folder / "gallery.html").as_uri())
     page.click(".card >> nth=0")
-    page.wait_for_function("document.querySelector('#view img').naturalWidth === 128")
+    until(lambda: page.evaluate("document.querySelector('#view img').naturalWidth === 128"))
     said = page.locator("#view dl").inner_text()
     assert re.search(r"^steps\n4$", said, re.M) and "model" in said
     page.close()

@@ -11,9 +11,13 @@ from urllib.parse import unquote
 import pytest
 from helpers.galleries import png, row, written
 from helpers.one_session import run
+from helpers.waiting import until
 from PIL import Image
 
+from imagepipe.config import Config
+from imagepipe.reports import gallery
 from imagepipe.reports.gallery.rows import cell
+from imagepipe.store import Store
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 ATTACKS = [
@@ -170,6 +174,24 @@ def test_a_run_of_many_leaves_them_beside_its_page(tmp_path, sink):
     assert sum(not small.startswith("data:") for _, small in pictures) == 19
 
 
+def test_paths_of_pictures_count_from_the_folder_of_the_table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for place in ("tables", "."):
+        (tmp_path / place).mkdir(exist_ok=True)
+        (tmp_path / place / "a.png").write_bytes(png())
+    (tmp_path / "b.png").write_bytes(png())
+    store = Store(str(tmp_path / "out"))
+    written(tmp_path / "out", [row(0, one="a.png", other="b.png")])
+    [part] = store.parts("table")
+    run = Config()
+    run.dataset.path = "tables/t.csv"
+    [entry] = gallery.rows(tmp_path / "out", store, ["id"], run).written(part)
+    assert {name: file for name, (file, _) in entry.inputs.items()} == {
+        "one": "../tables/a.png",
+        "other": "../b.png",
+    }
+
+
 # --- in a browser
 
 
@@ -245,7 +267,7 @@ def test_a_row_cannot_run_or_change_the_page(show):
 def test_even_an_unescaped_script_would_not_run(browser, tmp_path):
     page = browser.new_page()
     page.goto(written(tmp_path, [row(n) for n in range(3)], sample=1, files=True).as_uri())
-    page.wait_for_function("all.id.length === 3")  # it has loaded scripts of its own
+    until(lambda: page.evaluate("all.id.length === 3"))  # it has loaded scripts of its own
     (tmp_path / "theirs.js").write_text("document.title = 'broken in'")
     page.evaluate(
         """() => {
@@ -399,12 +421,12 @@ def test_a_click_enlarges_and_the_keys_go_on(show):
 @pytest.mark.browser
 def test_input_pictures_stand_beside_what_was_drawn(show):
     page = show([row(n, png=png(RED), photo=png(BLUE)) for n in range(2)], sample=1)
-    page.wait_for_function("all.id.length === 2")
+    until(lambda: page.evaluate("all.id.length === 2"))
+    images = "[...document.querySelectorAll('#view img')]"
     for _ in range(2):
         page.click(".card >> nth=0")
         assert page.locator("#view figcaption").all_inner_texts() == ["drawn", "photo"]
-        images = "[...document.querySelectorAll('#view img')]"
-        page.wait_for_function(f"{images}.every((image) => image.naturalWidth === 32)")
+        until(lambda: page.evaluate(f"{images}.every((image) => image.naturalWidth === 32)"))
         page.keyboard.press("Escape")
 
 
@@ -412,7 +434,9 @@ def test_input_pictures_stand_beside_what_was_drawn(show):
 def test_a_large_gallery_loads_as_one_scrolls(show):
     rows = [row(n, f"prompt {n}") for n in range(1200)]
     page = show(rows, sample=20, files=True)
-    page.wait_for_function("document.querySelector('#shown').textContent === '1,200 of 1,200'")
+    until(
+        lambda: page.evaluate("document.querySelector('#shown').textContent === '1,200 of 1,200'")
+    )
     assert page.inner_text("#note") == ""
     assert page.locator(".card").count() < 100
     page.evaluate("scrollTo(0, document.body.scrollHeight)")

@@ -17,7 +17,7 @@ __all__ = ["PAGE", "SAMPLE", "Heading", "rows", "thumbnails", "write"]
 
 def rows(folder: Path, store: Store, ids: Sequence[str], run: Config | None) -> Rows:
     """The rows in `store` for a page in `folder`; `run` drew them, null: no run did."""
-    inputs = [Path.cwd(), *(_beside_table(run.dataset.path) if run else [])]
+    inputs = [*(_beside_table(run.dataset.path) if run else []), Path.cwd()]
     return Rows(folder, store, ids, Copies(folder, FOLDER), inputs, thumbnails_in(store))
 
 
@@ -32,6 +32,7 @@ def thumbnails(config: Config, count: int, store: Store) -> Thumbnails:
 
 
 def _beside_table(path: object) -> list[Path]:
-    """The folders of the files of a table, from which the paths in it may be meant."""
+    """From where the paths of pictures in a table count: its folder, then the one above."""
     paths = path if isinstance(path, list | tuple) else [path]
-    return [Path(one).parent for one in paths if isinstance(one, str) and "://" not in one]
+    files = [Path(one) for one in paths if isinstance(one, str) and "://" not in one]
+    return [place for file in files for place in (file, *list(file.absolute().parents)[:2])]
