@@ -108,9 +108,9 @@ def test_every_preset_says_what_it_is(name):
     assert asked.licence
     not_free = ("flux_kontext", "sana_sprint", "sd_turbo", "sdxl_turbo", "sdxl_turbo_img2img")
     assert asked.non_commercial == (name in not_free)
-    readme = (ROOT / "README.md").read_text()
+    page = (ROOT / "docs" / "how" / "model.md").read_text()
     facts = (f"`{name}`", f"`{asked.path}`", asked.steps, asked.width, asked.weights_gb)
-    assert f"| {' | '.join(map(str, facts))} | {asked.licence.partition(' (')[0]}" in readme
+    assert f"| {' | '.join(map(str, facts))} | {asked.licence.partition(' (')[0]}" in page
     described = repository.describe(replace(asked, weights="random"))
     assert described.folder is None
     factor = checks.size_factor(described.configs)

@@ -14,7 +14,7 @@ import yaml
 from helpers import ROOT, reference
 from helpers.configs import composed
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text("utf-8")
 TABLE = re.search(r"```csv\n(.*?)```", TUTORIAL, re.DOTALL)[1]
 COMMANDS = re.findall(
@@ -37,16 +37,33 @@ def test_the_reference_has_what_comments_say():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_lead_somewhere(page: Path):
+    """To files, and to headings in them."""
     text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
-    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text)
-    gone = [one for one in links if "://" not in one and not (page.parent / one).exists()]
+    links = re.findall(r"\]\(([^)#\s]*)(#[^)]*)?\)", text)
+    gone = [one for one, _ in links if "://" not in one and not (page.parent / one).exists()]
     assert gone == []
+    headings = [
+        (one, heading)
+        for one, heading in links
+        if heading
+        and "://" not in one
+        and heading[1:] not in anchors(page.parent / one if one else page)
+    ]
+    assert headings == []
+
+
+def anchors(page: Path) -> set[str]:
+    """As Markdown's toc and hosts of repositories make them of headings."""
+    text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+    plain = [re.sub(r"[^\w\s-]", "", one).strip() for one in re.findall(r"^#+ (.*)$", text, re.M)]
+    return {re.sub(r"[-\s]+", "-", one.lower()) for one in plain}
 
 
 def test_every_page_is_on_the_site():
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"]
-    listed = {name for entry in nav for name in entry.values()}
-    assert listed == {page.name for page in (ROOT / "docs").glob("*.md")}
+    listed = set(re.findall(r"[\w/]+\.md", json.dumps(nav)))
+    docs = ROOT / "docs"
+    assert listed == {page.relative_to(docs).as_posix() for page in docs.rglob("*.md")}
 
 
 def typed(command: str) -> list[str]:
