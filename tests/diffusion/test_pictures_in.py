@@ -116,3 +116,20 @@ def test_a_controlnet_of_another_model_or_of_another_kind_is_refused(tmp_path, u
         with pytest.raises(UserError) as caught:
             checks.check(model)
         assert said in str(caught.value)
+
+
+def test_several_references_go_into_one_picture_and_none_into_another(untrained):
+    """FLUX.2 takes all references for all that it draws at once, and so draws one row at a time."""
+    columns = {"image": "photo", "image_2": "logo"}
+    folder = untrained("black-forest-labs/FLUX.2-klein-4B")
+    engine = painter(small(folder, weights="random", columns=columns, width=64, height=64))
+    one, two, three = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
+    put_in = [{"image": one, "image_2": two}, {"image": three, "image_2": two}]
+    both = engine.paint(PROMPTS, [1, 2], None, put_in)
+    assert both.shape == (2, 64, 64, 3)
+    alone = engine.paint(PROMPTS[1:], [2], None, put_in[1:])[0]
+    assert np.abs(both[1].astype(int) - alone).max() <= 2
+    for other in ({"image": one, "image_2": two}, {"image": three, "image_2": one}):
+        assert (
+            np.abs(engine.paint(PROMPTS[1:], [2], None, [other])[0].astype(int) - alone).max() > 2
+        )
