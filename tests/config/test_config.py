@@ -78,7 +78,7 @@ def test_the_defaults_are_the_embedded_models():
         ("max_failures=5%", "max_failures: Value '5%'"),
         ("max_failures=true", "max_failures: Value 'True'"),
         ("resources.model.pool=-1", "resources.model.pool=-1: is too small. At least 0."),
-        ("dataset.join.how=outer", "Choose one of: inner, left, anti."),
+        ("dataset.join.how=outer", "Choose one of: inner, left, anti, cross."),
         (
             "dataset.join.format=jsn",
             "dataset.join.format=jsn: is not one of the choices. Did you",
