@@ -29,6 +29,6 @@ def test_a_launcher_is_refused_with_the_reason(tmp_path: Path, name: str) -> Non
         del cfg["hydra"]
     with pytest.raises(UserError) as caught:
         check_composed(cfg)
-    said = f"hydra/launcher={name}: the jobs of a sweep run one after another, in one process"
+    said = f"hydra/launcher={name}: imagepipe runs the jobs of a sweep itself"
     assert str(caught.value).startswith(said)
-    assert str(caught.value).endswith("Leave it out.")
+    assert str(caught.value).endswith("sweep.jobs_at_once=auto runs as many at once as have room.")

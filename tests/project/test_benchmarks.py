@@ -10,7 +10,9 @@ import pytest
 from helpers.benchmarks import BENCHMARKS, PARTS, benchmark, leaves_figures
 
 PAGE = BENCHMARKS.parent / "docs" / "performance.md"
-NAMES = "bare start seed daft overlap rows encode cores scorers gallery gpu".split()
+NAMES = (
+    "bare start seed daft overlap reuse side_by_side rows encode cores scorers gallery gpu".split()
+)
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ CONFIG_DIRS = (
 FIXED = {
     "job.chdir": (False, "paths count from where the command is typed"),
     "output_subdir": (None, "imagepipe writes .hydra/ itself, once the folder is the run's"),
-    "sweeper.max_batch_size": (None, "the jobs of a sweep run one after another"),
+    "sweeper.max_batch_size": (None, "sweep.jobs_at_once says how many run at once"),
 }
 
 
@@ -51,8 +51,8 @@ def check_composed(cfg: DictConfig) -> None:
         raise UserError(
             field="hydra/launcher",
             value=launcher,
-            problem="the jobs of a sweep run one after another, in one process and one Ray session",
-            remedy="Leave it out.",
+            problem="imagepipe runs the jobs of a sweep itself, for they share MLflow and a page",
+            remedy="Leave it out; sweep.jobs_at_once=auto runs as many at once as have room.",
         )
     for key, (value, why) in FIXED.items():
         if (given := OmegaConf.select(whole, key)) != value:

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from imagepipe import config as configuration
 from imagepipe import shell
 from imagepipe.cli.checks import check_composed
-from imagepipe.errors import UserError
+from imagepipe.errors import Interrupted, UserError
 from imagepipe.execution import manifest
 from imagepipe.sink import sweeps
 from imagepipe.sink.lock import leaving_nothing
@@ -43,7 +43,7 @@ class Multirun:
     """
 
     def __init__(self, stack: ExitStack, resumed: Path | None) -> None:
-        self.resumed, self.errors = resumed, list[Exception]()
+        self.resumed, self.errors = resumed, list[BaseException]()
         self._locks, self._sweep = stack, ExitStack()
         self.sweep: Sweep | None = None
 
@@ -51,6 +51,7 @@ class Multirun:
         """Check what all jobs have, and lock the sweep's folder. Raises UserError."""
         check_composed(cfg)
         prepare_repeats(cfg, whole)
+        check_at_once(cfg, whole)
         folder = Path(whole.hydra.sweep.dir).absolute()
         record = self._record(folder, whole)
         if self.resumed is not None:
@@ -103,6 +104,12 @@ class Multirun:
 
         A job that failed is, but not of a search that goes on to the end.
         """
+        if self.sweep:
+            try:
+                stopped = isinstance(error, KeyboardInterrupt)
+                self.errors += self.sweep.wait(interrupted=stopped)
+            except Interrupted as interrupted:
+                error = interrupted
         choice = self._begun.sweeper if self.sweep else "basic"
         tripped = isinstance(error, ValueError | RuntimeError)  # Optuna, where all jobs failed
         if self.errors and (tripped or (error is None and choice == "basic")):
@@ -165,6 +172,18 @@ def prepare_repeats(cfg: DictConfig, whole: DictConfig) -> None:
     with read_write(hydra), open_dict(hydra):
         rounds = ",".join(map(str, range(repeats)))
         hydra.sweeper.params = {sweeps.REPEAT: rounds, **params}
+
+
+def check_at_once(cfg: DictConfig, whole: DictConfig) -> None:
+    """Raise UserError for jobs at once where each is chosen by what came of those before."""
+    sweeper = whole.hydra.runtime.choices["hydra/sweeper"]
+    if cfg.sweep.jobs_at_once != 1 and sweeper != "basic":
+        raise UserError(
+            field="sweep.jobs_at_once",
+            value=cfg.sweep.jobs_at_once,
+            problem=f"{sweeper} chooses one job after another",
+            remedy="Leave it out, or use Hydra's own sweeper.",
+        )
 
 
 def _prepare_optuna(whole: DictConfig) -> None:

@@ -137,6 +137,14 @@ def _check_sweep(sweep: Sweep, scores: Sequence[Score]) -> None:
             problem="is neither true, false nor auto, and names no folder",
             remedy="Use one of these, the folder of an earlier run, or a list of folders.",
         )
+    at_once = sweep.jobs_at_once
+    if at_once != "auto" and (type(at_once) is not int or at_once < 1):
+        raise UserError(
+            field="sweep.jobs_at_once",
+            value=at_once,
+            problem="is neither a number of jobs nor auto",
+            remedy="Give a whole number from 1 on, or auto.",
+        )
     if sweep.objective == "score" and not scores:
         raise UserError(
             field="sweep.objective",
@@ -204,6 +212,13 @@ def _check_price(config: Config) -> None:
 
 
 def _check_ray(ray: RayOptions) -> None:
+    if ray.nodes and ray.address is None:
+        raise UserError(
+            field="ray.nodes",
+            value=",".join(ray.nodes),
+            problem="are a cluster's, and ray.address names none",
+            remedy="Leave it out, or use ray=cluster.",
+        )
     if (ray.address or "").startswith("ray://"):
         raise UserError(
             field="ray.address",

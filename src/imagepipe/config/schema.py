@@ -121,6 +121,7 @@ class RayOptions:
 
     name: str = MISSING
     address: str | None = None
+    nodes: list[str] = field(default_factory=list)  # of a cluster, by their ids; empty: all
     num_cpus: int | None = bounded(None, least=1)  # null: what the machine has
     num_gpus: int | None = bounded(None, least=0)
     object_store_gb: float | None = bounded(None, least=0.08)  # Ray's own least is 75 MiB
@@ -143,6 +144,8 @@ class Sweep:
     # take over what earlier jobs did alike: true, false, auto (not where speed is compared), or
     # the folders of earlier runs, to take over from these too
     reuse: Any = "auto"
+    # jobs side by side, each with whole GPUs or nodes: a number, or auto, for as many as fit
+    jobs_at_once: Any = 1
     repeats: int = bounded(1, least=1, most=100)  # how often every job runs, by turns
     repeat: int = bounded(0, least=0)  # which of them a job is: the sweep sets it
 

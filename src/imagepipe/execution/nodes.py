@@ -4,7 +4,8 @@ store. A file on one machine's disk is the classic mistake: the others do not se
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from imagepipe.assets import PREFIX, folder
 from imagepipe.config import Config
 from imagepipe.errors import UserError, one_line
+from imagepipe.resources.machine import living
 from imagepipe.stages import engines
 from imagepipe.store import Store, reason
 
@@ -38,6 +40,7 @@ class Need:
         return self.filesystem.get_file_info(self.path).type.name != "NotFound"
 
 
+NODE_ID = "ray.io/node-id"  # the label that Ray gives each node
 Answer = tuple[Need | None, str | None]  # what is missing, and why nothing can be written
 
 
@@ -49,7 +52,7 @@ def check(config: Config, store: Store, tables: Tables | None) -> None:
     """
     import ray
 
-    nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
+    nodes = {node["NodeID"]: node for node in living(ray.nodes(), config.ray.nodes)}
     needs = list(_needs(config, tables))
     marks = {node: f".imagepipe-node-{node}" for node in nodes}
     answers = {node: _on(node).remote(store, mark, needs) for node, mark in marks.items()}
@@ -153,3 +156,18 @@ def _models(config: Config) -> Iterator[tuple[str, str | None]]:
     for name, scorer in config.scorer.items():
         yield f"scorer.{name}.path", scorer.path
         yield f"scorer.{name}.processor", scorer.processor
+
+
+def kept_to_nodes(options: Any, nodes: Sequence[str]) -> Any:
+    """Ray Data's `options` of a run whose tasks and processes are on these nodes alone."""
+    if not hasattr(options, "label_selector"):
+        raise UserError(
+            field="ray.nodes",
+            value=",".join(nodes),
+            problem="this release of Ray cannot hold a run to some of a cluster's nodes",
+            remedy="Install Ray 2.60, here and on the cluster, or leave it out; "
+            "sweep.jobs_at_once needs it there.",
+        )
+    kept = copy.copy(options)
+    kept.label_selector = {NODE_ID: f"in({','.join(nodes)})"}
+    return kept

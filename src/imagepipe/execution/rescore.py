@@ -132,7 +132,7 @@ def _score(config: Scoring, place: Place, prompt: str, lock: RunLock, console: C
     with session(config.ray, machine, libraries, verbose=config.verbose):
         if machine is None:
             nodes.check(config, place.store, None)
-        shares, why = resources.resolve(config, machine or cluster(), rows)
+        shares, why = resources.resolve(config, machine or cluster(config.ray), rows)
         most = max(share.batch_size for _, share in resources.pools(config, shares))
         chunks = rescored.left(place.store, config.judged, max(CHUNK, most))
         total = sum(len(chunk.places) for chunk in chunks)

@@ -96,7 +96,7 @@ def perform(ready: Ready, began: float) -> Outcome:
     """Run inside a Ray session. `began` is when its clock starts."""
     config, tables, sweep_job = ready.config, ready.tables, ready.sweep_job
     console = Console(stderr=True)
-    machine = ready.machine or cluster()
+    machine = ready.machine or cluster(config.ray)
     neighbours = Neighbours(gpus=machine.gpus > 0) if ready.machine else None
     if ready.machine is None or config.sink.path:
         nodes.check(config, Store.of(config.sink.path, ready.folder), tables)
@@ -111,7 +111,8 @@ def perform(ready: Ready, began: float) -> Outcome:
         *(config, ready.folder, tables, shares, why, str(machine), ledger, watch, began, sweep_job),
         *(ready.run_lock, done),
         machines=len(machine.nodes),
-        meter=Meter() if ready.machine else None,
+        # What the GPUs of other jobs use at the same time is not told from this one's.
+        meter=Meter() if ready.machine and config.sweep.jobs_at_once == 1 else None,
         neighbours=neighbours,
         reuse=taken,
     )

@@ -24,6 +24,7 @@ from imagepipe.compat.ray import init, starting, starts_workers_by_script
 from imagepipe.config import Config, RayOptions
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.execution import preflight
+from imagepipe.execution.nodes import kept_to_nodes
 from imagepipe.execution.surroundings import environment, silence_stderr
 from imagepipe.resources.machine import Machine, from_ray, object_store_bytes, this_machine
 from imagepipe.resources.process import freeze_gc
@@ -46,7 +47,7 @@ def session(
     Its processes have loaded `libraries` where they can be forked: on Linux, without a GPU.
     Raises UserError where no Ray answers at `ray.address`.
     """
-    with _ray(options, machine, libraries, verbose), _data_context(verbose):
+    with _ray(options, machine, libraries, verbose), _data_context(options, verbose):
         yield
 
 
@@ -81,7 +82,7 @@ class SharedSession:
             self._stack.enter_context(_ray(options, machine, libraries, verbose))
             self._asked = asked
         try:
-            with _data_context(verbose):
+            with _data_context(options, verbose):
                 yield
         except BaseException:  # its traceback may hold the executor, and so the processes
             self.close()
@@ -95,11 +96,11 @@ class SharedSession:
         self._stack.close()
 
 
-def cluster() -> Machine:
-    """The nodes that the connected cluster has now."""
+def cluster(options: RayOptions) -> Machine:
+    """The nodes that the connected cluster has now, of those that the run keeps to."""
     import ray
 
-    machine = from_ray(ray.nodes())
+    machine = from_ray(ray.nodes(), options.nodes)
     if not machine.nodes:
         raise RunFailed("the Ray cluster has no living node")
     return machine
@@ -123,7 +124,7 @@ def started(config: Config, libraries: Sequence[str]) -> Machine:
         _kept.enter_context(_ray(config.ray, machine, libraries, config.verbose))
         _started.clear()
         atexit.register(_kept.close)
-    return cluster()
+    return cluster(config.ray)
 
 
 _started: list[str] = []  # the Ray that a session has started and will end; none or one
@@ -258,13 +259,15 @@ def cluster_runtime_env(options: RayOptions) -> dict[str, Any]:
 
 
 @contextmanager
-def _data_context(verbose: bool) -> Iterator[None]:
+def _data_context(options: RayOptions, verbose: bool) -> Iterator[None]:
     """Ray Data's settings for one run. They outlive Ray itself: without this they would leak."""
     from ray.data import DataContext
 
     context = copy.copy(DataContext.get_current())
     context.enable_progress_bars = verbose
     context.print_on_execution_start = verbose
+    if options.nodes:
+        context.execution_options = kept_to_nodes(context.execution_options, options.nodes)
     with DataContext.current(context), warnings.catch_warnings():
         if not verbose:
             warnings.filterwarnings("ignore", module=r"ray\.")

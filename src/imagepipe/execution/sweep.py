@@ -1,30 +1,52 @@
-"""A sweep: jobs one after another in one Ray session, one parent in MLflow, one comparison."""
+"""A sweep: jobs one after another in one Ray session, or side by side, each in a part of what there
+is; one parent in MLflow, one comparison.
+"""
 
 from __future__ import annotations
 
 import copy
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from omegaconf import DictConfig, read_write
 from rich.console import Console
 
 from imagepipe import config as configuration
-from imagepipe import shell, store, tracking
+from imagepipe import resources, shell, store, tracking
 from imagepipe.config import Config
-from imagepipe.errors import Interrupted
-from imagepipe.execution import manifest, pipeline, run
+from imagepipe.errors import Interrupted, UserError
+from imagepipe.execution import manifest, pipeline, reuse, run, session
+from imagepipe.execution.beside import SideBySide, kept_to
 from imagepipe.execution.prepare import prepared
 from imagepipe.execution.session import SharedSession
 from imagepipe.reports import comparison, record, terminal
 from imagepipe.reports.sweep_job import SweepJob
+from imagepipe.resources import parts
+from imagepipe.resources.machine import Machine, from_ray, living, this_machine
+from imagepipe.resources.parts import Part
 from imagepipe.signals import termination_as_interrupt
 from imagepipe.sink import sweeps
+
+ANY_ROWS = 1_000_000  # of a run without a limit, as far as its processes depend on them
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A job as it is composed. `common` is what the sweep has for the jobs that are refused."""
+
+    cfg: DictConfig
+    folder: Path
+    overrides: list[str]
+    composed: dict[str, str]
+    sweep_job: SweepJob
+    common: Config
 
 
 class Sweep:
@@ -44,6 +66,8 @@ class Sweep:
         self.resumed = sweeps.read(folder)
         self.record = self.resumed or begun
         self._sessions = SharedSession()
+        self._beside: SideBySide | None = None
+        self._divided = False
         self._stack = ExitStack()
 
     def __enter__(self) -> Sweep:
@@ -78,39 +102,59 @@ class Sweep:
         overrides: Sequence[str],
         composed: Mapping[str, str],
     ) -> float | None:
-        """Run one job in `folder`; its objective, or null where it drew nothing to measure."""
-        folder = self._begun(number, folder.absolute(), overrides)
-        sweep_job = self._sweep_job(number, overrides)
-        try:
-            config = configuration.load(_of_job(cfg, folder))
-            if config.sink.path:  # a place of its own for each job, as its folder is
-                config.sink.path = store.below(config.sink.path, str(number))
-                overrides = [*overrides, f"sink.path={shell.quoted(config.sink.path)}"]
-            outcome = self._outcome(config, folder, overrides, composed, sweep_job)
-        except Exception as error:
-            self.refuse(number, cfg, folder, overrides, error)
-            raise
-        if outcome.stopped:
-            again = shell.resume_command(self.folder)
-            raise Interrupted(f"interrupted\n  go on with: {again}")
-        return comparison.objective(config.sweep, outcome.summary)
+        """Run one job in `folder`; its objective, or null where it drew nothing to measure.
 
-    def _outcome(
-        self,
-        config: Config,
-        folder: Path,
-        overrides: Sequence[str],
-        composed: Mapping[str, str],
-        sweep_job: SweepJob,
-    ) -> run.Outcome:
-        with prepared(config, folder, overrides, composed, sweep_job) as ready:
-            if earlier := run.earlier_outcome(config, folder):
-                return earlier
-            libraries = pipeline.libraries(config)
-            with self._sessions.session(
-                config.ray, ready.machine, libraries, verbose=config.verbose
-            ):
-                return run.perform(ready, time.time())
+        Side by side it has only begun then: `wait` for it.
+        """
+        folder = self._begun(number, folder.absolute(), overrides)
+        place = self._sweep_job(number, overrides)
+        asked = Asked(cfg, folder, [*overrides], dict(composed), place, self.config)
+        try:
+            beside = self._side_by_side(cfg)
+        except UserError as error:
+            _refuse(asked, error)
+            raise
+        if beside is not None:
+            beside.begin(number, self.folder, asked, after_first=reuse.is_on(self.config.sweep))
+            return None
+        outcome = _run(asked, self._sessions.session)
+        if outcome.stopped:
+            raise self.interrupted
+        return comparison.objective(self.config.sweep, outcome.summary)
+
+    @property
+    def interrupted(self) -> Interrupted:
+        return Interrupted(f"interrupted\n  go on with: {shell.resume_command(self.folder)}")
+
+    def wait(self, *, interrupted: bool) -> list[BaseException]:
+        """Until the jobs side by side have ended; what they did not end well by.
+
+        Raises Interrupted at the end where somebody does meanwhile; `interrupted`: or did before.
+        """
+        if self._beside is None:
+            return []
+        try:
+            self._beside.wait(interrupted=interrupted)
+        except KeyboardInterrupt:
+            raise self.interrupted from None
+        return self._beside.errors
+
+    def _side_by_side(self, cfg: DictConfig) -> SideBySide | None:
+        """What runs several jobs at once; null where there is room for one, or one is wanted.
+
+        The first job decides it that can be read.
+        """
+        if self.config.sweep.jobs_at_once == 1 or self._divided:
+            return self._beside
+        try:
+            config = configuration.load(copy.deepcopy(cfg))
+        except UserError:
+            return None  # it is refused when it is run
+        parts, self._divided = divided(config), True
+        if len(parts) > 1:
+            terminal.side_by_side(Console(stderr=True), [str(part.machine) for part in parts])
+            self._beside = SideBySide(parts)
+        return self._beside
 
     def _begun(self, number: int, folder: Path, overrides: Sequence[str]) -> Path:
         """Where the job is, which the record says from now on. What it said at an end without a
@@ -165,22 +209,77 @@ class Sweep:
         return SweepJob(number, swept, self.name, self.tracker.as_parent, self.folder)
 
     def refuse(
-        self,
-        number: int,
-        cfg: DictConfig,
-        folder: Path,
-        overrides: Sequence[str],
-        error: Exception,
+        self, number: int, cfg: DictConfig, folder: Path, overrides: Sequence[str], error: Exception
     ) -> None:
         """A job that did not pass its checks is a FAILED run too, where the sweep is recorded."""
         folder = self._begun(number, folder.absolute(), overrides)
-        if (folder / "summary.json").exists():
-            return
-        mine, sweep_job = self.config, self._sweep_job(number, overrides)
-        config = configuration.unchecked(cfg)
-        config = replace(config, tracking=mine.tracking, outputs=mine.outputs)
-        tracker = record.track(config, folder, overrides, sweep_job, None)
-        record.finish_early(tracker, folder, "FAILED", str(error), sweep_job)
+        place = self._sweep_job(number, overrides)
+        _refuse(Asked(cfg, folder, [*overrides], {}, place, self.config), error)
+
+
+def run_apart(asked: Asked, part: Part) -> None:
+    """Run a job in this process, which keeps to `part`."""
+    with termination_as_interrupt():
+        tracking.preload(asked.common.tracking, Path(asked.common.outputs).absolute())
+        outcome = _run(asked, session.session, part)
+    if outcome.stopped:
+        raise Interrupted("interrupted")
+
+
+def _run(asked: Asked, sessions: Callable[..., Any], part: Part | None = None) -> run.Outcome:
+    """Run a job in one of `sessions`; one that fails before it has left anything is recorded."""
+    overrides = asked.overrides
+    try:
+        config = configuration.load(_of_job(asked.cfg, asked.folder))
+        if part is not None:
+            config.ray = kept_to(config.ray, part)
+        if config.sink.path:  # a place of its own for each job, as its folder is
+            config.sink.path = store.below(config.sink.path, str(asked.sweep_job.number))
+            overrides = [*overrides, f"sink.path={shell.quoted(config.sink.path)}"]
+        what = (config, asked.folder, overrides, asked.composed, asked.sweep_job)
+        with prepared(*what) as ready:
+            if earlier := run.earlier_outcome(config, asked.folder):
+                return earlier
+            libraries = pipeline.libraries(config)
+            with sessions(config.ray, ready.machine, libraries, verbose=config.verbose):
+                return run.perform(ready, time.time())
+    except Exception as error:
+        _refuse(asked, error)
+        raise
+
+
+def _refuse(asked: Asked, error: Exception) -> None:
+    folder, mine = asked.folder, asked.common
+    if (folder / "summary.json").exists():
+        return
+    config = configuration.unchecked(asked.cfg)
+    config = replace(config, tracking=mine.tracking, outputs=mine.outputs)
+    tracker = record.track(config, folder, asked.overrides, asked.sweep_job, None)
+    record.finish_early(tracker, folder, "FAILED", str(error), asked.sweep_job)
+
+
+def divided(config: Config) -> list[Part]:
+    """The parts of this machine, or of the cluster, that jobs at once keep to."""
+    sweep = config.sweep
+
+    def fits(machine: Machine) -> bool:
+        try:
+            resources.resolve(config, machine, config.limit or ANY_ROWS)
+        except UserError:
+            return False
+        return True
+
+    if config.ray.address is None:
+        machine = this_machine(config.ray)
+        divide = partial(parts.of_machine, machine)
+    else:
+        import ray
+
+        with session.session(config.ray, None, verbose=config.verbose):
+            nodes = living(ray.nodes(), config.ray.nodes)
+        machine, divide = from_ray(nodes), partial(parts.of_cluster, nodes)
+    alike = sweep.objective != "score" or sweep.at_least_images_per_s is not None
+    return parts.divided(sweep.jobs_at_once, machine, divide, fits, alike=alike)
 
 
 def _of_job(cfg: DictConfig, folder: Path) -> DictConfig:

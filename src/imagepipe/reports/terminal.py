@@ -88,6 +88,11 @@ class Progress:
             )
 
 
+def side_by_side(console: Console, parts: Sequence[str]) -> None:
+    """Which jobs run at once, each line of theirs behind the job's number."""
+    _line(console, "at once", f"{len(parts)} jobs, with {parts[0]} each")
+
+
 def calibrating(console: Console, seconds: float) -> None:
     """Why nothing happens for a while."""
     _line(console, "calibrate", f"measuring the stages on a few rows, for {seconds:g} s at most")

@@ -6,7 +6,7 @@ import importlib.util
 import os
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,9 +84,13 @@ def object_store_bytes(
     return store if store >= LEAST_STORE else None
 
 
-def from_ray(nodes: list[dict[str, Any]]) -> Machine:
-    """The living ones of `ray.nodes()`."""
-    return Machine(tuple(_node(node["Resources"]) for node in nodes if node["Alive"]))
+def from_ray(nodes: Sequence[Mapping[str, Any]], only: Collection[str] = ()) -> Machine:
+    """The living ones of `ray.nodes()`; `only` those of these ids, where there are some."""
+    return Machine(tuple(_node(node["Resources"]) for node in living(nodes, only)))
+
+
+def living(nodes: Sequence[Mapping[str, Any]], only: Collection[str]) -> list[Mapping[str, Any]]:
+    return [node for node in nodes if node["Alive"] and (not only or node["NodeID"] in only)]
 
 
 def cpu_name() -> str:
