@@ -1,4 +1,4 @@
-"""Writes docs/reference.md: every command, group, choice and key, from the code that has them.
+"""Writes docs/reference.md: commands, groups, choices, keys and the API, from the code.
 
 And docs/messages.md, by `helpers.messages`.
 
@@ -18,7 +18,7 @@ from typing import Any, get_args, get_type_hints
 
 import omegaconf
 import yaml
-from helpers import ROOT, messages
+from helpers import ROOT, api_reference, messages
 
 from imagepipe.cli import commands
 from imagepipe.config import Config
@@ -28,7 +28,8 @@ from imagepipe.stages import engines
 PAGE = ROOT / "docs" / "reference.md"
 HEAD = """# Reference
 
-What can be typed: commands, groups with their choices, and keys. `make reference` writes this page.
+What can be typed: commands, groups with their choices, and keys; and what can be
+[imported](#python). `make reference` writes this page.
 """
 
 
@@ -46,6 +47,7 @@ def page() -> str:
         elif _section(sections[name]) is not None:
             said += [f"## {name}", "", *_keys(name, _section(sections[name])), ""]
     said += ["## The run itself", "", *_table(KEYS, list(_rows("", Config, deep=False))), ""]
+    said += [part for one in api_reference.lines() for part in (one, "")]
     return "\n".join(said)
 
 

@@ -33,6 +33,7 @@ def test_the_reference_has_what_comments_say():
     assert "| `dataset.id` | required | the column that names a row; unique" in said
     assert '| `sink.image_format` | `"png"` | one of `png`, `jpeg`, `webp` |' in said
     assert "| `resources.model.pool` |" in said
+    assert "- `to_pandas() -> pandas.DataFrame`: `table` in pandas." in said
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
