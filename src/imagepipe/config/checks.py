@@ -40,6 +40,7 @@ def check(config: Config) -> None:
         _check_pace(config.resources.key(stage), section, config.resources.share(stage))
         scorer = scorer_stages(config.scorer).get(stage) if len(config.scorer) > 1 else None
         _check_request(f"scorer.{scorer}" if scorer else section.section, section)
+    _check_spread(config.model, config.resources.model)
     _check_resources(config.resources)
     _check_sweep(config.sweep, config.scores)
     _check_price(config)
@@ -103,6 +104,26 @@ def _check_model(model: Model) -> None:
             problem="says what to compile, and nothing is compiled",
             remedy="Set model.compile=inductor, or leave it out.",
         )
+
+
+def _check_spread(model: Model, share: Share) -> None:
+    """A model over several GPUs is placed by diffusers while it is read, each part as a whole."""
+    if share.num_gpus <= 1 or not engines.of("model", model).spreads:
+        return
+    wrong = {
+        "offload": (model.offload, model.offload != "none"),
+        "weights": (model.weights, model.weights != "trained"),
+        "compile": (model.compile, model.compile is not None),
+    }
+    for key, (value, is_wrong) in wrong.items():
+        if is_wrong:
+            raise UserError(
+                field=f"model.{key}",
+                value=value,
+                problem=f"does not go with resources.model.num_gpus={share.num_gpus:g}, which lays "
+                "the parts of the model over several GPUs as they are read",
+                remedy=f"Leave model.{key} out, or give each process one GPU.",
+            )
 
 
 def _check_resources(resources: Resources) -> None:

@@ -27,6 +27,7 @@ from imagepipe.diffusion import (
 )
 from imagepipe.diffusion.rows import TEXTS
 from imagepipe.diffusion.weighted import Weighted
+from imagepipe.resources.process import whole_gpus
 from imagepipe.stages import weights
 
 WORD = re.compile(r"[^\W\d_]+")
@@ -281,6 +282,7 @@ def _trained(model: Model, device: str, dtype: Any) -> Any:
         use_safetensors=repository.safetensors_only(model),
         trust_remote_code=model.trust_remote_code,
         quantization_config=quantization.config(model, described, device),
+        device_map=options.device_map(whole_gpus()),
         **parts.given(model, described, device, dtype),
         **processors.given(described),
     )

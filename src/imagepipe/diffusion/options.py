@@ -42,7 +42,9 @@ def place(pipe: Any, model: Model, device: str) -> None:
         # Into the weights, so that the LoRAs cost no time; by default not those of a text encoder.
         pipe.fuse_lora(components=named)
         pipe.unload_lora_weights()
-    if model.offload == "none":
+    if isinstance(pipe.hf_device_map, dict):  # of a model that is laid over several GPUs
+        pass
+    elif model.offload == "none":
         pipe.to(device)
     elif device == "cpu":
         raise refused(
@@ -54,6 +56,13 @@ def place(pipe: Any, model: Model, device: str) -> None:
         pipe.enable_sequential_cpu_offload()
     if model.compile is not None:
         _compile(pipe, model)
+
+
+def device_map(gpus: int) -> str | None:
+    """How diffusers places a pipeline over `gpus` of this process: its parts as wholes, by their
+    sizes. Null on one, and on the CPU.
+    """
+    return "balanced" if gpus > 1 else None
 
 
 def denoiser(pipe: Any) -> Any:

@@ -18,6 +18,13 @@ from imagepipe.errors import RunFailed
 from imagepipe.resources.machine import GIB
 from imagepipe.stages.stage import out_of_memory
 
+SPREAD = "IMAGEPIPE_WHOLE_GPUS"  # how many this process has
+
+
+def whole_gpus() -> int:
+    """How many GPUs a process that is bound has for itself; 0: none, or a part of one."""
+    return int(os.environ.get(SPREAD) or 0)
+
 
 def bind(share: Share) -> None:
     """Hold this process to its share: threads on the CPU, memory and computing on the GPU.
@@ -28,6 +35,7 @@ def bind(share: Share) -> None:
     """
     bind_threads(share.num_cpus)
     os.environ.update(computing(share))
+    os.environ[SPREAD] = str(int(share.num_gpus))
     if 0 < share.num_gpus < 1:
         import torch
 

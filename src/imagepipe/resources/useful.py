@@ -60,7 +60,7 @@ def _idle(
 
 
 def _uses_one_gpu(engine: engines.Engine) -> bool:
-    return engine.weights and not engine.processor
+    return engine.weights and not (engine.processor or engine.spreads)
 
 
 def clipped(config: Config, machine: Machine, pools: Pools) -> Pools:

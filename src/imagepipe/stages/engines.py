@@ -49,6 +49,7 @@ class Engine:
     overlaps: bool = False
     # Why a calibration cannot measure it; null: it can.
     unmeasured: str | None = None
+    spreads: bool = False  # whole GPUs: one of its processes lays a model over several
     # A processor of `ray.data.llm` does its work: `made_by` is the module with its parts.
     processor: bool = False
     # Of a model: called with its section, tells which prompts it reads to their end.
@@ -64,10 +65,8 @@ class Engine:
     least_steps: int = 0
     # Of a scorer: it is a `scoring.RowScorer`, with columns of its own.
     by_row: bool = False
-    # What it says beside the answers to `questions`.
-    also: tuple[str, ...] = ()
-    # It writes texts, and gives no scores.
-    writes: bool = False
+    also: tuple[str, ...] = ()  # what it says beside the answers to `questions`
+    writes: bool = False  # texts, and gives no scores
 
     @property
     def works(self) -> bool:
@@ -118,6 +117,7 @@ TABLE: dict[str, dict[str, Engine]] = {
             size_factor="imagepipe.diffusion.checks.factor_of",
             literal_prompts=True,
             least_steps=1,
+            spreads=True,
         ),
         "openai_images": Engine(
             "imagepipe.diffusion.openai.OpenAIGenerator",
