@@ -33,6 +33,8 @@ SPARE = ("safety_checker", "image_encoder")
 def sources(model: Model, described: repository.Description) -> dict[str, Source]:
     """All parts that are not those of the pipeline's folder. Raises UserError on unknown names."""
     given = own(model)
+    if not given and not origin.is_single(model):
+        return {}
     held = [name for name in described.parts if _has_weights(described, name)]
     for name in model.parts:
         if name == "vae":
