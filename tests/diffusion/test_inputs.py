@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import socket
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -202,11 +205,30 @@ def test_a_picture_that_cannot_be_had_fails_its_row_alone(tmp_path):
             "there is no picture",
             "there is no such file",
             "127.0.0.1 is 127.0.0.1, a private address. model.private_urls=true allows it",
-            "holds no://x: cannot be opened",
+            "holds no://x: such an address may lead into a private network. model.private_urls=",
         ],
         strict=True,
     ):
         assert said in reason
+
+
+@pytest.mark.parametrize("begin", ["HTTP://", "simplecache::http://", "webhdfs://"])
+def test_no_library_of_a_store_asks_a_private_server(begin, tmp_path):
+    """Nobody takes the connection: who asked would wait for an answer."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"{begin}127.0.0.1:{server.getsockname()[1]}/a.png"
+        (reason,) = read(tmp_path, pa.array([url]))[FAILED_REASON].to_pylist()
+        server.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    assert "model.private_urls=true allows it" in reason
+
+
+def test_threads_that_read_pictures_leave_warnings_as_they_were():
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(fitting.decoded, [file(halves())] * 200))
+    assert warnings.filters == before
 
 
 def test_a_picture_gets_its_rows_own_size_and_bad_sizes_are_left_to_the_model(tmp_path):

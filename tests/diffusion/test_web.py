@@ -108,3 +108,35 @@ def test_more_than_is_allowed_is_not_read(server):
     with pytest.raises(web.Unfetched) as caught:
         web.fetch(f"{server}/a", 3, None)
     assert "is larger than" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("simplecache::http://10.0.0.1/a.png", id="chain"),
+        pytest.param("hf://datasets/a/b::http://10.0.0.1/a.png", id="chain-of-a-store"),
+        pytest.param("s3://bucket/a.png?endpoint_override=10.0.0.1", id="s3"),
+        pytest.param("gs://bucket/a.png?endpoint_override=10.0.0.1", id="gs"),
+        pytest.param("abfs://container@10.0.0.1:80/a.png", id="azure"),
+        pytest.param("webhdfs://10.0.0.1/a.png", id="webhdfs"),
+        pytest.param("ftp://10.0.0.1/a.png", id="ftp"),
+    ],
+)
+def test_an_address_of_a_store_that_may_be_any_server_is_refused(url):
+    with pytest.raises(web.Unfetched) as caught:
+        web.check_store(url)
+    assert "may lead into a private network. model.private_urls=true allows it" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("s3://bucket/a.png", id="s3"),
+        pytest.param("gs://bucket/a.png", id="gs"),
+        pytest.param("hf://datasets/a/b/c.png", id="hf"),
+        pytest.param("abfs://container@account.dfs.core.windows.net/a.png", id="azure"),
+        pytest.param("file:///a.png", id="file"),
+    ],
+)
+def test_an_address_in_a_store_of_its_provider_is_taken(url):
+    web.check_store(url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 THUMBNAIL = 256  # pixels of its longer side
 QUALITY = 85
+ONE_AT_A_TIME = threading.Lock()  # of threads: what is done with warnings is so in all of them
 
 
 class Unusable(Exception):
@@ -35,7 +37,7 @@ def decoded(content: bytes) -> Image:
     if not content:
         raise Unusable("is empty (0 bytes)")
     try:
-        with warnings.catch_warnings():
+        with ONE_AT_A_TIME, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what Pillow mends
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content), formats=FORMATS) as picture:

@@ -132,11 +132,14 @@ def _bytes_of(cell: Any, home: Home, *, private: bool) -> bytes:
         return cell
     if not isinstance(cell, str) or is_blank(cell):
         raise fitting.Unusable("there is no picture")
-    if cell.startswith(("http://", "https://")):
+    scheme, is_address, _ = cell.partition("://")
+    if not is_address:
+        return home.read(cell)
+    if scheme.lower() in web.WEB:
         return web.fetch(cell, MOST_BYTES, None if private else web.is_private)
-    if "://" in cell:
-        return _content(*open_url("model.columns", cell))
-    return home.read(cell)
+    if not private:
+        web.check_store(cell)
+    return _content(*open_url("model.columns", cell))
 
 
 def _content(filesystem: FileSystem, path: str) -> bytes:

@@ -1,8 +1,9 @@
-"""Files of the web that a table names, which must not lead into a private network.
+"""Files elsewhere that a table names, which must not lead into a private network.
 
 Whoever wrote the table would otherwise read, through this machine, what only it can reach. So each
 connection, that of a redirect too, goes to an address that was looked at, and to no other that the
-name may have a moment later.
+name may have a moment later. Of addresses that a library of a store opens only those are taken that
+lead to the provider of that store.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
 from urllib.request import (
     HTTPDefaultErrorHandler,
     HTTPErrorProcessor,
@@ -31,6 +33,11 @@ from imagepipe.errors import one_line
 TIMEOUT_S = 30.0
 TRANSLATED = IPv6Network("64:ff9b::/96")  # an IPv4 address in its last bits: RFC 6052
 SAYS = {"User-Agent": "imagepipe"}
+WEB = ("http", "https")
+# Addresses of these schemes name no server: they lead to a disk, or to who runs the store.
+STORES = ("file", "s3", "gs", "gcs", "hf")
+AZURE = ("abfs", "abfss")  # of these that is told by the name of the server
+AZURES_OWN = ".core.windows.net"
 
 
 class Unfetched(Exception):
@@ -45,6 +52,18 @@ def is_private(address: str) -> bool:
         low = IPv4Address(int(found) & 0xFFFFFFFF) if found in TRANSLATED else None
         found = inside or low or found
     return not found.is_global or found.is_multicast
+
+
+def check_store(url: str) -> None:
+    """Raise Unfetched where `url`, of a scheme that is none of WEB, may lead to any server: by its
+    scheme, by options such as S3's `endpoint_override`, or as a chain of fsspec's.
+    """
+    parts = urlsplit(url)
+    azures = parts.scheme in AZURE and (parts.hostname or "").endswith(AZURES_OWN)
+    if not (azures or parts.scheme in STORES) or "?" in url or "::" in url:
+        raise Unfetched(
+            "such an address may lead into a private network. model.private_urls=true allows it"
+        )
 
 
 def fetch(url: str, most: int, refused: Callable[[str], bool] | None = is_private) -> bytes:
