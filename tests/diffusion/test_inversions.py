@@ -12,7 +12,9 @@ import torch
 from helpers.tiny_pipelines import FLUX, PIXART, SD, SDXL, complaint, painter, small
 from safetensors.torch import save_file
 
-from imagepipe.config import TextualInversion
+from imagepipe.config import Model, TextualInversion
+from imagepipe.diffusion import inversions
+from imagepipe.errors import UserError
 
 Folder = Callable[[str], Path]
 
@@ -79,3 +81,21 @@ def test_files_that_are_none(trained: Folder, tmp_path: Path):
     assert "x.safetensors is broken" in said(tmp_path / "x.safetensors")
     assert "learned_embeds.safetensors does not exist. Set its weight_name." in said(tmp_path)
     assert "there is no such file or folder" in said("./nowhere")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("sd-concepts-library/cat-toy", "learned_embeds.bin"), ("{}", "one.pt"), ("{}/a.ckpt", None)],
+    ids=["hub", "folder", "file"],
+)
+def test_a_pickle_is_refused_wherever_it_is(path: str, name: str | None, tmp_path: Path):
+    with pytest.raises(UserError) as caught:
+        inversions.located(TextualInversion(path.format(tmp_path), weight_name=name))
+    assert "is a pickle, which can run any code" in str(caught.value)
+
+
+def test_the_words_are_those_of_the_files_where_none_is_given(tmp_path: Path):
+    save_file({"<my-cat>": torch.zeros(1, 16)}, tmp_path / "learned_embeds.safetensors")
+    given = [TextualInversion(str(tmp_path)), TextualInversion(str(tmp_path), "<other>")]
+    assert inversions.words(Model(textual_inversions=given)) == ["<my-cat>", "<other>"]
+    assert inversions.words(Model(textual_inversions=given, weights="random")) == []

@@ -13,6 +13,7 @@ import numpy as np
 
 from imagepipe.config import Model
 from imagepipe.diffusion import (
+    inversions,
     limits,
     lora,
     options,
@@ -293,5 +294,5 @@ def _vocabulary(model: Model) -> frozenset[str] | None:
     words = Path(weights.locate(origin.described_by(model)[1])) / "words.txt"
     if not words.is_file():
         return None
-    given = " ".join(one.token or "" for one in model.textual_inversions)
+    given = " ".join(inversions.words(model))
     return frozenset([*words.read_text("utf-8").split(), *WORD.findall(given.lower())])

@@ -37,9 +37,18 @@ def add(pipe: Any, model: Model) -> None:
 
 
 def located(one: TextualInversion) -> Path:
-    """Its file, fetched from the hub where it is not cached. Raises UserError where it has none."""
+    """Its file, fetched from the hub where it is not cached. Raises UserError where it has none, or
+    one that is pickled.
+    """
     where = weights.locate(one.path)
     name = one.weight_name or FILE
+    if Path(name if isinstance(where, str) or where.is_dir() else where).suffix in kinds.PICKLES:
+        raise refused(
+            FIELD,
+            one.path,
+            "is a pickle, which can run any code when it is read",
+            "If you trust who made it, save its tensor once by safetensors.torch.save_file.",
+        )
     if isinstance(where, str):
         from huggingface_hub import hf_hub_download
 
@@ -51,14 +60,14 @@ def located(one: TextualInversion) -> Path:
     file = file / name if file.is_dir() else file
     if not file.is_file():
         raise refused(FIELD, one.path, f"{file} does not exist", "Set its weight_name.")
-    if file.suffix in kinds.PICKLES:
-        raise refused(
-            FIELD,
-            one.path,
-            "is a pickle, which can run any code when it is read",
-            "If you trust who made it, save its tensor once by safetensors.torch.save_file.",
-        )
     return file
+
+
+def words(model: Model) -> list[str]:
+    """What stands for each of `model.textual_inversions` in prompts; random weights know none."""
+    given = model.textual_inversions if model.weights == "trained" else []
+    files = ((one, located(one)) for one in given)
+    return [_word(one, loading.shapes(f"model.{FIELD}", one.path, file)) for one, file in files]
 
 
 def _word(one: TextualInversion, shapes: Mapping[str, tuple[int, ...]]) -> str:

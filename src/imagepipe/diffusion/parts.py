@@ -5,6 +5,7 @@ denoiser of a person's own, and all that a checkpoint in one file holds.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from imagepipe.config import Model
@@ -81,7 +82,7 @@ def given(
     they have no values, those whose configuration may be another.
     """
     made: dict[str, Any] = {}
-    whole: dict[str, dict[str, Any]] = {}  # by file, each of which is read once
+    read = cache(original.load)  # a file that has several parts once
     for name, source in sources(model, described).items():
         if source.file is None:
             kind, config = _configured(source, name, described)
@@ -90,8 +91,7 @@ def given(
             else:
                 made[name] = _from_folder(model, source, kind, dtype)
         elif model.weights == "trained" and device != "meta":
-            held = whole.setdefault(source.path, original.load(source.file))
-            made[name] = _from_file(source, name, described, held, dtype)
+            made[name] = _from_file(source, name, described, read(source.file), dtype)
     if origin.is_single(model):
         made |= {name: None for name in SPARE if name in described.parts}
     return made | controlnets.given(model, described, device, dtype)
