@@ -14,6 +14,7 @@ from helpers import ROOT, TESTS
 from helpers.said import PLACEHOLDER, Message, messages
 
 PAGE = ROOT / "docs" / "messages.md"
+ENDED = "A run that breaks, or is ended"
 FEW = 10  # letters that a test has to repeat
 HEAD = """# Messages
 
@@ -48,15 +49,17 @@ def page() -> str:
     for one in messages():
         groups.setdefault(_title(one), []).append(one)
     said = [HEAD]
+    ended = groups.pop(ENDED)
     for title in sorted(groups, key=lambda name: (name[0].islower(), name)):
         rows = dict.fromkeys(_row(one) for one in groups[title])
         said += [f"## {title}", "", "| field | problem | remedy |", "|---|---|---|", *rows, ""]
-    return "\n".join(said)
+    lines = dict.fromkeys(f"- {_cell(one.problem)}" for one in ended)
+    return "\n".join([*said, f"## {ENDED}", "", *lines, ""])
 
 
 def _title(one: Message) -> str:
     if not one.field:
-        return "A run that breaks, or is ended"
+        return ENDED
     section = re.split(r"[./⟨]", one.field)[0]
     if re.fullmatch("[a-z_]+", section) and (ROOT / "conf" / section).is_dir():
         return section
@@ -68,7 +71,9 @@ def _row(one: Message) -> str:
 
 
 def _cell(text: str) -> str:
-    plain = re.sub(r"([\\`*_\[\]|{}#])", r"\\\1", escape(" ".join(text.split()), quote=False))
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    plain = re.sub(r"([\\`*_\[\]|{}#])", r"\\\1", escape("\n".join(lines), quote=False))
+    plain = plain.replace("\n", "<br>")
     return PLACEHOLDER.sub(lambda found: f"<i>{found[1] or '...'}</i>", plain)
 
 
