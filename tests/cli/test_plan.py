@@ -138,7 +138,7 @@ def test_a_run_to_go_on_with_is_refused_with_what_would_plan_it(tmp_path: Path):
     assert done.stderr.endswith(end)
     done = planned(tmp_path, "resume=nowhere")
     assert done.returncode == 2
-    assert "holds no run that can be gone on with" in done.stderr
+    assert "holds no run that can be resumed" in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

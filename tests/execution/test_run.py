@@ -208,7 +208,7 @@ def test_sigterm_while_ray_starts_is_as_ctrl_c(while_there_is: str):
             command.process.terminate()
             code, said = command.gone()
         assert code == 130, said
-        assert said.startswith("imagepipe: interrupted\n  go on with: ")
+        assert said.startswith("imagepipe: interrupted\n  resume with: ")
         assert said.endswith(" -m imagepipe resume=out\n")
         assert not list((folder / "place" / ".claims").iterdir())
 

@@ -28,7 +28,7 @@ before = signal.getsignal(signal.SIGINT)
 try:
     imagepipe.run("model=noop", "llm=none", "scorer=none", "tracking=none", limit=16, **SLOW)
 except imagepipe.Interrupted as error:
-    print("interrupted", "go on with" in str(error), signal.getsignal(signal.SIGINT) is before)
+    print("interrupted", "resume with" in str(error), signal.getsignal(signal.SIGINT) is before)
 Path("slow").unlink()
 result = imagepipe.run(resume="out")
 print(result.table.num_rows, Path.cwd() == Path(result.folder).parent)

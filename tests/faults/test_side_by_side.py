@@ -97,7 +97,7 @@ def test_ctrl_c_ends_all_of_them_with_right_states(tmp_path: Path, command: Call
     (tmp_path / "stay").unlink()
     code, said = begun.wait()
     assert code == 130, said
-    assert "go on with: " in said
+    assert "resume with: " in said
     assert "Traceback" not in said
     assert statuses(tmp_path / "sweep") == {"0": "FINISHED", "1": "KILLED"}
     _, parent, children = recorded(tmp_path)

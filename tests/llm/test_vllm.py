@@ -101,7 +101,7 @@ NO_ROOM = (
         (
             "1.0",
             NO_ROOM,
-            f"outgrew its share, resources.llm.num_gpus=0.3, while it loaded: {NO_ROOM}",
+            f"needed more than its share, resources.llm.num_gpus=0.3, while it loaded: {NO_ROOM}",
         ),
         (
             "-2.1",
@@ -244,6 +244,8 @@ def test_an_engine_that_needs_more_than_its_share_says_how_much(
         *("resources=cpu", "resources.llm.num_cpus=0.5", "resources.model.pool=1"),
     )
     assert done.returncode == 1
-    assert "imagepipe: stage llm outgrew its share, VLLM_CPU_KVCACHE_SPACE=1" in done.stderr
+    assert (
+        "imagepipe: stage llm needed more than its share, VLLM_CPU_KVCACHE_SPACE=1" in done.stderr
+    )
     assert "15.26 GiB KV cache is needed" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr

@@ -470,7 +470,10 @@ def test_a_stage_that_outgrows_its_gpu_share_is_named_with_what_it_needed(wanted
 
     error = torch.OutOfMemoryError(TORCH_SAYS.format(wanted))
     told = str(out_of_memory_error("model", "resources.model", Share(num_gpus=0.1), error))
-    assert "stage model outgrew its share, resources.model.num_gpus=0.1, while it loaded" in told
+    assert (
+        "stage model needed more than its share, resources.model.num_gpus=0.1, while it loaded"
+        in told
+    )
     assert f"Tried to allocate {wanted}." in told and "documentation" not in told
     assert said in told
 

@@ -354,7 +354,7 @@ def test_what_is_typed_now_takes_the_place_of_what_was_typed(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "holds no run that can be gone on with"),
+        (None, "holds no run that can be resumed"),
         ("{", "cannot be read"),
         ('{"strange": 1}', "cannot be read"),
         (json.dumps({"version": "0.0.0"}), "was begun by imagepipe 0.0.0"),

@@ -25,7 +25,7 @@ def run(*typed: str, config_dir: str | Path | None = None, **keys: Any) -> Resul
 
     Raises UserError where something cannot work, RunFailed where the run broke, and Interrupted,
     which is a KeyboardInterrupt, on Ctrl-C; what is written by then stays, and
-    `run(resume=FOLDER)` goes on with it.
+    `run(resume=FOLDER)` resumes it.
     """
     with shell.coming_back():
         arguments, sweep = to_resume(overrides(typed, keys))

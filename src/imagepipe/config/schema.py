@@ -168,7 +168,7 @@ class Config:
     seed: int = 0
     limit: int | None = bounded(None, least=1)
     max_failures: int | float | None = None  # ends the run beyond so many rows, or such a share
-    resume: str | None = None  # the folder of an interrupted run, to go on with it
+    resume: str | None = None  # the folder of an interrupted run or sweep, to resume it
     retry_failed: bool = False  # with resume: rows that failed are tried again
     outputs: str = "outputs"
     verbose: bool = False

@@ -125,7 +125,7 @@ def _end(job: Running) -> BaseException | None:
     code = job.process.returncode
     how = f"signal {-code}" if code < 0 else f"code {code}"
     again = shell.resume_command(job.folder)
-    return RunFailed(f"job {job.number}: its process ended by {how}\n  go on with: {again}")
+    return RunFailed(f"job {job.number}: its process ended by {how}\n  resume with: {again}")
 
 
 def visible(part: Part) -> dict[str, str]:

@@ -98,7 +98,7 @@ def read(folder: Path) -> Record:
         raise UserError(
             field="resume",
             value=folder,
-            problem=f"holds no run that can be gone on with: {RECORD} is not there",
+            problem=f"holds no run that can be resumed: {RECORD} is not there",
             remedy="Name a run's folder, such as outputs/2026-01-31/12-00-00. A run that was ended "
             "before it had one has drawn nothing: begin it again.",
         ) from None

@@ -82,7 +82,7 @@ def prepared(
         except KeyboardInterrupt:
             resume_by = (sweep_job and sweep_job.folder) or folder
             raise Interrupted(
-                f"interrupted\n  go on with: {shell.resume_command(resume_by)}"
+                f"interrupted\n  resume with: {shell.resume_command(resume_by)}"
             ) from None
 
 
@@ -122,5 +122,5 @@ def _check_empty(config: Config, folder: Path, store: Store) -> None:
             field="hydra.run.dir" if config.sink.path is None else "sink.path",
             value=store.url,
             problem="already holds a run",
-            remedy=f"Go on with it ({wrote}), or name another place.",
+            remedy=f"Resume it ({wrote}), or name another place.",
         )

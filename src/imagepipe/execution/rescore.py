@@ -61,7 +61,7 @@ def score(config: Config, target: str, out: Path, existing: Existing) -> dict[st
         try:
             rows = _score(mine, place, prompt, lock, console)
         except KeyboardInterrupt:
-            raise Interrupted("interrupted; the same command goes on from here") from None
+            raise Interrupted("interrupted; the same command resumes it") from None
         rescored.merge(place.store, mine.judged, lock)
         return _leave(mine, place, console, rows, began)
 
@@ -185,7 +185,7 @@ def _plan(
     except RunFailed:
         raise
     except Exception as error:
-        raise RunFailed(f"{one_line(error)}\n  The same command goes on from here.") from error
+        raise RunFailed(f"{one_line(error)}\n  The same command resumes it.") from error
 
 
 def stages(config: Scoring) -> list[Stage]:

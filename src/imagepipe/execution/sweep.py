@@ -124,7 +124,7 @@ class Sweep:
 
     @property
     def interrupted(self) -> Interrupted:
-        return Interrupted(f"interrupted\n  go on with: {shell.resume_command(self.folder)}")
+        return Interrupted(f"interrupted\n  resume with: {shell.resume_command(self.folder)}")
 
     def wait(self, *, interrupted: bool) -> list[BaseException]:
         """Until the jobs side by side have ended; what they did not end well by.

@@ -192,7 +192,7 @@ def broken(share: Share, log: str, error: Exception) -> Exception:
     key = "resources.llm.num_gpus" if share.num_gpus else "VLLM_CPU_KVCACHE_SPACE"
     value = f"{share.num_gpus:g}" if share.num_gpus else environment(share)[key]
     return RunFailed(
-        f"stage llm outgrew its share, {key}={value}, while it loaded: {said} "
+        f"stage llm needed more than its share, {key}={value}, while it loaded: {said} "
         "Give it a larger share, or ask for less: a lower llm.max_model_len."
     )
 

@@ -15,7 +15,7 @@ CORRECT = "correct the table, and run that"  # where rows fail by what their own
 def how_to_go_on(job: Job) -> str:
     """What to type or to do next, of a run that did not end well."""
     ledger, sweep = job.ledger, job.sweep_job.folder if job.sweep_job else None
-    again = f"go on with: {shell.resume_command(sweep or job.folder)}"
+    again = f"resume with: {shell.resume_command(sweep or job.folder)}"
     if sweep or not (ledger.adds_up and ledger.failed):
         return again
     if ledger.failed > ledger.failed_for_good:

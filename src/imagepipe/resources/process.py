@@ -89,7 +89,7 @@ def out_of_memory_error(stage: str, key: str, share: Share, error: Exception) ->
     if (least or 0) > 1:
         remedy = f"That is {least:g} times the memory of a GPU here: take a smaller model."
     return RunFailed(
-        f"stage {stage} outgrew its share, {key}.num_gpus={share.num_gpus:g}, while "
+        f"stage {stage} needed more than its share, {key}.num_gpus={share.num_gpus:g}, while "
         f"it loaded: {said} {remedy}"
     )
 

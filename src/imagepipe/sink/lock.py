@@ -189,7 +189,7 @@ def _taken(store: Store, name: str) -> UserError:
         field="sink.path",
         value=store.url,
         problem=f"is written by {who}",
-        remedy="Name another place. Where that run was killed, go on with it: resume=ITS FOLDER; "
+        remedy="Name another place. Where that run was killed, resume it: resume=ITS FOLDER; "
         f"or where it has written nothing, remove {store.place(name)}",
     )
 
