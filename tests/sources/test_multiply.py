@@ -11,6 +11,7 @@ from helpers.one_session import run
 
 from imagepipe.config import Join
 from imagepipe.errors import UserError
+from imagepipe.prompts import stage, varied
 from imagepipe.prompts.seeds import row_seed
 from imagepipe.sources import multiply, read, scan
 from imagepipe.stages.stage import FAILED_REASON
@@ -58,6 +59,45 @@ def test_ids_never_meet():
     assert len({row_seed(1, id) for id in made}) == 9
 
 
+@pytest.mark.parametrize("method", ["broadcast", "shuffle"])
+def test_a_table_is_joined_by_the_id_that_rows_came_with(
+    method: str, tmp_path: Path, ray_session: None
+):
+    left = written(tmp_path / "l.parquet", {"id": [1, 2, 3], "what": ["a", "b", "c"]})
+    styles = written(tmp_path / "s.csv", "style\nink\noil\n")
+    places = written(tmp_path / "p.csv", "id,place\n1,sea\n2.0,hill\n")
+    cross = Join(path=str(styles), format="csv", how="cross")
+    by_id = Join(path=str(places), format="csv", on="id", method=method)
+    asked = dataset(left, prompt="{what} {place}", join=cross, more_joins=[by_id], repeat=2)
+    rows = sorted(rows_of(asked), key=lambda row: str(row["id"]))
+    numbers = ("r0-j0", "r0-j1", "r1-j0", "r1-j1")
+    assert [row["id"] for row in rows] == [f"{id}-{n}" for id in (1, 2, 3) for n in numbers]
+    assert [row["place"] for row in rows] == ["sea"] * 4 + ["hill"] * 4 + [None] * 4
+    assert [row[FAILED_REASON] for row in rows[8:]] == ["p.csv has no id '3'"] * 4
+
+
+def test_a_prompt_has_the_id_that_rows_came_with():
+    """Also where it looks like one with a number behind; what is drawn goes by the whole."""
+    ids = ["a cat-r0-j1", "fox-r1-r1-j0", None]
+    work = stage(varied("{id}!"), {}, 1, "id", numbers=2).recipe()
+    made = work(pa.table({"id": pa.array(ids, pa.string())}))
+    assert made["base_prompt"] == ["a cat!", "fox-r1!", None]
+    assert made["seed"][:2] == [row_seed(1, id) for id in ids[:2]]
+
+
+def test_a_table_may_have_more_rows_than_are_made(tmp_path: Path):
+    left = written(tmp_path / "l.csv", "id,what\n1,a\n2,b\n3,c\n")
+    assert scan(dataset(left, most_rows=2), None).rows == 3
+
+
+def test_a_crossed_table_has_no_column_of_the_other(tmp_path: Path):
+    left = written(tmp_path / "l.csv", "id,what\n1,a\n")
+    right = written(tmp_path / "r.csv", "id,style\n1,ink\n")
+    error = refused(dataset(left, join=Join(path=str(right), format="csv", how="cross")))
+    assert error.problem == "has columns that the left table has too: id"
+    assert error.remedy == "Rename them, or leave them out of one file; none is shared."
+
+
 @pytest.mark.parametrize(
     ("more", "field", "said"),
     [
@@ -84,6 +124,15 @@ def test_repeats_that_would_be_one_picture_are_refused(tmp_path: Path):
         scan(dataset(left, repeat=2), None, {"seed": "s"})
     varied = dataset(left, repeat=2, prompt="{what} {in|on} it")
     assert scan(varied, None, {"seed": "s"}).rows == 2
+
+
+@pytest.mark.parametrize("key", ["seed", "image", "prompt_2"])
+def test_an_id_that_means_something_to_the_model_gets_no_number(key: str, tmp_path: Path):
+    left = written(tmp_path / "l.csv", "id,what\n1,a\n")
+    varied = dataset(left, repeat=2, prompt="{what} {in|on} it")
+    with pytest.raises(UserError, match=f"model.columns.{key}=id: is the column of the ids"):
+        scan(varied, None, {key: "id"})
+    assert scan(dataset(left), None, {key: "id"}).rows == 1
 
 
 def test_a_run_of_repeated_rows_adds_up(tmp_path: Path):

@@ -40,7 +40,10 @@ def _made(config: Config, tables: sources.Tables) -> dict[str, Stage]:
     own = rows.settings(config.model, tables.renamed, most_pixels(config.sink))
     each = config.model.images_per_prompt
     return {
-        PROMPT: prompts.stage(tables.template, tables.renamed, config.seed, tables.id, own.seed),
+        PROMPT: prompts.stage(
+            *(tables.template, tables.renamed, config.seed, tables.id, own.seed),
+            numbers=tables.numbers(),
+        ),
         "llm": llm_stage(config.llm, limit=limits.recipe(config.model)),
         PICTURES: inputs.stage(own, tables.homes(config.model.pictures)),
         "model": model_stage(own, run_seed=config.seed, id_column=tables.id),

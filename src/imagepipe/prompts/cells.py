@@ -37,6 +37,11 @@ def cell_texts(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     return _without_zeros(texts) if pa.types.is_time(kind) else texts
 
 
+def without_numbers(ids: pa.Array, count: int) -> pa.Array:
+    """Ids as the table has them, of rows with `count` numbers behind: `7-r0-j1` with 2 is `7`."""
+    return pc.replace_substring_regex(ids, rf"(-[a-z]\d+){{{count}}}$", "") if count else ids
+
+
 def _numbers(cells: pa.Array) -> pa.Array:
     """Whole numbers without a fraction and without an exponent, where they have below 19 digits."""
     wide = cells.cast(pa.float64())

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from imagepipe.prompts import choices, seeds
-from imagepipe.prompts.cells import cell_texts
+from imagepipe.prompts.cells import cell_texts, without_numbers
 from imagepipe.prompts.choices import Parts
 from imagepipe.stages.stage import FAILED_REASON, Columns, Stage
 
@@ -27,14 +27,17 @@ def stage(
     run_seed: int,
     id_column: str,
     seed_column: str | None = None,
+    numbers: int = 0,
 ) -> Stage:
     """The stage that adds `base_prompt`, the filled template, and `seed`, the row's own: what
     stands in `seed_column`, or, where that is null, what the run's seed and the id make.
+
+    `numbers` stand behind each id, which the template sees without them.
     """
     reads = [renamed.get(name, name) for name in template.columns]
     reads += [] if seed_column is None else [seed_column]
     adds = pa.schema([("base_prompt", pa.string()), ("seed", pa.int64())])
-    recipe = partial(_worker, template, dict(renamed), run_seed, id_column, seed_column)
+    recipe = partial(_worker, template, dict(renamed), run_seed, id_column, seed_column, numbers)
     return Stage("prompt", reads=(id_column, *reads), adds=adds, recipe=recipe)
 
 
@@ -44,9 +47,10 @@ def _worker(
     run_seed: int,
     id_column: str,
     seed_column: str | None,
+    numbers: int,
 ) -> Callable[[pa.Table], Columns]:
     def work(rows: pa.Table) -> Columns:
-        prompts, reasons = base_prompts(template, renamed, rows, run_seed, id_column)
+        prompts, reasons = base_prompts(template, renamed, rows, run_seed, id_column, numbers)
         of_rows, bad = seeds.of_rows(rows, run_seed, id_column, seed_column)
         reasons = [one or other for one, other in zip(reasons, bad, strict=True)]
         return {"base_prompt": prompts, "seed": of_rows, FAILED_REASON: reasons}
@@ -103,17 +107,23 @@ def base_prompts(
     table: pa.Table,
     run_seed: int = 0,
     id_column: str | None = None,
+    numbers: int = 0,
 ) -> tuple[list[str | None], list[str | None]]:
     """`template` filled for each row of `table`, and for each row null or why it cannot be.
 
     `renamed` maps the names in the template to those of `table`, where the two differ. A row
     fails where a cell that it needs is null, blank, or holds control characters or U+FFFD. Cells
     go in as they stand, numbers and dates as `cell_texts` has them. The run's seed and the id
-    alone make a row's choices.
+    alone make a row's choices; without its `numbers` an id goes in.
     """
     template = plain(template) if isinstance(template, str) else template
     names = template.columns
-    cells = {name: cell_texts(table[renamed.get(name, name)]).to_pylist() for name in names}
+    there = {name: renamed.get(name, name) for name in names}
+    behind = {id_column: numbers}
+    cells = {
+        name: without_numbers(cell_texts(table[here]), behind.get(here, 0)).to_pylist()
+        for name, here in there.items()
+    }
     ids = [""] * table.num_rows if id_column is None else table[id_column].to_pylist()
     prompts: list[str | None] = []
     reasons: list[str | None] = []

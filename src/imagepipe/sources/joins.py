@@ -6,14 +6,14 @@ key become one row whose note says so, and that note fails the left rows that me
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from imagepipe.prompts.cells import cell_texts
+from imagepipe.prompts.cells import cell_texts, without_numbers
 from imagepipe.sources.blocks import decoded, partitions, raw_blocks, scanned, tasks, with_ledger
 from imagepipe.sources.formats.base import Rows
 from imagepipe.sources.keys import keys_of
@@ -32,14 +32,17 @@ def joined(rows: Dataset, tables: Tables, number: int, num_cpus: float) -> Datas
     schema = _schema_after(tables, number)
     if join.how == "cross":
         return crossed(rows, tables, number, schema, num_cpus)
+    cells = partial(
+        key_cells, join=join, renamed=renamed, id=tables.id, numbers=tables.numbers(number)
+    )
     if join.method == "broadcast":
         import ray
 
         right = ray.put(_in_memory(join, renamed))
         pa.default_memory_pool().release_unused()  # pyarrow would keep what the driver took for it
-        look_up = partial(looked_up, right=right, join=join, renamed=renamed, schema=schema)
+        look_up = partial(looked_up, right=right, join=join, cells=cells, schema=schema)
         return rows.map_batches(look_up, **tasks(num_cpus))
-    left = rows.map_batches(partial(keyed, join=join, renamed=renamed), **tasks(num_cpus))
+    left = rows.map_batches(partial(keyed, join=join, cells=cells), **tasks(num_cpus))
     both = left.join(
         _distributed(join, renamed, num_cpus),
         "left_outer",
@@ -47,7 +50,7 @@ def joined(rows: Dataset, tables: Tables, number: int, num_cpus: float) -> Datas
         on=(KEY,),
         aggregator_ray_remote_args={"num_cpus": num_cpus},
     )
-    settle = partial(settled, join=join, renamed=renamed, schema=schema)
+    settle = partial(settled, join=join, cells=cells, schema=schema)
     return both.map_batches(settle, **tasks(num_cpus))
 
 
@@ -117,39 +120,53 @@ def one_row_a_key(rows: pa.Table, join: Join) -> pa.Table:
     return first.drop_columns(NOTE).append_column(NOTE, pa.array(notes, pa.string()))
 
 
-def keyed(rows: pa.Table, join: Join, renamed: Mapping[str, str]) -> pa.Table:
+def key_cells(
+    rows: pa.Table, join: Join, renamed: Mapping[str, str], id: str, numbers: int
+) -> pa.Table:
+    """The columns `join.on` of `rows`, by their original names; ids without their `numbers`."""
+    cells = {name: rows[renamed.get(name, name)] for name in join.on}
+    for name in join.on:
+        if numbers and renamed.get(name, name) == id:
+            cells[name] = without_numbers(rows[id].combine_chunks(), numbers)
+    return pa.table(cells)
+
+
+def keyed(rows: pa.Table, join: Join, cells: Callable[[pa.Table], pa.Table]) -> pa.Table:
     """`rows` with the key that they are looked up by."""
-    names = [renamed.get(name, name) for name in join.on]
-    return rows.append_column(KEY, keys_of(rows, names, join.types))
+    return rows.append_column(KEY, keys_of(cells(rows), join.on, join.types))
 
 
 def looked_up(
     rows: pa.Table,
     right: ray.ObjectRef[pa.Table],
     join: Join,
-    renamed: Mapping[str, str],
+    cells: Callable[[pa.Table], pa.Table],
     schema: pa.Schema,
 ) -> pa.Table:
     """`rows` with what the broadcast table has for them, in their order."""
     import ray
 
     table = ray.get(right)
-    rows = keyed(rows, join, renamed)
+    rows = keyed(rows, join, cells)
     places = pc.index_in(rows[KEY].combine_chunks(), table[KEY].combine_chunks(), skip_nulls=True)
     found = table.drop_columns(KEY).take(places)
     for name in found.column_names:
         rows = rows.append_column(name, found[name])
-    return settled(rows, join, renamed, schema)
+    return settled(rows, join, cells, schema)
 
 
-def settled(rows: pa.Table, join: Join, renamed: Mapping[str, str], schema: pa.Schema) -> pa.Table:
+def settled(
+    rows: pa.Table, join: Join, cells: Callable[[pa.Table], pa.Table], schema: pa.Schema
+) -> pa.Table:
     """The outcome for each row, from the note of the right row that it met (null: none)."""
     stages, reasons = rows[FAILED_STAGE].to_pylist(), rows[FAILED_REASON].to_pylist()
-    keys = [cell_texts(rows[renamed.get(name, name)]) for name in join.on]
+    keys = {
+        name: cell_texts(column) for name, column in zip(join.on, cells(rows).columns, strict=True)
+    }
     for row, note in enumerate(rows[NOTE].to_pylist()):
         if stages[row] is None and (note != "" or join.how == "anti"):
-            cells = {name: column[row].as_py() for name, column in zip(join.on, keys, strict=True)}
-            stages[row], reasons[row] = _outcome(join, note, cells)
+            own = {name: column[row].as_py() for name, column in keys.items()}
+            stages[row], reasons[row] = _outcome(join, note, own)
     return with_ledger(rows, stages, reasons).select(schema.names).cast(schema)
 
 

@@ -111,8 +111,22 @@ def _all_rows(join: Join, renamed: Mapping[str, str]) -> pa.Table:
     return pa.concat_tables(parts).combine_chunks()
 
 
-def check(rows: int, most: int, repeat: int) -> None:
-    """Raise UserError where more rows would be made than are wanted."""
+def check(tables: Tables, most: int, columns: Mapping[str, str]) -> None:
+    """Raise UserError where more rows would be made than are wanted, and where a new id would be
+    taken for what `columns` (`model.columns`) says that the column holds.
+    """
+    rows, repeat = tables.rows, tables.repeat
+    if not tables.numbers():  # a table's own rows may be any number
+        return
+    for key, name in columns.items():
+        if tables.renamed.get(name, name) == tables.id:
+            raise UserError(
+                field=f"model.columns.{key}",
+                value=name,
+                problem="is the column of the ids, which get a number each where rows are repeated "
+                "or crossed",
+                remedy="Name another column here, or as dataset.id.",
+            )
     if rows <= most:
         return
     raise UserError(

@@ -64,7 +64,7 @@ def scan(
         check_key("dataset.category", dataset.category, schema, "the tables", "category")
     check_columns(columns, schema)
     tables = _tables(dataset, template, left, joins)
-    multiply.check(tables.rows, dataset.most_rows, dataset.repeat)
+    multiply.check(tables, dataset.most_rows, columns)
     if dataset.repeat > 1 and not template.varies and "seed" in columns:
         raise multiply.alike(dataset.repeat, columns["seed"])
     if tables.shuffled:
@@ -225,9 +225,13 @@ def _check_names(request: Request, table: Table, left: pa.Schema, adds: Sequence
             field=request.field,
             value=table.name,
             problem=f"has columns that the left table has too: {listed(both)}",
-            remedy=f"Rename them, or leave them out of one file; only {', '.join(request.keys)} "
-            "is shared.",
+            remedy=f"Rename them, or leave them out of one file; {_shared(request.keys)} shared.",
         )
+
+
+def _shared(keys: Sequence[str]) -> str:
+    names = ", ".join(keys)
+    return f"only {names} {'is' if len(keys) == 1 else 'are'}" if keys else "none is"
 
 
 def _method(wanted: str, table: Table) -> tuple[str, str]:

@@ -131,6 +131,11 @@ class Tables:
         crossed = (join.table.rows for join in self.joins if join.how == "cross")
         return self.repeat * math.prod(crossed)
 
+    def numbers(self, joins: int | None = None) -> int:
+        """How many numbers stand behind an id after so many joins, or after all."""
+        crossed = sum(join.how == "cross" for join in self.joins[:joins])
+        return (self.repeat > 1) + crossed
+
     @property
     def before_ids(self) -> int:
         """After how many joins each row has the id that it keeps."""
