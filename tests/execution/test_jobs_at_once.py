@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +13,8 @@ from ray.data import ExecutionOptions
 from imagepipe.cli.checks import config_dir
 from imagepipe.cli.multirun import check_at_once
 from imagepipe.config import registration
-from imagepipe.errors import UserError
+from imagepipe.errors import RunFailed, UserError
+from imagepipe.execution.beside import _pickled
 from imagepipe.execution.nodes import kept_to_nodes
 
 
@@ -53,3 +55,25 @@ def test_jobs_at_once_is_a_number_or_auto(value: str):
         composed(f"sweep.jobs_at_once={value}")
     assert composed("sweep.jobs_at_once=auto").sweep.jobs_at_once == "auto"
     assert composed("sweep.jobs_at_once=3").sweep.jobs_at_once == 3
+
+
+class Refused(Exception):
+    """As clients of servers have them: it needs more than its text."""
+
+    def __init__(self, text: str, *, status: int) -> None:
+        super().__init__(f"{text} ({status})")
+
+
+def test_what_ended_a_job_comes_back_whatever_its_class():
+    of_ours = UserError(field="model", value="x", problem="is none", remedy="Name one.")
+    errors = [
+        of_ours,
+        RunFailed("broke"),
+        OSError(28, "disk full"),
+        Refused("no", status=403),
+        None,
+    ]
+    back = [pickle.loads(_pickled(error)) for error in errors]
+    assert [type(one) for one in back] == [UserError, RunFailed, OSError, RunFailed, type(None)]
+    assert [str(one) for one in back[:3]] == [str(one) for one in errors[:3]]
+    assert str(back[3]) == "no (403)"

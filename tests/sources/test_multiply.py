@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -124,6 +125,15 @@ def test_repeats_that_would_be_one_picture_are_refused(tmp_path: Path):
         scan(dataset(left, repeat=2), None, {"seed": "s"})
     varied = dataset(left, repeat=2, prompt="{what} {in|on} it")
     assert scan(varied, None, {"seed": "s"}).rows == 2
+
+
+def test_ids_with_numbers_are_no_longer_what_datasets_says_of_them(tmp_path: Path):
+    features = {name: {"dtype": "int64", "_type": "Value"} for name in ("id", "n")}
+    said = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+    table = pa.table({"id": [1], "n": [2], "what": ["a"]}).replace_schema_metadata(said)
+    left = written(tmp_path / "l.parquet", table)
+    assert scan(dataset(left, repeat=2), None).features.keys() == {"n"}
+    assert scan(dataset(left), None).features == features
 
 
 @pytest.mark.parametrize("key", ["seed", "image", "prompt_2"])

@@ -177,9 +177,13 @@ def main() -> None:
 
 
 def _pickled(error: BaseException | None) -> bytes:
-    """As `error` without its cause, which may be of any class."""
+    """As `error` without its cause, which may be of any class, where that comes back as it was: of
+    an exception with arguments of its own it does not.
+    """
     with suppress(Exception):
-        return pickle.dumps(error)
+        whole = pickle.dumps(error)
+        pickle.loads(whole)
+        return whole
     return pickle.dumps(RunFailed(one_line(error or "")))
 
 

@@ -149,10 +149,13 @@ class Tables:
 
     @property
     def features(self) -> dict[str, Any]:
-        """Those of all tables, by the columns' names in the Dataset."""
+        """Those of all tables, by the columns' names in the Dataset; not of ids with numbers behind
+        them, which are text.
+        """
         joined = {n: f for j in self.joins for n, f in j.table.features.items() if n in j.adds}
         every = {**joined, **self.left.features}
-        return {self.renamed.get(name, name): feature for name, feature in every.items()}
+        named = {self.renamed.get(name, name): feature for name, feature in every.items()}
+        return {n: f for n, f in named.items() if n != self.id or not self.numbers()}
 
     @property
     def rows(self) -> int:

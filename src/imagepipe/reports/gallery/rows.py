@@ -91,7 +91,7 @@ class Rows:
                     return
 
     def _entry(self, row: dict[str, Any], status: str, **more: Any) -> Entry:
-        name = next((row[name] for name in self.ids if name in row), "")
+        name = next((row[name] for name in self.ids if row.get(name) is not None), "")
         inputs = {}
         for column, value in row.items():
             if column != "image_path" and (found := self._input(value)):
