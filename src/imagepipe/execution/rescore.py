@@ -205,7 +205,7 @@ def _leave(
     config: Scoring, place: Place, console: Console, rows: int, began: float
 ) -> dict[str, Any]:
     """The figures in the summary, the gallery and MLflow, all of them from the table."""
-    before = summary_of(place.folder) if place.run else _nothing(place, rows, began)
+    before = _before(place.folder) if place.run else _nothing(place, rows, began)
     judged = _all_judged(place)
     columns = {score.name: score.column for score in judged if not score.is_text}
     found, unscored = rescored.figures(place.store, judged)
@@ -236,6 +236,13 @@ def _leave(
         tracker.finish(summary["status"], summary, pictures=[], folder=place.folder, note=None)
     terminal.print_scored(console, place.folder, rows, summary)
     return summary
+
+
+def _before(folder: Path) -> dict[str, Any]:
+    """The run's summary; not that it is on the hub, which does not have its table with the scores:
+    so it can be pushed again.
+    """
+    return {name: said for name, said in summary_of(folder).items() if name != "hub"}
 
 
 def _all_judged(place: Place) -> list[Score]:
