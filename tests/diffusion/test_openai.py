@@ -204,6 +204,24 @@ def test_what_is_decided_at_the_server_is_refused(key: str, value: object):
     assert said.startswith(f"model.{key}=") and "a server, which has its own" in said
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"request": {"seed": 5}}, "model.request.seed=5: is not what each picture would say"),
+        ({"request": {"num_inference_steps": 30}}, "Use model.steps, or model.columns."),
+        ({"columns": {"num_inference_steps": "n"}}, "Use model.steps, or model.columns.steps."),
+        ({"call_kwargs": {"guidance_scale": 2}}, "model.call_kwargs.guidance_scale=2: is not"),
+        ({"call_kwargs": {"negative_prompt": "fog"}}, "Use model.negative_prompt, or"),
+    ],
+    ids=["seed", "steps", "row", "guidance", "negative"],
+)
+def test_no_request_says_another_setting_than_the_picture(changes: dict[str, object], said: str):
+    with drawing() as server:
+        assert said in refusal(model(server, **changes))
+        check(model(server, steps=7, request={"num_inference_steps": 7, "size": "16x8"}))
+        check(model(server, request={"seed": None, "num_inference_steps": None}))
+
+
 def test_a_server_promises_no_seeds_and_the_picture_says_so():
     hosted = composed("model=gpt_image", "llm=none").model
     assert set(unsent(hosted)) == {"seed", "steps", "guidance", "negative_prompt"}

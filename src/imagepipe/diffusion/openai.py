@@ -11,7 +11,7 @@ import io
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -67,11 +67,30 @@ def check(model: Model) -> None:
                 "server, which has its own",
                 "Leave it out.",
             )
+    _check_told(model)
     if model.pictures:
         _check_pictures(model)
     grey = np.full((model.height, model.width, 3), 127, np.uint8)
     asked = question(model, *TRIAL, dict.fromkeys(model.pictures, grey))
     trial.ask(model, asked, partial(_tried, model), {"size": SIZE})
+
+
+def _check_told(model: Model) -> None:
+    """Raise UserError where a request would say another seed, or another setting, than each picture
+    says of itself. Servers write a size in several ways, and what comes back is looked at.
+    """
+    ours = question(replace(model, call_kwargs={}, request={}), *TRIAL).body
+    for key, name in NAMES.items():
+        others = {field: getattr(model, field).get(name) for field in ("call_kwargs", "request")}
+        if name != key:
+            others["columns"] = model.columns.get(name)
+        for field, value in others.items():
+            same = field != "columns" and key != "seed" and value == ours.get(name)
+            if key == "size" or value is None or same:
+                continue
+            remedy = f"Use model.{key}, or model.columns.{key}."
+            said = "is not what each picture would say of itself"
+            raise refused(f"{field}.{name}", value, said, remedy.replace("model.seed", "seed"))
 
 
 def _check_pictures(model: Model) -> None:
