@@ -69,7 +69,9 @@ def test_cells_are_settings(cells: dict[str, object], expected: dict[str, object
             {"image": "a", "strength": "much"}, "for strength, holds much, no num", id="much"
         ),
         pytest.param({"image": "a", "strength": 1.5}, "1.5: is beyond 0 to 1", id="strong"),
-        pytest.param({"image": "a", "strength": 0.1}, "leaves none of model.steps=6", id="weak"),
+        pytest.param(
+            {"image": "a", "strength": 0.14}, "model.steps=6. Give 8 steps, or more.", id="weak"
+        ),
     ],
 )
 def test_a_bad_cell_says_column_value_and_what_is_wanted(cells: dict[str, object], said: str):

@@ -62,7 +62,15 @@ def digests(*overrides: str) -> dict[str, str]:
         (["scorer.tiny_clip.dtype=bfloat16"], {"scorer"}),
         (["limit=3", "dataset.category=animal", "sink=parquet", "filter.keep='score > 1'"], set()),
         (["llm.name=n", "model.name=m", "scorer.tiny_clip.name=s"], set()),
-        (["model.licence=mine", "model.weights_gb=3", "llm.timeout_s=9"], set()),
+        (
+            [
+                "model.licence=mine",
+                "model.weights_gb=3",
+                "llm.timeout_s=9",
+                "model.private_urls=true",
+            ],
+            set(),
+        ),
         (["resources.model.batch_size=3", "ray.num_cpus=1", "tracking=none", "outputs=x"], set()),
     ],
     ids=[

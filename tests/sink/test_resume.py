@@ -299,6 +299,7 @@ def begun(tmp_path: Path, *more: str) -> manifest.Record:
 def test_resources_may_change_and_pictures_may_not(tmp_path):
     was = begun(tmp_path)
     manifest.check(was, begun(tmp_path, "resources.model.pool=1", "ray.num_cpus=1"), tmp_path)
+    manifest.check(was, begun(tmp_path, "model.private_urls=true"), tmp_path)  # a remedy
     for change in ("model.width=64", "seed=1", "limit=3", "llm=template", "sink=parquet"):
         with pytest.raises(UserError, match="began with"):
             manifest.check(was, begun(tmp_path, change), tmp_path)

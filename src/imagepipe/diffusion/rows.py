@@ -150,7 +150,7 @@ def check_strength(model: Model) -> None:
             f"call_kwargs.{STRENGTH}",
             strength,
             f"leaves none of model.steps={model.steps}",
-            f"Give {1 / strength:.0f} steps, or more.",
+            f"Give {math.ceil(1 / strength)} steps, or more.",
         )
 
 

