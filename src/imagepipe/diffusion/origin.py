@@ -12,7 +12,7 @@ from imagepipe.config import Model
 from imagepipe.diffusion.refusals import refused
 from imagepipe.stages import kinds, loading, weights
 
-SAFE = ".safetensors"
+SAFE, GGUF = ".safetensors", ".gguf"
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,12 @@ def own(model: Model) -> dict[str, Source]:
         for name, one in model.parts.items()
     }
     return {**named, **vae}
+
+
+def is_gguf(model: Model, name: str) -> bool:
+    """Whether the part `name` is in fewer bits already."""
+    given = own(model)
+    return name in given and given[name].path.endswith(GGUF)
 
 
 def described_by(model: Model) -> tuple[str, str]:

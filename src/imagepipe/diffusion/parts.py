@@ -58,7 +58,7 @@ def _has_weights(described: repository.Description, name: str) -> bool:
 
 def quantised(model: Model) -> bool:
     """Whether a part is in fewer bits, so that nothing can be added to its weights."""
-    return any(one.path.endswith(original.GGUF) for one in own(model).values())
+    return any(origin.is_gguf(model, name) for name in own(model))
 
 
 def check(model: Model, described: repository.Description) -> None:
@@ -93,7 +93,7 @@ def given(
         elif model.weights == "trained" and device != "meta":
             made[name] = _from_file(source, name, described, read(source.file), dtype)
     if origin.is_single(model):
-        made |= {name: None for name in SPARE if name in described.parts}
+        made = {name: None for name in SPARE if name in described.parts} | made
     return made | controlnets.given(model, described, device, dtype)
 
 

@@ -7,7 +7,7 @@ import inspect
 from typing import Any
 
 from imagepipe.config import Model
-from imagepipe.diffusion import repository
+from imagepipe.diffusion import origin, repository
 from imagepipe.diffusion.refusals import refused
 from imagepipe.errors import did_you_mean
 
@@ -43,7 +43,10 @@ def config(model: Model, described: repository.Description, device: str | None =
     _check_backend(asked.quant_backend, sorted(set(of_diffusers) & set(of_transformers)))
     parts = described.parts
     chosen = asked.components_to_quantize or [
-        name for name in parts if name.startswith(("transformer", "unet", "text_encoder"))
+        name
+        for name in parts
+        if name.startswith(("transformer", "unet", "text_encoder"))
+        and not origin.is_gguf(model, name)
     ]
     arguments = BITS.get(asked.quant_backend, {}) | asked.quant_kwargs
     mapping = {}
@@ -54,6 +57,13 @@ def config(model: Model, described: repository.Description, device: str | None =
                 name,
                 "the pipeline has no such part",
                 f"Its parts: {', '.join(parts)}.",
+            )
+        if origin.is_single(model) or name in origin.own(model):
+            raise refused(
+                "quantization.components_to_quantize",
+                name,
+                "is not of the pipeline's own folder, and would be left as it is",
+                "Name others, or a pipeline whose folder has it.",
             )
         kinds = of_diffusers if parts[name][0] == "diffusers" else of_transformers
         mapping[name] = _quantizer(kinds[asked.quant_backend], arguments)
