@@ -52,6 +52,18 @@ def test_many_rows_come_in_parts(monkeypatch):
     assert whole["n"].to_pylist() == [1] * 4 + [2] * 4 + [3] * 4
 
 
+def test_rows_with_pictures_come_in_parts_that_fit_into_memory(monkeypatch):
+    """Also the copies of a single row."""
+    monkeypatch.setattr(multiply, "BYTES_AT_ONCE", 4000)
+    rows = pa.table({"id": ["a", "b"], "picture": [bytes(1000)] * 2})
+    parts = list(multiply.several(rows, 5, "id"))
+    assert [part.num_rows for part in parts] == [3, 3, 3, 1]
+    ids = [id for part in parts for id in part["id"].to_pylist()]
+    assert ids == [f"{id}-r{k}" for id in "ab" for k in range(5)]
+    [none] = multiply.several(rows.slice(0, 0), 5, "id")
+    assert none.num_rows == 0
+
+
 def test_ids_never_meet():
     """Not even those of rows that are called as others come out."""
     ids = ["a", "a-r0", "a-r0-r1"]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from ray.data import Dataset
 
 REPEAT, CROSS = "r", "j"  # what stands before the number in an id
-ROWS_AT_ONCE = 10_000  # of a block that comes out
+ROWS_AT_ONCE, BYTES_AT_ONCE = (
+    10_000,
+    64 * 2**20,
+)  # of a block that comes out: rows may hold pictures
 
 
 def numbered(ids: pa.Array, kind: str, number: pa.Array) -> pa.Array:
@@ -46,8 +50,8 @@ def repeated(rows: Dataset, tables: Tables, num_cpus: float) -> Dataset:
 
 def several(rows: pa.Table, times: int, id: str) -> Iterator[pa.Table]:
     """`rows` in their order, each `times` times."""
-    for part, places, number in _products(rows, times):
-        yield with_ids(part.take(places), id, REPEAT, number)
+    for places, number in _products(rows, times):
+        yield with_ids(rows.take(places), id, REPEAT, number)
 
 
 def crossed(
@@ -69,8 +73,8 @@ def products(
     import ray
 
     other = ray.get(right)
-    for part, places, number in _products(rows, other.num_rows):
-        made = with_ids(part.take(places), id, CROSS, number)
+    for places, number in _products(rows, other.num_rows, _bytes_a_row(other)):
+        made = with_ids(rows.take(places), id, CROSS, number)
         for name in schema.names:
             if name not in made.column_names:
                 made = made.append_column(name, other[name].take(number))
@@ -87,15 +91,20 @@ def with_ids(rows: pa.Table, id: str, kind: str, number: pa.Array) -> pa.Table:
     return rows.set_column(place, id, numbered(keys_of(rows, [id]), kind, number))
 
 
-def _products(rows: pa.Table, times: int) -> Iterator[tuple[pa.Table, pa.Array, pa.Array]]:
-    """Parts of `rows`, for each new row its place in the part, and its number from 0."""
-    size = max(1, ROWS_AT_ONCE // max(1, times))
-    for start in range(0, max(1, rows.num_rows), size):
-        part = rows.slice(start, size)
-        every = range(part.num_rows)
-        places = pa.array([n for n in every for _ in range(times)], pa.int64())
-        numbers = pa.array([n for _ in every for n in range(times)], pa.int64())
-        yield part, places, numbers
+def _products(rows: pa.Table, times: int, more: float = 0.0) -> Iterator[tuple[pa.Array, pa.Array]]:
+    """For each new row its place in `rows`, and its number from 0, as many at a time as fit a
+    block. Each has `more` bytes than its old one.
+    """
+    every, times = rows.num_rows * times, max(1, times)
+    fitting = int(BYTES_AT_ONCE / max(1.0, _bytes_a_row(rows) + more))
+    size = max(1, min(ROWS_AT_ONCE, fitting))
+    for start in range(0, max(1, every), size):
+        new = np.arange(start, min(start + size, every), dtype=np.int64)
+        yield pa.array(new // times), pa.array(new % times)
+
+
+def _bytes_a_row(rows: pa.Table) -> float:
+    return rows.nbytes / max(1, rows.num_rows)
 
 
 def _all_rows(join: Join, renamed: Mapping[str, str]) -> pa.Table:
