@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from helpers.configs import composed
 
+from imagepipe import resources
 from imagepipe.cli import doctor
 from imagepipe.execution import calibration, health
+from imagepipe.reports.summary import speed_digest
 from imagepipe.resources.machine import Machine, Node
 
 BARE = ["model=noop", "llm=none", "scorer=none"]  # a run that loads nothing
@@ -146,6 +148,22 @@ def test_a_calibration_that_no_longer_holds_is_not_used(tmp_path: Path):
     for versions, used in ((calibration._versions(), True), ({"torch": "1.0"}, False)):
         path.write_text(json.dumps({**kept, "versions": versions}))
         assert (calibration.known(config, MACHINE) is not None) == used
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["{_target_: b.C, after: model}", "{_target_: a.B, after: llm}"],
+    ids=["class", "place"],
+)
+def test_what_is_measured_with_other_stages_of_ones_own_is_another_thing(other: str):
+    def speeds(entry: str) -> tuple[object, str]:
+        config = composed(*BARE, f"stages=[{entry}]")
+        shares, _ = resources.resolve(config, MACHINE, 4)
+        return calibration._path(config, MACHINE), speed_digest(config, shares, "m")
+
+    one = speeds("{_target_: a.B, after: model}")
+    assert speeds("{_target_: a.B, after: model}") == one
+    assert not set(speeds(other)) & set(one)
 
 
 def test_a_cpu_quota(tmp_path: Path):

