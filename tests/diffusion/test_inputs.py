@@ -224,6 +224,23 @@ def test_no_library_of_a_store_asks_a_private_server(begin, tmp_path):
     assert "model.private_urls=true allows it" in reason
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "http://127.0.0.1:9/a.png?X-Amz-Signature=SECRET",
+        "http://user:SECRET@127.0.0.1:9/a.png",
+        "s3://bucket/a.png?secret_key=SECRET",
+        "http://[SECRET/a.png",
+        "http://127.0.0.1:9/a b.png?sig=SECRET",
+    ],
+    ids=["signed", "password", "store", "broken", "blank"],
+)
+def test_no_reason_repeats_what_lets_into_an_address(cell, tmp_path):
+    (reason,) = read(tmp_path, pa.array([cell]))[FAILED_REASON].to_pylist()
+    assert "column 'photo', for image, holds" in reason
+    assert "SECRET" not in reason
+
+
 def test_threads_that_read_pictures_leave_warnings_as_they_were():
     before = list(warnings.filters)
     with ThreadPoolExecutor(8) as threads:

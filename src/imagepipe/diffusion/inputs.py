@@ -13,6 +13,7 @@ import pyarrow as pa
 from pyarrow.fs import FileSystem, LocalFileSystem
 
 from imagepipe.config import PICTURES, Model
+from imagepipe.config.secrets import without_secrets
 from imagepipe.diffusion import fitting, web
 from imagepipe.diffusion.rows import RowSettings
 from imagepipe.errors import UserError, one_line, shown
@@ -153,7 +154,12 @@ def _named(cell: pa.Scalar) -> str:
     value = cell.as_py()
     if isinstance(value, dict):
         value = value.get("path") or value.get("bytes")
-    return f"{len(value):,} bytes" if isinstance(value, bytes) else shown(value)
+    if isinstance(value, bytes):
+        return f"{len(value):,} bytes"
+    try:  # a signed link lets in whoever reads it, and reasons are sent to MLflow
+        return shown(without_secrets(str(value)))
+    except ValueError:
+        return "what is no address"
 
 
 def _plain(error: Exception) -> str:

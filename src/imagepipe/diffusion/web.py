@@ -11,7 +11,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from functools import partial
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPSConnection, InvalidURL
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -81,6 +81,8 @@ def fetch(url: str, most: int, refused: Callable[[str], bool] | None = is_privat
         raise Unfetched(f"the server says {error.code} {error.reason}") from error
     except URLError as error:
         raise Unfetched(one_line(str(error.reason))) from error
+    except InvalidURL as error:  # which repeats it, with what may be a signature
+        raise Unfetched("is no address: it holds a blank or another such sign") from error
     except (OSError, HTTPException, ValueError) as error:
         raise Unfetched(one_line(error)) from error
     if len(content) > most:
