@@ -155,12 +155,7 @@ def check_filter(config: Config, tables: sources.Tables) -> None:
     chosen = kept(config, tables)
     if not chosen.works:
         return
-    read = [
-        tables.left.schema,
-        *(pa.schema([*map(j.table.schema.field, j.adds)]) for j in tables.joins),
-    ]
-    columns = {f.name: f.type for schema in read for f in schema}
-    fields = {tables.renamed.get(name, name): kind for name, kind in columns.items()}
+    fields = {one.name: one.type for one in tables.schema()}
     for stage in (every := stages(config, tables)):
         for one in stage.adds:
             is_list = pa.types.is_fixed_size_list(one.type)  # a score for each picture

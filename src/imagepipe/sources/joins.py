@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def joined(rows: Dataset, tables: Tables, number: int, num_cpus: float) -> Dataset:
     """`rows` with the columns of join `number`; rows without a match fail, or get nulls."""
     join, renamed = tables.joins[number], tables.renamed
-    schema = _schema_after(tables, number)
+    schema = pa.schema([*tables.schema(number + 1), (ORIGINAL, ORIGINAL_TYPE), *LEDGER])
     if join.how == "cross":
         return crossed(rows, tables, number, schema, num_cpus)
     cells = partial(
@@ -52,18 +52,6 @@ def joined(rows: Dataset, tables: Tables, number: int, num_cpus: float) -> Datas
     )
     settle = partial(settled, join=join, cells=cells, schema=schema)
     return both.map_batches(settle, **tasks(num_cpus))
-
-
-def _schema_after(tables: Tables, number: int) -> pa.Schema:
-    """The columns that come out of join `number`, by their names in the Dataset."""
-    parts = [tables.left.schema]
-    for join in tables.joins[: number + 1]:
-        parts.append(pa.schema([join.table.schema.field(name) for name in join.adds]))
-    fields = [field for part in parts for field in part]
-    named = [pa.field(tables.renamed.get(field.name, field.name), field.type) for field in fields]
-    if tables.repeat > 1 or any(join.how == "cross" for join in tables.joins[: number + 1]):
-        named = [one.with_type(pa.string()) if one.name == tables.id else one for one in named]
-    return pa.schema([*named, (ORIGINAL, ORIGINAL_TYPE), *LEDGER])
 
 
 def _in_memory(join: Join, renamed: Mapping[str, str]) -> pa.Table:

@@ -136,6 +136,14 @@ class Tables:
         crossed = sum(join.how == "cross" for join in self.joins[:joins])
         return (self.repeat > 1) + crossed
 
+    def schema(self, joins: int | None = None) -> pa.Schema:
+        """The columns by their names in the Dataset, after so many joins, or after all."""
+        fields = list(self.left.schema)
+        for join in self.joins[:joins]:
+            fields += [join.table.schema.field(name) for name in join.adds]
+        types = {self.renamed.get(field.name, field.name): field.type for field in fields}
+        return pa.schema(types | ({self.id: pa.string()} if self.numbers(joins) else {}))
+
     @property
     def before_ids(self) -> int:
         """After how many joins each row has the id that it keeps."""
