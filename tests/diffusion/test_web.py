@@ -110,6 +110,11 @@ def test_more_than_is_allowed_is_not_read(server):
     assert "is larger than" in str(caught.value)
 
 
+def test_a_file_that_is_never_all_there_is_given_up(server):
+    with pytest.raises(web.Unfetched, match="takes too long"):
+        web.fetch(f"{server}/a", 100, None, longest_s=0)
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -9,6 +9,7 @@ lead to the provider of that store.
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection, InvalidURL
@@ -30,7 +31,8 @@ from urllib.request import (
 
 from imagepipe.errors import one_line
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 30.0  # without a byte
+LONGEST_S = 600.0  # of a file: a server that sends it drop by drop would hold a process for ever
 TRANSLATED = IPv6Network("64:ff9b::/96")  # an IPv4 address in its last bits: RFC 6052
 SAYS = {"User-Agent": "imagepipe"}
 WEB = ("http", "https")
@@ -66,7 +68,12 @@ def check_store(url: str) -> None:
         )
 
 
-def fetch(url: str, most: int, refused: Callable[[str], bool] | None = is_private) -> bytes:
+def fetch(
+    url: str,
+    most: int,
+    refused: Callable[[str], bool] | None = is_private,
+    longest_s: float = LONGEST_S,
+) -> bytes:
     """What is there, of at most `most` bytes. Raises Unfetched.
 
     No connection is made to an address that is `refused`; null: to all, through the proxies that
@@ -75,7 +82,7 @@ def fetch(url: str, most: int, refused: Callable[[str], bool] | None = is_privat
     opener = build_opener() if refused is None else _guarded(refused)
     try:
         with opener.open(Request(url, headers=SAYS), timeout=TIMEOUT_S) as answer:
-            content = answer.read(most + 1)
+            content = _read(answer, most, time.monotonic() + longest_s)
     except HTTPError as error:
         error.close()
         raise Unfetched(f"the server says {error.code} {error.reason}") from error
@@ -87,7 +94,19 @@ def fetch(url: str, most: int, refused: Callable[[str], bool] | None = is_privat
         raise Unfetched(one_line(error)) from error
     if len(content) > most:
         raise Unfetched(f"is larger than {most >> 20} MiB")
-    return bytes(content)
+    return content
+
+
+def _read(answer: Any, most: int, until: float) -> bytes:
+    """More than `most` bytes where there are more. Raises Unfetched at `until`, on
+    `time.monotonic`.
+    """
+    found = bytearray()
+    while len(found) <= most and (some := answer.read1(1 << 16)):
+        found += some
+        if time.monotonic() >= until:
+            raise Unfetched("takes too long")
+    return bytes(found)
 
 
 def _guarded(refused: Callable[[str], bool]) -> OpenerDirector:
