@@ -174,6 +174,11 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path):
     reuse.check(composed(f"sweep.reuse={tmp_path}").sweep)
 
 
+def test_a_job_that_is_resumed_at_the_same_time_gives_nothing(tmp_path: Path):
+    """Its summary was there a moment ago."""
+    assert reuse.taken({}, [tmp_path], sure=True) == {}
+
+
 def test_of_a_sweep_it_takes_jobs_that_have_ended_and_then_those_that_are_named(tmp_path: Path):
     begun = sweeps.Record([], ["seed"], "basic", None)
     for number in (0, 1, 2):

@@ -238,7 +238,10 @@ def taken(done: Mapping[str, Work], folders: Sequence[Path], *, sure: bool) -> d
     """
     found = []
     for folder in folders:
-        said = json.loads((folder / "summary.json").read_text("utf-8"))
+        try:
+            said = json.loads((folder / "summary.json").read_text("utf-8"))
+        except FileNotFoundError:  # another job at once, which is resumed now
+            continue
         parts = reuse.parts(Store.of(said.get("store"), folder))
         of_run = {name: reuse.find(parts, work) for name, work in done.items()}
         found.append((of_run, _whole(of_run, said) if sure else set()))
