@@ -174,6 +174,16 @@ def test_a_run_of_many_leaves_them_beside_its_page(tmp_path, sink):
     assert sum(not small.startswith("data:") for _, small in pictures) == 19
 
 
+@pytest.mark.parametrize("kind", ["avif", "png", "webp"])
+def test_an_input_picture_that_is_damaged_is_left_out(kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    buffer = io.BytesIO()
+    Image.effect_noise((64, 64), 40).convert("RGB").save(buffer, kind)
+    (tmp_path / f"a.{kind}").write_bytes(buffer.getvalue()[:-100])
+    page = written(tmp_path / "out", [row(0, one=f"a.{kind}")])
+    assert data_of(page)["inside"]["inputs"] == [[["one", [f"../a.{kind}", None]]]]
+
+
 def test_paths_of_pictures_count_from_the_folder_of_the_table(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for place in ("tables", "."):

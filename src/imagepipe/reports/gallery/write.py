@@ -120,11 +120,9 @@ def _sample(rows: Rows, shown: Sequence[Picture]) -> Iterator[Entry]:
 
 def _small(folder: Path, address: str | None) -> str | None:
     """An input picture for the page itself; null where it cannot be read."""
-    from PIL import Image
-
     try:
         return data_uri((folder / unquote(address or "")).read_bytes(), INPUT_SIDE)
-    except (OSError, ValueError, Image.DecompressionBombError):
+    except Exception:  # whatever Pillow's decoders raise: what is drawn must not be lost by it
         return None
 
 
