@@ -117,6 +117,8 @@ def test_bash_completes_commands_groups_choices_and_keys(tmp_path: Path):
     )
     command, choices, key, none = done.stdout.splitlines()
     assert command == "reproduce"
-    assert choices.split() == ["model=sdxl_lightning", "model=sdxl_turbo"]
+    files = sorted((ROOT / "conf" / "model").glob("sdxl_*.yaml"))
+    assert choices.split() == [f"model={file.stem}" for file in files]
+    assert len(files) > 3
     assert key == "model.steps="
     assert none == ""

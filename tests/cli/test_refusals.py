@@ -22,7 +22,10 @@ SWEEP = ["-m", "tracking=none", "hydra.sweep.dir=new/out", "seed=1,2"]
         ([*QUICK, "model.steps=0"], "model.steps=0: is too small"),
         ([*QUICK, "hydra.job.chdir=true"], "hydra.job.chdir=True: paths count from where"),
         ([*QUICK, "hydra.output_subdir=cfg"], "imagepipe writes .hydra/ itself"),
-        ([*SWEEP, "hydra.sweeper.max_batch_size=1"], "run one after another. Leave it out"),
+        (
+            [*SWEEP, "hydra.sweeper.max_batch_size=1"],
+            "sweep.jobs_at_once says how many run at once. Leave it out",
+        ),
         ([*SWEEP, "llm=none,tinny"], "llm=tinny: there is no such choice"),
         (
             [*SWEEP, "hydra/sweeper=optuna", "hydra.sweeper.storage=nosql:x"],

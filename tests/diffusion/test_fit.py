@@ -188,7 +188,8 @@ def test_a_pointer_of_git_lfs_is_told(file: str, copied: Folder):
     assert f"{folder / file} is a pointer of Git LFS" in complaint(small(folder))
 
 
-def test_a_decoder_in_one_file_is_told(trained: Folder, tmp_path: Path):
+def test_a_decoder_in_one_file_that_lacks_weights_is_told(trained: Folder, tmp_path: Path):
     save_file({"decoder.conv_in.weight": torch.zeros(1)}, tmp_path / "vae.safetensors")
     said = complaint(small(trained(SD), vae=str(tmp_path / "vae.safetensors")))
-    assert "vae.safetensors: is one file, and a model is a folder" in said
+    assert f"model.vae={tmp_path}/vae.safetensors: its part vae lacks " in said
+    assert "weights of AutoencoderKL, such as decoder." in said

@@ -286,10 +286,8 @@ def test_a_pipeline_that_cannot_be_called_as_others_is_refused(kind, said, train
 
 
 def test_the_pipelines_of_the_presets_take_what_every_one_is_called_with():
-    kinds = {
-        json.loads(file.read_text())["model_index"]["_class_name"]
-        for file in ARCHITECTURES.glob("*.json")
-    }
+    files = [json.loads(file.read_text()) for file in ARCHITECTURES.glob("*.json")]
+    kinds = {one["model_index"]["_class_name"] for one in files if "model_index" in one}
     assert len(kinds) > 5
     for kind in kinds:
         model = Model(name="any", engine="diffusers")

@@ -88,8 +88,9 @@ def painted(pictures: np.ndarray | Painted) -> Painted:
 
 
 def unsent(model: Model) -> list[str]:
-    """The settings that a server which draws is not told: seed, steps, guidance, ..."""
-    known = engines.of("model", model).unsent
+    """The settings that a server which draws is not told: seed, steps, guidance, ... Of an engine
+    that there is not, which a refused job may name: none."""
+    known = line.unsent if (line := engines.TABLE["model"].get(model.engine)) else None
     return list(resolve_name(known)(model)) if known else []
 
 

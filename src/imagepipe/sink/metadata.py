@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from imagepipe import __version__, diffusion
+from imagepipe import __version__
 from imagepipe.config import Config, Model, OwnStage, config_digest
 from imagepipe.stages import engines
 
@@ -69,6 +69,8 @@ def settings(model: Model) -> str | None:
 
 def model_metadata(model: Model) -> dict[str, str | None]:
     """What a picture that `model` drew says of it; null: nothing."""
+    from imagepipe import diffusion  # which reads cells: a command's --help does not wait for that
+
     unsent = diffusion.unsent(model)
     return {
         "negative_prompt": model.negative_prompt,
