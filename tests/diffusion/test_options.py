@@ -18,6 +18,8 @@ import pyarrow as pa
 import pytest
 import torch
 from diffusers.models.autoencoders.vae import Decoder
+from helpers import ROOT
+from helpers.configs import composed
 from helpers.tiny_pipelines import (
     FLUX,
     PIXART,
@@ -286,12 +288,16 @@ def test_a_pipeline_that_cannot_be_called_as_others_is_refused(kind, said, train
 
 
 def test_the_pipelines_of_the_presets_take_what_every_one_is_called_with():
-    files = [json.loads(file.read_text()) for file in ARCHITECTURES.glob("*.json")]
-    kinds = {one["model_index"]["_class_name"] for one in files if "model_index" in one}
+    presets = (
+        composed(f"model={file.stem}").model for file in (ROOT / "conf/model").glob("*.yaml")
+    )
+    kinds = set()
+    for model in (one for one in presets if one.engine == "diffusers"):
+        described = repository.describe(replace(model, weights="random"))
+        kind = random_weights.pipeline_class(described.index, model)
+        checks._check_call(model, kind)
+        kinds.add(kind)
     assert len(kinds) > 5
-    for kind in kinds:
-        model = Model(name="any", engine="diffusers")
-        checks._check_call(model, getattr(diffusers, kind))
 
 
 def test_the_newest_qwen_image_is_guided_too():
