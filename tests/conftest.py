@@ -21,6 +21,8 @@ from helpers.s3_server import S3
 from helpers.sweeps import Swept
 from PIL import Image
 
+from imagepipe import shell
+
 # What tests start finds `helpers` as they do.
 os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -64,6 +66,13 @@ def pytest_unconfigure() -> None:
         sys.modules["ray"].shutdown()
     for server in (warm.SERVER, one_session.SERVER):
         server.close()
+
+
+@pytest.fixture(autouse=True)
+def _comes_back() -> Iterator[None]:
+    """A test that resumes as a command does goes to the folder where the run was begun."""
+    with shell.coming_back():
+        yield
 
 
 @pytest.fixture

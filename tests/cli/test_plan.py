@@ -158,6 +158,7 @@ def test_a_trial_that_is_interrupted_leaves_nothing(tmp_path: Path, number: int)
     assert list(place.iterdir()) == []
 
 
+@pytest.mark.faults
 def test_a_trial_that_fails_says_why_and_names_no_folder_that_is_gone(tmp_path: Path):
     (tmp_path / "t.csv").write_text("id,what\n1,\n2,a cat\n")
     own = ["dataset=csv", "dataset.path=t.csv", 'dataset.prompt="{what}"', "max_failures=0"]

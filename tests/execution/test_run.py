@@ -31,6 +31,7 @@ def default_run(tmp_path_factory) -> Path:
     return folder / "out"
 
 
+@pytest.mark.faults
 @pytest.mark.ray_release
 def test_a_stage_that_never_starts_ends_the_run_and_says_why(tmp_path):
     never = ["model.engine=custom", "model._target_=helpers.painters.Never"]

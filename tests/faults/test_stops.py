@@ -224,3 +224,22 @@ def test_a_worker_that_is_killed_costs_no_row(tmp_path, slow, record):
     assert code == 0, said
     assert len(set(ids(tmp_path / "out"))) == len(ids(tmp_path / "out")) == ROWS
     record("worker killed", victim="write", rows=ROWS, held=True)
+
+
+@pytest.mark.faults
+def test_whatever_breaks_after_the_last_picture_the_run_has_an_end(tmp_path, record):
+    """A part of the table that cannot be read is no error of the operating system's."""
+    from mlflow import MlflowClient
+
+    out = tmp_path / "out"
+    (out / "table").mkdir(parents=True)
+    spoils = ["model.engine=custom", "model._target_=helpers.painters.Spoiling"]
+    spoils.append(f"+model.options.part={out / 'table' / 'part-zzzz.parquet'}")
+    done = imagepipe(tmp_path, f"hydra.run.dir={out}", *SLOW, *spoils)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "magic bytes" in done.stderr
+    client = MlflowClient(f"sqlite:///{tmp_path / 'outputs' / 'mlflow.db'}")
+    (run,) = client.search_runs(["1"])
+    assert run.info.status == "FAILED"
+    record("a broken part", victim="table", rows=ROWS, held=True)

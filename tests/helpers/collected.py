@@ -10,6 +10,7 @@ import os
 import re
 from pathlib import Path
 from pprint import pformat
+from typing import Any
 
 import pytest
 
@@ -22,4 +23,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def parameters(item: pytest.Item) -> str:
     """Sets in order, and objects without their addresses."""
     given = item.callspec.params if hasattr(item, "callspec") else {}
-    return re.sub(r" at 0x[0-9a-f]+", "", pformat(given))
+    return re.sub(r" at 0x[0-9a-f]+", "", pformat(_in_order(given)))
+
+
+def _in_order(value: Any) -> Any:
+    """A set wherever it is as a list, since pformat leaves small ones as they come."""
+    if isinstance(value, set | frozenset):
+        return sorted(map(_in_order, value), key=repr)
+    if isinstance(value, dict):
+        return {key: _in_order(one) for key, one in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_in_order, value))
+    return value

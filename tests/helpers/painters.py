@@ -47,6 +47,14 @@ class Slow(NoopGenerator):
         return any(self.options.get(option, "\0") in prompt for prompt in prompts)
 
 
+class Spoiling(NoopGenerator):
+    """Leaves a file that is no Parquet at `options.part`, among those of the table."""
+
+    def paint(self, prompts: list[str], seeds: list[int]) -> np.ndarray:
+        Path(self.model.options["part"]).write_bytes(b"PAR1 and nothing else")
+        return super().paint(prompts, seeds)
+
+
 class Remembering(NoopGenerator):
     """Keeps of every batch the steps and the negative prompt of each picture."""
 

@@ -98,7 +98,8 @@ def test_a_place_that_cannot_work_ends_before_anything_starts(
     assert "hunter2" not in "".join(path.read_text() for path in home.rglob("bad/.hydra/*"))
 
 
-def test_a_run_in_the_bucket_is_gone_on_with(home: Path, store: Store):
+@pytest.mark.faults
+def test_a_run_in_the_bucket_is_resumed(home: Path, store: Store):
     """As after a command that was killed before it wrote this part of the table."""
     (part,) = store.parts("table")
     before = store.read(part)

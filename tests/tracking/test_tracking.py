@@ -388,6 +388,7 @@ def server(tmp_path) -> Iterator[Server]:
     made.kill()
 
 
+@pytest.mark.faults
 @pytest.mark.mlflow_release
 def test_nothing_is_lost_when_the_server_goes_and_comes_back(tmp_path, server, caplog):
     from mlflow import MlflowClient

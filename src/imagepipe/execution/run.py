@@ -173,7 +173,9 @@ def _tracked(job: Job, tracker: tracking.Tracker, console: Console) -> Outcome:
         job.run_lock.end()
         collect_rejected(job.store)
         _leave(job, tracker, summary)
-    except OSError as error:  # a full disk, a folder that can no longer be written
+    except Exception as error:  # a full disk, or what nobody thought of: the run ends all the same
+        if job.config.verbose:
+            console.print_exception()
         status = "FAILED" if status == "FINISHED" else status
         trouble = "; then: ".join(filter(None, [trouble, user_message(job, error)]))
         tracker.finish(status, summary=summary, pictures=[], folder=job.folder, note=trouble)
