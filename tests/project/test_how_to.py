@@ -50,7 +50,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(("words", "page"), TYPED)
 def test_commands_compose_or_are_refused_plainly(words, page, place, capsys):
-    name, arguments = split(words)
+    name, arguments = split([*words])
     if COMMANDS[name].composes:
         folder = None
         if "--config-dir" in arguments:

@@ -417,7 +417,7 @@ def test_a_click_enlarges_and_the_keys_go_on(show):
     page.keyboard.press("Escape")
     assert not view.is_visible()
     focused = "document.activeElement.querySelector('.id')?.textContent"
-    assert page.evaluate(focused) == "2"
+    until(lambda: page.evaluate(focused) == "2")  # the page hears later that the view is closed
     page.keyboard.press("ArrowLeft")
     assert page.evaluate(focused) == "1"
     page.keyboard.press("/")
