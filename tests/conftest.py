@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 from helpers import TESTS, asking, one_session, warm
+from helpers.collected import COLLECTED, parameters
 from helpers.command import imagepipe
 from helpers.s3_server import S3
 from helpers.sweeps import Swept
@@ -55,6 +56,11 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
     if isinstance(val, str):
         return re.sub(r"[^\w.=+-]+", "-", val, flags=re.ASCII)[:ID_CHARS].strip("-") or argname
     return None
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Before any test runs: an exception that is raised may say more of itself afterwards."""
+    session.config.stash[COLLECTED] = {one.nodeid: parameters(one) for one in session.items}
 
 
 def pytest_configure() -> None:

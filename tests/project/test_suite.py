@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from helpers import ROOT
-from helpers.collected import parameters
+from helpers.collected import COLLECTED
 
 LONGEST = 60  # characters of what stands behind a test's name
 
@@ -45,7 +45,7 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def test_the_same_tests_with_the_same_parameters_are_collected(request, collected):
     """As this process has, be they all or some: its files are in the order that was typed."""
-    own = {item.nodeid: parameters(item) for item in request.session.items}
+    own = request.config.stash[COLLECTED]
     other = {name: given for name, given in collected.items() if name in own}
     assert own == other
     assert sorted(own, key=file_of) == sorted(other, key=file_of)  # in a file as they were
