@@ -63,7 +63,7 @@ def test_what_does_not_fit_is_named_before_the_run(trained: Folder, state, tmp_p
 
 def test_without_its_package_the_command_is_named(tmp_path: Path):
     """As a process sees it that finds none."""
-    code = "import sys; sys.modules['gguf'] = None; from imagepipe.diffusion import original; "
-    code += "original.check_gguf('parts.transformer.path', 'a.gguf')"
+    code = "import sys; sys.modules['gguf'] = None; from imagepipe.diffusion import single_files; "
+    code += "single_files.check_gguf('parts.transformer.path', 'a.gguf')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "pip install 'imagepipe[gguf]'" in done.stderr

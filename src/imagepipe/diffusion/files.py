@@ -9,9 +9,8 @@ from typing import Any
 
 from imagepipe.config import Model
 from imagepipe.diffusion.repository import SMALL, chosen, parts
-from imagepipe.stages.weights import PICKLED
+from imagepipe.stages.kinds import PICKLED, SAFE
 
-SAFE = ".safetensors"
 NAMED_SO = re.compile(r"(diffusion_pytorch_model|pytorch_model|model)[.-]")
 
 

@@ -42,7 +42,7 @@ def located(one: TextualInversion) -> Path:
     """
     where = weights.locate(one.path)
     name = one.weight_name or FILE
-    if Path(name if isinstance(where, str) or where.is_dir() else where).suffix in kinds.PICKLES:
+    if Path(name if isinstance(where, str) or where.is_dir() else where).suffix in kinds.PICKLED:
         raise refused(
             FIELD,
             one.path,

@@ -11,7 +11,7 @@ from imagepipe.config import Lora, Model
 from imagepipe.diffusion import repository
 from imagepipe.diffusion.refusals import found, refused, unusable
 from imagepipe.errors import UserError, one_line
-from imagepipe.stages import loading, weights
+from imagepipe.stages import kinds, loading, weights
 
 FILE = "pytorch_lora_weights.safetensors"  # where a LoRA is a folder or of the hub
 UP = ("lora.up.weight", "_lora.up.weight", "lora_linear_layer.up.weight", "lora_B.weight")
@@ -48,7 +48,7 @@ def _add_lora(pipe: Any, model: Model, name: str, lora: Lora) -> None:
     from safetensors import SafetensorError
 
     where = found("loras", lora.path)
-    if lora.path.endswith(weights.PICKLED) and model.use_safetensors:
+    if lora.path.endswith(kinds.PICKLED) and model.use_safetensors:
         raise refused(
             "use_safetensors",
             True,

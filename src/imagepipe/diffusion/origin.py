@@ -12,7 +12,7 @@ from imagepipe.config import Model
 from imagepipe.diffusion.refusals import refused
 from imagepipe.stages import kinds, loading, weights
 
-SAFE, GGUF = ".safetensors", ".gguf"
+GGUF = ".gguf"
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,11 @@ class Source:
             return None
         return where / (self.subfolder or "")
 
+    @property
+    def is_gguf(self) -> bool:
+        """Whether its weights are in fewer bits already."""
+        return self.path.endswith(GGUF)
+
 
 def is_single(model: Model) -> bool:
     """Whether `model.path` is a checkpoint in one file."""
@@ -52,12 +57,6 @@ def own(model: Model) -> dict[str, Source]:
     return {**named, **vae}
 
 
-def is_gguf(model: Model, name: str) -> bool:
-    """Whether the part `name` is in fewer bits already."""
-    given = own(model)
-    return name in given and given[name].path.endswith(GGUF)
-
-
 def described_by(model: Model) -> tuple[str, str]:
     """The key that names the folder or the model of the hub with the configuration, and its value.
 
@@ -66,7 +65,7 @@ def described_by(model: Model) -> tuple[str, str]:
     if not is_single(model):
         return "model.path", model.path or ""
     file = Path(weights.locate(model.path or ""))
-    if file.suffix != SAFE or kinds.is_pointer(file) or kinds.is_lora(file):
+    if file.suffix != kinds.SAFE or kinds.is_pointer(file) or kinds.is_lora(file):
         raise refused("path", model.path, *(kinds.told(file) or kinds.UNKNOWN))
     return "model.config", model.config or _guessed(model, file)
 

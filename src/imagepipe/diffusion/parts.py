@@ -9,11 +9,19 @@ from functools import cache
 from typing import Any
 
 from imagepipe.config import Model
-from imagepipe.diffusion import controlnets, fit, origin, original, random_weights, repository
+from imagepipe.diffusion import (
+    controlnets,
+    fit,
+    folders,
+    origin,
+    random_weights,
+    repository,
+    single_files,
+)
 from imagepipe.diffusion.origin import Source, own
-from imagepipe.diffusion.refusals import found, only_pickles, refused, unusable
+from imagepipe.diffusion.refusals import refused
 from imagepipe.errors import UserError, did_you_mean, one_line
-from imagepipe.stages import kinds, loading, weights
+from imagepipe.stages import kinds, weights
 
 # What a part has to have alike with the one that it replaces, since other parts go by it.
 AGREE = {
@@ -58,7 +66,7 @@ def _has_weights(described: repository.Description, name: str) -> bool:
 
 def quantised(model: Model) -> bool:
     """Whether a part is in fewer bits, so that nothing can be added to its weights."""
-    return any(origin.is_gguf(model, name) for name in own(model))
+    return any(source.is_gguf for source in own(model).values())
 
 
 def check(model: Model, described: repository.Description) -> None:
@@ -72,7 +80,7 @@ def check(model: Model, described: repository.Description) -> None:
         if source.file is not None:
             _converted(source, name, described, _header(source))
         else:
-            _check_folder(model, source, name, *_configured(source, name, described))
+            folders.check(model, source, *_configured(source, name, described))
 
 
 def given(
@@ -82,14 +90,14 @@ def given(
     they have no values, those whose configuration may be another.
     """
     made: dict[str, Any] = {}
-    read = cache(original.load)  # a file that has several parts once
+    read = cache(single_files.load)  # a file that has several parts once
     for name, source in sources(model, described).items():
         if source.file is None:
             kind, config = _configured(source, name, described)
             if model.weights == "random" or device == "meta":
                 made[name] = random_weights.filled(kind, config, device, dtype)
             else:
-                made[name] = _from_folder(model, source, kind, dtype)
+                made[name] = folders.load(model, source, kind, dtype)
         elif model.weights == "trained" and device != "meta":
             made[name] = _from_file(source, name, described, read(source.file), dtype)
     if origin.is_single(model):
@@ -100,13 +108,13 @@ def given(
 def _header(source: Source) -> dict[str, Any]:
     """Of a file. Raises UserError where it is of a kind that is not read."""
     assert source.file is not None
-    if source.file.suffix not in (".safetensors", original.GGUF):
+    if source.file.suffix not in (kinds.SAFE, origin.GGUF):
         raise refused(source.field, source.path, *(kinds.told(source.file) or kinds.UNKNOWN))
     if kinds.is_pointer(source.file):
         raise weights.broken(f"model.{source.field}", source.path, source.file, "")
-    if source.file.suffix == original.GGUF:
-        original.check_gguf(source.field, source.path)
-    return original.header(f"model.{source.field}", source.path, source.file)
+    if source.is_gguf:
+        single_files.check_gguf(source.field, source.path)
+    return single_files.header(f"model.{source.field}", source.path, source.file)
 
 
 def _described(described: repository.Description, name: str) -> tuple[Any, dict[str, Any]]:
@@ -124,12 +132,11 @@ def _converted(
     kind, config = _described(described, name)
     part = _empty(kind, config)
     needs = part.state_dict().keys()
-    is_gguf = source.path.endswith(original.GGUF)
-    if is_gguf and hasattr(kind, "config_class"):
+    if source.is_gguf and hasattr(kind, "config_class"):
         told = f"is GGUF, which diffusers reads of its own classes and not of a {kind.__name__}"
         raise refused(source.field, source.path, told, "Name a .safetensors file or a folder.")
     try:
-        found = original.converted(name, kind, config, held, needs)
+        found = single_files.converted(name, kind, config, held, needs)
     except KeyError as error:
         raise _unfit(source, name, described, held, f"lacks {error.args[0]}") from error
     except Exception as error:  # whatever a conversion raises of a shape that it does not expect
@@ -189,14 +196,14 @@ def _from_file(
             None, config=kind.config_class.from_dict(dict(config)), state_dict=state, dtype=dtype
         )
     options: dict[str, Any] = {}
-    if source.path.endswith(original.GGUF):
+    if source.is_gguf:
         from diffusers import GGUFQuantizationConfig
 
         options["quantization_config"] = GGUFQuantizationConfig(compute_dtype=dtype)
     needs = _empty(kind, config).state_dict().keys()
     is_named = needs <= held.keys()  # beside others diffusers would take them for its maker's
     return kind.from_single_file(
-        {key: held[key] for key in needs} if is_named else original.named(kind, held),
+        {key: held[key] for key in needs} if is_named else single_files.named(kind, held),
         config=str(described.folder),
         subfolder=name,
         dtype=dtype,
@@ -212,22 +219,10 @@ def _configured(
 
     Raises UserError where it does not go with the other parts.
     """
-    import diffusers
-
-    kind, config = _described(described, name)
-    where = found(source.field, source.path)
-    try:
-        if hasattr(kind, "config_class"):
-            options = {"subfolder": source.subfolder or "", "revision": source.revision}
-            read = kind.config_class.get_config_dict(where, **options)[0]
-        else:
-            options = {"subfolder": source.subfolder, "revision": source.revision}
-            read = diffusers.AutoModel.load_config(where, **options)
-            kind = getattr(diffusers, read["_class_name"])
-    except OSError as error:
-        raise unusable(source.field, source.path, source.revision, error) from error
+    own, config = _described(described, name)
+    kind, read = folders.configured(source, own)
     _check_agrees(source, name, read, config)
-    return kind, dict(read)
+    return kind, read
 
 
 def _check_agrees(
@@ -256,43 +251,3 @@ def _number(config: Mapping[str, Any], key: str) -> Any:
     if "_class_name" in config and str(config["_class_name"]).startswith("Auto"):
         return config.get(key) or config.get("z_dim") or 4
     return None
-
-
-def _check_folder(
-    model: Model, source: Source, name: str, kind: Any, config: Mapping[str, Any]
-) -> None:
-    """Of a folder; what comes from the hub is compared once it is loaded."""
-    folder = source.folder
-    if folder is None:
-        return
-    field = f"model.{source.field}"
-    files = repository.weight_files(folder, model)
-    if not files:
-        pickles = [file.name for file in folder.iterdir() if file.suffix in weights.PICKLED]
-        if pickles:
-            raise only_pickles(model, f"{folder / pickles[0]}")
-        told = f"{folder} holds no weights"
-        raise refused(source.field, source.path, told, "Fetch or save the model again.")
-    if hasattr(kind, "config_class"):
-        with weights.readable(field, source.path, folder):
-            loading.load(field, source.path, kind, where=folder, device_map="meta")
-        return
-    fit.check_part(field, source.path, folder, kind, config, files)
-
-
-def _from_folder(model: Model, source: Source, kind: Any, dtype: Any) -> Any:
-    where, field = found(source.field, source.path), f"model.{source.field}"
-    options: dict[str, Any] = {"revision": source.revision, "dtype": dtype}
-    if source.subfolder:
-        options["subfolder"] = source.subfolder
-    options["use_safetensors"] = repository.safetensors_only(model)
-    try:
-        if hasattr(kind, "config_class"):
-            return loading.load(field, source.path, kind, **options)
-        part, report = kind.from_pretrained(
-            where, output_loading_info=True, ignore_mismatched_sizes=True, **options
-        )
-    except OSError as error:
-        raise unusable(source.field, source.path, source.revision, error) from error
-    loading.refuse_unfit(field, source.path, where, part, report)
-    return part

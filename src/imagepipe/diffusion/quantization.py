@@ -41,12 +41,12 @@ def config(model: Model, described: repository.Description, device: str | None =
     from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING as of_transformers
 
     _check_backend(asked.quant_backend, sorted(set(of_diffusers) & set(of_transformers)))
-    parts = described.parts
+    parts, own = described.parts, origin.own(model)
     chosen = asked.components_to_quantize or [
         name
         for name in parts
         if name.startswith(("transformer", "unet", "text_encoder"))
-        and not origin.is_gguf(model, name)
+        and not (name in own and own[name].is_gguf)
     ]
     arguments = BITS.get(asked.quant_backend, {}) | asked.quant_kwargs
     mapping = {}
@@ -58,7 +58,7 @@ def config(model: Model, described: repository.Description, device: str | None =
                 "the pipeline has no such part",
                 f"Its parts: {', '.join(parts)}.",
             )
-        if origin.is_single(model) or name in origin.own(model):
+        if origin.is_single(model) or name in own:
             raise refused(
                 "quantization.components_to_quantize",
                 name,

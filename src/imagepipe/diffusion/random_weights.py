@@ -66,13 +66,6 @@ def pipeline_class(index: dict[str, Any], model: Model) -> Any:
     return tasks.of_pictures(kind, model)
 
 
-def one_part(config: dict[str, Any], device: str, dtype: torch.dtype) -> Any:
-    """The model of diffusers that `config` describes, with random weights."""
-    import diffusers
-
-    return filled(getattr(diffusers, config["_class_name"]), config, device, dtype)
-
-
 def _part(
     name: str,
     library: str,

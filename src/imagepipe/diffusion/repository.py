@@ -14,7 +14,7 @@ from imagepipe.config import Model
 from imagepipe.diffusion import origin
 from imagepipe.diffusion.refusals import brings_code, no_variant, only_pickles
 from imagepipe.errors import UserError
-from imagepipe.stages import hub, loading, weights
+from imagepipe.stages import hub, kinds, loading, weights
 
 INDEX = "model_index.json"
 SMALL = ["*.json", "*.txt", "*.model", "*.jinja"]  # configurations and tokenizers
@@ -201,9 +201,9 @@ def _without_weights(found: Path, model: Model) -> dict[str, list[str]]:
 
 def weight_files(part: Path, model: Model) -> list[Path]:
     """The files in the folder of a part that diffusers loads; none where they are not all there."""
-    allowed = (".safetensors",) if model.use_safetensors else (".safetensors", *weights.PICKLED)
+    allowed = (kinds.SAFE,) if model.use_safetensors else (kinds.SAFE, *kinds.PICKLED)
     usable = [name for name in chosen(_weights_in(part), model.variant) if name.endswith(allowed)]
-    safe = [name for name in usable if name.endswith(".safetensors")]
+    safe = [name for name in usable if name.endswith(kinds.SAFE)]
     indices = sorted(part.glob("*.index*.json"))
     shards = [weights.shards("model.path", model.path, index) for index in indices]
     lists = [names for names in shards if not names.isdisjoint(usable)]
@@ -214,13 +214,13 @@ def weight_files(part: Path, model: Model) -> list[Path]:
 
 
 def _are_safe(names: set[str]) -> bool:
-    return all(name.endswith(".safetensors") for name in names)
+    return all(name.endswith(kinds.SAFE) for name in names)
 
 
 def _weights_in(part: Path) -> list[str]:
     """Names of files; a folder or a link to nothing is none."""
     files = (file for file in part.glob("*") if file.is_file())
-    return sorted(f.name for f in files if f.suffix in (".safetensors", *weights.PICKLED))
+    return sorted(f.name for f in files if f.suffix in (kinds.SAFE, *kinds.PICKLED))
 
 
 def variant_of(part: Path, model: Model) -> str | None:
@@ -257,7 +257,7 @@ def _refuse_missing(model: Model, missing: dict[str, list[str]], found: Path) ->
                 problem=f"the weights in {found} are of a variant ({name}/{variants[0]})",
                 remedy=f"Try model.variant={variants[0].split('.')[1].partition('-')[0]}.",
             )
-        pickles = [file for file in files if file.endswith(weights.PICKLED)]
+        pickles = [file for file in files if file.endswith(kinds.PICKLED)]
         if pickles and model.use_safetensors:
             raise only_pickles(model, f"{name}/{pickles[0]}")
         if not (found / name / "config.json").is_file():

@@ -8,7 +8,8 @@ from pathlib import Path
 
 POINTER = b"version https://git-lfs"
 POINTED = "Fetch the files themselves: git lfs pull in that folder, or hf download."
-PICKLES = (".bin", ".ckpt", ".pt", ".pth")
+SAFE = ".safetensors"
+PICKLED = (".bin", ".ckpt", ".pt", ".pth")
 CONVERT = (
     "If you trust who made it, convert it once, in Python: from diffusers import "
     "StableDiffusionPipeline; StableDiffusionPipeline.from_single_file(FILE)"
@@ -64,7 +65,7 @@ def told(where: Path) -> tuple[str, str] | None:
     for pattern, found in TELLING.items():
         if any(where.glob(pattern)):
             return found
-    files = [file for file in where.iterdir() if file.suffix in (".safetensors", *PICKLES)]
+    files = [file for file in where.iterdir() if file.suffix in (SAFE, *PICKLED)]
     return _file(files[0]) if len(files) == 1 else None
 
 
@@ -80,7 +81,7 @@ def _file(file: Path) -> tuple[str, str]:
     with file.open("rb") as opened:
         if opened.read(4) == b"GGUF":
             return TELLING["*.gguf"]
-    if file.suffix in PICKLES:
+    if file.suffix in PICKLED:
         return (
             "is a pickled checkpoint in one file, which can run any code when it is read",
             CONVERT,
@@ -125,7 +126,7 @@ def _adapter(folder: Path) -> tuple[str, str]:
 
 def _names(file: Path) -> list[str]:
     """Of the weights in a file; none where it is not of safetensors."""
-    if file.suffix != ".safetensors":
+    if file.suffix != SAFE:
         return []
     from safetensors import SafetensorError, safe_open
 

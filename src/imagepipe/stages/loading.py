@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from imagepipe.errors import UserError, one_line, with_class
-from imagepipe.stages import weights
+from imagepipe.stages import kinds, weights
 
 # A BatchNorm counts its steps, and a CLIP scales what it compares: no answer depends on these.
 NOT_NEEDED = ("num_batches_tracked", "logit_scale")
@@ -69,7 +69,7 @@ def shapes(field: str, path: str | None, file: Path) -> dict[str, tuple[int, ...
     from safetensors import SafetensorError, safe_open
 
     try:
-        if file.suffix == ".safetensors":
+        if file.suffix == kinds.SAFE:
             with safe_open(file, "np") as held:
                 names = held.keys()
                 return {name: tuple(held.get_slice(name).get_shape()) for name in names}

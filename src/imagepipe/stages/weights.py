@@ -13,7 +13,6 @@ from imagepipe.assets import folder
 from imagepipe.errors import UserError, one_line, with_class
 from imagepipe.stages import hub, kinds
 
-PICKLED = kinds.PICKLES
 WEIGHTS = "model.safetensors"  # of a transformers model
 SHARDS = f"{WEIGHTS}.index.json"  # says which files hold them, where there are several
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # owner/name
@@ -83,8 +82,8 @@ def check_safe(field: str, path: str | None, revision: str | None) -> None:
     """
     path = check_path(field, path)
     files = _files(field, path, revision, "config.json", weights=True)
-    pickles = sorted(file for file in files if file.endswith(PICKLED))
-    if pickles and not any(file.endswith(".safetensors") for file in files):
+    pickles = sorted(file for file in files if file.endswith(kinds.PICKLED))
+    if pickles and not any(file.endswith(kinds.SAFE) for file in files):
         raise UserError(
             field=field,
             value=path,
@@ -190,7 +189,7 @@ def _lacking(field: str, path: str, where: Path) -> str | None:
     if (where / SHARDS).is_file():
         listed = shards(field, path, where / SHARDS)
         return min((name for name in listed if not (where / name).is_file()), default=None)
-    found = any(file.name.endswith((".safetensors", *PICKLED)) for file in where.iterdir())
+    found = any(file.name.endswith((kinds.SAFE, *kinds.PICKLED)) for file in where.iterdir())
     return None if found else WEIGHTS
 
 

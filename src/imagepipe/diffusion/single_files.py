@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from imagepipe.diffusion.origin import GGUF
 from imagepipe.diffusion.refusals import refused
 from imagepipe.stages import loading, weights
 
-GGUF = ".gguf"
 UNET = "model.diffusion_model."  # before the names of a UNet, as diffusers wants them
 # What stands before the names of a text encoder in a checkpoint, by the part of the pipeline.
 # Those that end in .model. stand before the names of open_clip's own layers.
