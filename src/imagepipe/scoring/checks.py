@@ -1,4 +1,4 @@
-"""Whether what a CLIP needs is there, before anything starts."""
+"""Whether what a scorer's model needs is there, before anything starts."""
 
 from __future__ import annotations
 
@@ -13,8 +13,23 @@ from imagepipe.stages import loading, weights
 PROCESSORS = ("processor_config.json", "preprocessor_config.json")  # new, old
 
 
+def config_of(scorer: Scorer) -> Any:
+    """The configuration of a model of transformers; null where it is still to be fetched.
+
+    Raises UserError where there is no model, or none without code of its own.
+    """
+    field = f"{scorer.section}.path"
+    path = weights.check_path(field, scorer.path)
+    weights.check_code(field, path, scorer.revision)
+    if weights.here(path, scorer.revision) is None:
+        return None
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(str(weights.locate(path)), revision=scorer.revision)
+
+
 def check(scorer: Scorer, model_class: Callable[[], Any]) -> None:
-    """Raise UserError where weights are not those of `model_class`, or there is no processor."""
+    """Raise UserError where weights are not a CLIP's of `model_class`, or have no processor."""
     _check_kind(scorer)
     loading.check_fit("scorer.path", scorer.path, scorer.revision, model_class)
     looks = weights.locate(scorer.processor or scorer.path or "")

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from imagepipe.config import Scorer
 from imagepipe.errors import UserError, listed, one_line
-from imagepipe.scoring import SCORER_ERROR, questions
+from imagepipe.scoring import SCORER_ERROR, checks, questions
 from imagepipe.stages import loading, weights
 from imagepipe.stages.stage import Columns
 
@@ -23,12 +23,11 @@ MULTI_LABEL = "multi_label_classification"  # as transformers calls it: each lab
 def check(scorer: Scorer) -> None:
     """Raise UserError where the classifier or its processor is unavailable, or lacks a label."""
     questions.check(scorer)
-    path = weights.check_path(f"{scorer.section}.path", scorer.path)
-    weights.check_code(f"{scorer.section}.path", path, scorer.revision)
-    if weights.here(path, scorer.revision) is None:
+    config = checks.config_of(scorer)
+    if config is None:
         return
-    _check_labels(scorer)
-    loading.check_fit(f"{scorer.section}.path", path, scorer.revision, model_class)
+    _check_labels(scorer, config)
+    loading.check_fit(f"{scorer.section}.path", scorer.path, scorer.revision, model_class)
     processor(scorer)
 
 
@@ -38,11 +37,9 @@ def model_class() -> Any:
     return AutoModelForImageClassification
 
 
-def _check_labels(scorer: Scorer) -> None:
-    from transformers import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING, AutoConfig
+def _check_labels(scorer: Scorer, config: Any) -> None:
+    from transformers import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING
 
-    path = str(weights.locate(scorer.path or ""))
-    config = AutoConfig.from_pretrained(path, revision=scorer.revision)
     if type(config) not in MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING:
         raise UserError(
             field=f"{scorer.section}.path",
@@ -96,7 +93,7 @@ class ImageClassifier:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self.processor = processor(self.scorer)
         model = loading.load(
-            "scorer.path",
+            f"{self.scorer.section}.path",
             self.scorer.path or "",
             model_class(),
             revision=self.scorer.revision,

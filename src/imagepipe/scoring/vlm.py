@@ -12,7 +12,7 @@ import pyarrow as pa
 from imagepipe.config import Scorer
 from imagepipe.errors import UserError, one_line
 from imagepipe.llm.answers import storable
-from imagepipe.scoring import questions
+from imagepipe.scoring import checks, questions
 from imagepipe.scoring.questions import Answers, Questioner
 from imagepipe.stages import loading, weights
 
@@ -28,12 +28,11 @@ def check(scorer: Scorer) -> None:
     The processor of a model of the hub that is not in the cache is not fetched for that.
     """
     questions.check(scorer)
-    path = weights.check_path(f"{scorer.section}.path", scorer.path)
-    weights.check_code(f"{scorer.section}.path", path, scorer.revision)
-    if weights.here(path, scorer.revision) is None:
+    config = checks.config_of(scorer)
+    if config is None:
         return
-    _check_kind(scorer)
-    loading.check_fit(f"{scorer.section}.path", path, scorer.revision, model_class)
+    _check_kind(scorer, config)
+    loading.check_fit(f"{scorer.section}.path", scorer.path, scorer.revision, model_class)
     processor(scorer)
 
 
@@ -43,11 +42,9 @@ def model_class() -> Any:
     return AutoModelForImageTextToText
 
 
-def _check_kind(scorer: Scorer) -> None:
-    from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, AutoConfig
+def _check_kind(scorer: Scorer, config: Any) -> None:
+    from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
-    path = str(weights.locate(scorer.path or ""))
-    config = AutoConfig.from_pretrained(path, revision=scorer.revision)
     if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         raise UserError(
             field=f"{scorer.section}.path",
