@@ -179,29 +179,28 @@ def _plain(cell: Any) -> Any:
     return None if is_blank(cell) else float(cell) if isinstance(cell, Decimal) else cell
 
 
-def _as_number(cell: Any) -> Any:
-    """The number that a text of a CSV says, whole where it is; else the cell."""
+def _number(cell: Any) -> float | None:
+    """What a cell says, also as text of a CSV; null where that is no number."""
     try:
-        number = float("nan" if isinstance(cell, bool) else cell)
+        number = math.nan if isinstance(cell, bool) else float(cell)
     except ValueError:
-        return cell
-    if not math.isfinite(number):
-        return cell
-    return int(number) if number == int(number) else number
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _value(key: str, column: str, cell: Any) -> Any:
     """Raises ValueError where a cell is none for `key`."""
-    kind = float if LORA.fullmatch(key) or key == STRENGTH else NUMBERS.get(key)
+    number, kind = (
+        _number(cell),
+        float if LORA.fullmatch(key) or key == STRENGTH else NUMBERS.get(key),
+    )
     if kind is None:
         if TEXTS.fullmatch(key) and not isinstance(cell, str):
             raise ValueError(f"column {column!r}, for {key}, holds {shown(cell)}, no text")
-        return cell if TEXTS.fullmatch(key) else _as_number(cell)
-    try:
-        number = float("nan" if isinstance(cell, bool) else cell)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number) or (kind is int and number != int(number)):
+        if TEXTS.fullmatch(key) or number is None:
+            return cell
+        return int(number) if number.is_integer() else number
+    if number is None or (kind is int and not number.is_integer()):
         what = "whole number" if kind is int else "number"
         raise ValueError(f"column {column!r}, for {key}, holds {shown(cell)}, no {what}")
     return kind(number)
