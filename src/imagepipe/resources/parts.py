@@ -69,24 +69,27 @@ def divided(
     Raises UserError where there are not so many.
     """
     limit = most(machine, asked=wanted != AUTO)
-    for count in [int(wanted)] if wanted != AUTO else range(limit, 1, -1):
+    if wanted != AUTO:
+        count = int(wanted)
         found = divide(count) if count <= limit else []
-        same = len({str(part.machine) for part in found}) == 1
-        if (
-            found
-            and (same or not alike)
-            and (wanted != AUTO or all(fits(p.machine) for p in found))
-        ):
+        if not found or (alike and not _are_alike(found)):
+            raise _refused(count, machine, limit, found)
+        return found
+    for count in range(limit, 1, -1):
+        found = divide(count)
+        if (_are_alike(found) or not alike) and all(fits(part.machine) for part in found):
             return found
-        if wanted != AUTO:
-            _refuse(count, machine, limit, found)
     return divide(1)
 
 
-def _refuse(count: int, machine: Machine, limit: int, found: Sequence[Part]) -> None:
+def _are_alike(parts: Sequence[Part]) -> bool:
+    return len({str(part.machine) for part in parts}) == 1
+
+
+def _refused(count: int, machine: Machine, limit: int, found: Sequence[Part]) -> UserError:
     whole = "nodes" if len(machine.nodes) > 1 else "GPUs" if machine.gpus else "CPUs"
     uneven = "the nodes are not alike, and jobs are compared by speed"
-    raise UserError(
+    return UserError(
         field=KEY,
         value=count,
         problem=uneven if found else f"each job gets whole {whole}, and there are {machine}",
