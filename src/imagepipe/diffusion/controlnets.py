@@ -53,7 +53,7 @@ def _configured(model: Model, source: Source) -> tuple[Any, dict[str, Any]]:
     kind, config = folders.configured(source)
     if "ControlNet" not in kind.__name__:
         said = f"is a {kind.__name__}, and no ControlNet"
-        raise refused(source.field, source.path, said, "Name the folder or the hub id of one.")
+        raise refused("controlnet", source.path, said, "Name the folder or the hub id of one.")
     return kind, config
 
 

@@ -22,7 +22,6 @@ from imagepipe.stages.pictures import PIXELS, pixels
 from imagepipe.stages.stage import FAILED_REASON, Columns, Stage
 from imagepipe.store import open_url
 
-MOST_BYTES = 256 << 20  # of a file: more is no picture that a model takes
 # What the table says of the picture for `image`: what its file held, and how it went in.
 DIGEST, THUMBNAIL = "model_{}_sha256", "model_{}_thumbnail"
 TEXT = "{}_sha256"  # what the picture that was drawn says of it
@@ -137,7 +136,7 @@ def _bytes_of(cell: Any, home: Home, *, private: bool) -> bytes:
     if not is_address:
         return home.read(cell)
     if scheme.lower() in web.WEB:
-        return web.fetch(cell, MOST_BYTES, None if private else web.is_private)
+        return web.fetch(cell, web.MOST_BYTES, None if private else web.is_private)
     if not private:
         web.check_store(cell)
     return _content(*open_url("model.columns", cell))
@@ -145,8 +144,8 @@ def _bytes_of(cell: Any, home: Home, *, private: bool) -> bytes:
 
 def _content(filesystem: FileSystem, path: str) -> bytes:
     with filesystem.open_input_file(path) as file:
-        if file.size() > MOST_BYTES:
-            raise fitting.Unusable(f"is larger than {MOST_BYTES >> 20} MiB")
+        if file.size() > web.MOST_BYTES:
+            raise fitting.Unusable(f"is larger than {web.MOST_BYTES >> 20} MiB")
         return bytes(file.read())
 
 

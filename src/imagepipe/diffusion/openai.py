@@ -23,10 +23,9 @@ from imagepipe.config import Model, Server
 from imagepipe.diffusion import Painted, fitting, web
 from imagepipe.diffusion.refusals import refused
 from imagepipe.servers import endpoint, trial
-from imagepipe.servers.client import Asker, Question
+from imagepipe.servers.client import SEEDS, Asker, Question
 
 TRIAL = ("a red cat wearing a hat", 0)  # the prompt and seed of the question before a run
-MOST_BYTES = 256 << 20  # of a picture that the server has put elsewhere
 # What a request calls the settings of the model, beside OpenAI's own names as vLLM-Omni and SGLang
 # do.
 NAMES = {
@@ -150,12 +149,9 @@ class OpenAIGenerator:
 def question(
     model: Model, prompt: str, seed: int, pictures: Mapping[str, np.ndarray] = MappingProxyType({})
 ) -> Question:
-    """What is asked for one picture, into which `pictures` go, by their keys of `model.columns`.
-
-    A seed has 31 bits, which is what all servers take.
-    """
+    """What is asked for one picture, into which `pictures` go, by their keys of `model.columns`."""
     settings = {
-        "seed": seed % (1 << 31),
+        "seed": seed % SEEDS,
         "steps": model.steps,
         "guidance": model.guidance,
         "negative_prompt": model.negative_prompt,
@@ -232,4 +228,4 @@ def _fetched(model: Model, url: str) -> bytes:
     if where.scheme not in ("http", "https"):
         raise ValueError(f"the server's answer names what is no web address: {url}")
     is_own = where.hostname == urlsplit(base).hostname or model.private_urls
-    return web.fetch(where.geturl(), MOST_BYTES, None if is_own else web.is_private)
+    return web.fetch(where.geturl(), web.MOST_BYTES, None if is_own else web.is_private)

@@ -34,6 +34,7 @@ from imagepipe.errors import one_line
 TIMEOUT_S = 30.0  # without a byte
 LONGEST_S = 600.0  # of a file: a server that sends it drop by drop would hold a process for ever
 TRANSLATED = IPv6Network("64:ff9b::/96")  # an IPv4 address in its last bits: RFC 6052
+MOST_BYTES = 256 << 20  # of a file: more is no picture that a model takes or a server draws
 SAYS = {"User-Agent": "imagepipe"}
 WEB = ("http", "https")
 # Addresses of these schemes name no server: they lead to a disk, or to who runs the store.
@@ -113,7 +114,7 @@ def _guarded(refused: Callable[[str], bool]) -> OpenerDirector:
     """Of http and https alone, and through no proxy, whose addresses could not be looked at."""
     opener = OpenerDirector()
     for handler in (
-        *(_Http(refused), _Https(refused)),
+        *(_Http(refused=refused), _Https(refused=refused)),
         *(HTTPRedirectHandler(), HTTPErrorProcessor(), HTTPDefaultErrorHandler()),
         UnknownHandler(),
     ):
@@ -121,38 +122,30 @@ def _guarded(refused: Callable[[str], bool]) -> OpenerDirector:
     return opener
 
 
-class _Http(HTTPHandler):
-    def __init__(self, refused: Callable[[str], bool]) -> None:
-        super().__init__()
+class _Guarded:
+    """Knows which addresses no connection goes to."""
+
+    def __init__(self, *args: Any, refused: Callable[[str], bool], **options: Any) -> None:
+        super().__init__(*args, **options)
         self.refused = refused
 
+
+class _Http(_Guarded, HTTPHandler):
     def http_open(self, req: Request) -> Any:
         return self.do_open(partial(_Plain, refused=self.refused), req)
 
 
-class _Https(HTTPSHandler):
-    def __init__(self, refused: Callable[[str], bool]) -> None:
-        super().__init__()
-        self.refused = refused
-
+class _Https(_Guarded, HTTPSHandler):
     def https_open(self, req: Request) -> Any:
         return self.do_open(partial(_Secure, refused=self.refused), req)
 
 
-class _Plain(HTTPConnection):
-    def __init__(self, *args: Any, refused: Callable[[str], bool], **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.refused = refused
-
+class _Plain(_Guarded, HTTPConnection):
     def connect(self) -> None:
         self.sock = _connected(self.host, self.port, self.refused)
 
 
-class _Secure(HTTPSConnection):
-    def __init__(self, *args: Any, refused: Callable[[str], bool], **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.refused = refused
-
+class _Secure(_Guarded, HTTPSConnection):
     def connect(self) -> None:
         import ssl
 

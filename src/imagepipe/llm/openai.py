@@ -8,7 +8,7 @@ from imagepipe.config import LLM, Server
 from imagepipe.llm import Answer, completion
 from imagepipe.llm.chat import messages
 from imagepipe.servers import endpoint, trial
-from imagepipe.servers.client import Asker, Question
+from imagepipe.servers.client import SEEDS, Asker, Question
 
 TRIAL = ("a red cat wearing a hat", "winter", 0)
 
@@ -45,14 +45,13 @@ def chat(server: Server, messages: list[dict[str, Any]], fields: dict[str, Any])
 def question(config: LLM, prompt: str, season: str, seed: int) -> Question:
     """What is asked of one row.
 
-    What the server's makers do not know goes into the body as it is. A seed has 31 bits, which is
-    what all servers take.
+    What the server's makers do not know goes into the body as it is.
     """
     fields = {
         "temperature": config.temperature,
         "top_p": config.top_p,
         "max_tokens": config.max_tokens,
-        "seed": seed % (1 << 31),
+        "seed": seed % SEEDS,
         "stop": config.stop or None,
         "chat_template_kwargs": config.chat_template_kwargs or None,
     }

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CONNECT_S = 10.0  # to a server
+SEEDS = 1 << 31  # seeds have 31 bits, which is what all servers take
 REASON_CHARS = 300  # of a server's complaint, which may be a whole page
 
 

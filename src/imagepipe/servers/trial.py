@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagepipe.config import Server
 from imagepipe.errors import UserError
-from imagepipe.servers import client as engine
-from imagepipe.servers import endpoint
+from imagepipe.servers import client, endpoint
 from imagepipe.servers.client import Question
 
 if TYPE_CHECKING:
@@ -39,12 +38,12 @@ def ask(
     What may pass is no reason to refuse a run, whose rows are tried again. `needs` are fields of
     the question that cannot be left out, and what to do where the server does not take them.
     """
-    with engine.client(server, max_retries=0) as client:
-        _ask(client, server, question, read, needs)
+    with client.client(server, max_retries=0) as api:
+        _ask(api, server, question, read, needs)
 
 
 def _ask(
-    client: OpenAI,
+    api: OpenAI,
     server: Server,
     question: Question,
     read: Callable[[str], Any],
@@ -54,24 +53,24 @@ def _ask(
 
     key = endpoint.key(server)
     try:
-        read(engine.ask(client, question))
+        read(client.ask(api, question))
     except UserError:
         raise
     except openai.APIStatusError as error:
-        spent = error.status_code == 429 and engine.is_spent(error.response.text)
+        spent = error.status_code == 429 and client.is_spent(error.response.text)
         if spent or not (error.status_code in PASSING or error.status_code >= 500):
-            said = engine.plain(error, key)
-            raise _refused(server, question, needs, client, error, said) from None
+            said = client.plain(error, key)
+            raise _refused(server, question, needs, api, error, said) from None
     except openai.APIConnectionError as error:
         cause = error.__cause__ or error
-        if type(cause).__name__ not in TIMEOUTS and _models(client):
+        if type(cause).__name__ not in TIMEOUTS and _models(api):
             return  # it is there, and only this question is lost
-        raise _unreached(server, type(cause).__name__, engine.plain(cause, key)) from None
+        raise _unreached(server, type(cause).__name__, client.plain(cause, key)) from None
     except Exception as error:  # what answers is no server of this kind
         raise UserError(
             field=f"{server.section}.base_url",
             value=server.base_url,
-            problem=engine.plain(error, key).partition(": ")[2],
+            problem=client.plain(error, key).partition(": ")[2],
             remedy=_address(server),
         ) from None
 
@@ -109,7 +108,7 @@ def _refused(
     server: Server,
     question: Question,
     needs: Mapping[str, str],
-    client: OpenAI,
+    api: OpenAI,
     error: APIStatusError,
     said: str,
 ) -> UserError:
@@ -151,7 +150,7 @@ def _refused(
             remedy=f"Leave out what it does not take: '{_without(server, named, body)}'.",
         )
     field, value = ("path", server.path) if of_model else ("base_url", server.base_url)
-    remedy = _models(client) or "Give what the server takes."
+    remedy = _models(api) or "Give what the server takes."
     system = next(
         (one["content"] for one in question.fixed.get("messages", ()) if one["role"] == "system"),
         None,
@@ -189,10 +188,10 @@ def _address(server: Server) -> str:
     return f"Try {server.section}.base_url={meant}."
 
 
-def _models(client: OpenAI) -> str:
+def _models(api: OpenAI) -> str:
     """The server's models in words; "" where it does not list them, as not every one does."""
     try:
-        names = [model.id for model in client.models.list().data]
+        names = [model.id for model in api.models.list().data]
     except Exception:
         return ""
     more = ", ..." if len(names) > MOST_MODELS else ""
