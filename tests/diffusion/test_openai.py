@@ -19,7 +19,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from imagepipe.cli import reproduce
 from imagepipe.config import Model
-from imagepipe.diffusion import Painted, check, make, seed_note, unsent
+from imagepipe.diffusion import Painted, check, make, seed_note, trial_note, unsent
 from imagepipe.errors import UserError
 
 KEY = "sk-a-secret-of-ours"
@@ -191,6 +191,28 @@ def test_a_server_in_trouble_is_asked_again_and_a_refusal_is_not():
 def test_what_would_fail_every_row_is_refused_before_a_run(status: int, body: str, said: str):
     with drawing(replies={"": (status, body)}) as server:
         assert said in refusal(model(server))
+
+
+@pytest.mark.parametrize(
+    ("charged", "path", "drawn"),
+    [(True, "m", 0), (True, "other", 1), (False, "m", 1)],
+    ids=["listed", "unlisted", "free"],
+)
+def test_no_picture_is_charged_where_a_list_of_models_does(charged, path, drawn, monkeypatch):
+    monkeypatch.setenv("A_KEY", KEY)
+    with drawing(key=KEY if charged else None) as server:
+        asked = model(server, path=path, api_key_env="A_KEY" if charged else None)
+        check(asked)
+        assert len(server.paths) == drawn
+    said = "the server draws one picture first, to try what this run asks of it"
+    assert trial_note(asked) == (f"where it does not list {path}, {said}" if charged else said)
+
+
+def test_a_key_that_the_server_does_not_take_is_refused_before_a_run(monkeypatch):
+    monkeypatch.setenv("A_KEY", "another")
+    with drawing(key=KEY) as server:
+        assert "does not accept the key (HTTP 401)" in refusal(model(server, api_key_env="A_KEY"))
+        assert trial_note(composed("model=noop").model) is None
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,15 @@ def seed_note(model: Model) -> str | None:
     return "a server draws, and need not draw the same picture again from its seed"
 
 
+def trial_note(model: Model) -> str | None:
+    """What `check` asks of a server that draws, where that may be a picture; null: drawn here."""
+    if not engines.of("model", model).unsent:
+        return None
+    asked = "the server draws one picture first, to try what this run asks of it"
+    charged = model.api_key_env is not None
+    return f"where it does not list {model.path}, {asked}" if charged else asked
+
+
 def check(model: Model) -> None:
     """Raise UserError where the model is unavailable, or cannot draw as it is asked to."""
     rows.check(model)

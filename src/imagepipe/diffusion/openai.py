@@ -53,7 +53,9 @@ class OtherSize(ValueError):
 
 
 def check(model: Model) -> None:
-    """Ask the server for a picture. Raises UserError where it cannot be used as configured."""
+    """Ask the server for its model, or for a picture (`diffusion.trial_note`). Raises UserError
+    where it cannot be used as configured.
+    """
     endpoint.check_secrets(model)
     trial.check_given(model)
     usual = Model()
@@ -69,6 +71,8 @@ def check(model: Model) -> None:
     _check_told(model)
     if model.pictures:
         _check_pictures(model)
+    if model.api_key_env is not None and trial.lists(model):
+        return  # a picture may be charged to that key
     grey = np.full((model.height, model.width, 3), 127, np.uint8)
     asked = question(model, *TRIAL, dict.fromkeys(model.pictures, grey))
     trial.ask(model, asked, partial(_tried, model), {"size": SIZE})

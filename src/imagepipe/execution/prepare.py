@@ -59,7 +59,7 @@ def prepared(
     now = manifest.of(config, typed, sources.fingerprint(tables), folder, sweep_job)
     if earlier is not None:
         manifest.check(earlier, now, folder)
-    terminal.licence(Console(stderr=True), config.model)
+    terminal.print_first(Console(stderr=True), config.model)
     pipeline.check(config, tables)
     reuse.check(config.sweep)
     tracking.check(config.tracking)

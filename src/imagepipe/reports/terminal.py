@@ -149,8 +149,12 @@ def _model(model: Model) -> str:
     return ", ".join([*said, *([model.licence] if model.licence else [])])
 
 
-def licence(console: Console, model: Model) -> None:
-    """What a person must know before a model that is not free for every use is fetched."""
+def print_first(console: Console, model: Model) -> None:
+    """What a person must know before a model is fetched that is not free for every use, or asked
+    for a picture.
+    """
+    if note := diffusion.trial_note(model):
+        _line(console, "note", note)
     if model.non_commercial:
         _line(
             console,

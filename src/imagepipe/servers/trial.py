@@ -75,6 +75,12 @@ def _ask(
         ) from None
 
 
+def lists(server: Server) -> bool:
+    """Whether the server lists its model, which costs nothing to ask."""
+    with client.client(server, max_retries=0) as api:
+        return server.path in _names(api)
+
+
 def check_given(server: Server) -> None:
     """Raise `UserError` where a server's address or its model's name is not said."""
     here = server.section
@@ -190,9 +196,15 @@ def _address(server: Server) -> str:
 
 def _models(api: OpenAI) -> str:
     """The server's models in words; "" where it does not list them, as not every one does."""
-    try:
-        names = [model.id for model in api.models.list().data]
-    except Exception:
+    names = _names(api)
+    if not names:
         return ""
     more = ", ..." if len(names) > MOST_MODELS else ""
-    return f"Its models: {', '.join(names[:MOST_MODELS]) or 'none'}{more}."
+    return f"Its models: {', '.join(names[:MOST_MODELS])}{more}."
+
+
+def _names(api: OpenAI) -> list[str]:
+    try:
+        return [model.id for model in api.models.list().data]
+    except Exception:  # whatever the reason, it does not list them
+        return []
