@@ -63,8 +63,7 @@ def check(model: Model) -> None:
 
 
 def _check_described(model: Model, described: repository.Description) -> None:
-    if model.vae is None:
-        _check_size(model, described.configs)
+    _check_size(model, parts.configs(model, described))
     if model.scheduler is not None or model.scheduler_config:
         schedulers.check(model, described)
     if model.weights == "trained" and not described.is_known:
@@ -83,9 +82,13 @@ def _check_described(model: Model, described: repository.Description) -> None:
         _check_options(model, described)
 
 
-def factor_of(model: Model) -> int:
-    """`size_factor` of a model that `check` has passed; 1 where the decoder is another's."""
-    return 1 if model.vae is not None else size_factor(repository.describe(model).configs)
+def row_limits(model: Model) -> tuple[int, rows.Strength]:
+    """Of a model that `check` has passed: its `size_factor`, and how it counts steps."""
+    described = repository.describe(model)
+    strength = rows.Strength()
+    if model.pictures and described.is_known:
+        strength = tasks.strength(random_weights.pipeline_class(described.index, model))
+    return size_factor(parts.configs(model, described)), strength
 
 
 def size_factor(configs: dict[str, Any]) -> int:
@@ -154,7 +157,6 @@ def _check_options(model: Model, described: repository.Description) -> None:
 
     quantization.config(model, described)
     given = parts.given(model, described, "meta", torch.float32)
-    _check_size(model, described.configs | {name: part.config for name, part in given.items()})
     options.configure(random_weights.pipeline(model, "meta", torch.float32, **given), model)
 
 
@@ -163,7 +165,7 @@ def _check_call(model: Model, pipeline: Any) -> None:
     tasks.check(pipeline, model)
     if model.prompt_syntax is not None:
         weighted.check(model, pipeline)
-    rows.check_strength(model)
+    tasks.strength(pipeline).check(model)
     negative = model.negative_prompt
     guided_by_both = "true_cfg_scale" in takes and not guides_truly(takes)
     if negative is not None and ("negative_prompt" not in takes or guided_by_both):

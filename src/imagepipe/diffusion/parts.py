@@ -60,6 +60,16 @@ def sources(model: Model, described: repository.Description) -> dict[str, Source
     return given
 
 
+def configs(model: Model, described: repository.Description) -> dict[str, Any]:
+    """The configuration of each part, also of those that folders or the hub hold apart."""
+    apart = {
+        name: _configured(source, name, described)[1]
+        for name, source in sources(model, described).items()
+        if source.file is None
+    }
+    return described.configs | apart
+
+
 def _has_weights(described: repository.Description, name: str) -> bool:
     return hasattr(random_weights.part_class(*described.parts[name]), "named_parameters")
 

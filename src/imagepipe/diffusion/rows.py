@@ -35,6 +35,42 @@ Cells = tuple[Any, ...]  # what one row has in the columns of `RowSettings`, in 
 
 
 @dataclass(frozen=True)
+class Strength:
+    """How a pipeline counts the steps that change a picture which goes in: `strength` times all."""
+
+    usual: float | None = None  # where none is said; null: it has no strength
+    draws_begun: bool = False  # whether one that this only begins is drawn, as models of flows do
+
+    def check(self, model: Model) -> None:
+        """Raise UserError where no step of `model` would change the picture."""
+        said = model.call_kwargs.get(STRENGTH)
+        strength = self.usual if said is None else said
+        if not model.pictures or not isinstance(strength, int | float):
+            return
+        if not 0 < strength <= 1:
+            raise refused(
+                f"call_kwargs.{STRENGTH}", strength, "is beyond 0 to 1", "Give one in them."
+            )
+        rows_say = said is None and not model.columns.keys().isdisjoint((STRENGTH, "steps"))
+        if rows_say or self.draws_begun or int(model.steps * strength) > 0:
+            return
+        enough = f"Give {math.ceil(1 / strength)} steps, or more"
+        if said is None:
+            raise refused(
+                "steps",
+                model.steps,
+                f"the pipeline's own strength, {strength:g}, leaves none of them",
+                f"{enough}, or a strength: 'model.call_kwargs={{strength: 1}}'.",
+            )
+        raise refused(
+            f"call_kwargs.{STRENGTH}",
+            strength,
+            f"leaves none of model.steps={model.steps}",
+            f"{enough}.",
+        )
+
+
+@dataclass(frozen=True)
 class RowSettings:
     """How the rows' settings are found: `model` is what holds where a cell is null.
 
@@ -49,6 +85,7 @@ class RowSettings:
     seed: str | None = None
     factor: int = 1
     most: float = math.inf
+    strength: Strength = Strength()
 
     @property
     def varies_in_size(self) -> bool:
@@ -93,7 +130,7 @@ class RowSettings:
                 if cell is not None:
                     made = _with(made, key, _value(key, column, cell))
             check_model(made)
-            check_strength(made)
+            self.strength.check(made)
         except (UserError, ValueError) as error:
             return None, str(error)
         for key in SIZES:
@@ -113,10 +150,11 @@ def settings(model: Model, renamed: Mapping[str, str], most: float = math.inf) -
     columns = {key: renamed.get(name, name) for key, name in model.columns.items()}
     pictures = {key: columns.pop(key) for key in model.pictures}
     seed = columns.pop(SEED, None)
-    factor = 1
-    if any(key in columns for key in SIZES) and (known := engines.of("model", model).size_factor):
-        factor = resolve_name(known)(model)
-    return RowSettings(model, columns, pictures, seed, factor, most)
+    factor, strength = 1, Strength()
+    known = engines.of("model", model).row_limits
+    if known and (pictures or any(key in columns for key in SIZES)):
+        factor, strength = resolve_name(known)(model)
+    return RowSettings(model, columns, pictures, seed, factor, most, strength)
 
 
 def is_setting(key: str) -> bool:
@@ -136,22 +174,6 @@ def check(model: Model) -> None:
             raise refused(
                 f"columns.{key}", column, "is one for the whole run", f"A row can decide {able}."
             )
-
-
-def check_strength(model: Model) -> None:
-    """Raise UserError where a picture that goes in would be changed by less than one step."""
-    strength = model.call_kwargs.get(STRENGTH)
-    if not model.pictures or not isinstance(strength, int | float):
-        return
-    if not 0 < strength <= 1:
-        raise refused(f"call_kwargs.{STRENGTH}", strength, "is beyond 0 to 1", "Give one in them.")
-    if int(model.steps * strength) < 1:
-        raise refused(
-            f"call_kwargs.{STRENGTH}",
-            strength,
-            f"leaves none of model.steps={model.steps}",
-            f"Give {math.ceil(1 / strength)} steps, or more.",
-        )
 
 
 def together(model: Model) -> Model:

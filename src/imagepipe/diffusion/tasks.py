@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Collection, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from imagepipe.config import Model
 from imagepipe.diffusion.refusals import refused
+from imagepipe.diffusion.rows import STRENGTH, Strength
 from imagepipe.errors import listed
 
 # A class with such a name changes a picture, whatever its call could do without.
@@ -92,14 +94,29 @@ def mixes(kind: Any, pictures: Collection[str]) -> bool:
     takes = inspect.signature(kind.__call__).parameters
     if "ip_adapter_image" in pictures:
         return False
-    return any(name in takes for name in ("strength", "mask_image")) or _has_controlnet(kind)
+    return any(name in takes for name in (STRENGTH, "mask_image")) or _has_controlnet(kind)
+
+
+def strength(kind: Any) -> Strength:
+    """How the class counts the steps that change a picture, which its own method tells."""
+    said = inspect.signature(kind.__call__).parameters.get(STRENGTH)
+    if said is None:
+        return Strength()
+    scheduler = SimpleNamespace(
+        timesteps=(2, 1), order=1, config=SimpleNamespace(), set_begin_index=lambda _: None
+    )
+    try:
+        drawn, _ = kind.get_timesteps(SimpleNamespace(scheduler=scheduler), 2, 0.25, "cpu")
+    except (AttributeError, TypeError):  # of a class that counts in another way
+        drawn = ()
+    return Strength(said.default, draws_begun=len(drawn) > 0)
 
 
 def _needed(kind: Any, takes: Mapping[str, Any]) -> list[str]:
     if _control(kind):
         return ["control_image"]
     needed = [key for key in ("mask_image", "control_image") if key in takes]
-    if "image" in takes and ("strength" in takes or needed[:1] == ["mask_image"]):
+    if "image" in takes and (STRENGTH in takes or needed[:1] == ["mask_image"]):
         needed.insert(0, "image")
     return ["image"] if not needed and CHANGER.search(kind.__name__) else needed
 

@@ -55,7 +55,7 @@ class Engine:
     # Of a model: called with its section, tells which prompts it reads to their end.
     prompt_limit: str | None = None
     # Of a model: called with its section, what width and height must be multiples of, in pixels.
-    size_factor: str | None = None
+    row_limits: str | None = None
     # Of a model: signs in a prompt that other tools obey, such as (word:1.2), are text to it.
     literal_prompts: bool = False
     # Of a model that is asked elsewhere: called with its section, tells which settings it is not
@@ -114,7 +114,7 @@ TABLE: dict[str, dict[str, Engine]] = {
             libraries=(*TORCH, "transformers:CLIPTextModel", "diffusers:DiffusionPipeline"),
             check="imagepipe.diffusion.checks.check",
             prompt_limit="imagepipe.diffusion.limits.of_repository",
-            size_factor="imagepipe.diffusion.checks.factor_of",
+            row_limits="imagepipe.diffusion.checks.row_limits",
             literal_prompts=True,
             least_steps=1,
             spreads=True,
