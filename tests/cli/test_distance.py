@@ -43,7 +43,7 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def measured(tmp_path: Path, *arguments: object) -> dict:
     out = tmp_path / "out.json"
-    assert distance.main([*map(str, arguments), "--out", str(out)]) == 0
+    assert distance.main([*map(str, arguments), "distance=tiny_clip", "--out", str(out)]) == 0
     return json.loads(out.read_text())
 
 
@@ -125,7 +125,7 @@ def test_of_a_run_the_pictures_of_its_table_count_wherever_they_are(
 
 def test_a_run_that_has_not_ended_is_refused(run: Path, sets, capsys):
     (run / "summary.json").unlink()
-    assert distance.main([str(sets["noise0"]), str(run)]) == 2
+    assert distance.main([str(sets["noise0"]), str(run), "distance=tiny_clip"]) == 2
     assert f"reference={run}: is a run that has not ended" in capsys.readouterr().err
 
 
@@ -135,7 +135,7 @@ def test_too_few_pictures_are_refused(sets, tmp_path: Path, capsys):
     for i in range(5):
         (few / f"{i}.png").write_bytes((sets["noise0"] / f"{i}.png").read_bytes())
     (few / "b.png").write_bytes(b"")
-    assert distance.main([str(few), str(sets["noise0"])]) == 2
+    assert distance.main([str(few), str(sets["noise0"]), "distance=tiny_clip"]) == 2
     said = capsys.readouterr().err
     assert "pictures=" in said and "has 5 pictures, of at least 20" in said
     assert "1 cannot be read, such as b.png" in said
@@ -144,11 +144,11 @@ def test_too_few_pictures_are_refused(sets, tmp_path: Path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["scorer=none"], "scorer=none: the features are those of one scorer"),
-        (["scorer=toyworld"], "scorer.engine=attributes gives no features of pictures"),
+        ([], "distance=none: names no network whose features tell pictures apart"),
+        (["distance=clip", "distance.path=nowhere"], "distance.path=nowhere: no model is there"),
         (["--level", "2"], "--level=2.0: is no level"),
     ],
-    ids=["none", "other", "level"],
+    ids=["none", "gone", "level"],
 )
 def test_what_cannot_be_measured_is_refused(arguments, said, sets, capsys):
     assert distance.main([str(sets["noise0"]), str(sets["noise20"]), *arguments]) == 2

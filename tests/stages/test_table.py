@@ -21,6 +21,7 @@ from PIL import Image
 from imagepipe import diffusion, llm, scoring
 from imagepipe.config import LLM, Scorer
 from imagepipe.errors import UserError
+from imagepipe.scoring.features import PictureFeatures
 from imagepipe.stages.engines import TABLE, Engine
 
 SOURCE = ROOT / "src" / "imagepipe"
@@ -33,6 +34,7 @@ PROTOCOLS = {
     "llm": llm.Enhancer,
     "model": diffusion.ImageGenerator,
     "scorer": scoring.ImageScorer,
+    "distance": PictureFeatures,
 }
 
 

@@ -186,6 +186,7 @@ MAY_HOLD_SECRETS: dict[str, Callable[[str], None]] = {
     "dataset.path": partial(secrets.check_table, "dataset.path"),
     "dataset.join.path": partial(secrets.check_table, "dataset.join.path"),
     "dataset.more_joins.path": partial(secrets.check_table, "dataset.more_joins.path"),
+    "distance.reference": partial(secrets.check_table, "distance.reference"),
     **{
         f"{section}.{key}": partial(check, field=f"{section}.{key}")
         for section in ("llm", "model", "scorer")

@@ -24,9 +24,9 @@ def choice(default: Any, choices: Collection[str]) -> Any:
     return field(default=default, metadata={"check": partial(check_choice, choices)})
 
 
-def engine(kind: str) -> Any:
-    """A required field that holds an engine of the table, of `kind`: llm, model or scorer."""
-    return field(default=MISSING, metadata={"check": partial(_check_engine, kind)})
+def engine(kind: str, default: str = MISSING) -> Any:
+    """A field that holds an engine of the table, of `kind`: llm, model, scorer or distance."""
+    return field(default=default, metadata={"check": partial(_check_engine, kind)})
 
 
 def bounded(default: Any, *, least: float, most: float = math.inf) -> Any:

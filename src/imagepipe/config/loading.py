@@ -31,6 +31,7 @@ NOT_GIVEN = "(not given)"
 PART, PART_KEY = re.compile(r"^model\.parts\.[^.]+"), "model.parts.NAME"
 # What may differ when a run is gone on with: none of it changes a picture or the table's columns.
 MAY_CHANGE = (
+    "distance",
     *("resources", "ray", "tracking", "sweep", "resume", "retry_failed", "outputs", "verbose"),
     *(
         "sink.gallery_images",

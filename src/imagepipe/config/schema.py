@@ -19,6 +19,7 @@ from imagepipe.config.own import OwnStage, in_order
 from imagepipe.config.servers import Server
 from imagepipe.config.shares import Resources
 from imagepipe.config.tables import Dataset
+from imagepipe.stages import engines
 
 MOST_SAMPLES = 8  # rows whose pictures MLflow shows of every run, the same in each
 
@@ -73,6 +74,27 @@ class Scorer(Server):
     def section(self) -> str:
         """The key of this section, for errors."""
         return "scorer"
+
+
+@dataclass
+class Distance:
+    """How far a run's pictures are from a reference, by whose features: told at its end."""
+
+    name: str = engines.NONE
+    engine: str = engine("distance", engines.NONE)
+    path: str | None = None  # of the network: "asset:NAME", a local folder, or a hub id
+    revision: str | None = None
+    processor: str | None = None  # where the processor is, for a model that comes without
+    dtype: str = choice("auto", DTYPES)  # auto: float32 on CPU, float16 on a GPU
+    reference: str | None = None  # a run's folder, a folder of pictures, or a table
+    image: str | None = None  # of a table: the column of the paths, or of the bytes
+    _target_: str | None = None  # engine=custom: a class of your own, package.module.Class
+    options: dict[str, Any] = field(default_factory=dict)  # for it to read
+
+    @property
+    def section(self) -> str:
+        """The key of this section, for errors."""
+        return "distance"
 
 
 @dataclass
@@ -158,6 +180,7 @@ class Config:
     llm: LLM = field(default_factory=LLM)
     model: Model = field(default_factory=Model)
     scorer: dict[str, Scorer] = field(default_factory=dict)  # by name; empty: none
+    distance: Distance = field(default_factory=Distance)
     stages: list[OwnStage] = field(default_factory=list)  # of your own, between ours
     resources: Resources = field(default_factory=Resources)
     filter: Filter = field(default_factory=Filter)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,47 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from imagepipe import scoring
-from imagepipe.config import Scorer
+from imagepipe.config import Config, Distance
 from imagepipe.errors import UserError
 from imagepipe.execution import manifest, place
+from imagepipe.execution.messages import user_message
+from imagepipe.reports.job import Job
+from imagepipe.resources.process import bind_threads
+from imagepipe.scoring import features, sets
 from imagepipe.scoring.sets import LEAST
 from imagepipe.sink.parts import encoded, written_parts
 from imagepipe.sink.rescored import decoded
 from imagepipe.sources.pictures import Existing
+from imagepipe.store import Store
 
 BATCH = 64  # pictures at a time, so that memory does not grow with their number
+LEFT_OUT = 3  # pictures that cannot be read, by name
+REFERENCE = "distance.reference"
+Batches = Iterator[tuple[list[str], list[Any]]]  # ids of some pictures, and each as `decoded` is
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A set of pictures: a run's folder, a folder of pictures, or a table with paths or bytes.
+
+    `image` is the column of a table; `field` is what errors name. With `store` they are those of
+    the table there, with that column of ids, wherever they lie.
+    """
+
+    path: str
+    field: str
+    image: str | None = None
+    store: Store | None = None
+    id_column: str = "id"
+
+    def batches(self) -> Batches:
+        folder = Path(self.path).expanduser().absolute()
+        if self.store is not None:
+            yield from _of_table(self.store, self.id_column)
+        elif (folder / manifest.RECORD).exists():
+            yield from _of_table(*place.table_of(folder, self.field))
+        else:
+            yield from _of_files(Existing(self.path, image=self.image))
 
 
 @dataclass
@@ -31,61 +63,137 @@ class Features:
     broken: dict[str, str] = field(default_factory=dict)
 
 
-def model(scorer: Scorer) -> Any:
-    """The scorer whose features tell sets apart, loaded. Raises UserError where it has none."""
-    scoring.check(scorer)
-    made = scoring.make(scorer)
-    if not hasattr(made, "features"):
-        raise UserError(
-            field="scorer",
-            value=scorer.name,
-            problem=f"scorer.engine={scorer.engine} gives no features of pictures",
-            remedy="Choose a CLIP: scorer=clip, or scorer=tiny_clip for the toy world.",
-        )
-    made.load()
-    return made
+def measured(
+    distance: Distance, pictures: Pictures, reference: Pictures, level: float
+) -> dict[str, Any]:
+    """What `summary.json` says of the distance: both sets, whose features, and for each metric its
+    figure, or why it has none. Each picture is resized as the network's own processor does.
 
-
-def features(made: Any, existing: Existing, field: str) -> Features:
-    """Of all pictures there; each is resized as the model's own processor does.
-
-    Raises UserError where too few can be read; `field` is what it names.
+    Raises UserError where the network is unavailable, or too few pictures can be read.
     """
+    features.check(distance)
+    made = features.make(distance)
+    made.load()
+    ours, theirs = _features(made, pictures), _features(made, reference)
+    figures = sets.figures(ours.found, theirs.found, level)
+    return {
+        "pictures": len(ours.found),
+        "of": pictures.path,
+        "left_out": _said(ours.broken),
+        "reference_pictures": len(theirs.found),
+        "reference": reference.path,
+        "reference_left_out": _said(theirs.broken),
+        "features": f"{distance.name}, {ours.found.shape[1]} numbers a picture",
+        **{name: one if isinstance(one, str) else asdict(one) for name, one in figures.items()},
+    }
+
+
+def check(config: Config, rows: int) -> None:
+    """Raise UserError where the distance that a run of so many rows is to tell cannot be told."""
+    distance = config.distance
+    if distance.reference is None:
+        if distance != Distance():
+            raise UserError(
+                field=REFERENCE,
+                value=None,
+                problem=f"distance={distance.name} needs pictures to compare with",
+                remedy="Name a run's folder, a folder of pictures, or a table of them.",
+            )
+        return
+    features.check(distance)
+    few = rows * config.model.images_per_prompt
+    if few < LEAST:
+        raise UserError(
+            field=REFERENCE,
+            value=distance.reference,
+            problem=f"this run draws {few} pictures, of at least {LEAST} that a distance needs",
+            remedy="Draw more (limit=...), or leave it out.",
+        )
+    reference = _reference(distance)
+    readable = (i for _, images in reference.batches() for i in images if not isinstance(i, str))
+    _check_count(reference, sum(1 for _ in islice(readable, LEAST)), {})
+
+
+def of_run(job: Job) -> dict[str, Any]:
+    """As `measured`, of a run that has drawn, in a process of its own on this machine: it takes no
+    part in drawing, and leaves no memory of a GPU taken. `trouble` says why there is none.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    distance = job.config.distance
+    here = ray.get_runtime_context().get_node_id()
+    has = next(node["Resources"] for node in ray.nodes() if node["NodeID"] == here)
+    pictures = Pictures(str(job.folder), "distance", store=job.store, id_column=job.tables.id)
+    work = ray.remote(
+        num_cpus=0,  # what drew has ended
+        num_gpus=min(1, has.get("GPU", 0)),
+        max_calls=1,
+        max_retries=0,
+        scheduling_strategy=NodeAffinitySchedulingStrategy(here, soft=False),
+    )(_work)
+    asked = (distance, pictures, _reference(distance), job.config.sweep.level, has.get("CPU", 1))
+    try:
+        found: dict[str, Any] = ray.get(
+            work.remote(*asked), timeout=job.config.ray.progress_timeout_s
+        )
+    except Exception as error:  # the pictures are there, and nothing of the run is lost by it
+        return {"reference": distance.reference, "trouble": user_message(job, error)}
+    return found
+
+
+def _work(*asked: Any) -> dict[str, Any]:
+    *what, cpus = asked
+    bind_threads(cpus)
+    return measured(*what)
+
+
+def _reference(distance: Distance) -> Pictures:
+    path = str(distance.reference)
+    local = Path(path).expanduser()
+    return Pictures(str(local.absolute()) if local.exists() else path, REFERENCE, distance.image)
+
+
+def _features(made: Any, pictures: Pictures) -> Features:
+    """Of all pictures there. Raises UserError where too few can be read."""
     parts: list[np.ndarray] = []
     broken: dict[str, str] = {}
-    for ids, images in _batches(existing, field):
+    for ids, images in pictures.batches():
         good = [image for image in images if not isinstance(image, str)]
         broken |= {id: why for id, why in zip(ids, images, strict=True) if isinstance(why, str)}
         if good:
             parts.append(made.features(good))
-    count = sum(map(len, parts))
-    if count < LEAST:
-        why = f"; {len(broken)} cannot be read, such as {next(iter(broken))}" if broken else ""
-        raise UserError(
-            field=field,
-            value=existing.path,
-            problem=f"has {count} pictures, of at least {LEAST} that a distance needs{why}",
-            remedy="Name a place with more: FID wants some thousands, CMMD some hundreds.",
-        )
+    _check_count(pictures, sum(map(len, parts)), broken)
     return Features(np.concatenate(parts), broken)
 
 
-def _batches(existing: Existing, field: str) -> Iterator[tuple[list[str], list[Any]]]:
-    """The ids of some pictures, and each as `decoded` gives it."""
-    folder = Path(existing.path).expanduser().absolute()
-    if (folder / manifest.RECORD).exists():
-        yield from _of_run(folder, field)
+def _check_count(pictures: Pictures, count: int, broken: dict[str, str]) -> None:
+    if count >= LEAST:
         return
+    why = f"; {len(broken)} cannot be read, such as {next(iter(broken))}" if broken else ""
+    raise UserError(
+        field=pictures.field,
+        value=pictures.path,
+        problem=f"has {count} pictures, of at least {LEAST} that a distance needs{why}",
+        remedy="Name a place with more: FID wants some thousands, CMMD some hundreds.",
+    )
+
+
+def _said(broken: dict[str, str]) -> str:
+    """How many are left out, and why the first of them; empty where none is."""
+    some = "; ".join(f"{id}: {why}" for id, why in islice(broken.items(), LEFT_OUT))
+    return f"{len(broken)} left out ({some})" if broken else ""
+
+
+def _of_files(existing: Existing) -> Batches:
     for block in existing.blocks():
         for start in range(0, block.num_rows, BATCH):
             rows = block.slice(start, BATCH)
             yield [str(id) for id in rows["id"].to_pylist()], [decoded(b) for b in _bytes(rows)]
 
 
-def _of_run(folder: Path, field: str) -> Iterator[tuple[list[str], list[Any]]]:
-    """As `_batches`, of the pictures in its table, wherever they are: what else lies there is to be
-    looked at."""
-    store, id_column = place.table_of(folder, field)
+def _of_table(store: Store, id_column: str) -> Batches:
+    """The pictures of a run's table: what else lies there is to be looked at."""
     for part in written_parts(store):
         file = pq.ParquetFile(store.open(part))
         wanted = {id_column, "image", "image_path"} & set(file.schema_arrow.names)

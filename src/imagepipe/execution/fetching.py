@@ -71,6 +71,10 @@ def _sources(config: Config) -> Iterator[tuple[str, str | None, str | None, Any]
         if engines.of("scorer", scorer).weights:
             yield f"scorer.{name}.path", scorer.path, scorer.revision, files.model_files
             yield f"scorer.{name}.processor", scorer.processor, None, files.small_files
+    distance = config.distance
+    if engines.of("distance", distance).weights:
+        yield "distance.path", distance.path, distance.revision, files.model_files
+        yield "distance.processor", distance.processor, None, files.small_files
 
 
 def _of_pipeline(model: Model, names: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from imagepipe import resources, shell, sources, tracking
 from imagepipe.config import Config
 from imagepipe.errors import Interrupted, UserError
-from imagepipe.execution import manifest, pipeline, reuse, session
+from imagepipe.execution import distance, manifest, pipeline, reuse, session
 from imagepipe.reports import terminal
 from imagepipe.reports.sweep_job import SweepJob
 from imagepipe.resources.machine import Machine, this_machine
@@ -61,6 +61,7 @@ def prepared(
         manifest.check(earlier, now, folder)
     terminal.print_first(Console(stderr=True), config.model)
     pipeline.check(config, tables)
+    distance.check(config, tables.rows)
     reuse.check(config.sweep)
     tracking.check(config.tracking)
     _check_hub(config, tables.rows, sweep_job)

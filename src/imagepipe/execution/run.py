@@ -16,7 +16,7 @@ from imagepipe.compat import ray_data
 from imagepipe.config import Config
 from imagepipe.diffusion import rows
 from imagepipe.errors import Interrupted, RunFailed
-from imagepipe.execution import calibration, chain, nodes, pipeline, reuse
+from imagepipe.execution import calibration, chain, distance, nodes, pipeline, reuse
 from imagepipe.execution.messages import all_failed, too_many_failed, user_message
 from imagepipe.execution.prepare import Ready, prepared
 from imagepipe.execution.publishing import publish
@@ -136,7 +136,8 @@ def _measured(config: Config, machine: Machine, console: Console) -> Calibration
         return None
     if kept := calibration.known(config, machine):
         return kept
-    terminal.calibrating(console, config.resources.calibrate_s)
+    most = f"the stages on a few rows, for {config.resources.calibrate_s:g} s at most"
+    terminal.measuring(console, "calibrate", most)
     return calibration.calibrate(config, machine)
 
 
@@ -172,6 +173,7 @@ def _tracked(job: Job, tracker: tracking.Tracker, console: Console) -> Outcome:
     try:
         job.run_lock.end()
         collect_rejected(job.store)
+        _measure(job, summary, console)
         _leave(job, tracker, summary)
     except Exception as error:  # a full disk, or what nobody thought of: the run ends all the same
         if job.config.verbose:
@@ -256,6 +258,13 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
 def _metadata(job: Job, tracker: tracking.Tracker) -> dict[str, str]:
     every = chain.stages(job.config, job.tables)
     return run_metadata(job.config, tracker.run_id, chain.repainting(job.config, every))
+
+
+def _measure(job: Job, summary: dict[str, Any], console: Console) -> None:
+    """Tell how far the pictures are from a reference, where all are drawn and that is asked."""
+    if job.config.distance.reference is not None and summary["status"] == "FINISHED":
+        terminal.measuring(console, "distance", f"it to {job.config.distance.reference}")
+        summary["distance"] = distance.of_run(job)
 
 
 def _leave(job: Job, tracker: tracking.Tracker, summary: dict[str, Any]) -> None:

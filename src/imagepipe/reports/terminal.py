@@ -16,7 +16,7 @@ from rich.progress import Progress as Bar
 from imagepipe import diffusion, shell, tracking
 from imagepipe.config import Config, Model
 from imagepipe.errors import shown
-from imagepipe.reports import cost, notes, scores
+from imagepipe.reports import cost, distances, notes, scores
 from imagepipe.reports.comparison import Comparison
 from imagepipe.reports.job import Job, scorer_names
 from imagepipe.reports.notebook import NotebookBar
@@ -93,9 +93,9 @@ def side_by_side(console: Console, parts: Sequence[str]) -> None:
     _line(console, "at once", f"{len(parts)} jobs, with {parts[0]} each")
 
 
-def calibrating(console: Console, seconds: float) -> None:
-    """Why nothing happens for a while."""
-    _line(console, "calibrate", f"measuring the stages on a few rows, for {seconds:g} s at most")
+def measuring(console: Console, what: str, how: str) -> None:
+    """Why no row gets further for a while."""
+    _line(console, what, f"measuring {how}")
 
 
 def print_header(console: Console, job: Job) -> None:
@@ -207,6 +207,8 @@ def _print_figures(console: Console, summary: Mapping[str, Any]) -> None:
         _line(console, "reused", f"what earlier runs made: {said}")
     if summary["scores"]:
         _line(console, "score", "\n".join(scores.lines(summary)))
+    if found := summary.get("distance"):
+        _line(console, "distance", "\n".join(distances.in_summary(found)))
     if spent := cost.said(summary["cost"]):
         _line(console, "cost", spent)
 

@@ -15,6 +15,7 @@ from imagepipe.resources.machine import Machine
 from imagepipe.resources.packing import Pools
 from imagepipe.resources.workload import Workload
 from imagepipe.stages import engines
+from imagepipe.stages.engine import Engine
 from imagepipe.stages.weights import size_gb
 
 
@@ -59,7 +60,7 @@ def _idle(
                 yield f"{resources.key(stage)}.{key}", given, most.pool, most.why
 
 
-def _uses_one_gpu(engine: engines.Engine) -> bool:
+def _uses_one_gpu(engine: Engine) -> bool:
     return engine.weights and not (engine.processor or engine.spreads)
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from imagepipe.config import Scorer
+from imagepipe.config import Distance, Scorer
 from imagepipe.errors import UserError
 from imagepipe.stages import loading, weights
 
+Section = Scorer | Distance  # that names a CLIP
 PROCESSORS = ("processor_config.json", "preprocessor_config.json")  # new, old
 
 
@@ -28,35 +29,38 @@ def config_of(scorer: Scorer) -> Any:
     return AutoConfig.from_pretrained(str(weights.locate(path)), revision=scorer.revision)
 
 
-def check(scorer: Scorer, model_class: Callable[[], Any]) -> None:
+def check(scorer: Section, model_class: Callable[[], Any]) -> None:
     """Raise UserError where weights are not a CLIP's of `model_class`, or have no processor."""
     _check_kind(scorer)
-    loading.check_fit("scorer.path", scorer.path, scorer.revision, model_class)
+    loading.check_fit(f"{scorer.section}.path", scorer.path, scorer.revision, model_class)
     looks = weights.locate(scorer.processor or scorer.path or "")
     if isinstance(looks, Path):
         _check_processor(scorer, looks)
     elif scorer.processor is not None:
-        weights.check("scorer.processor", scorer.processor, None, "config.json")
+        weights.check(f"{scorer.section}.processor", scorer.processor, None, "config.json")
 
 
-def _check_kind(scorer: Scorer) -> None:
+def _check_kind(scorer: Section) -> None:
     where = weights.here(scorer.path or "", scorer.revision)
     if where is None:
         return
-    kind = weights.described("scorer.path", scorer.path, where / "config.json").get("model_type")
+    field = f"{scorer.section}.path"
+    kind = weights.described(field, scorer.path, where / "config.json").get("model_type")
     if not str(kind or "clip").startswith("clip"):
         raise UserError(
-            field="scorer.path",
+            field=field,
             value=scorer.path,
-            problem=f"its config.json says {kind}, and scorer.engine={scorer.engine} takes a CLIP",
-            remedy="Name a CLIP, or write a scorer of your own for it (scorer.engine=custom).",
+            problem=f"its config.json says {kind}, and {scorer.section}.engine={scorer.engine} "
+            "takes a CLIP",
+            remedy="Name a CLIP, or write a class of your own for it "
+            f"({scorer.section}.engine=custom).",
         )
 
 
-def _check_processor(scorer: Scorer, folder: Path) -> None:
+def _check_processor(scorer: Section, folder: Path) -> None:
     if not any((folder / name).is_file() for name in PROCESSORS):
         raise UserError(
-            field="scorer.processor",
+            field=f"{scorer.section}.processor",
             value=scorer.processor,
             problem=f"{folder} holds no processor (neither {' nor '.join(PROCESSORS)})",
             remedy="Name a folder that holds one, or a model of the hub as owner/name.",

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imagepipe.config import Scorer
 from imagepipe.scoring import checks
+from imagepipe.scoring.checks import Section
 from imagepipe.stages import loading, weights
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ QUESTIONS = "questions.json"  # beside the weights of a CLIP that answers some
 CHUNK = 64  # pictures at a time, so that memory does not grow with the number of pictures
 
 
-def check(scorer: Scorer) -> None:
+def check(scorer: Section) -> None:
     """Raise UserError where the CLIP is unavailable."""
     checks.check(scorer, model_class)
 
@@ -42,7 +42,7 @@ class ClipScorer:
     from, for models that come without.
     """
 
-    def __init__(self, scorer: Scorer) -> None:
+    def __init__(self, scorer: Section) -> None:
         self.scorer = scorer
         self.model: Any = None
         self.processor: Any = None
@@ -61,7 +61,8 @@ class ClipScorer:
         else:
             self.processor = CLIPProcessor.from_pretrained(weights.locate(self.scorer.processor))
         dtype = weights.dtype(self.scorer.dtype, device)
-        model = loading.load("scorer.path", path, model_class(), revision=revision, dtype=dtype)
+        field = f"{self.scorer.section}.path"
+        model = loading.load(field, path, model_class(), revision=revision, dtype=dtype)
         self.model = model.to(device).eval()
         questions = Path(source) / QUESTIONS
         self.questions = json.loads(questions.read_text("utf-8")) if questions.is_file() else {}

@@ -8,74 +8,19 @@ configuration can read it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pkgutil import resolve_name
-from typing import Any, Protocol
+from typing import Any
 
 from imagepipe.errors import UserError, one_line
+from imagepipe.stages.engine import TARGET, Engine, Section
 
 NONE = "none"  # the engine of a stage that does nothing
 AUTO = "auto"  # stands for one that is chosen when the configuration is loaded
-TARGET = "_target_"  # in place of a class: the one that the section names there
 TORCH = ("torch", "transformers:PreTrainedModel")
+LOADED: dict[str, Any] = {"weights": True, "libraries": TORCH}
 SERVED: dict[str, Any] = {"waits": True, "unmeasured": "a server answers it"}
-
-
-@dataclass(frozen=True)
-class Engine:
-    """What is known of an engine before it is imported. Functions and classes are dotted paths."""
-
-    # Called with its section of the configuration; empty: its stage has no work.
-    made_by: str
-    # Its stage runs in a pool of processes that keep it; false: in tasks, which keep nothing.
-    actors: bool = True
-    # `path` names weights: looked at before the run starts, counted by a plan.
-    weights: bool = False
-    # What its processes load before anything else: `module`, or `module:name` in it.
-    libraries: tuple[str, ...] = ()
-    # Called with its section on the driver; raises UserError where it could not work.
-    check: str | None = None
-    # The package without which `auto` takes another.
-    package: str | None = None
-    # `auto` takes it for the embedded model alone, which it was trained beside.
-    embedded: bool = False
-    # Of a scorer: it looks at the picture alone, so that there need be no prompt.
-    unprompted: bool = False
-    # Its processes wait for another machine's answers: one is enough, and it needs no CPU.
-    waits: bool = False
-    # Its batches overlap, so the times of rows add up to more than its processes were busy.
-    overlaps: bool = False
-    # Why a calibration cannot measure it; null: it can.
-    unmeasured: str | None = None
-    spreads: bool = False  # whole GPUs: one of its processes lays a model over several
-    # A processor of `ray.data.llm` does its work: `made_by` is the module with its parts.
-    processor: bool = False
-    # Of a model: called with its section, tells which prompts it reads to their end.
-    prompt_limit: str | None = None
-    # Of a model: called with its section, what width and height must be multiples of, in pixels.
-    row_limits: str | None = None
-    # Of a model: signs in a prompt that other tools obey, such as (word:1.2), are text to it.
-    literal_prompts: bool = False
-    # Of a model that is asked elsewhere: called with its section, tells which settings it is not
-    # told.
-    unsent: str | None = None
-    # Of a model: without so many steps there is no picture.
-    least_steps: int = 0
-    # Of a scorer: it is a `scoring.RowScorer`, with columns of its own.
-    by_row: bool = False
-    also: tuple[str, ...] = ()  # what it says beside the answers to `questions`
-    writes: bool = False  # texts, and gives no scores
-
-    @property
-    def works(self) -> bool:
-        return self.made_by != ""
-
-    @property
-    def is_custom(self) -> bool:
-        """Whether it is a class that the configuration names, so that any code could be run."""
-        return self.made_by == TARGET
 
 
 CUSTOM = Engine(TARGET)
@@ -84,8 +29,7 @@ TABLE: dict[str, dict[str, Engine]] = {
     "llm": {
         "vllm": Engine(
             "imagepipe.llm.vllm",
-            weights=True,
-            libraries=TORCH,
+            **LOADED,
             check="imagepipe.llm.vllm.check",
             package="vllm",
             overlaps=True,
@@ -94,8 +38,7 @@ TABLE: dict[str, dict[str, Engine]] = {
         ),
         "transformers": Engine(
             "imagepipe.llm.transformers.TransformersEnhancer",
-            weights=True,
-            libraries=TORCH,
+            **LOADED,
             check="imagepipe.llm.kinds.check_of_transformers",
         ),
         "openai": Engine(
@@ -132,45 +75,39 @@ TABLE: dict[str, dict[str, Engine]] = {
         NONE: Engine("", actors=False),
         "clip": Engine(
             "imagepipe.scoring.clip.ClipScorer",
-            weights=True,
+            **LOADED,
             embedded=True,
-            libraries=TORCH,
             check="imagepipe.scoring.clip.check",
         ),
         "aesthetic": Engine(
             "imagepipe.scoring.aesthetic.AestheticScorer",
-            weights=True,
-            libraries=TORCH,
+            **LOADED,
             check="imagepipe.scoring.aesthetic.check",
             unprompted=True,
         ),
         "image_classifier": Engine(
             "imagepipe.scoring.classifier.ImageClassifier",
-            weights=True,
-            libraries=TORCH,
+            **LOADED,
             check="imagepipe.scoring.classifier.check",
             unprompted=True,
             by_row=True,
         ),
         "attributes": Engine(
             "imagepipe.scoring.attributes.AttributeScorer",
-            weights=True,
-            libraries=TORCH,
+            **LOADED,
             check="imagepipe.scoring.attributes.check",
             by_row=True,
             also=("all",),
         ),
         "vlm": Engine(
             "imagepipe.scoring.vlm.VlmScorer",
-            weights=True,
-            libraries=TORCH,
+            **LOADED,
             check="imagepipe.scoring.vlm.check",
             by_row=True,
         ),
         "caption": Engine(
             "imagepipe.scoring.vlm.VlmCaptioner",
-            weights=True,
-            libraries=TORCH,
+            **LOADED,
             check="imagepipe.scoring.vlm.check",
             by_row=True,
             writes=True,
@@ -190,20 +127,19 @@ TABLE: dict[str, dict[str, Engine]] = {
         ),
         "custom": CUSTOM,
     },
+    "distance": {
+        NONE: Engine("", actors=False),
+        "clip": Engine(
+            "imagepipe.scoring.clip.ClipScorer",
+            weights=True,
+            check="imagepipe.scoring.clip.check",
+        ),
+        "custom": CUSTOM,
+    },
     "stages": {OWN: CUSTOM},
 }
 # What `auto` means: the first that is installed, and made for the model.
 AUTOMATIC = {"llm": ("vllm", "transformers"), "scorer": ("clip", NONE)}
-
-
-class Section(Protocol):
-    """What a section of the configuration says of its engine, of the kind `section`."""
-
-    engine: str
-    _target_: str | None
-
-    @property
-    def section(self) -> str: ...
 
 
 def choices(kind: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ NESTED = {
     "stages": "stage",
     "scores": "score",
     "categories": "category",
+    "distance": "distance",
     "llm": "llm",
     "reused": "reused",
     "machine": "machine",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from imagepipe.config import Sweep
+from imagepipe.reports import distances
 from imagepipe.reports.comparison.job import Job, deciding, score_columns
 from imagepipe.reports.comparison.measures import PER_DOLLAR, Entry, Measure, entries, timed
 from imagepipe.reports.comparison.verdict import (
@@ -167,7 +168,9 @@ class Comparison:
         """What else the jobs let one conclude: by the other measures, and the Pareto fronts."""
         others = [verdict.sentence for verdict in self.verdicts[1:]]
         fronts = [front_said(name, found) for name, found in self.fronts.items()]
-        return [said for said in (*others, *fronts) if said and not said.startswith("Nothing")]
+        far = [job.summary["distance"] for job in self.finished if job.summary.get("distance")]
+        every = (*others, *fronts, distances.uneven(far))
+        return [said for said in every if said and not said.startswith("Nothing")]
 
     def numbers(self) -> dict[str, float]:
         """The sweep's own metrics; of a best only where one is named."""

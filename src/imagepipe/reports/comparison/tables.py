@@ -15,6 +15,7 @@ from imagepipe.reports.comparison.measures import Entry, in_words
 from imagepipe.reports.comparison.verdict import Verdict
 from imagepipe.reports.comparison.votes import NAME, percent, won
 from imagepipe.reports.page import encodable
+from imagepipe.scoring.sets import METRICS
 
 RATES = {"steady": "pictures/s, steady", "end_to_end": "pictures/s, end to end"}
 BINS = 24
@@ -176,12 +177,14 @@ def columns(comparison: Comparison) -> list[dict[str, str]]:
     scores = [{"key": f"score {name}", "name": encodable(name)} for name in comparison.scores]
     priced = any(_price(job) is not None for job in comparison.jobs)
     reused = any(job.reused for job in comparison.jobs)
+    far = {name for job in comparison.jobs for name in _distances(job)}
     return [
         {"key": "job", "name": "job"},
         *swept,
         {"key": "status", "name": "state"},
         {"key": "rate", "name": RATES[comparison.kind]},
         *scores,
+        *({"key": f"distance {name}", "name": name} for name in METRICS if name in far),
         {"key": "first", "name": "s to the first"},
         {"key": "pictures", "name": "pictures"},
         {"key": "failed", "name": "rows failed"},
@@ -190,6 +193,12 @@ def columns(comparison: Comparison) -> list[dict[str, str]]:
         {"key": "others", "name": "CPUs of others"},
         {"key": "trouble", "name": "reason"},
     ]
+
+
+def _distances(one: Job) -> dict[str, dict[str, float]]:
+    """{metric: its figure} of the job's distance to a reference."""
+    found = one.summary.get("distance") or {}
+    return {name: found[name] for name in METRICS if isinstance(found.get(name), dict)}
 
 
 def _price(one: Job) -> float | None:
@@ -208,6 +217,8 @@ def job(comparison: Comparison, one: Job) -> dict[str, Any]:
                 score["std"], int(score["count"]), comparison.aim.level
             )
             limits[f"score {name}"] = [score["mean"] - reach, score["mean"] + reach]
+    far = _distances(one)
+    limits |= {f"distance {name}": [each["low"], each["high"]] for name, each in far.items()}
     others = (one.summary.get("machine") or {}).get("others") or {}
     return {
         "number": one.number,
@@ -223,6 +234,7 @@ def job(comparison: Comparison, one: Job) -> dict[str, Any]:
             "status": one.status,
             "rate": comparison.rate(one),
             **{f"score {name}": score["mean"] for name, score in one.scores.items()},
+            **{f"distance {name}": each["value"] for name, each in far.items()},
             "first": one.summary.get("time_to_first_image_s"),
             "pictures": one.summary.get("pictures"),
             "failed": one.summary.get("failed"),
