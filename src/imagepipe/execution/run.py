@@ -136,8 +136,8 @@ def _measured(config: Config, machine: Machine, console: Console) -> Calibration
         return None
     if kept := calibration.known(config, machine):
         return kept
-    most = f"the stages on a few rows, for {config.resources.calibrate_s:g} s at most"
-    terminal.measuring(console, "calibrate", most)
+    most = f"measuring the stages on a few rows, for {config.resources.calibrate_s:g} s at most"
+    terminal.line(console, "calibrate", most)
     return calibration.calibrate(config, machine)
 
 
@@ -263,7 +263,7 @@ def _metadata(job: Job, tracker: tracking.Tracker) -> dict[str, str]:
 def _measure(job: Job, summary: dict[str, Any], console: Console) -> None:
     """Tell how far the pictures are from a reference, where all are drawn and that is asked."""
     if job.config.distance.reference is not None and summary["status"] == "FINISHED":
-        terminal.measuring(console, "distance", f"it to {job.config.distance.reference}")
+        terminal.line(console, "distance", f"measuring it to {job.config.distance.reference}")
         summary["distance"] = distance.of_run(job)
 
 

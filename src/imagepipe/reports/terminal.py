@@ -90,19 +90,14 @@ class Progress:
 
 def side_by_side(console: Console, parts: Sequence[str]) -> None:
     """Which jobs run at once, each line of theirs behind the job's number."""
-    _line(console, "at once", f"{len(parts)} jobs, with {parts[0]} each")
-
-
-def measuring(console: Console, what: str, how: str) -> None:
-    """Why no row gets further for a while."""
-    _line(console, what, f"measuring {how}")
+    line(console, "at once", f"{len(parts)} jobs, with {parts[0]} each")
 
 
 def print_header(console: Console, job: Job) -> None:
     """What is about to happen, in a few lines; of a sweep's job only what differs."""
     if job.sweep_job and job.in_sweep:
-        _line(console, f"job {job.sweep_job.number}", job.sweep_job.label)
-        _line(console, "resources", job.why)
+        line(console, f"job {job.sweep_job.number}", job.sweep_job.label)
+        line(console, "resources", job.why)
         _print_taken(console, job)
         return
     config, tables = job.config, job.tables
@@ -116,27 +111,27 @@ def print_header(console: Console, job: Job) -> None:
         "resources": job.why,
     }
     for name, text in lines.items():
-        _line(console, name, text)
+        line(console, name, text)
     if config.model.weights == "random":
-        _line(console, "NOISE", RANDOM)
+        line(console, "NOISE", RANDOM)
     if note := diffusion.seed_note(config.model):
-        _line(console, "note", note)
+        line(console, "note", note)
     if columns := job.unread_columns:
         held = ", ".join(dict.fromkeys(columns.values()))
         said = f"no column chooses how its row is drawn, such as {', '.join(columns)}"
-        _line(console, "note", f"{said}: for all rows that is {held}; see model.columns")
+        line(console, "note", f"{said}: for all rows that is {held}; see model.columns")
     _print_taken(console, job)
     for note in tables.notes:
-        _line(console, "note", note)
+        line(console, "note", note)
     for part in job.done.torn:
-        _line(console, "note", f"a part of the table cannot be read and is set aside: {part}")
+        line(console, "note", f"a part of the table cannot be read and is set aside: {part}")
 
 
 def _print_taken(console: Console, job: Job) -> None:
     """What earlier runs have done of this one."""
     for stage, known in job.taken.items():
         said = "for all rows; nothing of it is loaded" if known.whole else "where rows are alike"
-        _line(console, "reuse", f"{stage}: what earlier runs made is taken over, {said}")
+        line(console, "reuse", f"{stage}: what earlier runs made is taken over, {said}")
 
 
 def _model(model: Model) -> str:
@@ -154,9 +149,9 @@ def print_first(console: Console, model: Model) -> None:
     for a picture.
     """
     if note := diffusion.trial_note(model):
-        _line(console, "note", note)
+        line(console, "note", note)
     if model.non_commercial:
-        _line(
+        line(
             console,
             "LICENCE",
             f"{model.path} is for non-commercial use only: {model.licence}. Its terms are on its "
@@ -172,10 +167,10 @@ def print_summary(
     steady = f", {rates['steady']:.1f} in steady state" if rates["steady"] else ""
     if "steady_low" in rates:
         steady += f" ({rates['steady_low']:.1f} to {rates['steady_high']:.1f})"
-    _line(console, "rows", _counts(ledger))
+    line(console, "rows", _counts(ledger))
     first = summary["time_to_first_image_s"]
     began = "" if first is None else f"; first after {first:.1f} s"
-    _line(
+    line(
         console,
         "pictures",
         f"{ledger.pictures} in {summary['seconds']:.1f} s "
@@ -183,55 +178,55 @@ def print_summary(
     )
     _print_figures(console, summary)
     if job.config.model.weights == "random":
-        _line(console, "NOISE", RANDOM)
+        line(console, "NOISE", RANDOM)
     if busy := summary["machine"].get("busy"):
-        _line(console, "note", f"the machine was busy, which a rate depends on: {busy}")
+        line(console, "note", f"the machine was busy, which a rate depends on: {busy}")
     for text in notes.warnings(job):
-        _line(console, "note", text)
-    _line(console, "folder", str(job.folder))
+        line(console, "note", text)
+    line(console, "folder", str(job.folder))
     if job.config.sink.path:
-        _line(console, "written to", job.store.url)
+        line(console, "written to", job.store.url)
     _print_hub(console, summary)
     if job.in_sweep:
         return
     if (job.folder / "gallery.html").exists():  # there is none without pictures
-        _line(console, "look at", str(job.folder / "gallery.html"))
+        line(console, "look at", str(job.folder / "gallery.html"))
     if tracker.url:
-        _line(console, "mlflow", tracker.url)
-    _line(console, "try next", _next(job.config))
+        line(console, "mlflow", tracker.url)
+    line(console, "try next", _next(job.config))
 
 
 def _print_figures(console: Console, summary: Mapping[str, Any]) -> None:
     if summary["reused"]:
         said = ", ".join(f"{stage} of {rows} rows" for stage, rows in summary["reused"].items())
-        _line(console, "reused", f"what earlier runs made: {said}")
+        line(console, "reused", f"what earlier runs made: {said}")
     if summary["scores"]:
-        _line(console, "score", "\n".join(scores.lines(summary)))
+        line(console, "score", "\n".join(scores.lines(summary)))
     if found := summary.get("distance"):
-        _line(console, "distance", "\n".join(distances.in_summary(found)))
+        line(console, "distance", "\n".join(distances.in_summary(found)))
     if spent := cost.said(summary["cost"]):
-        _line(console, "cost", spent)
+        line(console, "cost", spent)
 
 
 def print_scoring(
     console: Console, folder: Path, pictures: int, scorers: Sequence[str], why: str
 ) -> None:
     """What is about to be scored."""
-    _line(console, "pictures", f"{pictures} of {folder} to be scored")
-    _line(console, "scorer", ", ".join(scorers))
-    _line(console, "resources", why)
+    line(console, "pictures", f"{pictures} of {folder} to be scored")
+    line(console, "scorer", ", ".join(scorers))
+    line(console, "resources", why)
 
 
 def print_scored(console: Console, folder: Path, pictures: int, summary: Mapping[str, Any]) -> None:
     """What came of it, and where it is."""
-    _line(console, "scored", f"{pictures} pictures" if pictures else "nothing was left to score")
+    line(console, "scored", f"{pictures} pictures" if pictures else "nothing was left to score")
     if summary["scores"]:
-        _line(console, "score", "\n".join(scores.lines(summary)))
+        line(console, "score", "\n".join(scores.lines(summary)))
     for reason, number in list(summary["unscored_reasons"].items())[:3]:
-        _line(console, "note", f"{number} pictures are kept without a score: {reason}")
-    _line(console, "folder", str(folder))
+        line(console, "note", f"{number} pictures are kept without a score: {reason}")
+    line(console, "folder", str(folder))
     if (folder / "gallery.html").exists():
-        _line(console, "look at", str(folder / "gallery.html"))
+        line(console, "look at", str(folder / "gallery.html"))
 
 
 def _next(config: Config) -> str:
@@ -242,17 +237,17 @@ def _next(config: Config) -> str:
 
 def print_already_complete(console: Console, folder: Path, summary: Mapping[str, Any]) -> None:
     """A run that is to be gone on with has come to its end already."""
-    _line(console, "rows", f"nothing is left to do of {summary['rows_read']} rows")
+    line(console, "rows", f"nothing is left to do of {summary['rows_read']} rows")
     if summary["failed"] > summary.get("failed_for_good", 0):
         again = f"{shell.resume_command(folder)} retry_failed=true"
-        _line(console, "note", f"{summary['failed']} failed; try them again: {again}")
+        line(console, "note", f"{summary['failed']} failed; try them again: {again}")
     _print_hub(console, summary)
-    _line(console, "folder", str(folder))
+    line(console, "folder", str(folder))
 
 
 def _print_hub(console: Console, summary: Mapping[str, Any]) -> None:
     if pushed := summary.get("hub"):
-        _line(console, "hub", pushed["url"])
+        line(console, "hub", pushed["url"])
 
 
 def sweep_end(
@@ -273,13 +268,13 @@ def sweep_end(
         reason = job.trouble.partition("\n")[0]
         said = [job.status, speed, job.label, known.get(reason, reason)]
         known.setdefault(reason, f"as job {job.number}")
-        _line(console, f"job {job.number}", "  ".join(text for text in said if text))
+        line(console, f"job {job.number}", "  ".join(text for text in said if text))
     for name, text in zip_longest(["sweep"], [comparison.headline(), *comparison.besides()]):
-        _line(console, name or "", text)
-    _line(console, "folder", str(folder))
-    _line(console, "look at", str(folder / "comparison.html"))
+        line(console, name or "", text)
+    line(console, "folder", str(folder))
+    line(console, "look at", str(folder / "comparison.html"))
     for what, link in links:
-        _line(console, what, link)
+        line(console, what, link)
 
 
 def trouble(job: Job, what: str) -> str:
@@ -296,6 +291,7 @@ def _counts(ledger: Ledger) -> str:
     )
 
 
-def _line(console: Console, name: str, text: str) -> None:
+def line(console: Console, name: str, text: str) -> None:
+    """A line of what a run says, `name` in front."""
     text = shown(text).replace("\n", f"\n{'':<11}")
     console.print(f"{name:<10} {text}", soft_wrap=True, highlight=False, markup=False)
