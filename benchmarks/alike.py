@@ -38,7 +38,8 @@ def main() -> None:
         settings={"rows": rows, "models": "embedded"},
     )
     named = [repeat[NAME]["winners"] > 0 for repeat in run(benchmark, args)["repeats"]]
-    print(f"  {sum(named)} of {len(named)} sweeps name a winner")
+    if named:
+        print(f"  {sum(named)} of {len(named)} sweeps name a winner")
 
 
 def swept(folder: Path, rows: int) -> Figures:

@@ -14,7 +14,7 @@ from imagepipe.reports.job import Job
 from imagepipe.reports.notes import how_to_go_on, warnings
 from imagepipe.reports.progress import Watch
 from imagepipe.reports.summary import summarize
-from imagepipe.reports.terminal import Progress, licence, print_header, print_summary
+from imagepipe.reports.terminal import Progress, print_first, print_header, print_summary
 from imagepipe.sink.ledger import Ledger
 from imagepipe.sink.lock import RunLock
 from imagepipe.sink.metadata import parameters, run_metadata
@@ -54,9 +54,9 @@ def test_elsewhere_a_line_every_ten_seconds_and_no_control_codes():
 
 def test_a_licence_that_forbids_commercial_use_is_shown():
     out = console(terminal=False)
-    licence(out, Model(path="a/b", licence="Apache-2.0"))
+    print_first(out, Model(path="a/b", licence="Apache-2.0"))
     assert out.file.getvalue() == ""
-    licence(out, Model(path="a/b", licence="Research only", non_commercial=True))
+    print_first(out, Model(path="a/b", licence="Research only", non_commercial=True))
     assert "a/b is for non-commercial use only: Research only" in out.file.getvalue()
 
 
