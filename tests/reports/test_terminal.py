@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,9 +55,10 @@ def test_elsewhere_a_line_every_ten_seconds_and_no_control_codes():
 
 def test_a_licence_that_forbids_commercial_use_is_shown():
     out = console(terminal=False)
-    print_first(out, Model(path="a/b", licence="Apache-2.0"))
+    model = Model(engine="diffusers", path="a/b", licence="Apache-2.0")
+    print_first(out, model)
     assert out.file.getvalue() == ""
-    print_first(out, Model(path="a/b", licence="Research only", non_commercial=True))
+    print_first(out, replace(model, licence="Research only", non_commercial=True))
     assert "a/b is for non-commercial use only: Research only" in out.file.getvalue()
 
 
