@@ -13,17 +13,18 @@ from PIL import Image
 from imagepipe.cli import reproduce
 from imagepipe.errors import UserError
 
-LOUD = "{_target_: helpers.own_stages.Loud, after: llm, num_cpus: 0.1}"
+LOUD = "{{_target_: helpers.own_stages.Loud, after: llm, num_cpus: 0.1, noted: {}}}"
 LARGER = (
     "{_target_: helpers.own_stages.Larger, after: model, num_cpus: 0.1, batch_size: 3, fails: CAT}"
 )
+NOTED = "made.txt"  # the processes in which Loud was made
 VERDICT = "{_target_: helpers.own_stages.Verdict, after: scorer, num_cpus: 0.1}"
 
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("own")
-    stages = f"stages=[{LOUD}, {LARGER}, {VERDICT}]"
+    stages = f"stages=[{LOUD.format(place / NOTED)}, {LARGER}, {VERDICT}]"
     return run(place, "out", "llm=none", "limit=8", "tracking=none", "model.steps=1", stages)
 
 
@@ -40,6 +41,11 @@ def test_what_each_stage_makes_of_a_row_is_in_the_table_and_in_the_picture(out: 
             assert picture.size == (256, 256)
             assert picture.text["size"] == "256x256"
             assert "Size: 256x256" in picture.text["parameters"]
+
+
+def test_a_class_is_made_once_to_see_that_it_can_be_and_once_where_it_works(out: Path):
+    processes = (out.parent / NOTED).read_text("utf-8").split()
+    assert len(processes) == len(set(processes)) == 2
 
 
 def test_each_is_measured(out: Path):

@@ -12,7 +12,7 @@ from helpers import HELPERS
 from helpers.configs import composed
 
 from imagepipe import sources
-from imagepipe.execution import pipeline
+from imagepipe.execution import chain, pipeline
 from imagepipe.resources.machine import Machine, Node
 from imagepipe.resources.shares import resolve
 from imagepipe.sink.lock import acquire
@@ -51,7 +51,8 @@ def plan(ray_session, tmp_path):
             resources, _ = resolve(config, Machine((Node(2 + 2 * gpus, gpus),)), tables.rows)
             facts = run_metadata(config, None)
             writer = Writer(store, config.sink, 0, tables.id, {}, facts, mine)
-            return pipeline.build(config, tables, resources, writer)
+            every = chain.stages(config, tables)
+            return pipeline.build(config, tables, every, resources, writer)
 
         yield of
 

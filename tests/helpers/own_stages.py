@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -29,11 +30,17 @@ class Larger:
 
 
 class Loud:
-    """Writes prompts in capitals and says how long they are."""
+    """Writes prompts in capitals and says how long they are; into the file `noted` a line with the
+    process each time that it is made."""
 
     reads = ("prompt",)
     adds = pa.schema([("letters", pa.int32())])
     changes = ("prompt",)
+
+    def __init__(self, noted: str | None = None) -> None:
+        if noted:
+            with open(noted, "a", encoding="utf-8") as file:
+                print(os.getpid(), file=file)
 
     def load(self) -> None:
         pass

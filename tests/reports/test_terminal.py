@@ -69,7 +69,7 @@ def job_of(folder: Path, table: str, model: Model, ledger: Ledger) -> Job:
     config.llm.engine, config.scorer = "none", {}
     run_lock = RunLock(Store(str(folder)), "claim")
     return Job(
-        *(config, folder, scan(data, None), Resources(name="cpu"), "", "", ledger),
+        *(config, folder, scan(data, None), [], Resources(name="cpu"), "", "", ledger),
         *(Watch(1.0), time.time(), None, run_lock, Done()),
     )
 

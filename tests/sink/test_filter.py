@@ -176,7 +176,7 @@ def test_the_scorers_score_is_meant_where_the_table_has_one_too(tmp_path: Path):
     data = ["dataset=csv", f"dataset.path={tmp_path / 'rows.csv'}", "dataset.id=id"]
     config = composed(*data, "dataset.prompt='{score}'", "filter.keep='score > 1'")
     tables = sources.scan(config.dataset, None)
-    chain.check_filter(config, tables)
+    chain.check_filter(config, tables, chain.stages(config, tables))
     table = pa.table({"score": [0.5, 2.0], "input_score": ["x", "x"]})
     assert chain.kept(config, tables).kept(table, 1)[0].tolist() == [False, True]
 
@@ -212,7 +212,8 @@ def test_large_numbers_and_far_dates_are_judged_and_said():
 def test_a_filter_that_cannot_decide_is_refused(overrides: list[str], said: str):
     with pytest.raises(UserError) as caught:  # noqa: PT012  some are refused before others
         config = composed(*overrides)
-        chain.check_filter(config, sources.scan(config.dataset, 4))
+        tables = sources.scan(config.dataset, 4)
+        chain.check_filter(config, tables, chain.stages(config, tables))
     assert said in str(caught.value)
 
 
@@ -225,7 +226,7 @@ def test_a_filter_that_can_decide_passes():
         "model.images_per_prompt=2",
     )
     tables = sources.scan(config.dataset, 4)
-    chain.check_filter(config, tables)
+    chain.check_filter(config, tables, chain.stages(config, tables))
     assert chain.kept(config, tables).by == "score"
 
 

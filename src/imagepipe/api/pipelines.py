@@ -34,13 +34,13 @@ def dataset(*typed: str, config_dir: str | Path | None = None, **keys: Any) -> D
         config = configuration.load(cfg)
     _refuse_filter(config.filter)
     tables = sources.scan(config.dataset, config.limit, config.model.columns)
-    pipeline.check(config, tables)
+    stages = pipeline.check(config, tables)
     joined = session.is_anothers() or config.ray.address is not None
     if not joined:
         resources.resolve(config, this_machine(config.ray), tables.rows)  # refused before it starts
     machine = session.started(config, pipeline.libraries(config))
     shares, _ = resources.resolve(config, machine, tables.rows)
-    return pipeline.drawn(config, tables, shares)
+    return pipeline.drawn(config, tables, stages, shares)
 
 
 def _refuse_filter(given: Filter) -> None:

@@ -67,7 +67,7 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
     starts, and with `config.resume`; RunFailed where a trial breaks.
     """
     from imagepipe import resources, sources, store, tracking
-    from imagepipe.execution import chain, pipeline
+    from imagepipe.execution import pipeline
     from imagepipe.resources.packing import Misfit, pack
     from imagepipe.sink import hub
 
@@ -75,7 +75,7 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
         _refuse_resume(Path(config.resume))
     store.check_url("sink.path", config.sink.path or "")
     tables = sources.scan(config.dataset, config.limit, config.model.columns)
-    pipeline.check(config, tables)
+    every = pipeline.check(config, tables)
     tracking.check(config.tracking)
     hub.check(config.sink, tables.rows * config.model.images_per_prompt)
     machine = this_machine(config.ray)
@@ -100,7 +100,7 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
             "places": [asdict(place) for place in packed if place.stage == stage.name],
             "weights_gb": weights.get(stage.name),
         }
-        for stage in chain.stages(config, tables)
+        for stage in every
     ]
     return {
         "rows": tables.rows,

@@ -150,13 +150,13 @@ def kept(config: Config, tables: sources.Tables) -> Filter:
     return Filter(section.keep, section.best, by and columns.get(by, by), renamed)
 
 
-def check_filter(config: Config, tables: sources.Tables) -> None:
-    """Raise UserError where `filter` could not decide about the rows of `tables`."""
+def check_filter(config: Config, tables: sources.Tables, every: Sequence[Stage]) -> None:
+    """Raise UserError where `filter` could not decide about the rows of `tables` past `every`."""
     chosen = kept(config, tables)
     if not chosen.works:
         return
     fields = {one.name: one.type for one in tables.schema()}
-    for stage in (every := stages(config, tables)):
+    for stage in every:
         for one in stage.adds:
             is_list = pa.types.is_fixed_size_list(one.type)  # a score for each picture
             fields[one.name] = one.type.value_type if is_list else one.type

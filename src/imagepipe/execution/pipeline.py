@@ -6,7 +6,7 @@ read -> join -> prompt -> enhance -> generate -> score -> write
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
@@ -46,12 +46,14 @@ IN_FLIGHT = 2
 NOTHING: Mapping[str, Taken] = {}
 
 
-def check(config: Config, tables: sources.Tables) -> None:
-    """Raise UserError where an engine, its weights or its options are unavailable, where a stage
-    reads a column that is not there, and where `filter` could not decide."""
+def check(config: Config, tables: sources.Tables) -> list[Stage]:
+    """The stages of a run. Raises UserError where an engine, its weights or its options are
+    unavailable, where a stage reads a column that is not there, and where `filter` could not
+    decide."""
     check_engines(config)
-    chain.stages(config, tables)
-    chain.check_filter(config, tables)
+    every = chain.stages(config, tables)
+    chain.check_filter(config, tables, every)
+    return every
 
 
 def check_engines(config: Config) -> None:
@@ -74,22 +76,25 @@ def libraries(config: Config) -> list[str]:
 def build(
     config: Config,
     tables: sources.Tables,
+    every: Sequence[Stage],
     resources: Resources,
     writer: Writer,
     done: pa.Array | None = None,
     taken: Mapping[str, Taken] = NOTHING,
 ) -> Dataset:
-    """The whole plan, lazily: running it yields one row of `sink.COUNTS` a written batch.
+    """The whole plan through the stages `every`, lazily: running it yields one row of `sink.COUNTS`
+    a written batch.
 
     Rows whose ids (as text) are among `done` are left out; what is `taken` of a stage is taken
     over, and a stage of which that is all has no processes.
     """
-    return written(drawn(config, tables, resources, done, taken), config, resources, writer)
+    return written(drawn(config, tables, every, resources, done, taken), config, resources, writer)
 
 
 def drawn(
     config: Config,
     tables: sources.Tables,
+    every: Sequence[Stage],
     resources: Resources,
     done: pa.Array | None = None,
     taken: Mapping[str, Taken] = NOTHING,
@@ -97,7 +102,6 @@ def drawn(
     """The plan without its writer, lazily: running it yields the rows with their pictures."""
     data = sources.read(tables, LIGHT_CPUS, done)
     shares = dict(pools(config, resources))
-    every = chain.stages(config, tables)
     own = rows.settings(config.model, tables.renamed)
     first = next(s for s in every if s.name in {*shares, PICTURES})  # a model has processes
     for stage in every:

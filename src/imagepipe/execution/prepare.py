@@ -20,6 +20,7 @@ from imagepipe.resources.machine import Machine, this_machine
 from imagepipe.sink import hub
 from imagepipe.sink.lock import RunLock, acquire
 from imagepipe.sink.parts import REJECTED, written_parts
+from imagepipe.stages.stage import Stage
 from imagepipe.store import Store, write_whole
 
 
@@ -30,6 +31,7 @@ class Ready:
     config: Config
     folder: Path
     tables: sources.Tables
+    stages: Sequence[Stage]
     machine: Machine | None
     run_lock: RunLock
     typed: Sequence[str]
@@ -60,7 +62,7 @@ def prepared(
     if earlier is not None:
         manifest.check(earlier, now, folder)
     terminal.print_first(Console(stderr=True), config.model)
-    pipeline.check(config, tables)
+    stages = pipeline.check(config, tables)
     distance.check(config, tables.rows)
     reuse.check(config.sweep)
     tracking.check(config.tracking)
@@ -77,7 +79,8 @@ def prepared(
             _begin(folder, now, composed or {})
         sweep_job = sweep_job or (earlier.sweep_job if earlier else None)
         try:
-            yield Ready(config, folder, tables, machine, mine, typed, now.tables, sweep_job)
+            what = (config, folder, tables, stages, machine, mine, typed, now.tables, sweep_job)
+            yield Ready(*what)
         except Interrupted:
             raise
         except KeyboardInterrupt:

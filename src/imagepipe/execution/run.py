@@ -104,12 +104,11 @@ def perform(ready: Ready, began: float) -> Outcome:
     shares, why = resources.resolve(config, machine, tables.rows, measured)
     done = _done(ready)
     ledger = done.ledger(tables.rows, max(1, shares.model.pool))
-    every = chain.stages(config, tables)
-    taken = reuse.settled(config, sweep_job, ready.fingerprint, shares, every)
+    taken = reuse.settled(config, sweep_job, ready.fingerprint, shares, ready.stages)
     watch = Watch(config.ray.start_timeout_s)
     job = Job(
-        *(config, ready.folder, tables, shares, why, str(machine), ledger, watch, began, sweep_job),
-        *(ready.run_lock, done),
+        *(config, ready.folder, tables, ready.stages, shares, why, str(machine), ledger, watch),
+        *(began, sweep_job, ready.run_lock, done),
         machines=len(machine.nodes),
         # What the GPUs of other jobs use at the same time is not told from this one's.
         meter=Meter() if ready.machine and config.sweep.jobs_at_once == 1 else None,
@@ -236,7 +235,8 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
     next_metrics = time.monotonic()
     progress = terminal.Progress(job.tables.rows, console)
     with progress, graceful_stop(job.watch.stop, progress.say):
-        plan = pipeline.build(job.config, job.tables, job.shares, writer, job.done.ids, job.taken)
+        what = (job.config, job.tables, job.stages, job.shares, writer, job.done.ids, job.taken)
+        plan = pipeline.build(*what)
         for counts in plan.iter_batches(batch_size=None, batch_format="pyarrow"):
             job.ledger.add(counts)
             if not job.watch.complete:
@@ -256,8 +256,8 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
 
 
 def _metadata(job: Job, tracker: tracking.Tracker) -> dict[str, str]:
-    every = chain.stages(job.config, job.tables)
-    return run_metadata(job.config, tracker.run_id, chain.repainting(job.config, every))
+    changing = chain.repainting(job.config, job.stages)
+    return run_metadata(job.config, tracker.run_id, changing)
 
 
 def _measure(job: Job, summary: dict[str, Any], console: Console) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from imagepipe.sink.lock import RunLock
 from imagepipe.sink.resume import Done
 from imagepipe.sink.reuse import Reuse, Taken
 from imagepipe.stages import engines
+from imagepipe.stages.stage import Stage
 from imagepipe.store import Store
 
 
@@ -28,6 +29,7 @@ class Job:
     config: Config
     folder: Path
     tables: sources.Tables
+    stages: Sequence[Stage]  # between reading and writing
     shares: Resources
     why: str  # these shares, and where they were measured a line for each reason
     machine: str
