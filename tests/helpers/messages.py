@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from functools import cache
 from html import escape
@@ -82,8 +83,10 @@ def _of_tests() -> list[str]:
     """All texts in the code of tests that may be of a message."""
     trees = [ast.parse(path.read_text("utf-8")) for path in sorted(TESTS.rglob("test_*.py"))]
     nodes = [node for tree in trees for node in ast.walk(tree)]
-    texts = {node.value for node in nodes if isinstance(node, ast.Constant)}
-    return sorted(text for text in texts if isinstance(text, str) and len(text) >= FEW)
+    whole = {node.value for node in nodes if isinstance(node, ast.Constant)}
+    texts = {text for text in whole if isinstance(text, str)}
+    texts |= {problem for text in texts for _, _, problem in [text.partition(": ")]}
+    return sorted(text for text in texts if len(text) >= FEW)
 
 
 def untested() -> list[Message]:
@@ -96,9 +99,18 @@ def untested() -> list[Message]:
 def _repeated(one: Message, texts: list[str], every: str) -> bool:
     if len(one.words[0]) >= FEW and one.words[0] in every:
         return True
+    if any(re.search(pattern, every) for pattern in _neighbours(one.problem)):
+        return True
     return any(
         text in one.problem or (len(text) > 2 * FEW and text in one.remedy) for text in texts
     )
+
+
+def _neighbours(problem: str) -> list[str]:
+    """Patterns of what is said on either side of a value, with any value between them."""
+    said = PLACEHOLDER.split(problem)[::2]
+    pairs = [pair for pair in itertools.pairwise(said) if len("".join(pair).strip()) >= FEW]
+    return [f"{re.escape(a)}.+{re.escape(b)}" for a, b in pairs if a.strip() and b.strip()]
 
 
 if __name__ == "__main__":

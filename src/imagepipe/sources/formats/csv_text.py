@@ -155,11 +155,8 @@ class CsvText:
                     if row:
                         yield before + 1, row
                     before = skipped + reader.line_num
-            except csv.Error as error:
-                raise Unreadable(
-                    f"cannot be parsed as CSV: line {skipped + reader.line_num}: {error}",
-                    "Quote cells that hold quotes, commas or line ends.",
-                ) from error
+            except csv.Error as error:  # of a cell that is larger than the limit
+                raise self._too_large() from error
 
     def explained(self, error: str) -> Unreadable:
         """What Arrow's reader says of the file, in a person's words."""
@@ -178,11 +175,14 @@ class CsvText:
                 "Correct the line; a cell that holds a comma, quote or line end needs quotes.",
             )
         if "straddling" in error:
-            return Unreadable(
-                f"has a cell of more than {BLOCK_BYTES >> 20} MiB, or a quote that is never closed",
-                self.dialect.close,
-            )
+            return self._too_large()
         return Unreadable(f"cannot be parsed as CSV: {error}", "Check the file in an editor.")
+
+    def _too_large(self) -> Unreadable:
+        return Unreadable(
+            f"has a cell of more than {BLOCK_BYTES >> 20} MiB, or a quote that is never closed",
+            self.dialect.close,
+        )
 
     def _line_of_nul(self) -> int | None:
         before = 0

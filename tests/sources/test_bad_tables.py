@@ -1,0 +1,139 @@
+"""Tables that cannot be drawn from, each with what is wrong and what to do."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from helpers.asked import dataset, refused, written
+from helpers.refusals import refusal
+
+from imagepipe.sources import checks, multiply, scan
+from imagepipe.sources.formats import arrow, csv_text, json
+from imagepipe.sources.unreadable import Unreadable
+from imagepipe.store import open_url
+
+
+@pytest.mark.parametrize(
+    ("format", "said"),
+    [
+        ("delta", "is no Delta table. Name the folder that holds _delta_log/."),
+        ("lance", "is no Lance table. Name the folder that holds _versions/."),
+        ("iceberg", "is no Iceberg table. Name the folder that holds metadata/."),
+        ("huggingface", "is an empty folder. Name what save_to_disk wrote."),
+    ],
+)
+def test_an_empty_folder_is_no_table(tmp_path: Path, format: str, said: str):
+    assert str(refused(dataset(tmp_path, format))) == f"dataset.path={tmp_path}: {said}"
+
+
+@pytest.mark.parametrize(
+    ("path", "read", "said"),
+    [
+        ("", {}, "dataset.path=: names no table. Give one address or folder of sql."),
+        (["a", "b"], {}, "names no table. Give one address or folder of sql."),
+        (
+            "nosuch://host/db",
+            {"table": "t"},
+            "names a kind of database that SQLAlchemy does not know: nosuch. "
+            "Correct it, or install the package that adds it to SQLAlchemy.",
+        ),
+        (
+            "sqlite:///{}/t.db",
+            {"query": "PRAGMA synchronous = 1"},
+            "dataset.read.query=PRAGMA synchronous = 1: gives no rows. Give one such as SELECT.",
+        ),
+    ],
+    ids="empty list kind rows".split(),
+)
+def test_a_database(tmp_path: Path, path: Any, read: dict[str, str], said: str):
+    sqlite3.connect(tmp_path / "t.db").close()
+    asked = dataset("", "sql", read=read)
+    asked.path = path.format(tmp_path) if isinstance(path, str) else path
+    assert str(refused(asked)).endswith(said)
+
+
+def test_two_columns_of_one_name(tmp_path: Path):
+    table = pa.table([[1], ["a"], ["b"]], names=["id", "what", "what"])
+    path = written(tmp_path / "t.parquet", table)
+    assert str(refused(dataset(path))) == (
+        f"dataset.path={path}: has several columns of the name 'what'. "
+        "Give each column a name of its own."
+    )
+
+
+def test_text_with_a_nul_character(tmp_path: Path):
+    path = written(tmp_path / "t.csv", b"id,what\n1,a\x00\n2\n")
+    assert str(refused(dataset(path))) == (
+        f"dataset.path={path}: has a NUL character in line 2, which is no text. "
+        "Leave it out of the cell, or save the table as Parquet."
+    )
+
+
+def test_text_with_a_cell_that_is_too_large(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(csv_text, "BLOCK_BYTES", 16)
+    path = written(tmp_path / "t.csv", "id," + "a" * 40 + "\n1,a\n")
+    assert str(refused(dataset(path))).startswith(
+        f"dataset.path={path}: has a cell of more than 0 MiB, or a quote that is never closed. "
+    )
+
+
+def test_values_that_do_not_fit_the_type_of_the_other_files():
+    with pytest.raises(Unreadable) as caught:
+        arrow._cast(pa.array(["x"]), pa.field("n", pa.int64()))
+    assert caught.value.problem.startswith(
+        "holds values in column 'n' that do not fit int64, which is its type in all files together"
+    )
+    assert caught.value.remedy == "Give the column one type in all files."
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (pa.list_(pa.int64()), "list<item: int64>"),
+        (pa.struct({"a": pa.int64()}), "struct<a: int64>"),
+        (pa.binary(), "binary"),
+    ],
+    ids=["list", "struct", "bytes"],
+)
+def test_a_setting_from_a_column_of_several_values(kind: pa.DataType, said: str):
+    schema = pa.schema({"n": kind})
+    assert refusal(checks.check_columns, {"steps": "n"}, schema) == (
+        f"model.columns.steps=n: holds {said}, not text or numbers. "
+        "Name a column with one value in each cell."
+    )
+
+
+def test_the_ids_of_repeated_rows_decide_nothing(tmp_path: Path):
+    path = written(tmp_path / "t.csv", "id,what\n1,a\n")
+    tables = scan(dataset(path, repeat=2), None)
+    assert refusal(multiply.check, tables, 10, {"seed": "id"}) == (
+        "model.columns.seed=id: is the column of the ids, which get a number each where rows are "
+        "repeated or crossed. Name another column here, or as dataset.id."
+    )
+
+
+def test_repeated_rows_of_one_seed_each():
+    assert str(multiply.alike(4, "s")) == (
+        "dataset.repeat=4: column 's' gives each row one seed, and the prompt has no choices: the "
+        "pictures of a row would be the same. "
+        "Leave one of the two out: dataset.repeat, or seed in model.columns."
+    )
+
+
+def test_an_array_that_is_too_large_to_be_read_as_a_whole(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(json, "MOST_BYTES", 16)
+    path = written(tmp_path / "t.json", '[{"id": "1", "what": "a"}]')
+    assert str(refused(dataset(path, "json"))) == (
+        f"dataset.path={path}: is an array of more than 0 GiB, which is read as a whole. "
+        "Save it as JSON lines, an object a line, and set format=jsonl."
+    )
+
+
+def test_an_address_that_cannot_be_reached():
+    assert refusal(open_url, "dataset.path", "hdfs://nowhere:1/t.csv").startswith(
+        "dataset.path=hdfs://nowhere:1/t.csv: cannot be reached ("
+    )
