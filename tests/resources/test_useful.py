@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from helpers.configs import composed
 
@@ -33,9 +35,14 @@ def test_what_could_do_nothing_is_refused(machine: Machine, typed: list[str], sa
 
 def test_processes_have_room_for_their_weights(tmp_path):
     (tmp_path / "unet").mkdir()
-    (tmp_path / "model_index.json").write_text("{}")
+    index = {"_class_name": "X", "unet": ["diffusers", "UNet2DConditionModel"]}
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
     with open(tmp_path / "unet" / "weights.safetensors", "wb") as file:
-        file.truncate(3 * 10**9)  # takes no room on the disk
+        size = 3 * 10**9  # takes no room on the disk
+        one = {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}
+        header = json.dumps({"a": one}).encode()
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + size)
     large = [f"model.path={tmp_path}", "llm=none", "scorer=none"]
     machine = Machine((Node(8, 0, 7 * 10**9),))
     shares, why = resolve(composed(*large), machine, 1000)

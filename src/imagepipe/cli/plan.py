@@ -67,7 +67,7 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
     starts, and with `config.resume`; RunFailed where a trial breaks.
     """
     from imagepipe import resources, sources, store, tracking
-    from imagepipe.execution import pipeline
+    from imagepipe.execution import pipeline, room
     from imagepipe.resources.packing import Misfit, pack
     from imagepipe.sink import hub
 
@@ -81,10 +81,11 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
     machine = this_machine(config.ray)
     measured = _measured(config, machine, calibrate=calibrate)
     shares, why = resources.resolve(config, machine, tables.rows, measured)
+    room.check(config, shares, machine)
     pools = dict(resources.pools(config, shares))
     packed = pack(pools, machine)
     assert not isinstance(packed, Misfit)  # `settle` has refused it
-    weights = _weights_gb(config)
+    weights = _weights_gb(config, machine)
     if calibrate:
         few = TRIAL_BATCHES * max(1, shares.model.pool) * shares.model.batch_size
         expected: Expected | None = _trial(config, shares, tables.rows, few)
@@ -145,16 +146,15 @@ def _not_asked(options: RayOptions) -> str | None:
     return f"ray.address={options.address} is not asked; this is the plan for this machine alone"
 
 
-def _weights_gb(config: Config) -> dict[str, float | None]:
+def _weights_gb(config: Config, machine: Machine) -> dict[str, float | None]:
+    from imagepipe.resources import useful
     from imagepipe.stages import engines
-    from imagepipe.stages.weights import size_gb
 
-    found = {
-        stage: size_gb(section.path, section.revision)
-        for stage, section in config.sections.items()
-        if engines.of(section.section, section).weights
+    return {
+        stage: useful.weights_gb(config.sections[stage], engine, machine)
+        for stage, engine in engines.chosen(config).items()
+        if engine.weights
     }
-    return {**found, "model": config.model.weights_gb or found.get("model")}
 
 
 def _measured(config: Config, machine: Machine, *, calibrate: bool) -> Calibration | None:

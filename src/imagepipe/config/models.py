@@ -71,7 +71,7 @@ class Model(Server):
     weights: str = choice("trained", ("trained", "random"))
     licence: str | None = None
     non_commercial: bool = False  # shown before every run
-    weights_gb: float | None = None  # GB (1e9 bytes) in its dtype; drawing needs some more
+    weights_gb: float | None = None  # GB (1e9 bytes) in 16 bits, until its files are here
     steps: int = bounded(4, least=0)
     guidance: float = bounded(0.0, least=0)
     negative_prompt: str | None = None

@@ -98,12 +98,19 @@ def size_factor(configs: dict[str, Any]) -> int:
     its channels: those of 2 x 2 latents are 4 times as many.
     """
     vae, denoiser = configs.get("vae", {}), configs.get("transformer") or configs.get("unet", {})
-    widths = vae.get("encoder_block_out_channels") or vae.get("block_out_channels") or [0] * 4
-    halvings = len(vae["temperal_downsample"]) if "temperal_downsample" in vae else len(widths) - 1
-    channels = vae.get("latent_channels") or vae.get("z_dim") or 4
+    channels, scale = latents(vae)
     packed = math.isqrt(denoiser.get("in_channels", channels) // channels)
     patch = denoiser.get("patch_size") or max(denoiser.get("all_patch_size") or [1])
-    return 2**halvings * max(1, packed, patch)
+    return scale * max(1, packed, patch)
+
+
+def latents(vae: Mapping[str, Any]) -> tuple[int, int]:
+    """The channels that a decoder of that configuration reads, and how many pixels each side has
+    for one of theirs.
+    """
+    widths = vae.get("encoder_block_out_channels") or vae.get("block_out_channels") or [0] * 4
+    halvings = len(vae["temperal_downsample"]) if "temperal_downsample" in vae else len(widths) - 1
+    return vae.get("latent_channels") or vae.get("z_dim") or 4, 2**halvings
 
 
 def _check_mask(model: Model, unet: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from imagepipe import resources, shell, sources, tracking
 from imagepipe.config import Config
 from imagepipe.errors import Interrupted, UserError
-from imagepipe.execution import distance, manifest, pipeline, reuse, session
+from imagepipe.execution import distance, manifest, pipeline, reuse, room, session
 from imagepipe.reports import terminal
 from imagepipe.reports.sweep_job import SweepJob
 from imagepipe.resources.machine import Machine, this_machine
@@ -70,7 +70,8 @@ def prepared(
     joins = config.ray.address is not None or session.is_anothers()
     machine = None if joins else this_machine(config.ray)
     if machine is not None:
-        resources.resolve(config, machine, tables.rows)  # refuse before Ray starts
+        shares, _ = resources.resolve(config, machine, tables.rows)  # refuse before Ray starts
+        room.check(config, shares, machine)
     with acquire(folder, store, (earlier or now).id, anew=earlier is None) as mine:
         if earlier is None:
             _check_empty(config, folder, store)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pkgutil import resolve_name
+from typing import Any
 
 from imagepipe.config import Config, Resources
 from imagepipe.errors import UserError
@@ -96,13 +98,22 @@ def _limits(config: Config, machine: Machine) -> Iterator[tuple[str, Most]]:
         if not engine.actors or engine.waits or engine.is_custom:
             continue
         yield stage, Most(threads, f"each process needs a thread of its own, of {threads} here")
-        section = config.sections[stage]
-        smaller = stage == "model" and config.model.quantization.quant_backend is not None
-        if machine.gpus or not engine.weights or smaller:
+        if machine.gpus or not engine.weights:
             continue
-        gb = getattr(section, "weights_gb", None) or size_gb(section.path, section.revision)
+        gb = weights_gb(config.sections[stage], engine, machine)
         memory = sum(node.memory for node in machine.nodes) / 1e9
         if gb and memory:
             room = sum(int(node.memory / 1e9 / gb) for node in machine.nodes)
             why = f"the weights of each process need {gb:.3g} GB, of {memory:.3g} here"
             yield stage, Most(max(1, room), why)
+
+
+def weights_gb(section: Any, engine: Engine, machine: Machine) -> float | None:
+    """GB (1e9 bytes) that the weights of a process take; null where nobody knows.
+
+    `section` is that of the configuration which `engine` works for.
+    """
+    if engine.memory is None:
+        return size_gb(section.path, section.revision)
+    found: float | None = resolve_name(f"{engine.memory}:weights_gb")(section, machine.gpus > 0)
+    return found

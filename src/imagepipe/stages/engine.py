@@ -49,8 +49,10 @@ class Engine:
     processor: bool = False
     # Of a model: called with its section, tells which prompts it reads to their end.
     prompt_limit: str | None = None
-    # Of a model: called with its section, what width and height must be multiples of, in pixels.
+    # Of a model: called with its section, what its rows' sizes and strengths have to be.
     row_limits: str | None = None
+    # Of a model: the module that tells what its weights take, and a picture of it.
+    memory: str | None = None
     # Of a model: signs in a prompt that other tools obey, such as (word:1.2), are text to it.
     literal_prompts: bool = False
     # Of a model that is asked elsewhere: called with its section, tells which settings it is not

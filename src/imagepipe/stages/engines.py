@@ -58,6 +58,7 @@ TABLE: dict[str, dict[str, Engine]] = {
             check="imagepipe.diffusion.checks.check",
             prompt_limit="imagepipe.diffusion.limits.of_repository",
             row_limits="imagepipe.diffusion.checks.row_limits",
+            memory="imagepipe.diffusion.memory",
             literal_prompts=True,
             least_steps=1,
             spreads=True,

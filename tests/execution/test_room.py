@@ -1,0 +1,84 @@
+"""A share of memory that the model's weights and one picture do not fit into, before they load."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from helpers.configs import composed
+
+from imagepipe.cli.checks import config_dir
+from imagepipe.config import Config, Resources
+from imagepipe.errors import UserError
+from imagepipe.execution import room
+from imagepipe.execution.prepare import prepared
+from imagepipe.resources.machine import Machine, Node
+
+PRESETS = sorted(
+    file.stem
+    for file in (config_dir() / "model").glob("*.yaml")
+    if "\nweights_gb:" in file.read_text()
+)
+GPUS, CPUS = Machine((Node(8, 4, 64 << 30),)), Machine((Node(8, 0, 10**10),))
+CARD = 80 * 10**9  # bytes of one
+
+
+def preset(name: str, *overrides: str) -> Config:
+    return composed(f"model={name}", "llm=none", "model.weights=random", *overrides)
+
+
+def complaint(config: Config, machine: Machine, **share: float) -> str | None:
+    given: Resources = config.resources
+    shares = replace(given, model=replace(given.model, **share))
+    try:
+        room.check(config, shares, machine, gpu_bytes=CARD)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_of_every_preset_the_smallest_share_of_a_gpu_is_named(name: str):
+    config = preset(name)
+    said = complaint(config, GPUS, num_gpus=0.01)
+    assert said is not None and said.startswith("resources.model.num_gpus=0.01: is 0.8 GB of 80")
+    assert "and to decode one picture of" in said
+    (least,) = re.findall(r"Try resources\.model\.num_gpus=([\d.]+), or more\.$", said)
+    assert float(least) * CARD / 1e9 > config.model.weights_gb
+    assert complaint(config, GPUS, num_gpus=float(least)) is None
+
+
+def test_a_model_that_no_gpu_holds_is_laid_over_several():
+    config = preset("qwen_image", "model.dtype=float32")
+    said = str(complaint(config, GPUS, num_gpus=1))
+    assert said.endswith("Try resources.model.num_gpus=2, or more.")
+    assert complaint(config, GPUS, num_gpus=2) is None
+
+
+def test_on_a_cpu_it_is_the_memory_of_the_machine_or_of_the_share():
+    sdxl = preset("sdxl")
+    said = str(complaint(sdxl, CPUS, num_gpus=0))
+    assert "the weights take 13.8 GB, and to decode one picture of 1024x1024 about 3.2; " in said
+    assert "processes have 10 GB here. Draw smaller pictures" in said
+    said = str(complaint(sdxl, CPUS, num_gpus=0, memory_gb=4))
+    assert said.startswith("resources.model.memory_gb=4: is too little")
+    assert said.endswith("Try resources.model.memory_gb=15.9.")
+    assert complaint(preset("sd_turbo"), CPUS, num_gpus=0, memory_gb=8) is None
+
+
+@pytest.mark.parametrize(
+    "overrides", [["model.offload=model"], ["model=noop"], ["model=tiny"]], ids=["off", "no", "own"]
+)
+def test_nothing_is_said_of_what_is_not_known_or_small(overrides: list[str]):
+    assert complaint(preset("qwen_image", *overrides), CPUS, num_gpus=0) is None
+
+
+def test_a_run_is_refused_before_anything_starts(tmp_path: Path):
+    config = preset("sd_turbo", "resources.model.memory_gb=1", "ray.num_gpus=0")
+    with pytest.raises(UserError) as caught, prepared(config, tmp_path, ["model=sd_turbo"]):
+        pass
+    said = "resources.model.memory_gb=1.0: is too little: the weights take 5.2 GB"
+    assert str(caught.value).startswith(said)
+    assert not list(tmp_path.iterdir())
