@@ -82,8 +82,9 @@ class Distance:
 
     name: str = engines.NONE
     engine: str = engine("distance", engines.NONE)
-    path: str | None = None  # of the network: "asset:NAME", a local folder, or a hub id
+    path: str | None = None  # "asset:NAME", a local folder, or a hub id; inception: a file
     revision: str | None = None
+    sha256: str | None = None  # of inception's file: its digest, or the first digits
     processor: str | None = None  # where the processor is, for a model that comes without
     dtype: str = choice("auto", DTYPES)  # auto: float32 on CPU, float16 on a GPU
     reference: str | None = None  # a run's folder, a folder of pictures, or a table

@@ -8,7 +8,7 @@ from typing import Any
 from imagepipe.scoring.sets import METRICS
 
 ALIKE = "compare only runs of equally many pictures, by the same features, with the same reference"
-OF_INCEPTION = "FID in papers is of Inception's features"
+OF_INCEPTION = "FID in papers is of Inception's features (distance=inception)"
 # Of what `summary.json` has: what has to be equal where distances are compared.
 CONDITIONS = ("pictures", "features", "reference", "reference_pictures")
 

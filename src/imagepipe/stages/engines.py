@@ -135,6 +135,10 @@ TABLE: dict[str, dict[str, Engine]] = {
             weights=True,
             check="imagepipe.scoring.clip.check",
         ),
+        "inception": Engine(
+            "imagepipe.scoring.inception.InceptionFeatures",
+            check="imagepipe.scoring.inception.check",
+        ),
         "custom": CUSTOM,
     },
     "stages": {OWN: CUSTOM},

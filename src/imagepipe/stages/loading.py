@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from imagepipe.errors import UserError, one_line, with_class
@@ -77,7 +78,10 @@ def shapes(field: str, path: str | None, file: Path) -> dict[str, tuple[int, ...
 
         held = torch.load(file, map_location="meta", weights_only=True)
         return {name: tuple(value.shape) for name, value in held.items()}
-    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
+    except (
+        *(SafetensorError, OSError, RuntimeError, ValueError),
+        *(EOFError, UnpicklingError, AttributeError),  # of what is no pickle, or of something else
+    ) as error:
         raise weights.broken(field, path, file, one_line(error)) from error
 
 
