@@ -128,7 +128,7 @@ def _schema() -> DictConfig:
 
 def _only(given: Mapping[str, Any], known: Collection[str], prefix: str = "") -> dict[str, Any]:
     """Of what is `given` that of which `known` has the keys."""
-    inside = {key for key in known if any(one.startswith(f"{key}.") for one in known)}
+    inside = {one.rpartition(".")[0] for one in known}
     return {
         key: _only(value, known, f"{prefix}{key}.") if f"{prefix}{key}" in inside else value
         for key, value in given.items()
