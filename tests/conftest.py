@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import os
 import re
 import shutil
@@ -20,6 +19,7 @@ from helpers.collected import COLLECTED, parameters
 from helpers.command import imagepipe
 from helpers.s3_server import S3
 from helpers.sweeps import Swept
+from helpers.tracked import with_database
 from PIL import Image
 
 from imagepipe import shell
@@ -101,18 +101,18 @@ def screenshot(request: pytest.FixtureRequest) -> Callable[[Any, str], None]:
 
 @pytest.fixture
 def ray_session() -> Iterator[None]:
-    """Ray on two CPUs, quiet, for all tests of this process that ask for it."""
+    """Ray on two CPUs, quiet, for all tests of this process that ask for it.
+
+    imagepipe starts it, so that its processes are forked of one that has loaded what they import.
+    """
     import ray
+    from helpers.configs import composed
+
+    from imagepipe.execution import pipeline, session
 
     if not ray.is_initialized():
-        ray.init(
-            address="local",  # not the cluster that another test may have running
-            num_cpus=2,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.WARNING,
-        )
-        logging.getLogger("ray.data").setLevel(logging.WARNING)
+        config = composed("ray.num_cpus=2", "llm=none", "model=noop", "scorer=none")
+        session.started(config, pipeline.libraries(config))
     context = ray.data.DataContext()
     context.enable_progress_bars = context.print_on_execution_start = False
     with ray.data.DataContext.current(context):
@@ -216,7 +216,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Swept:
     said = home / "said.txt"
     with FileLock(f"{home}.lock"):
         if not said.exists():
-            home.mkdir()
+            with_database(home / "outputs")
             said.write_text(_sweep(home))
     return Swept(home, home / "sweep", said.read_text(), SWEPT)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from helpers.compared import RED, Made
+from helpers.tracked import with_database
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 import imagepipe
@@ -22,9 +23,11 @@ from imagepipe.sink.ledger import ENDS
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What `helpers.from_python` saw, in one process of its own."""
+    folder = tmp_path_factory.mktemp("python")
+    with_database(folder / "outputs")
     done = subprocess.run(
         [sys.executable, "-m", "helpers.from_python"],
-        cwd=tmp_path_factory.mktemp("python"),
+        cwd=folder,
         capture_output=True,
         text=True,
         env=os.environ | {"HF_HUB_OFFLINE": "1"},

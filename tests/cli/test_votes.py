@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers.compared import BLUE, GREEN, RED, Made, swept_into
+from helpers.tracked import with_database
 from mlflow import MlflowClient
 
 from imagepipe import tracking
@@ -20,7 +21,7 @@ COLORS = {"1": RED, "2": GREEN, "3": BLUE}  # of whose pictures the red ones are
 
 def recorded(home: Path) -> Path:
     """A sweep of three jobs that is in MLflow, as it was when it ended."""
-    outputs, folder = home / "outputs", home / "sweep"
+    outputs, folder = with_database(home / "outputs"), home / "sweep"
     made = [
         Made({"a": name}, 1.0, None, color, ROWS, scores=[int(name)] * 20, ids=ROWS, side=64)
         for name, color in COLORS.items()

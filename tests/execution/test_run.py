@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from helpers import one_session
 from helpers.command import FAST, GREY_LEVELS, imagepipe, start, summary, table
+from helpers.tracked import with_database
 from helpers.written import FACTS, batch
 from PIL import Image
 
@@ -182,6 +183,7 @@ def test_sigterm_ends_the_run_and_its_mlflow_run(tmp_path):
 
     out = tmp_path / "out"
     (tmp_path / "slow").touch()
+    with_database(tmp_path / "outputs")
     never = ["model.engine=custom", "model._target_=helpers.painters.Slow"]
     options = f"{{seconds: 3600, slow: {tmp_path / 'slow'}, bad: {tmp_path / 'bad'}}}"
     never.append(f"+model.options={options}")

@@ -12,6 +12,7 @@ import pytest
 from helpers.command import FAST, imagepipe, start, table
 from helpers.one_session import run_jobs
 from helpers.sweeps import recorded, statuses
+from helpers.tracked import with_database
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -231,6 +232,7 @@ def test_a_job_that_may_not_be_written_down_is_counted(tmp_path):
     preset.parent.mkdir(parents=True)
     preset.write_text("name: secret\nbackend: mlflow\nuri: http://me:hunter2@host:5000\n")
     asked = ["-m", "--config-dir", "mine", "tracking=secret,none", "hydra.sweep.dir=sweep"]
+    with_database(tmp_path / "outputs")
     done = imagepipe(tmp_path, *asked, "model.steps=0")  # the other is refused as well
     assert done.returncode == 2
     assert "0 of 2 jobs finished, 2 did not" in done.stderr
@@ -246,6 +248,7 @@ def test_a_job_that_may_not_be_written_down_is_counted(tmp_path):
 
 def test_a_job_that_lacks_a_value_is_a_failed_child(tmp_path):
     asked = ["-m", "dataset=csv,animals_outfits", "model.steps=0", "hydra.sweep.dir=sweep"]
+    with_database(tmp_path / "outputs")
     assert imagepipe(tmp_path, *asked).returncode == 2
     _, parent, children = recorded(tmp_path)
     assert {run.info.status for run in (parent, *children)} == {"FAILED"}

@@ -13,6 +13,7 @@ import ray
 from helpers.command import summary, table
 from helpers.configs import composed
 from helpers.failing_engines import GREY, ROOM
+from helpers.tracked import with_database
 from mlflow import MlflowClient
 from PIL import Image
 
@@ -89,6 +90,7 @@ def test_as_many_failures_as_are_allowed_end_nothing(run):
 
 def test_too_many_failures_end_the_run_which_says_why(run, tmp_path):
     """The last test here: it ends the session too."""
+    with_database(tmp_path / "outputs")
     with pytest.raises(RunFailed, match=r"rows failed, more than max_failures=2; 1 of them: ") as e:
         run("max_failures=2", "tracking.system_metrics=false")
     assert str(tmp_path / "out") in str(e.value)

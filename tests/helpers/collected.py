@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from hashlib import sha256
 from pathlib import Path
 from pprint import pformat
 from typing import Any
@@ -29,7 +30,11 @@ def parameters(item: pytest.Item) -> str:
 
 
 def _in_order(value: Any) -> Any:
-    """A set wherever it is as a list, since pformat leaves small ones as they come."""
+    """A set wherever it is as a list, since pformat leaves small ones as they come; long bytes as
+    their digest, which takes it seconds to write down.
+    """
+    if isinstance(value, bytes):
+        return sha256(value).hexdigest()
     if isinstance(value, set | frozenset):
         return sorted(map(_in_order, value), key=repr)
     if isinstance(value, dict):

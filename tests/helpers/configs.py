@@ -22,7 +22,9 @@ def composed(*overrides: str) -> Config:
     Hydra composes a list of choices once: that takes it 0.1 s. Values are set in a copy of it, in
     Hydra's own grammar.
     """
-    values = [one for one in OverridesParser.create().parse_overrides(list(overrides)) if _sets(one)]
+    values = [
+        one for one in OverridesParser.create().parse_overrides(list(overrides)) if _sets(one)
+    ]
     typed = {one.input_line for one in values}
     cfg = deepcopy(choices(tuple(one for one in overrides if one not in typed)))
     try:

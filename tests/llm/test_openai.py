@@ -13,6 +13,7 @@ import pytest
 from helpers import one_session
 from helpers.chat_server import ChatServer, completion, serving
 from helpers.command import imagepipe, summary
+from helpers.tracked import with_database
 
 from imagepipe.config import LLM
 from imagepipe.errors import UserError
@@ -263,6 +264,7 @@ def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
 
 def test_a_run_counts_answers_fallbacks_and_failures(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("id,what\n1,a cat\n2,a dog\n3,an owl\n4,\n5,a fox\n")
+    with_database(tmp_path / "outputs")
     replies = {"a dog": (200, "I'm sorry, but I can't."), "an owl": (400, "bad")}
     with serving(replies=replies) as server:
         out = one_session.run(

@@ -13,6 +13,7 @@ import pytest
 from helpers import one_session
 from helpers.command import FAST, imagepipe, summary
 from helpers.configs import composed
+from helpers.tracked import with_database
 
 from imagepipe.config import Scorer
 from imagepipe.errors import UserError
@@ -227,6 +228,7 @@ def test_the_aesthetic_processor_is_of_the_models_revision(
 @pytest.fixture(scope="module")
 def scored_run(tmp_path_factory: pytest.TempPathFactory, clip: Path) -> Path:
     folder = tmp_path_factory.mktemp("scored")
+    with_database(folder / "outputs")
     chosen = ["scorer=clip", f"scorer.path={clip}", "model.images_per_prompt=2"]
     options = ["limit=30", "sink.gallery_images=4", "tracking.system_metrics=false"]
     return one_session.run(folder, "out", *FAST, *chosen, *options)

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from helpers.command import FAST, imagepipe
 from helpers.s3_server import S3
+from helpers.tracked import with_database
 from mlflow import MlflowClient
 from PIL import Image
 
@@ -24,6 +25,7 @@ JOIN = ["dataset.join.path=worn.csv", "dataset.join.on=key"]
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("s3")
+    with_database(folder / "outputs")
     (folder / "t.csv").write_text(TABLE)
     (folder / "worn.csv").write_text("key,wears\na b,hat\n../c,hat\nempty,hat\n")
     return folder
