@@ -1,0 +1,103 @@
+"""What commands cannot do, each with the line that a person reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from helpers.refusals import refusal
+from omegaconf import OmegaConf
+from PIL import Image
+
+import imagepipe
+from imagepipe import shell
+from imagepipe.cli import fetch, multirun, reproduce, run, score, ui
+from imagepipe.cli.composing import composed
+from imagepipe.sink import sweeps
+from imagepipe.sink.sweeps import PlannedJob, Record
+
+
+def begun(folder: Path, *values: int) -> Record:
+    """A sweep over model.steps that began in `folder`."""
+    jobs = [PlannedJob(n, [f"model.steps={value}"]) for n, value in enumerate(values)]
+    record = Record(["-m"], ["model.steps"], "basic", folder.name, str(folder.parent), jobs=jobs)
+    sweeps.write(folder, record)
+    return record
+
+
+def test_python_resumes_no_sweep(tmp_path: Path):
+    begun(tmp_path, 1, 2)
+    assert refusal(imagepipe.run, resume=tmp_path) == (
+        f"resume={tmp_path}: is a sweep's, which the command resumes. "
+        f"Type: {shell.resume_command(tmp_path)}"
+    )
+
+
+def test_a_run_is_resumed_as_no_sweep(tmp_path: Path):
+    assert refusal(run.to_resume, ["-m", f"resume={tmp_path}"]) == (
+        f"resume={tmp_path}: is one run's, and not a sweep's. Leave -m out."
+    )
+
+
+def test_a_sweep_is_resumed_where_it_was_begun_as_it_was_begun(tmp_path: Path):
+    record = begun(tmp_path, 1, 2)
+    assert refusal(multirun._check_resumed, tmp_path / "old", tmp_path, record) == (
+        f"hydra.sweep.dir={tmp_path}: is not {tmp_path / 'old'}, whose sweep is to be resumed. "
+        "Move it back to where it was begun, or begin it again."
+    )
+    other = Record(["-m"], ["model.steps"], "basic", None, jobs=record.jobs[:1])
+    assert refusal(multirun._check_resumed, tmp_path, tmp_path, other).endswith(
+        ": what the sweep varies is no longer what it was begun with. "
+        "Leave that out, or begin another sweep."
+    )
+
+
+def test_jobs_that_are_chosen_one_after_another_are_not_repeated():
+    choices = {"runtime": {"choices": {"hydra/sweeper": "optuna"}}}
+    cfg, whole = (OmegaConf.create(one) for one in ({"sweep": {"repeats": 3}}, {"hydra": choices}))
+    assert refusal(multirun.prepare_repeats, cfg, whole) == (
+        "sweep.repeats=3: runs every job again, and this sweeper chooses one job after another. "
+        "Leave it out, and run the jobs that are to be compared again without it."
+    )
+
+
+def test_a_scorer_of_a_list_says_its_place(tmp_path: Path):
+    (tmp_path / "scorer").mkdir()
+    (tmp_path / "scorer" / "mine.yaml").write_text("name: mine\nengine: clip\n")
+    assert refusal(composed, ["scorer=[mine]"], str(tmp_path)) == (
+        "scorer=mine: is one of a list of scorers, and its file says no place for it, where the "
+        "next one would not replace it. Begin the file with the line # @package scorer.mine"
+    )
+
+
+def test_a_disk_has_to_have_room_for_what_is_fetched(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(fetch, "_cache", lambda: str(tmp_path / "hub"))
+    said = refusal(fetch._check_room, 10**18)
+    assert said.startswith(f"HF_HOME={tmp_path / 'hub'}: has ")
+    assert said.endswith(
+        " GB free, and 1000000000.0 GB are to be fetched. "
+        "Make room, or set HF_HOME to a folder on a larger disk"
+    )
+
+
+def test_a_picture_that_loses_some_is_not_drawn_again(tmp_path: Path):
+    path = tmp_path / "one.png"
+    Image.new("RGB", (8, 8)).save(path, "JPEG")
+    assert refusal(reproduce.read, path) == (
+        f"IMAGE={path}: is a JPEG, whose pixels are not quite those that were drawn. "
+        "Take a picture of a run with sink.image_format=png."
+    )
+
+
+def test_pictures_are_scored_by_a_scorer_that_is_named(tmp_path: Path, capsys):
+    assert score.main([str(tmp_path)]) == 2
+    assert capsys.readouterr().err == (
+        "imagepipe: scorer=auto: goes with a model, and none draws here. "
+        "Choose one, or a list: scorer=clip, 'scorer=[clip,pickscore]'\n"
+    )
+
+
+def test_a_server_that_does_not_run():
+    assert str(ui._broken("no answer within 60 s")) == (
+        f"mlflow server={ui.HOST}: does not run (no answer within 60 s). "
+        "Try again, or look at what `python -m mlflow server` says."
+    )

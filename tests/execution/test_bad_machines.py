@@ -1,0 +1,83 @@
+"""What a machine or a folder lacks for a run, each with the line that a person reads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from helpers.configs import composed
+from helpers.refusals import refusal
+from pyarrow.fs import LocalFileSystem
+
+from imagepipe.config import Sweep
+from imagepipe.errors import UserError
+from imagepipe.execution import nodes, place, preflight, prepare, rescore, reuse
+from imagepipe.store import Store
+
+
+def test_a_file_that_a_node_lacks(tmp_path: Path):
+    need = nodes.Need("model.path", LocalFileSystem(), "/models/mine")
+    said = refusal(nodes._raise, composed(), Store(str(tmp_path)), "mark", "b", (need, None))
+    assert said.startswith("model.path=/models/mine: is here, but not on the node b. Put it into ")
+
+
+def test_a_release_of_ray_that_keeps_to_no_nodes():
+    assert refusal(nodes.kept_to_nodes, object(), ["a", "b"]) == (
+        "ray.nodes=a,b: this release of Ray cannot hold a run to some of a cluster's nodes. "
+        "Install Ray 2.60, here and on the cluster, or leave it out; "
+        "sweep.jobs_at_once needs it there."
+    )
+
+
+def test_a_folder_that_ray_cannot_use(tmp_path: Path):
+    long = str(tmp_path / ("long" * 40))
+    said = refusal(preflight.temp_folder, {"RAY_TMPDIR": long})
+    assert said.startswith("RAY_TMPDIR=")
+    assert said.endswith(
+        ", so that Ray could not start: its sockets and logs lie there. "
+        "Make room there, or name another folder with a short path: RAY_TMPDIR=FOLDER"
+    )
+
+
+def test_a_machine_that_allows_few_processes():
+    preflight.check_processes(2, None)
+    preflight.check_processes(2, 10**6)
+    said = refusal(preflight.check_processes, 2, 7)
+    assert said.startswith("ulimit -u=7: so few more processes and threads are allowed; Ray takes ")
+    assert said.endswith(
+        " on 2 CPUs, and would wait for them in vain. Raise it (ulimit -u, a container's "
+        "--pids-limit), end other programs, or use fewer CPUs: ray.num_cpus=1"
+    )
+
+
+def test_a_machine_that_does_not_reach_itself():
+    said = refusal(preflight.check_address, "192.0.2.1")  # of no machine: RFC 5737
+    assert said.startswith("network=192.0.2.1: this machine does not reach itself there (")
+    assert said.endswith("Bring it up: ip link set lo up. Or run where there is one")
+
+
+def test_jobs_of_a_sweep_are_not_pushed():
+    config = composed("sink.hub=me/cats")
+    assert refusal(prepare._check_hub, config, 8, object()) == (
+        "sink.hub=me/cats: is one data set, and each job of a sweep would replace the one before "
+        "it. Push the job that you choose at the end: resume=ITS_FOLDER sink.hub=user/name."
+    )
+
+
+def test_nothing_to_score_by():
+    assert refusal(rescore._check, composed("scorer=none")) == (
+        "scorer=none: nothing would be scored. Choose one, or a list: scorer=clip"
+    )
+
+
+def test_a_folder_without_work_to_take_over(tmp_path: Path):
+    assert refusal(reuse.check, Sweep(reuse=[str(tmp_path)])) == (
+        f"sweep.reuse={tmp_path}: holds no run whose work could be taken over. "
+        "Name the folder of a run or of a sweep; auto, true or false; or a list of folders."
+    )
+
+
+def test_scores_of_others_in_the_place():
+    with pytest.raises(UserError, match="--out=.*: holds pictures of b. Name another folder."):
+        raise place._another(Store(os.sep), "pictures of b")
