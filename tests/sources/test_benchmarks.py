@@ -46,3 +46,42 @@ def test_a_file_of_its_layout_is_read_by_categories(name: str, tmp_path: Path):
     assert tables.rows == 2
     assert tables.category in tables.columns
     assert tables.first_ids[0] == FIRST[name]
+
+
+def test_pictures_to_edit_are_read_with_their_instructions(tmp_path: Path):
+    """In the columns that GEdit-Bench's own script reads."""
+    import datasets
+    from PIL import Image
+
+    picture = Image.new("RGB", (32, 48), (200, 30, 30))
+    rows = {
+        "task_type": ["background_change", "ps_human"],
+        "key": ["4c309b59", "5d"],
+        "instruction": ["Change the background to a city.", "把头发变成红色"],
+        "instruction_language": ["en", "cn"],
+        "input_image": [picture] * 2,
+        "input_image_raw": [picture] * 2,
+        "Intersection_exist": [True, False],
+    }
+    kinds = datasets.Features(
+        {
+            **dict.fromkeys(
+                ("task_type", "key", "instruction", "instruction_language"),
+                datasets.Value("string"),
+            ),
+            **dict.fromkeys(("input_image", "input_image_raw"), datasets.Image()),
+            "Intersection_exist": datasets.Value("bool"),
+        }
+    )
+    made = datasets.Dataset.from_dict(rows, features=kinds)
+    datasets.DatasetDict({"train": made}).save_to_disk(str(tmp_path / "gedit"))
+    config = composed(
+        "dataset=gedit",
+        f"dataset.path={tmp_path}/gedit",
+        "model=flux_kontext",
+        "model.columns.image=input_image_raw",
+    )
+    tables = scan(config.dataset, None, config.model.columns)
+    assert (tables.rows, tables.category) == (2, "task_type")
+    assert list(tables.first_ids) == ["4c309b59", "5d"]
+    assert {"input_image_raw", "instruction"} <= set(tables.columns)
