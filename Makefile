@@ -29,7 +29,7 @@ pythons := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 # Another release than the lock's, of one library: `make test` then runs what is marked for it.
 other := $(if $(RAY),ray-$(RAY),$(if $(MLFLOW),mlflow-$(MLFLOW)))
 other_packages := $(if $(RAY),ray==$(RAY),mlflow==$(MLFLOW))
-benchmarks := bare start seed daft overlap reuse side_by_side scorers alike tuned rows encode cores gallery $(if $(shell command -v nvidia-smi),gpu gpu_shares)
+benchmarks := bare start seed daft overlap reuse side_by_side scorers alike tuned rows own_rows encode cores gallery $(if $(shell command -v nvidia-smi),gpu gpu_shares)
 usable := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
 
 .DEFAULT_GOAL := help

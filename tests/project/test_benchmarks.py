@@ -10,8 +10,8 @@ import pytest
 from helpers.benchmarks import BENCHMARKS, PARTS, benchmark, leaves_figures
 
 PAGE = BENCHMARKS.parent / "docs" / "performance.md"
-NAMES = """bare start seed daft overlap reuse side_by_side rows encode cores scorers alike gallery
-    gpu""".split()
+NAMES = """bare start seed daft overlap reuse side_by_side rows own_rows encode cores scorers alike
+    gallery gpu""".split()
 
 
 @pytest.fixture
