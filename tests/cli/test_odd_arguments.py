@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
-import pytest
+import argparse
+import sys
 
-from imagepipe.cli.commands import check_flags
+import pytest
+from helpers.fuzz import is_plain
+
+from imagepipe.cli import commands
+from imagepipe.cli.commands import check_keys
 from imagepipe.cli.messages import plain_errors
 from imagepipe.errors import UserError
 
 
 @pytest.mark.parametrize(
-    ("flag", "said"),
+    ("typed", "said"),
     [
-        pytest.param("-\x1b[31m", "flag=-\\x1b[31m: there is no such flag", id="colour"),
-        pytest.param("--\u202ecfg", "flag=--\\u202ecfg: there is no such flag", id="direction"),
-        pytest.param("-\r", "flag=-\\r: there is no such flag", id="return"),
+        pytest.param(["-\x1b[31m"], "unrecognized arguments: -\\x1b[31m", id="colour"),
+        pytest.param(["--\u202ecfg"], "unrecognized arguments: --\\u202ecfg", id="direction"),
+        pytest.param(
+            ["b=1", "--nope", "a=\x1b"], "unrecognized arguments: --nope a=\\x1b", id="value"
+        ),
+        pytest.param(["--cfg", "\r"], "argument --cfg/-c: invalid choice: ", id="choice"),
+        pytest.param(["plan", "--\x07"], "unrecognized arguments: --\\x07", id="plan"),
+        pytest.param(["compare", "x", "--level", "\x1b"], "argument --level: ", id="number"),
+        pytest.param(["track", "x", "--ur=1", "-\x1b"], "unrecognized arguments: -\\", id="track"),
+        pytest.param(["score"], "the following arguments are required: pictures", id="none"),
+        pytest.param(
+            ["b=1", "--nope", "x" * 9000], "unrecognized arguments: --nope xxx", id="long"
+        ),
     ],
 )
-def test_a_flag_that_would_steer_the_terminal(flag: str, said: str) -> None:
-    with pytest.raises(UserError) as caught:
-        check_flags(["model=noop", flag])
-    assert str(caught.value).startswith(said)
+def test_what_no_parser_takes_is_told_in_a_short_plain_line(
+    typed: list[str], said: str, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr("argparse.ArgumentParser.error", argparse.ArgumentParser.error)
+    monkeypatch.setattr("sys.argv", ["imagepipe", *typed])
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(f"sys.{stream}", getattr(sys, stream))
+    with pytest.raises(SystemExit) as ended:
+        commands.main()
+    told = capsys.readouterr().err
+    command = f"imagepipe {typed[0]}" if typed[0] in commands.COMMANDS else "imagepipe"
+    assert ended.value.code == 2 and told.startswith(f"imagepipe: {said}"), told
+    assert told.endswith(f". See {command} --help.\n") and is_plain(told)
 
 
 @pytest.mark.parametrize("setting", ["+=", "++=3", "~="])
 def test_a_setting_without_a_key(setting: str) -> None:
     with pytest.raises(UserError, match="names no key"):
-        check_flags([setting])
+        check_keys([setting])
 
 
 def test_other_flags_and_values_are_for_hydra_to_judge() -> None:
-    check_flags(["-m", "--no-such-flag", "dataset.path=\x1b", "--config-dir=提示"])
+    check_keys(["-m", "--no-such-flag", "dataset.path=\x1b", "--config-dir=提示"])
 
 
 def test_a_name_that_no_disk_takes(tmp_path, capsys) -> None:

@@ -1,4 +1,4 @@
-"""Folders of models with something wrong, before anything is loaded of them.
+"""Folders of models with something wrong: refused before a run, or loaded and used.
 
 Where it is weights that a part needs, the model must be refused.
 """
@@ -11,16 +11,21 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from helpers.fuzz import is_plain
 from hypothesis import strategies as st
 
 from imagepipe import assets, diffusion, llm, scoring
 from imagepipe.config import LLM, Model, Scorer
+from imagepipe.diffusion.diffusers import DiffusersGenerator
 from imagepipe.errors import UserError
+from imagepipe.llm.transformers import TransformersEnhancer
+from imagepipe.scoring.clip import ClipScorer
 
 KINDS = ("tiny", "tiny_llm", "tiny_clip")
 JSON = st.one_of(
@@ -53,6 +58,7 @@ def check(given: tuple[str, list[tuple[Any, ...]]]) -> None:
         lacking = [_change(folder, *change) for change in changes]
         try:
             CHECKS[kind](str(folder))
+            _used(kind, str(folder))
         except UserError as error:
             refused = is_plain(str(error))
         else:
@@ -153,10 +159,28 @@ def _change_weights(file: Path, what: str, share: float) -> bool:
     return value.size > 1  # not of a scale or a counter
 
 
-CHECKS: dict[str, Callable[[str], None]] = {
-    "tiny": lambda path: diffusion.check(
-        Model(name="t", engine="diffusers", path=path, steps=1, width=128, height=128)
-    ),
-    "tiny_llm": lambda path: llm.check(LLM(name="t", engine="transformers", path=path)),
-    "tiny_clip": lambda path: scoring.check(Scorer(name="t", engine="clip", path=path)),
+MODEL = Model(name="t", engine="diffusers", steps=1, width=128, height=128)
+ASKED = LLM(name="t", engine="transformers", max_tokens=2)
+SCORER = Scorer(name="t", engine="clip")
+CHECKS: dict[str, Callable[[str], Any]] = {
+    "tiny": lambda path: diffusion.check(replace(MODEL, path=path)),
+    "tiny_llm": lambda path: llm.check(replace(ASKED, path=path)),
+    "tiny_clip": lambda path: scoring.check(replace(SCORER, path=path)),
 }
+
+
+def _used(kind: str, path: str) -> None:
+    """As a run would: what was not refused loads, and works."""
+    picture = np.zeros((1, 128, 128, 3), np.uint8)
+    if kind == "tiny":
+        generator = DiffusersGenerator(replace(MODEL, path=path))
+        generator.load()
+        assert np.shape(generator.paint(["a cat"], [1])) == picture.shape
+    elif kind == "tiny_llm":
+        enhancer = TransformersEnhancer(replace(ASKED, path=path))
+        enhancer.load()
+        assert len(enhancer.enhance(["a cat"], ["winter"], [1])) == 1
+    else:
+        scorer = ClipScorer(replace(SCORER, path=path))
+        scorer.load()
+        assert np.shape(scorer.score(picture, ["a cat"])) == (1,)

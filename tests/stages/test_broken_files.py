@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from helpers import fuzz_models
 
+from imagepipe.diffusion import repository
 from imagepipe.errors import UserError
 
 
@@ -30,6 +31,11 @@ def refused(kind: str, file: str, content: str | dict[str, Any]) -> str:
     [
         pytest.param("tiny", "unet/config.json", {"in_channels": None}, id="unet-null"),
         pytest.param("tiny", "model_index.json", {"_class_name": None}, id="no-pipeline"),
+        pytest.param("tiny", "model_index.json", {"_class_name": []}, id="pipeline-of-nothing"),
+        pytest.param("tiny", "model_index.json", {"_class_name": ["a"]}, id="pipeline-of-one"),
+        pytest.param("tiny", "model_index.json", {"unet": []}, id="part-of-nothing"),
+        pytest.param("tiny", "model_index.json", {"unet": ["diffusers"]}, id="part-of-one"),
+        pytest.param("tiny", "model_index.json", {"unet": ["diffusers", 5]}, id="part-of-a-number"),
         pytest.param("tiny", "vae/config.json", {"out_channels": None}, id="vae-null"),
         pytest.param("tiny", "text_encoder/config.json", {"vocab_size": None}, id="encoder-null"),
         pytest.param("tiny", "tokenizer/tokenizer.json", "{", id="tokenizer-cut"),
@@ -41,11 +47,24 @@ def refused(kind: str, file: str, content: str | dict[str, Any]) -> str:
         pytest.param("tiny_llm", "chat_template.jinja", "{% for x", id="llm-template"),
         pytest.param("tiny_llm", "tokenizer_config.json", "[", id="llm-not-json"),
         pytest.param("tiny_clip", "config.json", {"text_config": 3}, id="scorer-number"),
+        pytest.param("tiny_clip", "processor_config.json", "{}", id="scorer-sees-nothing"),
+        pytest.param("tiny_clip", "processor_config.json", "[", id="scorer-not-json"),
+        pytest.param("tiny_clip", "tokenizer.json", "{", id="scorer-tokenizer-cut"),
     ],
 )
 def test_it_is_refused_with_the_cause(kind: str, file: str, content: str | dict[str, Any]) -> None:
     said = refused(kind, file, content)
     assert "is broken (" in said or "cannot be used (" in said, said
+
+
+def test_lists_of_an_index_that_are_no_part() -> None:
+    with fuzz_models.copy("tiny") as folder:
+        file = folder / "model_index.json"
+        index = json.loads(file.read_text())
+        more = {"safety_checker": [None, None], "levels": [1, 0.5], "_more": ["a"]}
+        file.unlink()
+        file.write_text(json.dumps(index | more))
+        assert set(repository.parts(repository.read(folder).index)) == set(repository.parts(index))
 
 
 @pytest.mark.parametrize("what", ["folder", "link"])

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 
 from imagepipe import __version__
-from imagepipe.errors import UserError, did_you_mean, listed, shown
+from imagepipe.errors import UserError, did_you_mean, listed
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,14 @@ COMPLETION = ("--shell-completion", "-sc")
 def main() -> None:
     """Run what was typed. Exit codes: 0 all is well, 1 it failed or differs, 2 what was typed is
     wrong, 130 interrupted."""
-    from imagepipe.cli.messages import plain_errors
+    from imagepipe.cli.messages import plain_errors, refuse_typed
     from imagepipe.cli.printing import print_whatever_happens
 
     print_whatever_happens()
+    # Of the class, since Hydra's own parser is one too: they repeat what was typed as it is.
+    setattr(argparse.ArgumentParser, "error", refuse_typed)  # noqa: B010
     with plain_errors():
-        check_flags(sys.argv[1:])
+        check_keys(sys.argv[1:])
         name, arguments = split(sys.argv[1:])
     if arguments and arguments[0] in VERSION:
         print(f"imagepipe {__version__}")
@@ -77,22 +79,15 @@ def split(typed: list[str]) -> tuple[str, list[str]]:
     )
 
 
-def check_flags(typed: list[str]) -> None:
-    """Refuse a flag with signs that steer a terminal: argparse would say it again as it is."""
+def check_keys(typed: list[str]) -> None:
+    """Refuse a setting without a key, for which Hydra fails an assertion."""
     for text in typed:
-        if text.lstrip("+~").startswith("=") and not text.startswith("="):  # Hydra asserts a key
+        if text.lstrip("+~").startswith("=") and not text.startswith("="):
             raise UserError(
                 field="setting",
                 value=text,
                 problem="names no key",
                 remedy="A setting is KEY=VALUE.",
-            )
-        if text.startswith("-") and shown(text, len(text.encode("utf-8", "replace"))) != text:
-            raise UserError(
-                field="flag",
-                value=text,
-                problem="there is no such flag",
-                remedy="See imagepipe --help.",
             )
 
 

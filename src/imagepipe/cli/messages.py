@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import functools
 import re
@@ -9,6 +10,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NoReturn
 
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -55,9 +57,15 @@ def plainly(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
     return told
 
 
-def fail(message: str, code: int) -> None:
+def fail(message: str, code: int) -> NoReturn:
     print(f"imagepipe: {shown(message)}", file=sys.stderr)
     sys.exit(code)
+
+
+def refuse_typed(parser: argparse.ArgumentParser, message: str) -> NoReturn:
+    """`ArgumentParser.error` in one plain line: what `message` repeats may be long, or steer."""
+    command = parser.prog if parser.prog.startswith("imagepipe ") else "imagepipe"
+    fail(f"{shown(message, VALUE_BYTES)}. See {command} --help.", 2)
 
 
 def explain(error: Exception) -> str:

@@ -80,7 +80,7 @@ def read(folder: Path) -> Description:
     for name in parts(configs["model_index"]):
         for file in ("config.json", "scheduler_config.json"):
             if (folder / name / file).is_file():
-                configs[name] = _json(folder / name / file)
+                configs[name] = weights.described("model.path", folder, folder / name / file)
     return Description(configs, folder)
 
 
@@ -130,19 +130,32 @@ def fetch(model: Model) -> Path:
 
 def parts(index: dict[str, Any]) -> dict[str, tuple[str, str]]:
     """The parts that `model_index.json` names: library and class of each."""
-    lists = {name: value for name, value in index.items() if isinstance(value, list)}
-    return {n: (v[0], v[1]) for n, v in lists.items() if not n.startswith("_") and v[0]}
+    named = {name: value for name, value in index.items() if not name.startswith("_")}
+    return {name: (value[0], value[1]) for name, value in named.items() if _is_class(value)}
 
 
 def _index(folder: Path) -> dict[str, Any]:
-    index = _json(folder / INDEX)
-    if not isinstance(index.get("_class_name"), str | list):  # a list is code of the model's own
-        raise weights.broken("model.path", folder, folder / INDEX, "it names no _class_name")
+    file = folder / INDEX
+    index = weights.described("model.path", folder, file)
+    named = index.get("_class_name")
+    if not isinstance(named, str) and not _is_class(named):  # a list is code of the model's own
+        raise weights.broken("model.path", folder, file, "it names no _class_name")
+    for name, value in index.items():
+        if isinstance(value, list) and not name.startswith("_") and not _is_entry(value):
+            cause = f"its {name!r} names no library and class"
+            raise weights.broken("model.path", folder, file, cause)
     return index
 
 
-def _json(file: Path) -> dict[str, Any]:
-    return weights.described("model.path", file.parent, file)
+def _is_class(value: Any) -> bool:
+    """Whether it is as `["diffusers", "UNet2DConditionModel"]`."""
+    return isinstance(value, list) and list(map(type, value)) == [str, str] and all(value)
+
+
+def _is_entry(value: list[Any]) -> bool:
+    """Whether it is a part, one that is left out, or an option of the pipeline: of numbers."""
+    numbers = value and all(isinstance(one, int | float) for one in value)
+    return _is_class(value) or value[:1] == [None] or bool(numbers)
 
 
 def safetensors_only(model: Model) -> bool | None:
@@ -209,12 +222,9 @@ def weight_files(part: Path, model: Model) -> list[Path]:
     lists = [names for names in shards if not names.isdisjoint(usable)]
     whole = [names for names in lists if names.issubset(usable)]
     if lists:
-        return sorted(part / name for name in max(whole, key=_are_safe, default=()))
+        most = max(whole, key=lambda names: names.issubset(safe), default=())
+        return sorted(part / name for name in most)
     return [part / name for name in safe or usable]
-
-
-def _are_safe(names: set[str]) -> bool:
-    return all(name.endswith(kinds.SAFE) for name in names)
 
 
 def _weights_in(part: Path) -> list[str]:

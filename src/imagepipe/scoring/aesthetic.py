@@ -45,7 +45,7 @@ def predictor_class() -> Any:
 
 def check(scorer: Scorer) -> None:
     """Raise UserError where the predictor is unavailable."""
-    checks.check(scorer, predictor_class)
+    checks.check(scorer, predictor_class, "CLIPImageProcessor")
 
 
 class AestheticScorer:

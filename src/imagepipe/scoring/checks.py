@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from imagepipe.config import Distance, Scorer
-from imagepipe.errors import UserError
+from imagepipe.errors import UserError, one_line
 from imagepipe.stages import loading, weights
 
 Section = Scorer | Distance  # that names a CLIP
@@ -29,13 +29,15 @@ def config_of(scorer: Scorer) -> Any:
     return AutoConfig.from_pretrained(str(weights.locate(path)), revision=scorer.revision)
 
 
-def check(scorer: Section, model_class: Callable[[], Any]) -> None:
-    """Raise UserError where weights are not a CLIP's of `model_class`, or have no processor."""
+def check(scorer: Section, model_class: Callable[[], Any], processor: str) -> None:
+    """Raise UserError where weights are not a CLIP's of `model_class`, or have no processor that
+    the class of transformers with the name `processor` reads.
+    """
     _check_kind(scorer)
     loading.check_fit(f"{scorer.section}.path", scorer.path, scorer.revision, model_class)
     looks = weights.locate(scorer.processor or scorer.path or "")
     if isinstance(looks, Path):
-        _check_processor(scorer, looks)
+        _check_processor(scorer, looks, processor)
     elif scorer.processor is not None:
         weights.check(f"{scorer.section}.processor", scorer.processor, None, "config.json")
 
@@ -57,7 +59,7 @@ def _check_kind(scorer: Section) -> None:
         )
 
 
-def _check_processor(scorer: Section, folder: Path) -> None:
+def _check_processor(scorer: Section, folder: Path, processor: str) -> None:
     if not any((folder / name).is_file() for name in PROCESSORS):
         raise UserError(
             field=f"{scorer.section}.processor",
@@ -65,3 +67,14 @@ def _check_processor(scorer: Section, folder: Path) -> None:
             problem=f"{folder} holds no processor (neither {' nor '.join(PROCESSORS)})",
             remedy="Name a folder that holds one, or a model of the hub as owner/name.",
         )
+    key, path = ("processor", scorer.processor) if scorer.processor else ("path", scorer.path)
+    field = f"{scorer.section}.{key}"
+    if str(path).startswith("asset:"):
+        return
+    import transformers
+
+    try:
+        with weights.readable(field, path, folder):
+            getattr(transformers, processor).from_pretrained(folder)
+    except OSError as error:
+        raise weights.broken(field, path, folder, one_line(error)) from error

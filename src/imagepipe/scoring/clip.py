@@ -26,7 +26,7 @@ CHUNK = 64  # pictures at a time, so that memory does not grow with the number o
 
 def check(scorer: Section) -> None:
     """Raise UserError where the CLIP is unavailable."""
-    checks.check(scorer, model_class)
+    checks.check(scorer, model_class, "CLIPProcessor")
 
 
 def model_class() -> Any:
