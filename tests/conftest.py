@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import re
@@ -61,6 +62,8 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Before any test runs: an exception that is raised may say more of itself afterwards."""
     session.config.stash[COLLECTED] = {one.nodeid: parameters(one) for one in session.items}
+    gc.collect()
+    gc.freeze()  # else each collection, of which there are many, goes through all test modules
 
 
 def pytest_configure() -> None:
