@@ -165,8 +165,9 @@ class Writer:
         table = self._row_a_picture(rows, len(images[0]))
         flat = [image for of_row in images for image in of_row]
         reasons: list[str | None] = [None] * rows.num_rows
-        errors = scored.errors_of_rows(table, self.scores, rows.num_rows)
+        errors: list[str | None] = [None] * rows.num_rows
         if self.filter.works:
+            errors = scored.errors_of_rows(table, self.scores, rows.num_rows)
             kept, reasons = self.filter.kept(table, len(images[0]))
             table = table.filter(pa.array(kept))
             flat = [image for image, is_kept in zip(flat, kept, strict=True) if is_kept]
@@ -268,9 +269,8 @@ class Writer:
     def _key(self, rows: pa.Table) -> str:
         names = rows[self.id_column].to_pylist()
         if FAILED_STAGE in rows.column_names and "read" in rows[FAILED_STAGE].to_pylist():
-            names += (
-                place_of_task()
-            )  # rows that could not be read may have no id, or that of others
+            # Rows that could not be read may have no id, or that of others.
+            names += place_of_task()
         ids = json.dumps([str(value) for value in names])
         return "part-" + blake2b(ids.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
