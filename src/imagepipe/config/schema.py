@@ -172,6 +172,11 @@ class Sweep:
     repeats: int = bounded(1, least=1, most=100)  # how often every job runs, by turns
     repeat: int = bounded(0, least=0)  # which of them a job is: the sweep sets it
 
+    @property
+    def compares_speed(self) -> bool:
+        """Whether it matters for the best how fast a job is."""
+        return self.objective != "score" or self.at_least_images_per_s is not None
+
 
 @dataclass
 class Config:

@@ -198,7 +198,7 @@ def is_on(sweep: Sweep) -> bool:
     """Whether work is taken over. What is compared by speed has to do all of it."""
     if sweep.reuse != "auto":
         return sweep.reuse is not False
-    return sweep.objective == "score" and sweep.at_least_images_per_s is None
+    return not sweep.compares_speed
 
 
 def _named(said: Any) -> list[Path]:

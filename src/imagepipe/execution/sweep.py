@@ -278,8 +278,7 @@ def divided(config: Config) -> list[Part]:
         with session.session(config.ray, None, verbose=config.verbose):
             nodes = living(ray.nodes(), config.ray.nodes)
         machine, divide = from_ray(nodes), partial(parts.of_cluster, nodes)
-    alike = sweep.objective != "score" or sweep.at_least_images_per_s is not None
-    return parts.divided(sweep.jobs_at_once, machine, divide, fits, alike=alike)
+    return parts.divided(sweep.jobs_at_once, machine, divide, fits, alike=sweep.compares_speed)
 
 
 def _of_job(cfg: DictConfig, folder: Path) -> DictConfig:
