@@ -10,14 +10,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from imagepipe.cli import commands
 from imagepipe.cli.composing import composed
 from imagepipe.cli.messages import plainly
+from imagepipe.config.formats import FORMATS
 from imagepipe.errors import UserError
 
 if TYPE_CHECKING:
+    from imagepipe.config import Dataset, Join
     from imagepipe.execution.fetching import File
 
 
@@ -47,12 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if any(not file.cached for file in some):
             fetching.fetch(one, [file.name for file in some])
     pipeline.check_engines(config)  # as the run will, which fetches nothing more
-    joins: list[Any] = [config.dataset.join, *config.dataset.more_joins]
-    tables = [config.dataset, *joins]
-    if any("hf://" in str(one.path) or one.format == "huggingface" for one in tables):
+    joins = (config.dataset.join, *config.dataset.more_joins)
+    if _on_hub(config.dataset) or any(map(_on_hub, joins)):
         sources.scan(config.dataset, config.limit, config.model.columns)
     print("All that this run loads is here.", file=sys.stderr)
     return 0
+
+
+def _on_hub(table: Dataset | Join) -> bool:
+    return "hf://" in str(table.path) or (table.format in FORMATS and FORMATS[table.format].on_hub)
 
 
 def _cache() -> str:

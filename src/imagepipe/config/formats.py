@@ -16,6 +16,7 @@ class Line:
     made_by: str
     package: str | None = None  # the module that is imported
     extra: str | None = None  # of imagepipe, which installs it
+    on_hub: bool = False  # its paths are names on Hugging Face's hub
 
 
 FORMATS = {
@@ -27,7 +28,9 @@ FORMATS = {
     "images": Line("imagepipe.sources.formats.images.Images"),
     "webdataset": Line("imagepipe.sources.formats.webdataset.WebDataset"),
     "huggingface": Line(
-        "imagepipe.sources.formats.huggingface.HuggingFace", "datasets", "huggingface"
+        "imagepipe.sources.formats.huggingface.HuggingFace",
+        *("datasets", "huggingface"),
+        on_hub=True,
     ),
     "sql": Line("imagepipe.sources.formats.sql.Sql", "sqlalchemy", "sql"),
     "lance": Line("imagepipe.sources.formats.lance.Lance", "lance", "lance"),
