@@ -186,10 +186,12 @@ def _said(broken: dict[str, str]) -> str:
 
 
 def _of_files(existing: Existing) -> Batches:
+    here = Store.of(None, Path.cwd())
     for block in existing.blocks():
         for start in range(0, block.num_rows, BATCH):
             rows = block.slice(start, BATCH)
-            yield [str(id) for id in rows["id"].to_pylist()], [decoded(b) for b in _bytes(rows)]
+            images = [decoded(content) for content in encoded(here, None, rows)]
+            yield [str(id) for id in rows["id"].to_pylist()], images
 
 
 def _of_table(store: Store, id_column: str) -> Batches:
@@ -201,12 +203,3 @@ def _of_table(store: Store, id_column: str) -> Batches:
             rows = pa.Table.from_batches([batch])
             ids = [str(id) for id in rows[id_column].to_pylist()]
             yield ids, [decoded(content) for content in encoded(store, part, rows)]
-
-
-def _bytes(rows: pa.Table) -> Iterator[bytes | None]:
-    if "image" in rows.column_names:
-        yield from ((cell or {}).get("bytes") for cell in rows["image"].to_pylist())
-        return
-    for path in rows["image_path"].to_pylist():
-        file = Path(path) if path else None
-        yield file.read_bytes() if file is not None and file.is_file() else None

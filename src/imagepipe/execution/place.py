@@ -74,7 +74,7 @@ def _of_run(folder: Path) -> Place:
     run = recorded(record.config)
     home = manifest.home(record.cwd, record.place, folder)
     run = replace(run, outputs=str(home / run.outputs))
-    store, id_column = table_of(folder)
+    store, id_column = _table(folder, record)
     if not written_parts(store):
         raise UserError(
             field="score",
@@ -87,9 +87,12 @@ def _of_run(folder: Path) -> Place:
 
 def table_of(folder: Path, field: str = "score") -> tuple[Store, str]:
     """Where the table and pictures are of a run that has ended, and the column of its ids."""
+    return _table(folder, manifest.read(folder), field)
+
+
+def _table(folder: Path, record: manifest.Record, field: str = "score") -> tuple[Store, str]:
     said = summary_of(folder, field)
-    dataset = manifest.read(folder).config["dataset"]
-    id_column = (said.get("samples") or {}).get("id", dataset["id"])
+    id_column = (said.get("samples") or {}).get("id", record.config["dataset"]["id"])
     return Store.of(said.get("store"), folder), id_column
 
 

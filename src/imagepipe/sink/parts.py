@@ -59,11 +59,13 @@ def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def encoded(store: Store, part: str, rows: pa.Table) -> Iterator[bytes | None]:
-    """The picture files of rows of a part; null for those that somebody removed."""
+def encoded(store: Store, part: str | None, rows: pa.Table) -> Iterator[bytes | None]:
+    """The picture files of rows of a part; null for those that somebody removed. `part` null: no
+    shard goes with the rows.
+    """
     with ExitStack() as stack:
         shard: tarfile.TarFile | None = None
-        if "image" not in rows.column_names:
+        if part and "image" not in rows.column_names:
             with suppress(FileNotFoundError):
                 stream = store.open(f"shards/{PurePosixPath(part).stem}.tar")
                 shard = stack.enter_context(tarfile.open(fileobj=stream))
@@ -76,7 +78,7 @@ def encoded(store: Store, part: str, rows: pa.Table) -> Iterator[bytes | None]:
 
 
 def _file(store: Store, path: str, shard: tarfile.TarFile | None) -> bytes | None:
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, IsADirectoryError):
         if "://" in path or os.path.isabs(path):
             folder, _, name = path.rpartition("/")
             return Store(folder or "/").read(name)
