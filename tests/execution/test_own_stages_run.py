@@ -49,6 +49,7 @@ def test_a_class_is_made_once_to_see_that_it_can_be_and_once_where_it_works(out:
 
 
 def test_each_is_measured(out: Path):
+    assert summary(out)["changed_by"] == ["larger"]
     said = summary(out)["stages"]
     assert list(said)[-5:] == ["model", "larger", "scorer", "verdict", "write"]
     assert all(said[name]["busy_s"] > 0 for name in ("loud", "larger", "verdict"))

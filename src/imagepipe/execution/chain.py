@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import pyarrow as pa
 
 from imagepipe import prompts, sources
-from imagepipe.config import PICTURES, PROMPT, Config, OwnStage, most_pixels, scorer_stages
+from imagepipe.config import PICTURES, PROMPT, Config, most_pixels, scorer_stages
 from imagepipe.diffusion import inputs, limits, rows
 from imagepipe.diffusion.stage import stage as model_stage
 from imagepipe.errors import UserError, listed
@@ -16,7 +16,7 @@ from imagepipe.scoring.stage import stage as scorer_stage
 from imagepipe.sink.filter import Filter
 from imagepipe.sources.tables import RESERVED, RESERVED_PREFIXES
 from imagepipe.stages import engines
-from imagepipe.stages.own import IMAGE, Pictures
+from imagepipe.stages.own import Pictures
 from imagepipe.stages.own import stage as own_stage
 from imagepipe.stages.stage import Stage
 
@@ -61,12 +61,6 @@ def own_stages(config: Config) -> dict[str, Stage]:
     pictures = Pictures(config.model.images_per_prompt, most_pixels(config.sink))
     keys = {one.name: config.resources.key(one.name) for one in config.stages}
     return {one.name: own_stage(one, keys[one.name], pictures) for one in config.stages}
-
-
-def repainting(config: Config, every: Sequence[Stage]) -> list[OwnStage]:
-    """Of the stages of a person's own those that change the picture."""
-    names = {one.name for one in every if IMAGE in one.changes.names}
-    return [one for one in config.stages if one.name in names]
 
 
 def _check_columns(config: Config, tables: sources.Tables, chain: Sequence[Stage]) -> None:

@@ -6,7 +6,7 @@ Of a run the table is its own, of other pictures one in a new folder.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
@@ -20,15 +20,16 @@ from imagepipe.compat import ray_data
 from imagepipe.config import Config, Score, Scorer, Scoring, said_by
 from imagepipe.errors import Interrupted, RunFailed, UserError, one_line
 from imagepipe.execution import nodes, pipeline
+from imagepipe.execution.leaving import leave
 from imagepipe.execution.place import Place, called, opened, summary_of
 from imagepipe.execution.session import cluster, session
 from imagepipe.reports import gallery, record, scores, terminal
 from imagepipe.reports.progress import Watch
-from imagepipe.reports.summary import mlflow_ids, title, write_files
+from imagepipe.reports.summary import mlflow_ids, title
 from imagepipe.resources.machine import this_machine
 from imagepipe.scoring.stage import stage
 from imagepipe.signals import termination_as_interrupt
-from imagepipe.sink import rescored, results
+from imagepipe.sink import rescored
 from imagepipe.sink.lock import RunLock
 from imagepipe.sink.metadata import run_metadata
 from imagepipe.sources.pictures import Existing
@@ -222,20 +223,26 @@ def _leave(
     tracker = record.track_scores(run, place.folder, is_run=place.run is not None)
     try:
         summary["mlflow"] = mlflow_ids(tracker)
-        most = config.sink.gallery_images
-        inside = min(gallery.SAMPLE, most)
-        shown = results.to_show(place.store, place.id_column, inside, columns)
-        shown = [picture for picture in shown if not isinstance(rescored.decoded(picture.png), str)]
         name = title(run) if place.run else f"Scores of {called(place.store)}"
-        write_files(place.folder, summary, shown)
+        heading = gallery.Heading(name, summary, columns, _metadata(place, summary, tracker))
         ids = (place.id_column, *([place.run.dataset.id] if place.run else []))
-        every = gallery.rows(place.folder, place.store, ids, place.run)
-        metadata = run_metadata(place.run, tracker.run_id) if place.run else {}
-        gallery.write(every, shown, most, gallery.Heading(name, summary, columns, metadata))
+        what = (place.folder, place.store, ids, place.run, heading, config.sink.gallery_images)
+        leave(*what, just_drawn=False)
     finally:
         tracker.finish(summary["status"], summary, pictures=[], folder=place.folder, note=None)
     terminal.print_scored(console, place.folder, rows, summary)
     return summary
+
+
+def _metadata(
+    place: Place, summary: Mapping[str, Any], tracker: tracking.Tracker
+) -> dict[str, str]:
+    """What the pictures say, where a run has drawn them."""
+    if place.run is None:
+        return {}
+    changed_by = summary.get("changed_by", ())
+    stages = [one for one in place.run.stages if one.name in changed_by]
+    return run_metadata(place.run, tracker.run_id, stages)
 
 
 def _before(folder: Path) -> dict[str, Any]:

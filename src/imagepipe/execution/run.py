@@ -17,6 +17,7 @@ from imagepipe.config import Config
 from imagepipe.diffusion import rows
 from imagepipe.errors import Interrupted, RunFailed
 from imagepipe.execution import calibration, chain, distance, nodes, pipeline, reuse
+from imagepipe.execution.leaving import leave
 from imagepipe.execution.messages import all_failed, too_many_failed, user_message
 from imagepipe.execution.prepare import Ready, prepared
 from imagepipe.execution.publishing import publish
@@ -24,7 +25,7 @@ from imagepipe.execution.session import cluster, session
 from imagepipe.reports import gallery, record, scores, terminal
 from imagepipe.reports.job import Job
 from imagepipe.reports.progress import Watch
-from imagepipe.reports.summary import stages, summarize, title, write_files
+from imagepipe.reports.summary import stages, summarize, title
 from imagepipe.resources.energy import Meter
 from imagepipe.resources.machine import Machine
 from imagepipe.resources.neighbours import Neighbours
@@ -256,8 +257,7 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
 
 
 def _metadata(job: Job, tracker: tracking.Tracker) -> dict[str, str]:
-    changing = chain.repainting(job.config, job.stages)
-    return run_metadata(job.config, tracker.run_id, changing)
+    return run_metadata(job.config, tracker.run_id, job.repainting)
 
 
 def _measure(job: Job, summary: dict[str, Any], console: Console) -> None:
@@ -270,14 +270,11 @@ def _measure(job: Job, summary: dict[str, Any], console: Console) -> None:
 def _leave(job: Job, tracker: tracking.Tracker, summary: dict[str, Any]) -> None:
     """Write what there is to look at, and end the MLflow run."""
     table, level = job.tables, job.config.sweep.level
-    scores.add(summary, job.store, table.id, table.category, job.config.score_columns, level)
     columns = job.config.score_columns
-    most = job.config.sink.gallery_images
-    shown = results.to_show(job.store, table.id, min(gallery.SAMPLE, most), columns)
-    write_files(job.folder, summary, shown)
-    every = gallery.rows(job.folder, job.store, (table.id, job.config.dataset.id), job.config)
+    scores.add(summary, job.store, table.id, table.category, columns, level)
     heading = gallery.Heading(title(job.config), summary, columns, _metadata(job, tracker))
-    gallery.write(every, shown, most, heading)
+    ids, most = (table.id, job.config.dataset.id), job.config.sink.gallery_images
+    leave(job.folder, job.store, ids, job.config, heading, most, just_drawn=True)
     tracker.finish(
         summary["status"],
         summary=summary,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imagepipe import sources
-from imagepipe.config import Config, Resources
+from imagepipe.config import Config, OwnStage, Resources
 from imagepipe.prompts.signs import unread
 from imagepipe.reports.progress import Watch
 from imagepipe.reports.sweep_job import SweepJob
@@ -18,6 +18,7 @@ from imagepipe.sink.lock import RunLock
 from imagepipe.sink.resume import Done
 from imagepipe.sink.reuse import Reuse, Taken
 from imagepipe.stages import engines
+from imagepipe.stages.own import IMAGE
 from imagepipe.stages.stage import Stage
 from imagepipe.store import Store
 
@@ -53,6 +54,12 @@ class Job:
     def taken(self) -> Mapping[str, Taken]:
         """What is taken over of earlier runs, by stage."""
         return self.reuse.taken if self.reuse else {}
+
+    @property
+    def repainting(self) -> list[OwnStage]:
+        """Of the stages of a person's own those that change the picture."""
+        names = {one.name for one in self.stages if IMAGE in one.changes.names}
+        return [one for one in self.config.stages if one.name in names]
 
     @property
     def store(self) -> Store:

@@ -79,6 +79,7 @@ def summarize(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         "unscored": ledger.unscored.total(),  # scores that are missing
         "unscored_reasons": dict(ledger.unscored.most_common(20)),
         "weights": job.config.model.weights,
+        "changed_by": [one.name for one in job.repainting],  # pictures, once they were drawn
         "seed_note": diffusion.seed_note(job.config.model),  # null: seeds give the same again
         "prompts_cut": ledger.prompts_cut,
         "prompts_cut_share": ledger.prompts_cut / ledger.written if ledger.written else None,
