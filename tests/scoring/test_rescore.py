@@ -181,6 +181,19 @@ def a_run(folder: Path) -> Store:
     return store
 
 
+def test_a_gallery_still_names_the_stages_that_changed_the_pictures(home: Path):
+    kept(a_run(home / "out"))
+    record = json.loads((home / "out" / "run.json").read_text())
+    larger = {"_target_": "not.here.Larger", "name": "larger", "after": "model"}
+    record["config"]["stages"] = [larger, larger | {"name": "other", "_target_": "not.here.Other"}]
+    (home / "out" / "run.json").write_text(json.dumps(record))
+    summary = json.loads((home / "out" / "summary.json").read_text()) | {"changed_by": ["larger"]}
+    (home / "out" / "summary.json").write_text(json.dumps(summary))
+    assert main(["out", "tracking=none", *TYPED]) == 0
+    page = (home / "out" / "gallery.html").read_text()
+    assert "not.here.Larger" in page and "not.here.Other" not in page
+
+
 def said_of(config: Scoring) -> dict[str, Any]:
     return {name: rescore.said(one, "prompt") for name, one in config.scorer.items()}
 
@@ -292,7 +305,7 @@ def test_a_table_of_pictures_keeps_its_columns(home: Path, form: str):
         pytest.param(["silent", "model.steps=3"], "model.steps=3: means nothing", id="key"),
         pytest.param(["run", "scorer.path=x"], "scores of that name already, which another",
                      id="other-scorer"),
-        pytest.param(["run", "scorer.name=first"], "another scorer gave. Give this one another",
+        pytest.param(["run", "scorer.name=first"], "the run itself gave. Give this one another",
                      id="name-of-the-run"),
         pytest.param(["begun"], "is a run that has not ended", id="not-ended"),
         pytest.param(["sweep"], "Name one of them, such as", id="sweep"),

@@ -58,10 +58,11 @@ def check_names(
     for score in scores:
         before, now = known.get(score.scorer), scorers[score.scorer]
         if score.scorer in taken or (before != now and _has_some(store, score)):
+            who = "the run itself" if score.scorer in taken else "another scorer"
             raise UserError(
                 field=f"scorer.{score.scorer}",
                 value=score.scorer,
-                problem="the table has scores of that name already, which another scorer gave",
+                problem=f"the table has scores of that name already, which {who} gave",
                 remedy=f"Give this one another name: scorer.{score.scorer}.name=NAME",
             )
     store.write(JOURNAL, json.dumps(known | scorers, indent=1).encode())
