@@ -113,6 +113,41 @@ def test_what_could_not_be_pushed_is_refused_before_a_run(
 def test_more_pictures_than_a_folder_of_the_hub_takes_are_refused():
     with pytest.raises(UserError, match=r"at most 10,000 files.*sink.image_bytes=true"):
         hub.check(SINK, 10_001)
+    with pytest.raises(UserError, match=r"files in a folder, and table/ has 10,001\. .*batch_size"):
+        hub.check(SINK, 10, parts=10_001)
+
+
+def test_what_is_pushed_is_counted(folder: Path):
+    assert hub.counted(folder, SINK) == {"table": 2, "images": 2}
+    shards = Sink("files", webdataset=True, png=False)
+    assert hub.counted(folder, shards) == {"table": 2, "shards": 0}
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("{}/mine", "mine"),
+        ("{}/gone", "gone"),
+        ("mine", "mine"),
+        ("below/mine", "mine"),
+        ("owner/name", "owner/name"),
+        ("asset:tiny", "asset:tiny"),
+        ("accounts/ours/models/m", "accounts/ours/models/m"),
+    ],
+    ids=["here", "gone", "relative", "below", "hub", "asset", "server"],
+)
+def test_a_card_says_of_a_folder_on_this_machine_its_name_alone(
+    path: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for folder in ("mine", "below/mine"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    config = composed("llm=none", "scorer=none")
+    config.model.path = path.format(tmp_path)
+    made = {"pictures": 1, "pictures_before": 0, "rows_read": 1}
+    ends = dict.fromkeys(("written", "failed", "unmatched", "filtered", "already_done"), 0)
+    text = card.card(config, made | ends, pa.schema([]), [])
+    assert f"| model | {said} |" in text and str(tmp_path) not in text
 
 
 def test_a_hub_that_is_away_is_told():

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +78,12 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
     tables = sources.scan(config.dataset, config.limit, config.model.columns)
     every = pipeline.check(config, tables)
     tracking.check(config.tracking)
-    hub.check(config.sink, tables.rows * config.model.images_per_prompt)
     machine = this_machine(config.ray)
     measured = _measured(config, machine, calibrate=calibrate)
     shares, why = resources.resolve(config, machine, tables.rows, measured)
     room.check(config, shares, machine)
+    parts = ceil(tables.rows / shares.sink.batch_size)
+    hub.check(config.sink, tables.rows * config.model.images_per_prompt, parts=parts)
     pools = dict(resources.pools(config, shares))
     packed = pack(pools, machine)
     assert not isinstance(packed, Misfit)  # `settle` has refused it

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +67,13 @@ def prepared(
     distance.check(config, tables.rows)
     reuse.check(config.sweep)
     tracking.check(config.tracking)
-    _check_hub(config, tables.rows, sweep_job)
     joins = config.ray.address is not None or session.is_anothers()
     machine = None if joins else this_machine(config.ray)
+    shares = config.resources
     if machine is not None:
         shares, _ = resources.resolve(config, machine, tables.rows)  # refuse before Ray starts
         room.check(config, shares, machine)
+    _check_hub(config, tables.rows, shares.sink.batch_size, sweep_job)
     with acquire(folder, store, (earlier or now).id, anew=earlier is None) as mine:
         if earlier is None:
             _check_empty(config, folder, store)
@@ -91,8 +93,10 @@ def prepared(
             ) from None
 
 
-def _check_hub(config: Config, rows: int, sweep_job: SweepJob | None) -> None:
-    """Raise UserError where the run could not be pushed to `sink.hub` at its end."""
+def _check_hub(config: Config, rows: int, in_a_part: int, sweep_job: SweepJob | None) -> None:
+    """Raise UserError where the run could not be pushed to `sink.hub` at its end. `in_a_part`: so
+    many rows at most.
+    """
     if config.sink.hub is not None and sweep_job is not None:
         raise UserError(
             field="sink.hub",
@@ -100,7 +104,8 @@ def _check_hub(config: Config, rows: int, sweep_job: SweepJob | None) -> None:
             problem="is one data set, and each job of a sweep would replace the one before it",
             remedy="Push the job that you choose at the end: resume=ITS_FOLDER sink.hub=user/name.",
         )
-    hub.check(config.sink, rows * config.model.images_per_prompt)
+    pictures, parts = rows * config.model.images_per_prompt, ceil(rows / in_a_part)
+    hub.check(config.sink, pictures, parts=parts)
 
 
 def _begin(folder: Path, record: manifest.Record, composed: Mapping[str, str]) -> None:

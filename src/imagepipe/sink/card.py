@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from imagepipe import __version__, diffusion
 from imagepipe.config import Config
 from imagepipe.errors import shown
 from imagepipe.sink.encoding import MADE_BY_A_MODEL
-from imagepipe.stages import engines
+from imagepipe.stages import engines, weights
 
 NAME = "README.md"
 # The person whose pictures they are chooses it: https://huggingface.co/docs/hub/repositories-licenses
@@ -68,11 +69,19 @@ def _models(config: Config) -> Iterable[tuple[str, str, str]]:
     for stage, section in config.sections.items():
         if engines.of(section.section, section).works:
             revision = getattr(section, "revision", None)
-            name = getattr(section, "path", None) or getattr(section, "name", "")
+            path = getattr(section, "path", None)
+            name = _called(path) if path else getattr(section, "name", "")
             licence = getattr(section, "licence", None) or ""
             yield stage, f"{name}{f' at {revision}' if revision else ''}", licence
     if note := diffusion.seed_note(config.model):
         yield "", note, ""
+
+
+def _called(path: str) -> str:
+    """A model as others may know it: of one that lies on this machine its own name alone."""
+    local = Path(path).expanduser()
+    is_here = local.is_absolute() or (isinstance(weights.locate(path), Path) and local.exists())
+    return local.name if is_here else path
 
 
 def _columns(

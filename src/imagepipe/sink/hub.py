@@ -7,6 +7,7 @@ HF_ENDPOINT.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagepipe.config import Sink
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 FIELD, KIND = "sink.hub", "dataset"
 # https://huggingface.co/docs/hub/storage-limits
 MOST_FILES = 10_000  # in a folder
+FEWER = {  # files, by the folder that has too many
+    "images": "Put the pictures into the table: sink.image_bytes=true sink.png=false.",
+    "table": "Write larger parts: resources.sink.batch_size=4096 or more, rows in each.",
+    "shards": "Write larger shards: resources.sink.batch_size=4096 or more, rows in each.",
+}
 MESSAGE = "Pictures by imagepipe"
 TOKEN = "Set HF_TOKEN to a token of yours that may write, or: hf auth login."
 
@@ -30,19 +36,30 @@ def folders(sink: Sink) -> list[str]:
     return [] if sink.image_bytes else [name for name, has in files.items() if has]
 
 
-def check(sink: Sink, pictures: int, api: HfApi | None = None) -> None:
-    """Raise UserError where `pictures` could not be pushed to `sink.hub` when they are drawn."""
+def check(sink: Sink, pictures: int, api: HfApi | None = None, *, parts: int = 0) -> None:
+    """Raise UserError where `pictures`, and a table of at least so many `parts`, could not be
+    pushed to `sink.hub` when they are drawn.
+    """
     if sink.hub is None:
         return
     if not HUB_ID.fullmatch(sink.hub):
         raise _refused(sink, "is no name of a data set", "Name one as user/name.")
-    if "images" in folders(sink) and pictures > MOST_FILES:
-        raise _refused(
-            sink,
-            f"takes at most {MOST_FILES:,} files in a folder, and there may be {pictures:,}",
-            "Put the pictures into the table: sink.image_bytes=true sink.png=false.",
-        )
+    if "images" in folders(sink):
+        _check_count(sink, "images", pictures)
+    _check_count(sink, "table", parts)
     _check_rights(sink, sink.hub, api or _api())
+
+
+def counted(folder: Path, sink: Sink) -> dict[str, int]:
+    """The folders in `folder` that are pushed, each with its files."""
+    every = ("table", *folders(sink))
+    return {one: sum(f.name[0] != "." for f in Path(folder, one).glob("*")) for one in every}
+
+
+def _check_count(sink: Sink, folder: str, files: int) -> None:
+    if files > MOST_FILES:
+        problem = f"takes at most {MOST_FILES:,} files in a folder, and {folder}/ has {files:,}"
+        raise _refused(sink, problem, FEWER[folder])
 
 
 def _api() -> HfApi:
@@ -74,6 +91,9 @@ def push(folder: str, name: str, sink: Sink, api: HfApi | None = None) -> str:
     those in `folder`; its address. A card that is there is kept. Raises UserError.
     """
     api = api or _api()
+    pushed = counted(Path(folder), sink)
+    for one, files in pushed.items():
+        _check_count(sink, one, files)
     try:
         api.create_repo(name, repo_type=KIND, private=True, exist_ok=True)
         has_card = api.file_exists(name, card.NAME, repo_type=KIND)
@@ -84,7 +104,7 @@ def push(folder: str, name: str, sink: Sink, api: HfApi | None = None) -> str:
             commit_message=MESSAGE,
             allow_patterns=[
                 *([] if has_card else [card.NAME]),
-                *(f"{one}/*" for one in ("table", *folders(sink))),
+                *(f"{one}/*" for one in pushed),
             ],
             ignore_patterns=["*/.*"],  # what a writer that was killed has left
             delete_patterns=["table/*", "images/*", "shards/*"],
