@@ -168,6 +168,8 @@ QUESTION = re.compile(
         r"(?:what|which|how|where|who|would|do|does|did|are|is|should|shall)\b"
         r"[^.!\n]{0,160}\b(?:you|your|i)\b[^.!\n]{0,160}\?",
         r"(?:what|which) (?:prompt|description|season|animal|subject|style|picture)[^.!\n]*\?",
+        r"(?:(?:what|which|where|how|who)\b[^.!?\n]{0,80}\b)?(?:should|shall|would)\b"
+        r"[^.!?\n]{1,160}\?\W*\Z",
         r"how (?:can|may) i (?:help|assist)",
         r"(?:hello|hi|hey)(?: there)?[!,.]? (?:how|what|i)\b",
         r"i(?:'d| would)(?: be (?:happy|glad)| love) to (?:help|assist)[^.!\n]{0,60}[.!,]",
@@ -219,7 +221,7 @@ NOTHING = frozenset(
     "no yes none null nil n a na ok okay sure error todo tbd nan undefined unknown hello hi thanks "
     "thank you done redacted description prompt new enriched enhanced insert your here go the "
     "text answer output image i understand understood got it certainly absolutely of course as "
-    "wish nein ja nicht non oui si sí não sim нет да いいえ はい 不 不行 是".split()
+    "wish thing problem nein ja nicht non oui si sí não sim нет да いいえ はい 不 不行 是".split()
 )
 SELF = re.compile(r"\W*(?:i|i'(?:m|ve|d|ll)|we|we'(?:re|ve|ll)|ich|je|yo)\b", re.IGNORECASE)
 
