@@ -198,15 +198,19 @@ def test_a_clip_that_is_not_whole_is_refused(clip: Path, tmp_path: Path):
         check(scorer("clip", copy))
 
 
-def test_a_processor_may_have_a_folder_of_its_own(clip: Path, aesthetic: Path, tmp_path: Path):
+def test_a_processor_may_have_a_folder_of_its_own(clip: Path, tmp_path: Path):
     from transformers import CLIPProcessor
 
-    own = tmp_path / "own"
-    CLIPProcessor.from_pretrained(clip).save_pretrained(own)
-    judge = replace(scorer("clip", clip), processor=str(own))
-    check(judge)
-    make(judge).load()
-    check(replace(judge, processor=str(aesthetic)))  # as older versions save one
+    processor = CLIPProcessor.from_pretrained(clip)
+    own, older = tmp_path / "own", tmp_path / "older"
+    processor.save_pretrained(own)
+    for part in (processor.image_processor, processor.tokenizer):  # as older versions save one
+        part.save_pretrained(older)
+    assert not (older / "processor_config.json").exists()
+    for folder in (own, older):
+        judge = replace(scorer("clip", clip), processor=str(folder))
+        check(judge)
+        make(judge).load()
     with pytest.raises(UserError, match=rf"scorer\.processor={tmp_path}: .* holds no processor"):
         check(replace(judge, processor=str(tmp_path)))
 
