@@ -48,6 +48,29 @@ def test_a_file_of_its_layout_is_read_by_categories(name: str, tmp_path: Path):
     assert tables.first_ids[0] == FIRST[name]
 
 
+STYLES = ("anime", "concept-art", "paintings", "photo")
+
+
+def test_styles_are_the_files_of_hpdv2(tmp_path: Path):
+    """As the code of HPSv2 reads them: an array of bare texts for each style."""
+    paths = composed("dataset=hpdv2").dataset.path
+    assert [Path(path).stem for path in paths] == list(STYLES)
+    assert all(re.search(r"@[0-9a-f]{40}/benchmark/", path) for path in paths)
+    for style in STYLES:
+        (tmp_path / f"{style}.json").write_text('["a castle on a hill", "a river"]')
+    tables = scan(composed("dataset=hpdv2", f"dataset.path={tmp_path}").dataset, None)
+    assert (tables.rows, tables.category) == (8, "file")
+    assert tables.first_ids[:3] == ("anime/0", "anime/1", "concept-art/0")
+
+
+def test_prompts_of_dpg_bench_are_a_file_each(tmp_path: Path):
+    """Named as its makers' script wants the pictures named."""
+    for name in ("1", "256"):
+        (tmp_path / f"{name}.txt").write_text("An eye-catching vibrant red pickup truck.")
+    tables = scan(composed("dataset=dpg_bench", f"dataset.path={tmp_path}").dataset, None)
+    assert tables.first_ids == ("1", "256")
+
+
 def test_pictures_to_edit_are_read_with_their_instructions(tmp_path: Path):
     """In the columns that GEdit-Bench's own script reads."""
     import datasets

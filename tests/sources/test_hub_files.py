@@ -23,6 +23,7 @@ try:
     left = tables.left
     there = pickle.loads(pickle.dumps(left.filesystem))
     print(tables.rows, there.open_input_stream(left.files[0].path).read().decode().split()[-1])
+    print(*there.files, sep="|")
 except UserError as error:
     print(error)
 """
@@ -38,7 +39,7 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def scanned(cache: Path, path: str) -> str:
+def scanned(cache: Path, path: str | list[str]) -> str:
     environment = os.environ | {"HF_HOME": str(cache), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
         [sys.executable, "-c", SCAN.format(path=path)],
@@ -51,8 +52,11 @@ def scanned(cache: Path, path: str) -> str:
 
 
 def test_the_pinned_revision_is_read_without_a_network(cache: Path):
-    pinned = f"hf://datasets/our/prompts@{COMMIT}/some prompts/All of them.csv"
-    assert scanned(cache, pinned) == "2 a,hat"
+    """All of its files, also where they are sent: each machine fetches what it is sent."""
+    (cache / f"hub/datasets--our--prompts/snapshots/{COMMIT}/more.csv").write_text("Prompts\nx\n")
+    pinned = f"hf://datasets/our/prompts@{COMMIT}"
+    said = scanned(cache, [f"{pinned}/some prompts/All of them.csv", f"{pinned}/more.csv"])
+    assert said.splitlines() == ["3 a,hat", "some prompts/All of them.csv|more.csv"]
 
 
 def test_what_is_not_in_the_cache_names_the_command_that_fetches_it(cache: Path):

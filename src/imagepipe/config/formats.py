@@ -26,6 +26,7 @@ FORMATS = {
     "json": Line("imagepipe.sources.formats.json.Json"),
     "parquet": Line("imagepipe.sources.formats.parquet.Parquet"),
     "images": Line("imagepipe.sources.formats.images.Images"),
+    "text": Line("imagepipe.sources.formats.text.Text"),
     "webdataset": Line("imagepipe.sources.formats.webdataset.WebDataset"),
     "huggingface": Line(
         "imagepipe.sources.formats.huggingface.HuggingFace",

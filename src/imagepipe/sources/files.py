@@ -83,7 +83,7 @@ def find(key: str, path: Any, suffixes: Suffixes) -> Found:
             remedy="Keep all files of one table on one file system.",
         )
     return Found(
-        filesystem=filesystems[0],
+        filesystem=hub.together(filesystems),
         paths=tuple(found.paths),
         base=os.path.commonpath(found.bases) if all(found.bases) else "",
         chosen=frozenset(found.chosen),
@@ -105,7 +105,7 @@ def _open(key: str, entry: str) -> tuple[fs.FileSystem, str]:
     if entry.startswith(assets.PREFIX):
         return Embedded(), entry.removeprefix(assets.PREFIX)
     if found := hub.FILE.fullmatch(entry):
-        return hub.Cached(key, **found.groupdict()), found["file"]
+        return hub.Cached(key, *found.groups()), found["file"]
     return open_url(key, entry)
 
 

@@ -40,6 +40,15 @@ class Suffixes:
         ends = COMPRESSIONS if self.compressed else ("",)
         return path.lower().endswith(tuple(name + end for name in self.plain for end in ends))
 
+    def without(self, path: str) -> str:
+        """The name of a file without its ending.
+
+        >>> Suffixes((".json",), compressed=True).without("d/concept-art.json.gz")
+        'concept-art'
+        """
+        name, end = os.path.splitext(os.path.basename(path))
+        return os.path.splitext(name)[0] if self.compressed and end in COMPRESSIONS[1:] else name
+
 
 def inside(
     filesystem: fs.FileSystem, place: str, suffixes: Suffixes

@@ -1,4 +1,4 @@
-"""Tables that are one JSON array of objects."""
+"""Tables that are one JSON array, of objects or of bare texts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pyarrow as pa
 from pyarrow.fs import FileSystem
 
+from imagepipe.sources import folders
 from imagepipe.sources.folders import Suffixes
 from imagepipe.sources.formats.jsonl import LINE, Jsonl
 from imagepipe.sources.unreadable import Unreadable
@@ -19,12 +20,17 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 1 << 30  # of a file, which is held in memory as a whole
 AT_ONCE = 1000  # rows
-WHOLE = "bytes"  # as Ray Data's reader calls what a file holds
+WHOLE, PATH = "bytes", "path"  # as Ray Data's reader calls what a file holds, and where it is
+OF_TEXTS = ("text", "file", "name")  # the columns of an array of bare texts
 
 
 @dataclass(frozen=True)
 class Json(Jsonl):
-    """As JSON Lines, of files that are one array each."""
+    """As JSON Lines, of files that are one array each.
+
+    Of an array of bare texts a row has the columns `text`, `file`, the file's name without its
+    ending, and `name`: `anime/0` is the first text of anime.json.
+    """
 
     name: ClassVar[str] = "json"
     suffixes: ClassVar[Suffixes] = Suffixes((".json",), compressed=True)
@@ -40,28 +46,32 @@ class Json(Jsonl):
                 f"is an array of more than {MOST_BYTES >> 30} GiB, which is read as a whole",
                 "Save it as JSON lines, an object a line, and set format=jsonl.",
             )
-        yield from _lines(content)
+        yield from _lines(content, self.suffixes.without(path))
 
     def dataset(
         self, filesystem: FileSystem, paths: list[str], schema: pa.Schema, **options: Any
     ) -> Dataset:
         import ray
 
+        by_folder = options["partitioning"]
+        if not by_folder or PATH not in folders.columns(paths, by_folder.base_dir):
+            options["include_paths"] = True  # which would take that column's place
         files = ray.data.read_binary_files(paths, filesystem=filesystem, **options)
         how = {"batch_format": "pyarrow", "batch_size": 1, "num_cpus": options["num_cpus"]}
-        return files.map_batches(_blocks, **how)
+        return files.map_batches(self._blocks, **how)
+
+    def _blocks(self, file: pa.Table) -> Iterator[pa.Table]:
+        """The lines of one file, with the columns that its folders say."""
+        beside = file.drop_columns(WHOLE)
+        name = self.suffixes.without(str(file[PATH][0]))
+        for lines in _lines(file[WHOLE][0].as_py(), name):
+            for name in beside.column_names:
+                lines = lines.append_column(name, pa.repeat(beside[name][0], lines.num_rows))
+            yield lines
 
 
-def _blocks(file: pa.Table) -> Iterator[pa.Table]:
-    """The lines of one file, with the columns that its folders say."""
-    folders = file.drop_columns(WHOLE)
-    for lines in _lines(file[WHOLE][0].as_py()):
-        for name in folders.column_names:
-            lines = lines.append_column(name, pa.repeat(folders[name][0], lines.num_rows))
-        yield lines
-
-
-def _lines(content: bytes) -> Iterator[pa.Table]:
+def _lines(content: bytes, name: str) -> Iterator[pa.Table]:
+    """The rows of the file `name`, which is without its ending, as lines of JSON."""
     try:
         # Bytes that are no UTF-8 pass as halves of pairs, which a line keeps as escapes.
         rows = json.loads(content.decode("utf-8-sig", "surrogateescape"))
@@ -72,6 +82,9 @@ def _lines(content: bytes) -> Iterator[pa.Table]:
             "is JSON, but no array",
             "Write one array of objects: [{...}, {...}]; an object a line is format=jsonl.",
         )
+    if all(isinstance(row, str) for row in rows):
+        cells = ((text, name, f"{name}/{number}") for number, text in enumerate(rows))
+        rows = [dict(zip(OF_TEXTS, row, strict=True)) for row in cells]
     for start in range(0, len(rows), AT_ONCE):
         texts = list(map(json.dumps, rows[start : start + AT_ONCE]))
         yield pa.table({LINE: pa.array([text.encode() for text in texts], pa.binary())})
