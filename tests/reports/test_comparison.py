@@ -349,6 +349,22 @@ def test_a_click_enlarges_and_the_slider_goes_between_two_jobs(page):
 
 
 @pytest.mark.browser
+def test_it_fits_a_phone(page, screenshot):
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 390, "height": 844})
+    width = "document.documentElement.scrollWidth"
+    assert page.evaluate(width) <= 390
+    heads = page.locator("#jobs th button")
+    assert min(head.bounding_box()["height"] for head in heads.all()) >= 32
+    page.locator("#grid button").first.click()
+    assert page.evaluate("document.querySelector('#view').scrollWidth") <= 390
+    page.click('#view [data-part="close"]')
+    page.get_by_text("Vote blindly").click()
+    assert page.evaluate("document.querySelector('#ballot').scrollWidth") <= 390
+    screenshot(page, "comparison_phone")
+
+
+@pytest.mark.browser
 def test_what_jobs_and_prompts_say_cannot_run(page):
     assert page.title().startswith("Sweep ")
     assert ATTACK in page.inner_text("#jobs")
