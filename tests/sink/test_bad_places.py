@@ -36,6 +36,6 @@ def test_a_process_that_still_writes(tmp_path: Path, monkeypatch):
 
 def test_more_pictures_than_the_hub_takes():
     assert refusal(hub.check, Sink("files", hub="me/cats"), 10_001) == (
-        "sink.hub=me/cats: takes at most 10,000 files in a folder, and images/ comes to 10,001. "
+        "sink.hub=me/cats: takes at most 10,000 files in a folder, and images/ gets 10,001. "
         "Put the pictures into the table: sink.image_bytes=true sink.png=false."
     )

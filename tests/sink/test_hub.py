@@ -113,7 +113,9 @@ def test_what_could_not_be_pushed_is_refused_before_a_run(
 def test_more_pictures_than_a_folder_of_the_hub_takes_are_refused():
     with pytest.raises(UserError, match=r"at most 10,000 files.*sink.image_bytes=true"):
         hub.check(SINK, 10_001)
-    with pytest.raises(UserError, match=r"files in a folder, and table/ comes to 10,001\. .*batch_size"):
+    with pytest.raises(
+        UserError, match=r"files in a folder, and table/ gets 10,001\. .*batch_size"
+    ):
         hub.check(SINK, 10, parts=10_001)
 
 

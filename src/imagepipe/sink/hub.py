@@ -58,7 +58,7 @@ def counted(folder: Path, sink: Sink) -> dict[str, int]:
 
 def _check_count(sink: Sink, folder: str, files: int) -> None:
     if files > MOST_FILES:
-        problem = f"takes at most {MOST_FILES:,} files in a folder, and {folder}/ comes to {files:,}"
+        problem = f"takes at most {MOST_FILES:,} files in a folder, and {folder}/ gets {files:,}"
         raise _refused(sink, problem, FEWER[folder])
 
 
