@@ -39,6 +39,7 @@ def save(folder: Path, words: tuple[str, ...] = WORDS, seed: int = 0) -> Path:
             "vocab_size": len(tokenizer),
             "num_attention_heads": 2,
             "num_key_value_heads": 1,
+            "head_dim": 32,  # vLLM's attention on a CPU takes no less
             "max_position_embeddings": 256,
         },
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),

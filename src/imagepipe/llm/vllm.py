@@ -27,6 +27,7 @@ from imagepipe.errors import RunFailed, UserError
 from imagepipe.llm import Answer
 from imagepipe.prompts.seasons import season_of
 from imagepipe.resources.process import alone_on_gpus, computing, ray_resources
+from imagepipe.stages.engine import Section
 from imagepipe.stages.processor import ERROR, LIGHT_CPUS, PAST
 from imagepipe.stages.stage import Columns, Worker
 from imagepipe.stages.weights import locate
@@ -59,13 +60,18 @@ MOST_MISSING = 0.05  # of a GPU, to be made up for by a smaller engine
 
 def check(config: LLM) -> None:
     """Raise UserError where vLLM is not installed."""
+    check_installed(config, "transformers")
+
+
+def check_installed(section: Section, other: str) -> None:
+    """As `check`, of any section of the configuration; `other` is an engine that does the same."""
     if not find_spec("vllm"):
         raise UserError(
-            field="llm.engine",
-            value=config.engine,
+            field=f"{section.section}.engine",
+            value=section.engine,
             problem="vLLM is not installed here",
             remedy="On Linux with a GPU: make vllm, or pip install 'imagepipe[vllm]'. "
-            "Or use llm.engine=transformers.",
+            f"Or use {section.section}.engine={other}.",
         )
 
 

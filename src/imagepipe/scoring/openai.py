@@ -108,11 +108,7 @@ class OpenAIScorer(OpenAIJudge):
 
     def read(self, body: str) -> tuple[float | None, str | None]:
         completion.read(body)
-        said = {questions.YES: 0.0, questions.NO: 0.0}
-        for token, chance in first_token(body):
-            if (word := questions.word(token)) in said:
-                said[word] += chance
-        return questions.judged(said[questions.YES], said[questions.NO])
+        return questions.of_tokens(first_token(body))
 
     def checked(self, body: str) -> None:
         try:

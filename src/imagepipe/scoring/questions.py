@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -92,6 +92,15 @@ def columns(scorer: Scorer) -> tuple[str, ...]:
 def word(token: str) -> str:
     """What a token of any tokenizer says: " Yes" and "yes," are "yes"."""
     return "".join(filter(str.isalpha, token)).casefold()
+
+
+def of_tokens(first: Iterable[tuple[str, float]]) -> tuple[float | None, str | None]:
+    """As `judged`, of the likeliest first tokens and their probabilities."""
+    said = {YES: 0.0, NO: 0.0}
+    for token, chance in first:
+        if (one := word(token)) in said:
+            said[one] += chance
+    return judged(said[YES], said[NO])
 
 
 def judged(yes: float, no: float) -> tuple[float | None, str | None]:

@@ -106,6 +106,12 @@ TABLE: dict[str, dict[str, Engine]] = {
             check="imagepipe.scoring.vlm.check",
             by_row=True,
         ),
+        "vllm_vlm": Engine(
+            "imagepipe.scoring.vllm.VllmScorer",
+            **LOADED,
+            check="imagepipe.scoring.vllm.check",
+            by_row=True,
+        ),
         "caption": Engine(
             "imagepipe.scoring.vlm.VlmCaptioner",
             **LOADED,
