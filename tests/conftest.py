@@ -122,6 +122,13 @@ def ray_session() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def no_ray() -> None:
+    """As in a command that begins: a run joins the Ray that there is, whatever its machine."""
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
+
+
 @pytest.fixture(scope="session")
 def untrained(tmp_path_factory) -> Callable[[str], Path]:
     """The folder of a hub id's tiny architecture, without weights."""

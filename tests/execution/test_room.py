@@ -75,7 +75,7 @@ def test_nothing_is_said_of_what_is_not_known_or_small(overrides: list[str]):
     assert complaint(preset("qwen_image", *overrides), CPUS, num_gpus=0) is None
 
 
-def test_a_run_is_refused_before_anything_starts(tmp_path: Path):
+def test_a_run_is_refused_before_anything_starts(no_ray, tmp_path: Path):
     config = preset("sd_turbo", "resources.model.memory_gb=1", "ray.num_gpus=0")
     with pytest.raises(UserError) as caught, prepared(config, tmp_path, ["model=sd_turbo"]):
         pass
