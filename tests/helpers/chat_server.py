@@ -6,7 +6,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,6 +29,7 @@ class ChatServer:
     chances: dict[str, dict[str, float]] = field(default_factory=dict)
     together: threading.Barrier | None = None  # answer no one before so many have asked
     wait_s: float = 0.0
+    models: Sequence[str] = ("m",)
     models_status: int = 200
     models_moved_to: str | None = None
     chats: list[dict[str, Any]] = field(default_factory=list)
@@ -129,7 +130,8 @@ def running(chat: Served) -> Iterator[Served]:
             if self.path in chat.files:
                 self._send(200, {"Content-Type": "image/png"}, chat.files[self.path])
                 return
-            models = {"object": "list", "data": [{"id": "m", "object": "model"}]}
+            data = [{"id": name, "object": "model"} for name in chat.models]
+            models = {"object": "list", "data": data}
             known = self.path == "/v1/models" and chat.models_status == 200
             headers = {"Location": chat.models_moved_to} if chat.models_moved_to else {}
             status = 302 if headers else 200 if known else chat.models_status

@@ -86,6 +86,13 @@ def test_what_a_server_will_not_take_is_refused_before_the_run(
     assert said in refused(status, body, system="Be brief.")
 
 
+def test_a_server_that_has_no_models_says_so() -> None:
+    missing = (404, {}, json.dumps(error("The model `m` does not exist")))
+    with serving(script=[missing], models=()) as server, pytest.raises(UserError) as caught:
+        check(config(server))
+    assert str(caught.value).endswith("Its models: none.")
+
+
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [

@@ -78,7 +78,7 @@ def _ask(
 def lists(server: Server) -> bool:
     """Whether the server lists its model, which costs nothing to ask."""
     with client.client(server, max_retries=0) as api:
-        return server.path in _names(api)
+        return server.path in (_names(api) or ())
 
 
 def check_given(server: Server) -> None:
@@ -197,14 +197,15 @@ def _address(server: Server) -> str:
 def _models(api: OpenAI) -> str:
     """The server's models in words; "" where it does not list them, as not every one does."""
     names = _names(api)
-    if not names:
+    if names is None:
         return ""
     more = ", ..." if len(names) > MOST_MODELS else ""
-    return f"Its models: {', '.join(names[:MOST_MODELS])}{more}."
+    return f"Its models: {', '.join(names[:MOST_MODELS]) or 'none'}{more}."
 
 
-def _names(api: OpenAI) -> list[str]:
+def _names(api: OpenAI) -> list[str] | None:
+    """Null where the server does not list them, whatever the reason."""
     try:
         return [model.id for model in api.models.list().data]
-    except Exception:  # whatever the reason, it does not list them
-        return []
+    except Exception:
+        return None
