@@ -8,7 +8,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +67,8 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
     starts, and with `config.resume`; RunFailed where a trial breaks.
     """
     from imagepipe import resources, sources, store, tracking
-    from imagepipe.execution import pipeline, room
+    from imagepipe.execution import pipeline, publishing, room
     from imagepipe.resources.packing import Misfit, pack
-    from imagepipe.sink import hub
 
     if config.resume is not None:
         _refuse_resume(Path(config.resume))
@@ -82,8 +80,7 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
     measured = _measured(config, machine, calibrate=calibrate)
     shares, why = resources.resolve(config, machine, tables.rows, measured)
     room.check(config, shares, machine)
-    parts = ceil(tables.rows / shares.sink.batch_size)
-    hub.check(config.sink, tables.rows * config.model.images_per_prompt, parts=parts)
+    publishing.check(config, tables.rows, shares.sink.batch_size)
     pools = dict(resources.pools(config, shares))
     packed = pack(pools, machine)
     assert not isinstance(packed, Misfit)  # `settle` has refused it

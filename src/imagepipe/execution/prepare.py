@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,10 @@ from rich.console import Console
 from imagepipe import resources, shell, sources, tracking
 from imagepipe.config import Config
 from imagepipe.errors import Interrupted, UserError
-from imagepipe.execution import distance, manifest, pipeline, reuse, room, session
+from imagepipe.execution import distance, manifest, pipeline, publishing, reuse, room, session
 from imagepipe.reports import terminal
 from imagepipe.reports.sweep_job import SweepJob
 from imagepipe.resources.machine import Machine, this_machine
-from imagepipe.sink import hub
 from imagepipe.sink.lock import RunLock, acquire
 from imagepipe.sink.parts import REJECTED, written_parts
 from imagepipe.stages.stage import Stage
@@ -82,8 +80,9 @@ def prepared(
             _begin(folder, now, composed or {})
         sweep_job = sweep_job or (earlier.sweep_job if earlier else None)
         try:
-            what = (config, folder, tables, stages, machine, mine, typed, now.tables, sweep_job)
-            yield Ready(*what)
+            yield Ready(
+                *(config, folder, tables, stages, machine, mine, typed, now.tables, sweep_job)
+            )
         except Interrupted:
             raise
         except KeyboardInterrupt:
@@ -94,9 +93,7 @@ def prepared(
 
 
 def _check_hub(config: Config, rows: int, in_a_part: int, sweep_job: SweepJob | None) -> None:
-    """Raise UserError where the run could not be pushed to `sink.hub` at its end. `in_a_part`: so
-    many rows at most.
-    """
+    """As `publishing.check`, and no job of a sweep can."""
     if config.sink.hub is not None and sweep_job is not None:
         raise UserError(
             field="sink.hub",
@@ -104,8 +101,7 @@ def _check_hub(config: Config, rows: int, in_a_part: int, sweep_job: SweepJob | 
             problem="is one data set, and each job of a sweep would replace the one before it",
             remedy="Push the job that you choose at the end: resume=ITS_FOLDER sink.hub=user/name.",
         )
-    pictures, parts = rows * config.model.images_per_prompt, ceil(rows / in_a_part)
-    hub.check(config.sink, pictures, parts=parts)
+    publishing.check(config, rows, in_a_part)
 
 
 def _begin(folder: Path, record: manifest.Record, composed: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,14 @@ from imagepipe.reports.summary import write_json
 from imagepipe.sink import card, hub
 from imagepipe.sink.parts import written_parts
 from imagepipe.store import Store
+
+
+def check(config: Config, rows: int, in_a_part: int) -> None:
+    """Raise UserError where a run of so many rows could not be pushed to `sink.hub` at its end.
+    `in_a_part`: so many of them at most.
+    """
+    parts = ceil(rows / in_a_part)
+    hub.check(config.sink, rows * config.model.images_per_prompt, parts=parts)
 
 
 def publish(config: Config, folder: Path, summary: dict[str, Any], tables: sources.Tables) -> None:
