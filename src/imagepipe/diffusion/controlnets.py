@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from imagepipe.config import Model
-from imagepipe.diffusion import folders, random_weights, repository
+from imagepipe.diffusion import folders, origin, random_weights, repository
 from imagepipe.diffusion.origin import Source
 from imagepipe.diffusion.refusals import refused
 from imagepipe.stages import kinds
@@ -21,9 +21,9 @@ def given(model: Model, beside: repository.Description, device: str, dtype: Any)
 
     Raises UserError where it is not there, or was made for another model.
     """
-    if model.controlnet is None:
+    source = origin.controlnet(model)
+    if source is None:
         return {}
-    source = Source("controlnet", model.controlnet, model.controlnet_revision)
     kind, config = _configured(model, source)
     _check_shared(model, config, beside)
     if model.weights == "random" or device == "meta":

@@ -33,7 +33,7 @@ def weights_gb(model: Model, gpu: bool) -> float | None:
     """
     if model.quantization.quant_backend is not None:
         return None
-    number = BYTES[_dtype(model, gpu)]
+    number = BYTES[_dtype(model, gpu=gpu)]
     files = list(_files(model)) if model.weights == "trained" else [None]
     if None not in files:
         return sum(_bytes(model, file, number) for file in files if file) / GB or None
@@ -117,8 +117,8 @@ def _count(made: Any, alive: dict[int, int]) -> None:
         weakref.finalize(held, alive.pop, id(held), None)
 
 
-def _dtype(model: Model, gpu: bool) -> str:
-    return ("float16" if gpu else "float32") if model.dtype == "auto" else model.dtype
+def _dtype(model: Model, *, gpu: bool) -> str:
+    return weights.dtype_name(model.dtype, "cuda" if gpu else "cpu")
 
 
 def _decodes_in(model: Model, config: Mapping[str, Any], gpu: bool) -> Any:
@@ -127,23 +127,21 @@ def _decodes_in(model: Model, config: Mapping[str, Any], gpu: bool) -> Any:
 
     index = repository.describe(model).index
     raised = hasattr(random_weights.pipeline_class(index, model), "upcast_vae")
-    is_half = _dtype(model, gpu) == "float16"
-    if raised and is_half and config.get("force_upcast", True):
+    name = _dtype(model, gpu=gpu)
+    if raised and name == "float16" and config.get("force_upcast", True):
         return torch.float32
-    return getattr(torch, _dtype(model, gpu))
+    return getattr(torch, name)
 
 
 def _files(model: Model) -> Iterator[Path | None]:
     """The files with all weights; a null for a part that is not here."""
     own = origin.own(model)
-    if model.controlnet is not None:
-        own["controlnet"] = Source("controlnet", model.controlnet, model.controlnet_revision)
-    for source in own.values():
+    for source in filter(None, (*own.values(), origin.controlnet(model))):
         yield from [source.file] if source.file else _in_folder(model, _here(source), None)
     if origin.is_single(model):
         yield Path(weights.locate(model.path or ""))
         return
-    index = _cached(model.path or "", repository.INDEX, model.revision)
+    index = weights.file_here(model.path or "", repository.INDEX, model.revision)
     if index is None:
         yield None
         return
@@ -161,18 +159,8 @@ def _in_folder(model: Model, folder: Path | None, name: str | None) -> Iterator[
 def _here(source: Source) -> Path | None:
     """The folder of a part, which may be in the hub's cache."""
     inside = f"{source.subfolder}/config.json" if source.subfolder else "config.json"
-    found = _cached(source.path, inside, source.revision)
+    found = weights.file_here(source.path, inside, source.revision)
     return found and found.parent
-
-
-def _cached(path: str, file: str, revision: str | None) -> Path | None:
-    from huggingface_hub import try_to_load_from_cache
-
-    where = weights.locate(path)
-    if isinstance(where, Path):
-        return where / file if (where / file).is_file() else None
-    cached = try_to_load_from_cache(where, file, revision=revision)
-    return Path(cached) if isinstance(cached, str) else None
 
 
 def _bytes(model: Model, file: Path, number: int) -> int:

@@ -57,6 +57,13 @@ def own(model: Model) -> dict[str, Source]:
     return {**named, **vae}
 
 
+def controlnet(model: Model) -> Source | None:
+    """Where the ControlNet beside the model comes from."""
+    if model.controlnet is None:
+        return None
+    return Source("controlnet", model.controlnet, model.controlnet_revision)
+
+
 def described_by(model: Model) -> tuple[str, str]:
     """The key that names the folder or the model of the hub with the configuration, and its value.
 

@@ -35,13 +35,22 @@ def is_file(path: str | None) -> bool:
 
 def here(path: str, revision: str | None = None) -> Path | None:
     """A model's local folder, or its folder in the hub's cache; null: in neither."""
+    where = locate(path)
+    if isinstance(where, Path):
+        return where
+    found = file_here(path, "config.json", revision)
+    return found and found.parent
+
+
+def file_here(path: str, file: str, revision: str | None = None) -> Path | None:
+    """A file of a model, in its local folder or in the hub's cache; null: in neither."""
     from huggingface_hub import try_to_load_from_cache
 
     where = locate(path)
     if isinstance(where, Path):
-        return where
-    cached = try_to_load_from_cache(where, "config.json", revision=revision)
-    return Path(cached).parent if isinstance(cached, str) else None
+        return where / file if (where / file).is_file() else None
+    cached = try_to_load_from_cache(where, file, revision=revision)
+    return Path(cached) if isinstance(cached, str) else None
 
 
 def size_gb(path: str | None, revision: str | None = None) -> float | None:
@@ -54,13 +63,16 @@ def size_gb(path: str | None, revision: str | None = None) -> float | None:
 
 
 def dtype(name: str, device: str) -> Any:
-    """The torch dtype that `name` says; "auto" is float16 on a GPU and float32 on a CPU, where
-    half precision is slow.
-    """
+    """The torch dtype that `dtype_name` calls."""
     import torch
 
+    return getattr(torch, dtype_name(name, device))
+
+
+def dtype_name(name: str, device: str) -> str:
+    """`name`; "auto" is float16 on a GPU and float32 on a CPU, where half precision is slow."""
     automatic = "float16" if device == "cuda" else "float32"
-    return getattr(torch, automatic if name == "auto" else name)
+    return automatic if name == "auto" else name
 
 
 def check(field: str, path: str | None, revision: str | None, index: str) -> Path | str:
