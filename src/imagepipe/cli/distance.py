@@ -34,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config = composed(asked.overrides, asked.config_dir)
     from imagepipe.execution.distance import Pictures, measured  # heavy: not before all is known
     from imagepipe.reports import distances
+    from imagepipe.scoring import features
 
+    features.check(config.distance)
     pictures, reference = (
         Pictures(getattr(asked, place), place, asked.image) for place in ("pictures", "reference")
     )

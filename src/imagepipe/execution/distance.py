@@ -69,9 +69,8 @@ def measured(
     """What `summary.json` says of the distance: both sets, whose features, and for each metric its
     figure, or why it has none. Each picture is resized as the network's own processor does.
 
-    Raises UserError where the network is unavailable, or too few pictures can be read.
+    The network has passed `features.check`. Raises UserError where too few pictures can be read.
     """
-    features.check(distance)
     made = features.make(distance)
     made.load()
     ours, theirs = _features(made, pictures), _features(made, reference)

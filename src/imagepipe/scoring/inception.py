@@ -35,7 +35,8 @@ def check(distance: Distance) -> None:
             remedy="Fetch it again; or, if it is the file that is meant, say so: "
             f"distance.sha256={digest[:8]}",
         )
-    held, needed = loading.shapes(FIELD, distance.path, file), network("meta").state_dict()
+    empty = network("meta")
+    held, needed = loading.shapes(FIELD, distance.path, file), empty.state_dict()
     report = {
         "missing_keys": needed.keys() - held.keys(),
         "unexpected_keys": held.keys() - needed.keys(),
@@ -45,7 +46,7 @@ def check(distance: Distance) -> None:
             if name in held and held[name] != tuple(weight.shape)
         ],
     }
-    loading.refuse_unfit(FIELD, distance.path, str(file), network("meta"), report)
+    loading.refuse_unfit(FIELD, distance.path, str(file), empty, report)
 
 
 def _file(distance: Distance) -> Path:
