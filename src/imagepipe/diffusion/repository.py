@@ -154,8 +154,8 @@ def _is_class(value: Any) -> bool:
 
 def _is_entry(value: list[Any]) -> bool:
     """Whether it is a part, one that is left out, or an option of the pipeline: of numbers."""
-    numbers = value and all(isinstance(one, int | float) for one in value)
-    return _is_class(value) or value[:1] == [None] or bool(numbers)
+    numbers = bool(value) and all(isinstance(one, int | float) for one in value)
+    return numbers or value[:1] == [None] or _is_class(value)
 
 
 def safetensors_only(model: Model) -> bool | None:

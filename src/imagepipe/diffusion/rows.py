@@ -212,14 +212,14 @@ def _number(cell: Any) -> float | None:
 
 def _value(key: str, column: str, cell: Any) -> Any:
     """Raises ValueError where a cell is none for `key`."""
-    number, kind = (
-        _number(cell),
-        float if LORA.fullmatch(key) or key == STRENGTH else NUMBERS.get(key),
-    )
-    if kind is None:
-        if TEXTS.fullmatch(key) and not isinstance(cell, str):
+    if TEXTS.fullmatch(key):
+        if not isinstance(cell, str):
             raise ValueError(f"column {column!r}, for {key}, holds {shown(cell)}, no text")
-        if TEXTS.fullmatch(key) or number is None:
+        return cell
+    number = _number(cell)
+    kind = float if LORA.fullmatch(key) or key == STRENGTH else NUMBERS.get(key)
+    if kind is None:
+        if number is None:
             return cell
         return int(number) if number.is_integer() else number
     if number is None or (kind is int and not number.is_integer()):

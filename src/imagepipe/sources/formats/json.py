@@ -13,6 +13,7 @@ from pyarrow.fs import FileSystem
 from imagepipe.sources import folders
 from imagepipe.sources.folders import Suffixes
 from imagepipe.sources.formats.jsonl import LINE, Jsonl
+from imagepipe.sources.formats.whole import PATH, WHOLE
 from imagepipe.sources.unreadable import Unreadable
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 1 << 30  # of a file, which is held in memory as a whole
 AT_ONCE = 1000  # rows
-WHOLE, PATH = "bytes", "path"  # as Ray Data's reader calls what a file holds, and where it is
 OF_TEXTS = ("text", "file", "name")  # the columns of an array of bare texts
 
 
@@ -65,8 +65,8 @@ class Json(Jsonl):
         beside = file.drop_columns(WHOLE)
         name = self.suffixes.without(str(file[PATH][0]))
         for lines in _lines(file[WHOLE][0].as_py(), name):
-            for name in beside.column_names:
-                lines = lines.append_column(name, pa.repeat(beside[name][0], lines.num_rows))
+            for column in beside.column_names:
+                lines = lines.append_column(column, pa.repeat(beside[column][0], lines.num_rows))
             yield lines
 
 
