@@ -17,7 +17,7 @@ from PIL import Image
 from imagepipe.cli import distance as command
 from imagepipe.config import Sweep
 from imagepipe.errors import UserError
-from imagepipe.execution.distance import check
+from imagepipe.execution.distance import REFERENCE, Pictures, check
 from imagepipe.reports import comparison, distances
 from imagepipe.reports.comparison import tables
 from imagepipe.tracking.figures import figures
@@ -122,7 +122,11 @@ def test_jobs_show_it_with_its_interval_and_none_is_best_by_it(tmp_path: Path):
             40,
             "0.png: has 1 pictures, of at least 20",
         ),
-        (["distance=tiny_clip", "distance.reference=nowhere"], 40, "holds neither pictures nor"),
+        (
+            ["distance=tiny_clip", "distance.reference=nowhere"],
+            40,
+            "reference=nowhere: holds neither pictures",
+        ),
         (
             ["distance=tiny_clip", "distance.path=nowhere", "distance.reference={here}"],
             40,
@@ -142,6 +146,21 @@ def test_what_could_not_be_told_is_refused_before_the_run(
     with pytest.raises(UserError) as refused:
         check(composed(*(one.format(here=reference) for one in overrides)), rows)
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "column"),
+    [(REFERENCE, "distance.image"), ("pictures", "--image")],
+    ids=["key", "word"],
+)
+def test_what_was_typed_is_named(field: str, column: str, tmp_path: Path):
+    with pytest.raises(UserError, match=rf"^{field}=nowhere: holds neither pictures nor"):
+        list(Pictures("nowhere", field).batches())
+    (tmp_path / "t.csv").write_text("id,file\n1,a.png\n")
+    with pytest.raises(UserError, match=rf"^{column}=None: the table has neither a column image"):
+        list(Pictures(str(tmp_path / "t.csv"), field).batches())
+    with pytest.raises(UserError, match=rf"^{column}=fil: is no column of the table"):
+        list(Pictures(str(tmp_path / "t.csv"), field, "fil").batches())
 
 
 def test_several_pictures_a_row_count(reference: Path):

@@ -28,6 +28,7 @@ from imagepipe.store import Store
 BATCH = 64  # pictures at a time, so that memory does not grow with their number
 LEFT_OUT = 3  # pictures that cannot be read, by name
 REFERENCE = "distance.reference"
+IMAGE = "distance.image"
 Batches = Iterator[tuple[list[str], list[Any]]]  # ids of some pictures, and each as `decoded` is
 
 
@@ -52,7 +53,8 @@ class Pictures:
         elif (folder / manifest.RECORD).exists():
             yield from _of_table(*place.table_of(folder, self.field))
         else:
-            yield from _of_files(Existing(self.path, image=self.image))
+            column = IMAGE if self.field == REFERENCE else "--image"
+            yield from _of_files(Existing(self.path, None, self.image, self.field, column))
 
 
 @dataclass

@@ -19,16 +19,20 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 BLOCK = 1000  # rows of a block
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 SAID = "prompt"  # the text in a PNG that says what it was drawn from
-FIELD = "score"  # what errors name
 
 
 @dataclass(frozen=True)
 class Existing:
-    """Where the pictures are. `prompt` and `image` are columns of a table; null: the usual ones."""
+    """Where the pictures are. `prompt` and `image` are columns of a table; null: the usual ones.
+
+    `field` and `image_field` are what errors name: where the path and the column were typed.
+    """
 
     path: str
     prompt: str | None = None
     image: str | None = None
+    field: str = "score"
+    image_field: str = "--image"
 
     def blocks(self) -> Iterator[pa.Table]:
         """The rows: `id`, `prompt` (text or null), `image_path` (absolute) or `image` (bytes), and
@@ -55,23 +59,23 @@ class Existing:
                     number += rows.table.num_rows
             except Unreadable as error:
                 raise UserError(
-                    field=FIELD, value=path, problem=error.problem, remedy=error.remedy
+                    field=self.field, value=path, problem=error.problem, remedy=error.remedy
                 ) from error
 
     def _found(self) -> tuple[FileFormat, files.Found]:
         """The first format that has files there."""
         for name in (name for name, line in FORMATS.items() if line.package is None):
-            form = formats.of(FIELD, name, {})
+            form = formats.of(self.field, name, {})
             if not isinstance(form, FileFormat):
                 continue
             if Path(self.path).is_file() and not form.suffixes.fit(self.path):
                 continue
             try:
-                return form, files.find(FIELD, self.path, form.suffixes)
+                return form, files.find(self.field, self.path, form.suffixes)
             except UserError:
                 continue
         raise UserError(
-            field=FIELD,
+            field=self.field,
             value=self.path,
             problem="holds neither pictures nor a table of them",
             remedy=f"Name a run's folder, a folder with pictures ({', '.join(SUFFIXES)}), or a "
@@ -80,10 +84,10 @@ class Existing:
 
     def _columns(self, schema: pa.Schema) -> tuple[str, str | None]:
         """Those of the pictures and of the prompts."""
-        image = _column("--image", self.image, ("image", "image_path"), schema)
+        image = _column(self.image_field, self.image, ("image", "image_path"), schema)
         if image is None:
             raise UserError(
-                field="--image",
+                field=self.image_field,
                 value=self.image,
                 problem="the table has neither a column image nor image_path",
                 remedy=f"Name the one of the files or their bytes: {listed(schema.names)}.",
