@@ -15,7 +15,7 @@ from helpers import one_session
 from PIL import Image
 
 from imagepipe.cli import reproduce
-from imagepipe.config import Lora, Model, Quantization
+from imagepipe.config import Lora, Model, Part, Quantization, TextualInversion
 from imagepipe.diffusion.noop import NoopGenerator
 from imagepipe.sink import metadata
 from imagepipe.sink.encoding import encode
@@ -133,6 +133,8 @@ def test_all_settings_of_a_model_come_back(tmp_path):
         height=24,
         negative_prompt='${oc.env:HOME} "ü"\n',
         loras=[Lora(path="./mine.safetensors", weight=0.8)],
+        textual_inversions=[TextualInversion(path="./word.safetensors")],
+        parts={"text_encoder": Part(path="./encoder")},
         quantization=Quantization("torchao", {"quant_type": "int8wo"}, ["unet"]),
         scheduler_config={"timestep_spacing": "trailing"},
         offload="model",  # decides nothing in the picture

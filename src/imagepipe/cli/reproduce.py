@@ -24,7 +24,7 @@ from imagepipe import __version__
 from imagepipe import config as configuration
 from imagepipe.cli import commands, given_pictures, own_stages
 from imagepipe.cli.messages import plainly
-from imagepipe.config import Lora, Model, Part, Quantization, TextualInversion
+from imagepipe.config import Model
 from imagepipe.errors import UserError, one_line, with_class
 from imagepipe.sink.metadata import SETTINGS, STAGES
 from imagepipe.stages import engines
@@ -201,12 +201,9 @@ def _model(said: Any, changes: Sequence[str]) -> Model:
     for change in changes:
         _change(whole, change)
     # Nothing is resolved: a picture has no business with what is in the environment.
-    values: dict[Any, Any] = OmegaConf.to_container(whole)  # type: ignore[assignment]
-    values["loras"] = [Lora(**one) for one in values["loras"]]
-    values["textual_inversions"] = [TextualInversion(**one) for one in values["textual_inversions"]]
-    values["parts"] = {name: Part(**one) for name, one in values["parts"].items()}
-    values["quantization"] = Quantization(**values["quantization"])
-    return Model(**values)
+    made = configuration.built(Model, OmegaConf.to_container(whole))
+    assert isinstance(made, Model)
+    return made
 
 
 def _change(whole: Any, change: str) -> None:

@@ -6,6 +6,7 @@ from imagepipe.config.checks import check, check_model, most_pixels
 from imagepipe.config.loading import (
     MAY_CHANGE,
     NOT_GIVEN,
+    built,
     config_digest,
     digest_source,
     json_digest,
@@ -74,6 +75,7 @@ __all__ = [
     "Sweep",
     "TextualInversion",
     "Tracking",
+    "built",
     "by_error",
     "check",
     "check_model",

@@ -193,6 +193,21 @@ def with_defaults(recorded: Mapping[str, Any], section: Any = None) -> dict[str,
     return whole
 
 
+def built(kind: Any, value: Any) -> Any:
+    """A dataclass, with those inside it, of the dicts and lists that it would be in JSON.
+
+    Other than by OmegaConf no interpolation is resolved.
+    """
+    entry: Any = next(filter(is_dataclass, get_args(kind)), None)  # of a list or a dict
+    if is_dataclass(kind):
+        types: Any = get_type_hints(kind)
+        made: Any = kind
+        return made(**{name: built(types[name], one) for name, one in value.items()})
+    if entry and isinstance(value, dict):
+        return {key: built(entry, one) for key, one in value.items()}
+    return [built(entry, one) for one in value] if entry else value
+
+
 def _works(scorer: Mapping[str, Any]) -> bool:
     return scorer.get("engine") != engines.NONE
 
