@@ -15,7 +15,7 @@ from helpers import one_session
 from PIL import Image
 
 from imagepipe.cli import reproduce
-from imagepipe.config import Lora, Model, Part, Quantization, TextualInversion
+from imagepipe.config import IPAdapter, Lora, Model, Part, Quantization, TextualInversion
 from imagepipe.diffusion.noop import NoopGenerator
 from imagepipe.sink import metadata
 from imagepipe.sink.encoding import encode
@@ -135,6 +135,7 @@ def test_all_settings_of_a_model_come_back(tmp_path):
         loras=[Lora(path="./mine.safetensors", weight=0.8)],
         textual_inversions=[TextualInversion(path="./word.safetensors")],
         parts={"text_encoder": Part(path="./encoder")},
+        ip_adapter=IPAdapter(path="./adapter", scale=0.5),
         quantization=Quantization("torchao", {"quant_type": "int8wo"}, ["unet"]),
         scheduler_config={"timestep_spacing": "trailing"},
         offload="model",  # decides nothing in the picture

@@ -123,7 +123,7 @@ def test_what_a_call_does_not_take(changes: dict[str, Any], kind: type, said: st
         ({"mask_image": "mask"}, "mask_image=mask: goes in beside a picture, and there is none. "),
         (
             {"image": "photo", "control_image": "edges"},
-            "control_image=edges: is for a ControlNet, which servers have no name for. ",
+            "control_image=edges: is a picture that servers have no name for. ",
         ),
     ],
     ids=["mask", "control"],

@@ -98,7 +98,10 @@ def pixels(content: bytes) -> np.ndarray:
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        ({"control_image": "c"}, "model.columns.control_image=c: is for a ControlNet"),
+        (
+            {"control_image": "c"},
+            "model.columns.control_image=c: is a picture that servers have no name for",
+        ),
         ({"mask_image": "m"}, "model.columns.mask_image=m: goes in beside a picture"),
     ],
 )

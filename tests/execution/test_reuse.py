@@ -89,12 +89,13 @@ def test_a_digest_is_another_where_the_result_may_be(overrides: list[str], other
         "model.path={}",
         "model.vae={}",
         "model.controlnet={}",
+        "model.ip_adapter.path={}",
         "model.config={}",
         "+model.parts={{text_encoder: {{path: {}}}}}",
         "model.loras=[{{path: {}}}]",
         "model.textual_inversions=[{{path: {}}}]",
     ],
-    ids=["path", "vae", "controlnet", "config", "part", "lora", "inversion"],
+    ids=["path", "vae", "controlnet", "adapter", "config", "part", "lora", "inversion"],
 )
 def test_a_file_of_another_content_makes_another_picture(override: str, tmp_path: Path):
     file = tmp_path / "one.safetensors"

@@ -17,7 +17,7 @@ from imagepipe.config.loading import (
     unchecked,
     with_defaults,
 )
-from imagepipe.config.models import Lora, Model, Part, Quantization, TextualInversion
+from imagepipe.config.models import IPAdapter, Lora, Model, Part, Quantization, TextualInversion
 from imagepipe.config.names import (
     PICTURES,
     PROMPT,
@@ -57,6 +57,7 @@ __all__ = [
     "Dataset",
     "Distance",
     "Filter",
+    "IPAdapter",
     "Join",
     "Lora",
     "Model",

@@ -12,7 +12,7 @@ from imagepipe.config.fields import DTYPES, bounded, choice, engine
 from imagepipe.config.servers import Server
 
 # Keys of `Model.columns` whose columns name pictures, or hold them; image_2 is a further reference.
-PICTURE_KEY = re.compile(r"(mask_|control_)?image|image_[2-9]")
+PICTURE_KEY = re.compile(r"(mask_|control_|ip_adapter_)?image|image_[2-9]")
 
 
 @dataclass
@@ -42,6 +42,19 @@ class Part:
     path: str = MISSING  # a .safetensors or .gguf file, a folder, or a hub id
     revision: str | None = None
     subfolder: str | None = None  # where a folder or a hub id holds a whole pipeline
+
+
+@dataclass
+class IPAdapter:
+    """What draws after a picture too: diffusers' `load_ip_adapter`, for models with a UNet."""
+
+    path: str | None = None  # a folder or a hub id, such as h94/IP-Adapter; null: none
+    subfolder: str = ""  # where in it the file is, such as models
+    weight_name: str | None = None  # the file, such as ip-adapter_sd15.safetensors
+    # what looks at the picture, beside the file; with a / in it, from the top
+    image_encoder_folder: str = "image_encoder"
+    revision: str | None = None
+    scale: float = bounded(1.0, least=0)  # how much the picture says beside the prompt
 
 
 @dataclass
@@ -94,6 +107,8 @@ class Model(Server):
     private_urls: bool = False  # true: a picture's URL may lead into a private network
     controlnet: str | None = None  # what columns.control_image is for: a folder or a hub id
     controlnet_revision: str | None = None
+    # what columns.ip_adapter_image is for
+    ip_adapter: IPAdapter = field(default_factory=IPAdapter)
     images_per_prompt: int = bounded(1, least=1)
     loras: list[Lora] = field(default_factory=list)
     textual_inversions: list[TextualInversion] = field(default_factory=list)

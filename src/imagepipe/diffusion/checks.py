@@ -10,6 +10,7 @@ from typing import Any
 
 from imagepipe.config import Model
 from imagepipe.diffusion import (
+    adapters,
     options,
     origin,
     parts,
@@ -148,6 +149,7 @@ def _has_options(model: Model, configs: dict[str, Any]) -> bool:
         or model.textual_inversions
         or origin.own(model)
         or model.controlnet
+        or model.ip_adapter.path
         or model.vae_slicing
         or model.vae_tiling
         or (model.channels_last and for_video)
@@ -170,6 +172,7 @@ def _check_options(model: Model, described: repository.Description) -> None:
 def _check_call(model: Model, pipeline: Any) -> None:
     kind, takes = pipeline.__name__, inspect.signature(pipeline.__call__).parameters
     tasks.check(pipeline, model)
+    adapters.check(model)
     if model.prompt_syntax is not None:
         weighted.check(model, pipeline)
     tasks.strength(pipeline).check(model)

@@ -26,6 +26,7 @@ def configured(source: Source, own: Any = None) -> tuple[Any, dict[str, Any]]:
     where = found(source.field, source.path)
     try:
         if _of_transformers(own):
+            _check_described(source)
             options = {"subfolder": source.subfolder or "", "revision": source.revision}
             return own, dict(own.config_class.get_config_dict(where, **options)[0])
         options = {"subfolder": source.subfolder, "revision": source.revision}
@@ -37,6 +38,13 @@ def configured(source: Source, own: Any = None) -> tuple[Any, dict[str, Any]]:
         said = f"is a {config.get('_class_name')}, which diffusers has no class for"
         raise refused(source.field, source.path, said, "Name another.")
     return kind, config
+
+
+def _check_described(source: Source) -> None:
+    """Raise UserError for a folder without a configuration: transformers would take its usual."""
+    if source.folder is not None and not (source.folder / "config.json").is_file():
+        told = f"{source.folder} holds no config.json"
+        raise refused(source.field, source.path, told, "Name the folder of a model.")
 
 
 def check(model: Model, source: Source, kind: Any, config: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from imagepipe.config import Model
-from imagepipe.diffusion import checks, origin, parts, random_weights, repository
+from imagepipe.diffusion import adapters, checks, origin, parts, random_weights, repository
 from imagepipe.diffusion.origin import Source
 from imagepipe.stages import loading, weights
 
@@ -136,6 +136,10 @@ def _decodes_in(model: Model, config: Mapping[str, Any], gpu: bool) -> Any:
 def _files(model: Model) -> Iterator[Path | None]:
     """The files with all weights; a null for a part that is not here."""
     own = origin.own(model)
+    looks = adapters.encoder(model)
+    if looks:
+        own[adapters.ENCODER] = looks
+        yield weights.file_here(looks.path, adapters.file(model), looks.revision)
     for source in filter(None, (*own.values(), origin.controlnet(model))):
         yield from [source.file] if source.file else _in_folder(model, _here(source), None)
     if origin.is_single(model):

@@ -100,7 +100,7 @@ def _check_pictures(model: Model) -> None:
     """Raise UserError for pictures that the interface has no place for."""
     for key, column in model.pictures.items():
         if key != MASK and not REFERENCE.fullmatch(key):
-            said = "is for a ControlNet, which servers have no name for"
+            said = "is a picture that servers have no name for"
             raise refused(f"columns.{key}", column, said, "Leave it out.")
     if "image" not in model.pictures:
         key, column = next(iter(model.pictures.items()))

@@ -10,7 +10,7 @@ from typing import Any
 
 from imagepipe.compat import diffusers as compat
 from imagepipe.config import Model
-from imagepipe.diffusion import caches, inversions, lora, parts
+from imagepipe.diffusion import adapters, caches, inversions, lora, parts
 from imagepipe.diffusion.refusals import refused
 from imagepipe.diffusion.rows import LORA
 from imagepipe.errors import did_you_mean
@@ -18,6 +18,7 @@ from imagepipe.errors import did_you_mean
 
 def configure(pipe: Any, model: Model) -> None:
     """Everything that needs no values of weights: also a pipeline on "meta" can be configured."""
+    adapters.add(pipe, model)  # before what changes how layers attend: it brings its own
     _scheduler(pipe, model)
     _vae_memory(pipe, model)
     if model.channels_last:

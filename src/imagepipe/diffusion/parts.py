@@ -10,6 +10,7 @@ from typing import Any
 
 from imagepipe.config import Model
 from imagepipe.diffusion import (
+    adapters,
     controlnets,
     fit,
     folders,
@@ -112,7 +113,8 @@ def given(
             made[name] = _from_file(source, name, described, read(source.file), dtype)
     if origin.is_single(model):
         made = {name: None for name in SPARE if name in described.parts} | made
-    return made | controlnets.given(model, described, device, dtype)
+    made |= controlnets.given(model, described, device, dtype)
+    return made | adapters.given(model, described, device, dtype)
 
 
 def _header(source: Source) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from imagepipe.config import Config, Model
-from imagepipe.diffusion import controlnets, files, inversions, lora, origin, repository
+from imagepipe.diffusion import adapters, controlnets, files, inversions, lora, origin, repository
 from imagepipe.stages import engines, hub, weights
 
 
@@ -52,21 +52,7 @@ def _sources(config: Config) -> Iterator[tuple[str, str | None, str | None, Any]
     if engines.of("llm", llm).weights:
         yield "llm.path", llm.path, llm.revision, files.model_files
     if engines.of("model", model).weights:
-        field, path = origin.described_by(model)
-        yield field, path, model.revision, partial(_of_pipeline, model)
-        for part in origin.own(model).values():
-            choose = partial(files.part_files, model=model, folder=part.subfolder)
-            yield f"model.{part.field}", part.path, part.revision, choose
-        if not (model.weights == "random" and controlnets.described(model)):
-            choose = partial(files.part_files, model=model, folder=None)
-            yield "model.controlnet", model.controlnet, model.controlnet_revision, choose
-        for one in model.loras:
-            name = one.weight_name or lora.FILE
-            choose = partial(_present, ("adapter_config.json", name))
-            yield "model.loras", one.path, one.revision, choose
-        for word in model.textual_inversions:
-            name = word.weight_name or inversions.FILE
-            yield "model.textual_inversions", word.path, word.revision, partial(_present, (name,))
+        yield from _of_model(model)
     for name, scorer in config.scorer.items():
         if engines.of("scorer", scorer).weights:
             yield f"scorer.{name}.path", scorer.path, scorer.revision, files.model_files
@@ -77,6 +63,27 @@ def _sources(config: Config) -> Iterator[tuple[str, str | None, str | None, Any]
         yield "distance.processor", distance.processor, None, files.small_files
 
 
+def _of_model(model: Model) -> Iterator[tuple[str, str | None, str | None, Any]]:
+    field, path = origin.described_by(model)
+    yield field, path, model.revision, partial(_of_pipeline, model)
+    for part in origin.own(model).values():
+        choose = partial(files.part_files, model=model, folder=part.subfolder)
+        yield f"model.{part.field}", part.path, part.revision, choose
+    if not (model.weights == "random" and controlnets.described(model)):
+        choose = partial(files.part_files, model=model, folder=None)
+        yield "model.controlnet", model.controlnet, model.controlnet_revision, choose
+    if looks := adapters.encoder(model):
+        choose = partial(_of_adapter, model, looks.subfolder)
+        yield f"model.{looks.field}", looks.path, looks.revision, choose
+    for one in model.loras:
+        name = one.weight_name or lora.FILE
+        choose = partial(_present, ("adapter_config.json", name))
+        yield "model.loras", one.path, one.revision, choose
+    for word in model.textual_inversions:
+        name = word.weight_name or inversions.FILE
+        yield "model.textual_inversions", word.path, word.revision, partial(_present, (name,))
+
+
 def _of_pipeline(model: Model, names: Sequence[str]) -> list[str]:
     """Fetches the small files, of which one says what the pipeline is made of."""
     described = repository.describe(model)
@@ -85,6 +92,11 @@ def _of_pipeline(model: Model, names: Sequence[str]) -> list[str]:
     if model.weights == "random" or origin.is_single(model):
         return [name for name in names if name.endswith(tuple(p[1:] for p in repository.SMALL))]
     return files.pipeline_files(names, described.index, model, apart=origin.own(model))
+
+
+def _of_adapter(model: Model, encoder: str | None, names: Sequence[str]) -> list[str]:
+    looks = files.part_files(names, model, encoder)
+    return [*_present((adapters.file(model),), names), *looks]
 
 
 def _present(asked: Sequence[str], names: Sequence[str]) -> list[str]:

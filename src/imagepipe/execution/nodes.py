@@ -151,6 +151,7 @@ def _models(config: Config) -> Iterator[tuple[str, str | None]]:
     yield "model.vae", model.vae
     yield from ((f"model.parts.{name}.path", part.path) for name, part in model.parts.items())
     yield "model.controlnet", model.controlnet
+    yield "model.ip_adapter.path", model.ip_adapter.path
     yield from (("model.loras", lora.path) for lora in model.loras)
     yield from (("model.textual_inversions", word.path) for word in model.textual_inversions)
     for name, scorer in config.scorer.items():

@@ -86,11 +86,17 @@ def model_metadata(model: Model) -> dict[str, str | None]:
         "vae": model.vae,
         "parts": ", ".join(f"{name} {one.path}" for name, one in model.parts.items()) or None,
         "controlnet": model.controlnet,
+        "ip_adapter": _adapter(model),
         "cache": model.cache,
         "seed_note": diffusion.seed_note(model),
         SETTINGS: settings(model),
         "imagepipe_version": __version__,
     }
+
+
+def _adapter(model: Model) -> str | None:
+    one = model.ip_adapter
+    return None if one.path is None else f"{one.path} {one.weight_name} x {one.scale:g}"
 
 
 def run_metadata(
