@@ -7,10 +7,12 @@ import sys
 
 import pytest
 from helpers.fuzz import is_plain
+from hydra.errors import ConfigCompositionException
 
 from imagepipe.cli import commands
 from imagepipe.cli.commands import check_keys
-from imagepipe.cli.messages import plain_errors
+from imagepipe.cli.composing import composed
+from imagepipe.cli.messages import explain, plain_errors
 from imagepipe.errors import UserError
 
 
@@ -47,10 +49,33 @@ def test_what_no_parser_takes_is_told_in_a_short_plain_line(
     assert told.endswith(f". See {command} --help.\n") and is_plain(told)
 
 
-@pytest.mark.parametrize("setting", ["+=", "++=3", "~="])
+@pytest.mark.parametrize("setting", ["+=", "++=3", "~=", "=", "=3", "@x=1", "+@x=1"])
 def test_a_setting_without_a_key(setting: str) -> None:
     with pytest.raises(UserError, match="names no key"):
         check_keys([setting])
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("dataset=null", r"dataset=null: is no name, .* Choose one of: animals_outfits, "),
+        ("model=a,3", r"model=a,3: is no name"),
+        ("+scorer=true", r"scorer=true: is no name"),
+        ("~llm=1.5", r"llm=1\.5: is no name"),
+        ("sink=[1]", r"sink=\[1\]: is no name"),
+        ("hydra/launcher=null", r"hydra/launcher=null: is no name, .* Name one\."),
+    ],
+    ids=["null", "of-a-sweep", "added", "removed", "list", "hydra"],
+)
+def test_a_group_takes_names_alone(typed: str, said: str) -> None:
+    with pytest.raises(UserError, match=f"^{said}"):
+        composed([typed], None)
+
+
+def test_a_group_that_is_put_elsewhere_is_named() -> None:
+    with pytest.raises(ConfigCompositionException) as caught:
+        composed(["model@x=tiny"], None)
+    assert explain(caught.value) == 'model@x: there is no such key. Did you mean "model"?'
 
 
 def test_other_flags_and_values_are_for_hydra_to_judge() -> None:

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from helpers import fuzz_models
 
-from imagepipe.diffusion import repository
+from imagepipe.config import LLM
+from imagepipe.diffusion import model_index, repository
 from imagepipe.errors import UserError
+from imagepipe.llm.questions import Questions
 
 
 def refused(kind: str, file: str, content: str | dict[str, Any]) -> str:
@@ -36,6 +38,9 @@ def refused(kind: str, file: str, content: str | dict[str, Any]) -> str:
         pytest.param("tiny", "model_index.json", {"unet": []}, id="part-of-nothing"),
         pytest.param("tiny", "model_index.json", {"unet": ["diffusers"]}, id="part-of-one"),
         pytest.param("tiny", "model_index.json", {"unet": ["diffusers", 5]}, id="part-of-a-number"),
+        pytest.param("tiny", "model_index.json", {"vae": None}, id="part-null"),
+        pytest.param("tiny", "model_index.json", {"scheduler": 3}, id="part-number"),
+        pytest.param("tiny", "model_index.json", {"image_encoder": None}, id="left-out-by-null"),
         pytest.param("tiny", "vae/config.json", {"out_channels": None}, id="vae-null"),
         pytest.param("tiny", "text_encoder/config.json", {"vocab_size": None}, id="encoder-null"),
         pytest.param("tiny", "tokenizer/tokenizer.json", "{", id="tokenizer-cut"),
@@ -61,17 +66,59 @@ def test_lists_of_an_index_that_are_no_part() -> None:
     with fuzz_models.copy("tiny") as folder:
         file = folder / "model_index.json"
         index = json.loads(file.read_text())
-        more = {"safety_checker": [None, None], "levels": [1, 0.5], "_more": ["a"]}
+        more = {
+            "safety_checker": [None, None],
+            "levels": [1, 0.5],
+            "boundary": None,
+            "_more": ["a"],
+        }
         file.unlink()
         file.write_text(json.dumps(index | more))
-        assert set(repository.parts(repository.read(folder).index)) == set(repository.parts(index))
+        assert set(model_index.parts(repository.read(folder).index)) == set(
+            model_index.parts(index)
+        )
 
 
 @pytest.mark.parametrize("what", ["folder", "link"])
-def test_weights_that_are_no_file_are_none(what: str) -> None:
-    with fuzz_models.copy("tiny") as folder:
-        file = next((folder / "unet").glob("*.safetensors"))
+@pytest.mark.parametrize(
+    ("kind", "part", "said"),
+    [
+        ("tiny", "unet", "its part 'unet' has no weights"),
+        ("tiny_llm", "", r"its weights are not whole \(.* does not exist\)"),
+        ("tiny_clip", "", r"its weights are not whole \(.* does not exist\)"),
+    ],
+    ids=["model", "llm", "scorer"],
+)
+def test_weights_that_are_no_file_are_none(kind: str, part: str, said: str, what: str) -> None:
+    with fuzz_models.copy(kind) as folder:
+        file = next((folder / part).glob("*.safetensors"))
         file.unlink()
         file.mkdir() if what == "folder" else file.symlink_to("nowhere")
-        with pytest.raises(UserError, match="its part 'unet' has no weights"):
-            fuzz_models.CHECKS["tiny"](str(folder))
+        with pytest.raises(UserError, match=said):
+            fuzz_models.CHECKS[kind](str(folder))
+
+
+@pytest.mark.parametrize(
+    ("named", "padding"),
+    [
+        pytest.param({"eos_token_id": 4}, 4, id="of-the-configuration"),
+        pytest.param({"eos_token_id": [7, 4]}, 4, id="one-of-several"),
+        pytest.param({"eos_token_id": None}, None, id="none"),
+    ],
+)
+def test_a_tokenizer_without_a_token_to_fill_up_with(
+    named: dict[str, Any], padding: int | None
+) -> None:
+    with fuzz_models.copy("tiny_llm") as folder:
+        (folder / "tokenizer_config.json").unlink()
+        (folder / "generation_config.json").unlink()
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").unlink()
+        config = {k: v for k, v in config.items() if not k.endswith("token_id")} | named
+        (folder / "config.json").write_text(json.dumps(config))
+        asked = LLM(name="t", engine="transformers", path=str(folder))
+        if padding is None:
+            with pytest.raises(UserError, match="nothing in it says which token ends an answer"):
+                Questions(asked)
+        else:
+            assert Questions(asked).tokenizer.pad_token_id == padding

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from imagepipe import config as configuration
 from imagepipe import shell, store, tracking
 from imagepipe.config import secrets
-from imagepipe.errors import UserError
+from imagepipe.errors import UserError, listed
 from imagepipe.servers import endpoint
 from imagepipe.tracking import address
 
@@ -119,6 +119,22 @@ def refuse_typed_secrets(arguments: Sequence[str]) -> None:
         configuration.check_named(key, value)
         if check := MAY_HOLD_SECRETS.get(OF_ONE_SCORER.sub("scorer.", key)):
             check(str(value))
+
+
+def check_choices(arguments: Sequence[str]) -> None:
+    """Refuse what is no name where a group's choice is due: Hydra has no error of its own."""
+    for argument in arguments:
+        for key, value in values(argument):
+            left_out = value is None and argument.startswith("~")
+            group = config_dir() / key
+            if not (isinstance(value, str) or left_out) and ("/" in key or group.is_dir()):
+                choices = sorted(file.stem for file in group.glob("*.yaml"))
+                raise UserError(
+                    field=key,
+                    value=argument.partition("=")[2],
+                    problem="is no name, and a group takes the name of one of its choices",
+                    remedy=f"Choose one of: {listed(choices)}." if choices else "Name one.",
+                )
 
 
 def values(argument: str) -> Iterator[tuple[str, Any]]:

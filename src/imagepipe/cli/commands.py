@@ -80,9 +80,10 @@ def split(typed: list[str]) -> tuple[str, list[str]]:
 
 
 def check_keys(typed: list[str]) -> None:
-    """Refuse a setting without a key, for which Hydra fails an assertion."""
+    """Refuse a setting without a key, for which Hydra has no error of its own."""
     for text in typed:
-        if text.lstrip("+~").startswith("=") and not text.startswith("="):
+        key, equals, _ = text.lstrip("+~").partition("=")
+        if equals and not key.partition("@")[0]:
             raise UserError(
                 field="setting",
                 value=text,

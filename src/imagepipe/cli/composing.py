@@ -13,7 +13,7 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from imagepipe import config as configuration
 from imagepipe import shell
-from imagepipe.cli.checks import check_presets, config_dir
+from imagepipe.cli.checks import check_choices, check_presets, config_dir
 from imagepipe.config import Config, registration
 from imagepipe.errors import UserError
 
@@ -31,6 +31,7 @@ def composing(overrides: Sequence[str], own: str | None) -> Iterator[DictConfig]
     Without Hydra's own part, which is the current HydraConfig within it; afterwards Hydra is as it
     was found. Raises UserError, and Hydra's own errors.
     """
+    check_choices(overrides)
     registration.register()
     more = [f"hydra.searchpath=[{_place(own)}]"] if own else []
     with _hydra_put_aside():

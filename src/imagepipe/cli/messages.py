@@ -102,7 +102,7 @@ def _of_grammar(typed: str) -> str:
 
 def _of_composing(error: Exception) -> str:
     text = f"{error}\n{error.__cause__ or ''}"
-    found = re.search(r"full_key: (\S+)", text)
+    found = re.search(r"full_key: (\S+)", text) or re.search(r"not override '([^']+)'", text)
     key = found.group(1) if found else ""
     if key.endswith(".True"):
         return f'{key}: YAML reads a bare `on:` as true. Write it in quotes: "on": ...'

@@ -24,7 +24,13 @@ from omegaconf.errors import OmegaConfBaseException
 from imagepipe import config as configuration
 from imagepipe import shell
 from imagepipe.cli import commands
-from imagepipe.cli.checks import check_composed, config_dir, refuse_typed_secrets, values
+from imagepipe.cli.checks import (
+    check_choices,
+    check_composed,
+    config_dir,
+    refuse_typed_secrets,
+    values,
+)
 from imagepipe.cli.hooks import Before
 from imagepipe.cli.messages import fail, plain_errors
 from imagepipe.cli.multirun import Multirun
@@ -49,6 +55,7 @@ def main(arguments: Sequence[str]) -> None:
     registration.register()
     with plain_errors():
         refuse_typed_secrets(sys.argv[1:])
+        check_choices(sys.argv[1:])
         sys.argv[1:], resumed = to_resume(sys.argv[1:])
     if os.getcwd() not in sys.path:  # a person's own classes, for the script and where it resumes
         sys.path.insert(0, os.getcwd())

@@ -8,7 +8,8 @@ from fnmatch import fnmatch
 from typing import Any
 
 from imagepipe.config import Model
-from imagepipe.diffusion.repository import SMALL, chosen, parts
+from imagepipe.diffusion.model_index import parts
+from imagepipe.diffusion.repository import SMALL, chosen
 from imagepipe.stages.kinds import PICKLED, SAFE
 
 NAMED_SO = re.compile(r"(diffusion_pytorch_model|pytorch_model|model)[.-]")

@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from imagepipe.config import Model
-from imagepipe.diffusion import adapters, checks, origin, parts, random_weights, repository
+from imagepipe.diffusion import (
+    adapters,
+    checks,
+    model_index,
+    origin,
+    parts,
+    random_weights,
+    repository,
+)
 from imagepipe.diffusion.origin import Source
 from imagepipe.stages import loading, weights
 
@@ -145,7 +153,7 @@ def _files(model: Model) -> Iterator[Path | None]:
     if origin.is_single(model):
         yield Path(weights.locate(model.path or ""))
         return
-    index = weights.file_here(model.path or "", repository.INDEX, model.revision)
+    index = weights.file_here(model.path or "", model_index.FILE, model.revision)
     if index is None:
         yield None
         return

@@ -11,12 +11,11 @@ from typing import Any
 
 from imagepipe.assets import folder as asset
 from imagepipe.config import Model
-from imagepipe.diffusion import origin
+from imagepipe.diffusion import model_index, origin
 from imagepipe.diffusion.refusals import brings_code, no_variant, only_pickles
 from imagepipe.errors import UserError
 from imagepipe.stages import hub, kinds, loading, weights
 
-INDEX = "model_index.json"
 SMALL = ["*.json", "*.txt", "*.model", "*.jinja"]  # configurations and tokenizers
 ARCHITECTURES = Path(asset("asset:architectures"))
 
@@ -41,7 +40,7 @@ class Description:
     @property
     def parts(self) -> dict[str, tuple[str, str]]:
         """Library and class of each part."""
-        return parts(self.index)
+        return model_index.parts(self.index)
 
 
 def quiet() -> None:
@@ -71,13 +70,13 @@ def describe(model: Model) -> Description:
 
         return snapshot_download(name, revision=model.revision, allow_patterns=SMALL, **options)
 
-    return read(_find(model, get, lambda found: (found / INDEX).is_file()))
+    return read(_find(model, get, lambda found: (found / model_index.FILE).is_file()))
 
 
 def read(folder: Path) -> Description:
     """The description of the model in a folder."""
-    configs = {"model_index": _index(folder)}
-    for name in parts(configs["model_index"]):
+    configs = {"model_index": model_index.read(folder)}
+    for name in model_index.parts(configs["model_index"]):
         for file in ("config.json", "scheduler_config.json"):
             if (folder / name / file).is_file():
                 configs[name] = weights.described("model.path", folder, folder / name / file)
@@ -128,36 +127,6 @@ def fetch(model: Model) -> Path:
     return found
 
 
-def parts(index: dict[str, Any]) -> dict[str, tuple[str, str]]:
-    """The parts that `model_index.json` names: library and class of each."""
-    named = {name: value for name, value in index.items() if not name.startswith("_")}
-    return {name: (value[0], value[1]) for name, value in named.items() if _is_class(value)}
-
-
-def _index(folder: Path) -> dict[str, Any]:
-    file = folder / INDEX
-    index = weights.described("model.path", folder, file)
-    named = index.get("_class_name")
-    if not isinstance(named, str) and not _is_class(named):  # a list is code of the model's own
-        raise weights.broken("model.path", folder, file, "it names no _class_name")
-    for name, value in index.items():
-        if isinstance(value, list) and not name.startswith("_") and not _is_entry(value):
-            cause = f"its {name!r} names no library and class"
-            raise weights.broken("model.path", folder, file, cause)
-    return index
-
-
-def _is_class(value: Any) -> bool:
-    """Whether it is as `["diffusers", "UNet2DConditionModel"]`."""
-    return isinstance(value, list) and list(map(type, value)) == [str, str] and all(value)
-
-
-def _is_entry(value: list[Any]) -> bool:
-    """Whether it is a part, one that is left out, or an option of the pipeline: of numbers."""
-    numbers = bool(value) and all(isinstance(one, int | float) for one in value)
-    return numbers or value[:1] == [None] or _is_class(value)
-
-
 def safetensors_only(model: Model) -> bool | None:
     """diffusers' `use_safetensors`: null takes pickled weights where there are no others."""
     return True if model.use_safetensors else None
@@ -168,7 +137,7 @@ def _find(model: Model, get: Callable[..., str], whole: Callable[[Path], bool]) 
     field, path = origin.described_by(model)
     where = weights.locate(path)
     if isinstance(where, Path):
-        weights.check(field, path, model.revision, INDEX)
+        weights.check(field, path, model.revision, model_index.FILE)
         return where
     try:
         cached = Path(get(where, local_files_only=True))
@@ -193,7 +162,7 @@ def _explained(model: Model, name: str, error: Exception) -> UserError:
         return only_pickles(model, name)
     if "no such modeling files" in said:
         return no_variant(model, name)
-    files = f'--include {INDEX} "*/*"'
+    files = f'--include {model_index.FILE} "*/*"'
     if model.variant:
         small = " ".join(f'"{pattern}"' for pattern in SMALL)
         files = f'--include {small} "*.{model.variant}*.safetensors"'
@@ -204,7 +173,7 @@ def _without_weights(found: Path, model: Model) -> dict[str, list[str]]:
     """The models among the parts whose weights are not all there, with those that they have."""
     missing = {}
     apart = origin.own(model)
-    for name in (one for one in parts(_index(found)) if one not in apart):
+    for name in (one for one in model_index.parts(model_index.read(found)) if one not in apart):
         part = found / name
         is_model = (part / "config.json").is_file() or not any(part.glob("*"))
         if is_model and not weight_files(part, model):
@@ -253,7 +222,11 @@ def _is_of(file: str, variant: str | None) -> bool:
 
 def _has_variant(found: Path, model: Model) -> bool:
     """Whether any part has the variant asked for; without one diffusers gives up."""
-    files = [file.name for name in parts(_index(found)) for file in (found / name).glob("*")]
+    files = [
+        file.name
+        for name in model_index.parts(model_index.read(found))
+        for file in (found / name).glob("*")
+    ]
     return model.variant is None or any(_is_of(file, model.variant) for file in files)
 
 
@@ -292,8 +265,8 @@ def _refuse_code(model: Model, found: Path) -> None:
 
 def _own_code(found: Path) -> Iterator[Path]:
     """Python files that loading would run."""
-    index = _index(found)
-    modules = [f"{name}/{library}.py" for name, (library, _) in parts(index).items()]
+    index = model_index.read(found)
+    modules = [f"{name}/{library}.py" for name, (library, _) in model_index.parts(index).items()]
     if isinstance(index["_class_name"], list):
         modules.append(f"{index['_class_name'][0]}.py")
     yield from (found / module for module in modules if (found / module).is_file())

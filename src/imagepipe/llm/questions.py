@@ -43,11 +43,11 @@ class Questions:
                 problem="it has no chat template",
                 remedy="Name an instruction-tuned model.",
             )
-        if self.tokenizer.pad_token_id is None:
-            self.tokenizer.pad_token = self.tokenizer.eos_token
         whole = AutoConfig.from_pretrained(source, revision=revision, local_files_only=cached_only)
         text = whole.get_text_config()
         self.ends = self._ends(text)
+        if self.tokenizer.pad_token_id is None:
+            self.tokenizer.pad_token_id = self._padding()
         self.context = min(_context(text, self.tokenizer), config.max_model_len or NO_LIMIT)
         self.in_front = bool(config.system) and not self._takes(messages(config.system, "", "", ""))
         if self.in_front and not self._takes(messages("", "", "", "")):
@@ -90,6 +90,19 @@ class Questions:
             named.append(own.eos_token_id)
         each = (ends if isinstance(ends, list) else [ends] for ends in named if ends is not None)
         return sorted({end for ends in each for end in ends})
+
+    def _padding(self) -> int:
+        """A token that fills up shorter questions, for a tokenizer that names none."""
+        named = [self.tokenizer.eos_token_id, *self.ends]
+        found = next((token for token in named if token is not None), None)
+        if found is None:
+            raise UserError(
+                field="llm.path",
+                value=self.config.path,
+                problem="nothing in it says which token ends an answer",
+                remedy="Name it as eos_token in its tokenizer_config.json.",
+            )
+        return int(found)
 
     def _takes(self, chat: list[dict[str, str]]) -> bool:
         """Whether the chat template takes `chat`; some raise an error at a system message."""

@@ -50,6 +50,8 @@ TELLING = {
 
 def is_pointer(file: Path) -> bool:
     """Whether Git LFS left its note there in place of the file."""
+    if not file.is_file():
+        return False
     with file.open("rb") as opened:
         return opened.read(len(POINTER)) == POINTER
 
@@ -65,7 +67,8 @@ def told(where: Path) -> tuple[str, str] | None:
     for pattern, found in TELLING.items():
         if any(where.glob(pattern)):
             return found
-    files = [file for file in where.iterdir() if file.suffix in (SAFE, *PICKLED)]
+    held = (file for file in where.iterdir() if file.suffix in (SAFE, *PICKLED))
+    files = [file for file in held if file.is_file()]
     return _file(files[0]) if len(files) == 1 else None
 
 

@@ -201,8 +201,8 @@ def _lacking(field: str, path: str, where: Path) -> str | None:
     if (where / SHARDS).is_file():
         listed = shards(field, path, where / SHARDS)
         return min((name for name in listed if not (where / name).is_file()), default=None)
-    found = any(file.name.endswith((kinds.SAFE, *kinds.PICKLED)) for file in where.iterdir())
-    return None if found else WEIGHTS
+    named = (file for file in where.iterdir() if file.name.endswith((kinds.SAFE, *kinds.PICKLED)))
+    return None if any(file.is_file() for file in named) else WEIGHTS
 
 
 def shards(field: str, path: object, index: Path) -> set[str]:
