@@ -276,7 +276,7 @@ def _trained(model: Model, device: str, dtype: Any) -> Any:
     # Null of a pipeline that comes with the model as code, which is loaded by its name.
     own = getattr(diffusers, str(described.index["_class_name"]), None)
     kind = tasks.of_pictures(own, model) if own else diffusers.DiffusionPipeline
-    return kind.from_pretrained(
+    pipe = kind.from_pretrained(
         found,
         variant=model.variant,
         dtype=dtype,
@@ -287,6 +287,8 @@ def _trained(model: Model, device: str, dtype: Any) -> Any:
         **parts.given(model, described, device, dtype),
         **processors.given(described),
     )
+    limits.fill_positions(pipe.components, described.configs)
+    return pipe
 
 
 def _vocabulary(model: Model) -> frozenset[str] | None:

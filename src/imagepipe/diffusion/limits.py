@@ -87,6 +87,21 @@ def of(model: Model, pipeline: Any, components: Mapping[str, Any]) -> PromptLimi
     return PromptLimit(encoders)
 
 
+def fill_positions(components: Mapping[str, Any], configs: Mapping[str, Any]) -> None:
+    """Give each tokenizer that knows no limit the positions of its text encoder.
+
+    Pipelines fill prompts up to the tokenizer's limit, which makers may leave to the encoder's
+    `max_position_embeddings`; transformers then says `VERY_LARGE_INTEGER`.
+    """
+    for name, tokenizer in components.items():
+        encoder = configs.get(name.replace("tokenizer", "text_encoder"), {})
+        positions = encoder.get("max_position_embeddings")
+        if tokenizer is None or not name.startswith("tokenizer"):
+            continue
+        if tokenizer.model_max_length >= NO_LIMIT and isinstance(positions, int):
+            tokenizer.model_max_length = positions
+
+
 def recipe(model: Model) -> Callable[[], PromptLimit]:
     """What tells the limit of `model`, in any process. An engine that reads none has none."""
     named = engines.of("model", model).prompt_limit
@@ -111,5 +126,6 @@ def of_repository(model: Model) -> PromptLimit:
         for name, (_, class_name) in described.parts.items()
         if name.startswith("tokenizer")
     }
+    fill_positions(tokenizers, described.configs)
     # Null for a pipeline that brings its own code, which is not read here.
     return of(model, getattr(diffusers, str(described.index["_class_name"]), None), tokenizers)
