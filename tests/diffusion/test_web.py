@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from helpers.served import served
 
 from imagepipe.diffusion import web
 
@@ -63,12 +63,8 @@ def server() -> Iterator[str]:
 
 @contextmanager
 def _serving() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as serving:
-        thread = threading.Thread(target=serving.serve_forever, args=(0.01,))
-        thread.start()
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), _Handler)) as serving:
         yield f"http://127.0.0.1:{serving.server_address[1]}"
-        serving.shutdown()
-        thread.join()
 
 
 def second_is_private(address: str) -> bool:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeVar
 
+from helpers.served import served
+
 
 @dataclass
 class ChatServer:
@@ -165,12 +167,6 @@ def running(chat: Served) -> Iterator[Served]:
         def handle_error(self, *_: Any) -> None:
             """A client that did not wait is no error here."""
 
-    with Server(("127.0.0.1", 0), Handler) as server:
+    with served(Server(("127.0.0.1", 0), Handler)) as server:
         chat.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield chat
-        finally:
-            server.shutdown()
-            thread.join()
+        yield chat

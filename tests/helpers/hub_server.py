@@ -11,12 +11,13 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from helpers.served import served
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -31,10 +32,8 @@ def serving(repositories: Path) -> Iterator[tuple[str, list[str]]]:
     class Handler(Hub):
         root, sent = repositories, given
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
         yield f"http://127.0.0.1:{server.server_port}", given
-        server.shutdown()
 
 
 class Hub(BaseHTTPRequestHandler):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,7 +20,6 @@ class Gateway(ThreadingHTTPServer):
         self.server, self.uri = server, f"http://127.0.0.1:{self.server_port}"
         self.answers: dict[str, int] = {}  # part of a path, and the status; 200 is an empty answer
         self.asked: list[str] = []
-        threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
 class _Handler(BaseHTTPRequestHandler):

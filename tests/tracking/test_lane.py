@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from helpers.mlflow_proxy import Gateway
 from helpers.mlflow_server import Server, history, journalled
+from helpers.served import served
 from helpers.tracked import begin, config, files, finish, with_database
 from helpers.waiting import until
 
@@ -33,10 +34,8 @@ def server(tmp_path_factory) -> Iterator[Server]:
 
 @pytest.fixture
 def gateway(server) -> Iterator[Gateway]:
-    made = Gateway(server.uri)
-    yield made
-    made.shutdown()
-    made.server_close()
+    with served(Gateway(server.uri)) as made:
+        yield made
 
 
 def recorded(uri: str, run_id: str):
