@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from filelock import FileLock
 from helpers import TESTS, asking, one_session, warm
-from helpers.collected import COLLECTED, parameters
 from helpers.command import imagepipe
 from helpers.s3_server import S3
 from helpers.sweeps import Swept
@@ -59,9 +58,15 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
     return None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that use this process's Ray come last: it is started once, when no test that wants none
+    is left.
+    """
+    with_ray = {one.path for one in items if "ray_session" in getattr(one, "fixturenames", ())}
+    items.sort(key=lambda one: one.path in with_ray)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Before any test runs: an exception that is raised may say more of itself afterwards."""
-    session.config.stash[COLLECTED] = {one.nodeid: parameters(one) for one in session.items}
     gc.collect()
     gc.freeze()  # else each collection, of which there are many, goes through all test modules
 

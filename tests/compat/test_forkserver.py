@@ -180,9 +180,17 @@ def test_the_server_ends_with_a_process_that_is_killed(short: Path) -> None:
     assert list((short / "ray").iterdir())  # it lay where Ray's own sockets would
 
 
-def test_a_session_has_no_idle_process_and_forks_its_own_unless_there_is_a_gpu() -> None:
-    for gpus, forked in ((0, True), (1, False)):
-        program = f"""
+@pytest.mark.parametrize(
+    ("gpus", "forked"),
+    [
+        pytest.param(0, True, id="cpus"),
+        pytest.param(1, False, id="gpu", marks=pytest.mark.faults),
+    ],
+)
+def test_a_session_has_no_idle_process_and_forks_its_own_unless_there_is_a_gpu(
+    gpus: int, forked: bool
+) -> None:
+    program = f"""
 import os, sys
 from imagepipe.config import RayOptions
 from imagepipe.resources.machine import Machine, Node
@@ -199,6 +207,6 @@ with session(RayOptions(), Machine((Node(1, {gpus}),)), ["{LIBRARY}"], verbose=F
     mine = {{"env_vars": {{"MINE": "1"}}}}
     print(ray.get(ray.remote(loaded).options(runtime_env=mine).remote()))
 """
-        ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-        said = ["[]", str(forked), f"({forked}, None)", f"({forked}, '1')"]
-        assert ended.stdout.splitlines() == said, ended.stderr
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    said = ["[]", str(forked), f"({forked}, None)", f"({forked}, '1')"]
+    assert ended.stdout.splitlines() == said, ended.stderr

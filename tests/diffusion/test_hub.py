@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -65,14 +65,8 @@ class Hub(BaseHTTPRequestHandler):
         """Not into the tests' output."""
 
 
-@pytest.fixture(scope="module")
-def hub() -> Iterator[str]:
-    with served(ThreadingHTTPServer(("127.0.0.1", 0), Hub)) as server:
-        yield f"http://127.0.0.1:{server.server_port}"
-
-
 CHECK = """
-import json, sys
+import json, os, sys
 from imagepipe import llm, scoring
 from imagepipe.config import LLM, Model, Scorer
 from imagepipe.diffusion import checks
@@ -82,30 +76,48 @@ kinds = {
     "llm": lambda keys: llm.check(LLM("mine", "transformers", **keys)),
     "scorer": lambda keys: scoring.check(Scorer("mine", "clip", **keys)),
 }
-for keys in json.loads(sys.argv[1]):
-    try:
-        kinds[keys.pop("kind", "model")](keys)
-        print("nothing wrong")
-    except UserError as error:
-        print(error)
+for kind in kinds:
+    kinds[kind]({"path": f"asset:tiny{'_llm' * (kind == 'llm')}{'_clip' * (kind == 'scorer')}"})
+for line in sys.stdin:
+    if os.fork():
+        os.wait()
+        continue
+    said = []
+    for keys in json.loads(line):
+        try:
+            kinds[keys.pop("kind", "model")](keys)
+            said.append("nothing wrong")
+        except UserError as error:
+            said.append(str(error))
+    print(json.dumps(said), flush=True)
+    break
 """
 
 
-def complaints(home: Path, endpoint: str, *models: dict[str, object]) -> list[str]:
-    """What the checks say of `models` in a process whose hub is at `endpoint`.
-
-    Each is a diffusion model, or with `kind` an LLM or a scorer.
+@dataclass
+class Checks:
+    """Processes in which checks have asked nothing yet, forked of one that has loaded all that
+    they need: their hub is at `endpoint`, their cache in `home`.
     """
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
-    done = subprocess.run(
-        [sys.executable, "-c", CHECK, json.dumps(models)],
-        capture_output=True,
-        text=True,
-        env=environment | {"HF_HOME": str(home), "HF_ENDPOINT": endpoint},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+
+    home: Path
+    endpoint: str
+
+    def __post_init__(self) -> None:
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", CHECK],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=clean | {"HF_HOME": str(self.home), "HF_ENDPOINT": self.endpoint},
+        )
+
+    def complaints(self, *models: dict[str, object]) -> list[str]:
+        """What is said of `models`, each a diffusion model, or with `kind` an LLM or a scorer."""
+        print(json.dumps(models), file=self.process.stdin, flush=True)
+        said: list[str] = json.loads(self.process.stdout.readline())
+        return said
 
 
 # Of each the cache holds what the first check of a model leaves there: its configuration.
@@ -159,20 +171,29 @@ def of_sd(trained, home: Path) -> Path:
     return Path(shutil.copytree(trained(SD), snapshots / COMMIT))
 
 
-@pytest.fixture(scope="module")
-def online(home, hub) -> list[str]:
-    return complaints(home, hub, *NOT_GIVEN, *UNWHOLE)
+@dataclass
+class Said:
+    hub: str
+    online: list[str]
+    offline: list[str]
 
 
 @pytest.fixture(scope="module")
-def offline(home) -> list[str]:
-    return complaints(home, "http://127.0.0.1:9", *OUT_OF_REACH, PROCESSOR, *UNWHOLE)
+def said(home: Path) -> Said:
+    """Of the models above, with a hub and once it is gone."""
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), Hub)) as server:
+        checks = Checks(home, f"http://127.0.0.1:{server.server_port}")
+        online = checks.complaints(*NOT_GIVEN, *UNWHOLE)
+    offline = checks.complaints(*OUT_OF_REACH, PROCESSOR, *UNWHOLE)
+    checks.process.communicate()
+    assert checks.process.returncode == 0
+    return Said(checks.endpoint, online, offline)
 
 
-def test_what_the_hub_does_not_give_is_explained(hub, online):
-    gated, unknown, revision, pickled, *others = online[: len(NOT_GIVEN)]
+def test_what_the_hub_does_not_give_is_explained(said: Said):
+    gated, unknown, revision, pickled, *others = said.online[: len(NOT_GIVEN)]
     assert gated.startswith("model.path=tiny/gated: is gated")
-    assert f"{hub}/tiny/gated" in gated and "hf auth login" in gated and "HF_TOKEN" in gated
+    assert f"{said.hub}/tiny/gated" in gated and "hf auth login" in gated and "HF_TOKEN" in gated
     assert "the hub knows no such model" in unknown
     assert revision.startswith("model.revision=v9: tiny/pickled has no such revision")
     assert pickled.startswith("model.use_safetensors=True: tiny/pickled has only pickled weights")
@@ -183,15 +204,15 @@ def test_what_the_hub_does_not_give_is_explained(hub, online):
     assert others[4].startswith("llm.path=tiny/code: brings Python code of its own")
 
 
-def test_a_cache_that_holds_no_weights_is_not_believed(online, offline):
-    pickled, also, *good = online[len(NOT_GIVEN) :]
+def test_a_cache_that_holds_no_weights_is_not_believed(said: Said):
+    pickled, also, *good = said.online[len(NOT_GIVEN) :]
     assert pickled.startswith("llm.path=tiny/pickled: has only pickled weights")
     assert also.startswith("scorer.path=tiny/old: has only pickled weights")
     assert good == ["nothing wrong"] * 2
-    read, *unread = offline[len(OUT_OF_REACH) :]
+    read, *unread = said.offline[len(OUT_OF_REACH) :]
     assert read == "nothing wrong"
     assert len(unread) == len(UNWHOLE)
-    assert all("not whole in the hub's cache" in said for said in unread)
+    assert all("not whole in the hub's cache" in one for one in unread)
 
 
 @pytest.mark.faults
@@ -226,8 +247,8 @@ def test_a_cached_model_is_drawn_with_at_its_pinned_revision(trained, tmp_path):
     assert "2 prompts (100 %) were longer than the model reads" in done.stderr
 
 
-def test_a_hub_out_of_reach_and_a_cache_that_is_not_whole_name_the_command(offline):
-    nothing, other, partly, measured, variant, none = offline[: len(OUT_OF_REACH)]
+def test_a_hub_out_of_reach_and_a_cache_that_is_not_whole_name_the_command(said: Said):
+    nothing, other, partly, measured, variant, none = said.offline[: len(OUT_OF_REACH)]
     trouble = "is no folder here, not whole in the hub's cache"
     assert nothing.startswith(f"model.path=tiny/none: {trouble}")
     assert f"hf download tiny/none --revision {COMMIT} --include" in nothing

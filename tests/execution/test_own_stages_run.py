@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from helpers.command import summary
+from helpers.command import FAST, summary
 from helpers.one_session import run
 from PIL import Image
 
@@ -25,7 +25,10 @@ VERDICT = "{_target_: helpers.own_stages.Verdict, after: scorer, num_cpus: 0.1}"
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("own")
     stages = f"stages=[{LOUD.format(place / NOTED)}, {LARGER}, {VERDICT}]"
-    return run(place, "out", "llm=none", "limit=8", "tracking=none", "model.steps=1", stages)
+    light = ["scorer=none", "++scorer.name=light", "++scorer.engine=custom"]
+    light.append("++scorer._target_=helpers.lightness.Lightness")
+    small = [*FAST, "llm=none", "limit=8", "tracking=none"]
+    return run(place, "out", *small, *light, stages)
 
 
 def test_what_each_stage_makes_of_a_row_is_in_the_table_and_in_the_picture(out: Path):
@@ -38,9 +41,9 @@ def test_what_each_stage_makes_of_a_row_is_in_the_table_and_in_the_picture(out: 
         assert row["prompt"] == row["base_prompt"].upper()
         assert (row["letters"], row["verdict"]) == (len(row["prompt"]), f"[{row['score']}]")
         with Image.open(out / row["image_path"]) as picture:
-            assert picture.size == (256, 256)
-            assert picture.text["size"] == "256x256"
-            assert "Size: 256x256" in picture.text["parameters"]
+            assert picture.size == (128, 128)
+            assert picture.text["size"] == "128x128"
+            assert "Size: 128x128" in picture.text["parameters"]
 
 
 def test_a_class_is_made_once_to_see_that_it_can_be_and_once_where_it_works(out: Path):

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from helpers import HELPERS
 from helpers.configs import composed
+from helpers.written import FACTS, batch
 
 from imagepipe import sources
+from imagepipe.config import Sink
 from imagepipe.execution import chain, pipeline
+from imagepipe.execution.messages import user_message
 from imagepipe.resources.machine import Machine, Node
 from imagepipe.resources.shares import resolve
-from imagepipe.sink.lock import acquire
+from imagepipe.sink.lock import ENDED, acquire
 from imagepipe.sink.metadata import run_metadata
 from imagepipe.sink.writer import Writer
 from imagepipe.stages.processor import LIGHT_CPUS
@@ -115,15 +118,27 @@ def test_batches_are_full_however_the_rows_were_read(plan, tmp_path):
     """A model draws a batch of one row in nearly the time of a full one, and compiled in all of
     it."""
     for name, column in (("left", "what"), ("right", "wears")):
-        lines = [f"id,{column}", *(f"{number},thing {number}" for number in range(330))]
+        lines = [f"id,{column}", *(f"{number},thing {number}" for number in range(42))]
         (tmp_path / f"{name}.csv").write_text("\n".join(lines))
     data = plan(
         *("dataset=csv", f"dataset.path={tmp_path}/left.csv", "dataset.id=id"),
         *(f"dataset.join.path={tmp_path}/right.csv", "dataset.join.on=id"),
         *("dataset.prompt='{what} {wears}'", "llm=none", "model=noop", "scorer=none"),
-        "resources.rows_per_block=64",
+        "resources.rows_per_block=16",
     )
-    assert sorted(row["written"] for row in data.take_all()) == [10, 64, 64, 64, 64, 64]
+    assert sorted(row["written"] for row in data.take_all()) == [10, 16, 16]
+
+
+def test_a_writer_whose_claim_has_ended_says_so_plainly(ray_session, tmp_path):
+    import ray
+
+    store = Store(str(tmp_path))
+    with acquire(tmp_path, store, "r") as ended:
+        writer = Writer(store, Sink(name="test"), 7, "id", {"id": "id"}, FACTS, ended)
+    rows = ray.data.from_arrow(batch(["a"]))
+    with pytest.raises(Exception, match="nothing is written") as broke:
+        rows.map_batches(writer, batch_format="pyarrow").materialize()
+    assert user_message(None, broke.value) == ENDED
 
 
 @pytest.mark.faults

@@ -22,6 +22,7 @@ def common(monkeypatch):
     return common
 
 
+@pytest.mark.faults
 def test_a_benchmark_runs_at_a_tiny_size_and_leaves_figures(tmp_path):
     leaves_figures("encode", tmp_path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -22,6 +23,7 @@ from imagepipe.resources.shares import resolve
 
 FILES = {path.stem: path for path in sorted((config_dir() / "experiment").glob("*.yaml"))}
 NAMES = [*FILES]
+OFTEN = {"lab_2_join", "lab_3_llm", "llm_comparison", "cpu_fractions"}  # the others run in faults
 SWEEPS = [name for name, file in FILES.items() if "mode: MULTIRUN" in file.read_text()]
 RUNS = [name for name in NAMES if name not in SWEEPS]
 ONE_SESSION = ["tracking=none", "ray.num_cpus=null"]  # of all of this machine, for each
@@ -53,7 +55,12 @@ def test_the_named_ones_are_there():
     assert not labs & set(SWEEPS)
 
 
-@pytest.mark.parametrize("name", RUNS)
+def now_and_then(names: list[str]) -> list[Any]:
+    faults = pytest.mark.faults
+    return [name if name in OFTEN else pytest.param(name, marks=faults) for name in names]
+
+
+@pytest.mark.parametrize("name", now_and_then(RUNS))
 def test_it_runs(name: str, tmp_path: Path):
     config = composed(f"experiment={name}")
     out = one_session.run(tmp_path, "out", f"experiment={name}", *SMALL)
@@ -75,7 +82,7 @@ def test_every_job_composes_differs_and_fits_the_machine_that_it_is_for(name: st
         resolve(config, machine, 96)
 
 
-@pytest.mark.parametrize("name", SWEEPS)
+@pytest.mark.parametrize("name", now_and_then(SWEEPS))
 def test_the_last_job_of_a_sweep_runs(name: str, tmp_path: Path):
     """With the real model where that is what is swept."""
     if name == "gpu_fractions" and not this_machine(composed().ray).gpus:
@@ -86,6 +93,7 @@ def test_the_last_job_of_a_sweep_runs(name: str, tmp_path: Path):
     assert summary(one_session.run(tmp_path, "out", *job))["written"] == 3
 
 
+@pytest.mark.faults
 def test_an_experiment_is_a_sweep_by_itself_and_what_is_typed_beats_it(tmp_path):
     done = imagepipe(
         tmp_path, "experiment=steps_vs_quality", "model.steps=0,1", "hydra.sweep.dir=sweep", *SMALL
@@ -96,14 +104,15 @@ def test_an_experiment_is_a_sweep_by_itself_and_what_is_typed_beats_it(tmp_path)
 
 
 def test_without_a_gpu_the_gpu_shares_are_refused_plainly(tmp_path):
+    """By each job of the sweep that the experiment is by itself: what is typed beats its values."""
     small = ["limit=3", "tracking=none", "ray.num_gpus=0", "hydra.sweep.dir=sweep"]
-    done = imagepipe(tmp_path, "experiment=gpu_fractions", *small)
+    typed = ["resources.llm.num_gpus=0.2", "resources.model.num_gpus=0.5,0.6"]
+    done = imagepipe(tmp_path, "experiment=gpu_fractions", *small, *typed)
     assert done.returncode == 2
     assert "num_gpus=0.2: no machine here has 0.2 GPUs; at most 0. Try " in done.stderr
     assert "or resources=auto" in done.stderr
     assert "Traceback" not in done.stderr
-    assert set(statuses(tmp_path / "sweep").values()) == {"FAILED"}
-    assert len(statuses(tmp_path / "sweep")) == len(jobs_of("gpu_fractions"))
+    assert statuses(tmp_path / "sweep") == {"0": "FAILED", "1": "FAILED"}
 
 
 def test_lab_3_has_two_actors_a_stage_and_batches_of_their_own():

@@ -85,6 +85,7 @@ def test_wheel_holds_configuration_and_data_once(wheel: Path) -> None:
     assert all(name.endswith(".dist-info") for name in strangers)
 
 
+@pytest.mark.faults
 def test_wheel_from_source_archive_is_the_same(wheel: Path, tmp_path: Path) -> None:
     sh(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", tmp_path, cwd=ROOT)
     archive = next(tmp_path.glob("imagepipe-*.tar.gz"))

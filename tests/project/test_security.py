@@ -19,6 +19,7 @@ from helpers.chat_server import serving
 from helpers.command import imagepipe as command
 from helpers.configs import composed
 from helpers.served import served
+from helpers.tracked import with_database
 
 import imagepipe
 from imagepipe import NO_TELEMETRY, tracking
@@ -82,6 +83,7 @@ class Left:
 @pytest.fixture(scope="module")
 def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
     home = tmp_path_factory.mktemp("secrets")
+    with_database(home / "outputs")
     (home / "telling.py").write_text(TELLING)
     rows = [f"{n},a cat {n}" for n in range(10)]
     (home / "t.csv").write_text("\n".join(["id,what", *rows, "10,a fox", "11,an owl", ""]))

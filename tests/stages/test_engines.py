@@ -78,6 +78,7 @@ def test_the_documented_scorer_and_stage_and_others_of_ones_own_run(home: Path):
     assert summary(out)["scores"]["colourful"]["mean"] == pytest.approx(100 / 3)
 
 
+@pytest.mark.faults
 def test_a_stage_that_does_not_load_is_named_and_no_stack_is_shown(home: Path):
     own = ["model.engine=custom", "model._target_=my_engines.Shouting", "+model.options.heavy=true"]
     quick = ["llm=none", "scorer=none", "limit=2", "tracking=none"]

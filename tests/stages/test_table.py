@@ -106,6 +106,7 @@ def new_engines(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Path]:
     return json.loads(done.stdout), out
 
 
+@pytest.mark.faults
 def test_new_engines_run_as_actors_with_shares_of_their_own(new_engines: tuple[dict, Path]):
     said, out = new_engines
     stages = {stage["name"]: stage for stage in said["plan"]["stages"]}
@@ -123,6 +124,7 @@ def test_new_engines_run_as_actors_with_shares_of_their_own(new_engines: tuple[d
     assert "torch" not in said["libraries"]
 
 
+@pytest.mark.faults
 def test_new_engines_make_what_is_reported(new_engines: tuple[dict, Path]):
     _, out = new_engines
     rows = pq.read_table(out / "table").to_pylist()

@@ -363,6 +363,7 @@ def test_importing_it_loads_nothing_heavy():
 
 
 @pytest.mark.mlflow_release
+@pytest.mark.faults
 def test_processes_may_make_the_database_at_the_same_time(tmp_path):
     code = (
         "import sys; from pathlib import Path; from helpers.tracked import begin, config, finish;"
