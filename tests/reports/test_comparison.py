@@ -60,7 +60,7 @@ def test_the_page_says_how_sure_each_figure_is(folder, browser):
     page.close()
     assert labels == [JOBS[place].label for place in (0, 3, 1)]
     assert re.fullmatch(r"7\.98 \(.*\) pictures/s\nthe baseline", first)
-    assert re.search(r"\n0\.50 \(.*\) times as fast: would be found again", others[0])
+    assert re.search(r"\n0\.5 \(.*\) times as fast: would be found again", others[0])
     assert others[1].endswith("would be found again")
 
 

@@ -115,7 +115,7 @@ def test_the_cheapest_job_is_named_though_another_is_faster():
     aim = Sweep(objective="pictures_per_dollar")
     jobs = [job(1, rate=3.0, hourly=1.0), job(2, rate=4.0, hourly=2.0)]
     found = conclude(jobs, aim)
-    assert found.sentence.startswith("Cheapest is gpus=1: 1.08e+04 (")
+    assert found.sentence.startswith("Cheapest is gpus=1: 10,800 (")
     assert "times" in found.sentence
     assert found.sentence.endswith("as cheap as gpus=2.")
     assert [objective(aim, one.summary) for one in jobs] == pytest.approx([10_800, 7_200])

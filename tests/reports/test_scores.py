@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from imagepipe.reports.scores import figures, is_share, lines, mean, said, table
+from imagepipe.reports.scores import figures, is_share, lines, mean, table
 from imagepipe.sink.groups import grouped
 from imagepipe.sink.ledger import Scores
 from imagepipe.store import Store
@@ -100,10 +100,6 @@ def test_a_long_list_of_categories_is_cut():
     said = table(figures(groups, 0.95))
     assert len(said) == 24 + 3
     assert said[-2].startswith("... and 16 more") and said[-1].startswith("all rows (2)")
-
-
-def test_a_figure_without_an_interval_is_its_mean():
-    assert said(figures({"": {"s": scores([3.25])}}, 0.95)[""]["s"]) == "3.25"
 
 
 def test_a_terminal_has_a_table_where_there_are_shares_or_categories():

@@ -71,8 +71,9 @@ def test_a_mean_has_the_interval_of_pairs_and_a_share_wilsons():
     values = [0.25, 0.5, 1.0, 0.75]
     assert statistics.average(values, LEVEL) == statistics.paired(values, [0] * 4, LEVEL).interval
     assert statistics.average([1, 0, 1, 1], LEVEL) == statistics.wilson(3, 4, LEVEL)
-    reach = statistics.reach_of_mean(float(np.std(values)), 4, LEVEL)
-    assert reach == pytest.approx(3.182 * np.std(values, ddof=1) / 2, rel=1e-3)
+    found = statistics.of_mean(float(np.mean(values)), float(np.std(values)), 4, LEVEL)
+    reach = 3.182 * np.std(values, ddof=1) / 2
+    assert found.high - found.value == pytest.approx(reach, rel=1e-3)
 
 
 def test_what_is_needed_is_just_enough():

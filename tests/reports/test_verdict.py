@@ -53,7 +53,7 @@ def test_the_fastest_is_named_with_its_intervals():
     assert found.named is not None
     assert found.named.label == "j0"
     assert found.sentence.startswith("Fastest is j0: 8 (7.9")
-    assert "pictures/s, 1.50 times (1.4" in found.sentence
+    assert "pictures/s, 1.5 times (1.4" in found.sentence
     assert found.sentence.endswith(") as fast as j1.")
     assert [(s.entry.label, s.told) for s in found.standings] == [("j0", False), ("j1", True)]
 

@@ -7,6 +7,8 @@ import pytest
 
 from imagepipe.scoring.sets import (
     METRICS,
+    NO_NUMBER,
+    RANGES,
     Figure,
     cmmd,
     fid,
@@ -103,6 +105,22 @@ def test_the_interval_covers_what_a_large_sample_tells():
     ]
     inside = [one.low - one.bias <= truth <= one.high - one.bias for one in found]
     assert 0.9 <= np.mean(inside) <= 0.99
+
+
+@pytest.mark.parametrize(("few", "shift"), [(20, 0.0), (20, 1.5), (40, 3.0), (60, 50.0)])
+def test_no_interval_goes_beyond_what_the_metric_can_be(few: int, shift: float):
+    found = figures(drawn(1, few), drawn(2, few, shift=shift))
+    for name, one in found.items():
+        least, most = RANGES[name]
+        figure = value(one)
+        assert least <= figure.low <= figure.value <= figure.high <= most, name
+
+
+def test_features_that_are_no_numbers_are_told():
+    found = figures(np.zeros((20, 8)), drawn(2, 30))  # of length 0, by which CMMD divides
+    assert found["cmmd"] == NO_NUMBER
+    assert isinstance(found["precision"], Figure)
+    assert set(figures(np.full((20, 8), np.nan), drawn(2, 30)).values()) == {NO_NUMBER}
 
 
 def test_too_few_pictures_are_told():

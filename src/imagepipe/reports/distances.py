@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from imagepipe.reports.figures import between, said
 from imagepipe.scoring.sets import METRICS
 
 ALIKE = "compare only runs of equally many pictures, by the same features, with the same reference"
@@ -58,5 +59,5 @@ def _set(count: Any, place: Any, left_out: Any) -> str:
 
 
 def _figure(one: Mapping[str, float]) -> str:
-    said = f"{one['value']:.4g} ({one['low']:.4g} to {one['high']:.4g})"
-    return f"{said}, {one['bias']:+.2g} of it for want of more pictures"
+    value = between(one["value"], one["low"], one["high"], digits=4)
+    return f"{value}, {said(one['bias'], 2, '+')} of it for want of more pictures"

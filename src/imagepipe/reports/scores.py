@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from imagepipe.reports.figures import TOO_FEW
 from imagepipe.reports.statistics import Interval
 from imagepipe.sink.groups import WHOLE, Groups, grouped
 from imagepipe.sink.ledger import Scores
@@ -68,7 +69,7 @@ def lines(summary: Mapping[str, Any]) -> list[str]:
     whole = {name: one for name, one in scores.items() if "rows" in one}
     if whole and (categories or any(one["share"] for one in whole.values())):
         return table({WHOLE: whole, **categories})
-    return [f"{one['mean']:.2f} ± {one['std']:.2f} by {name}" for name, one in scores.items()]
+    return [f"{one['mean']:z.2f} ± {one['std']:.2f} by {name}" for name, one in scores.items()]
 
 
 def figures(groups: Groups, level: float) -> dict[str, dict[str, Any]]:
@@ -119,10 +120,10 @@ def _line(label: str, scores: Mapping[str, Mapping[str, Any]], names: Sequence[s
 def said(figure: Mapping[str, Any]) -> str:
     """A mean with its interval: 97.5 % (95.4 to 98.6), or 24.31 (23.90 to 24.72)."""
     scale, digits, unit = (100, 1, " %") if figure["share"] else (1, 2, "")
-    value = f"{scale * figure['mean']:.{digits}f}{unit}"
+    value = f"{scale * figure['mean']:z.{digits}f}{unit}"
     if figure["low"] is None:
-        return value
-    low, high = (f"{scale * figure[end]:.{digits}f}" for end in ("low", "high"))
+        return f"{value} ({TOO_FEW})"
+    low, high = (f"{scale * figure[end]:z.{digits}f}" for end in ("low", "high"))
     return f"{value} ({low} to {high})"
 
 

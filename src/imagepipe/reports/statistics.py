@@ -24,6 +24,7 @@ POWER = 0.8  # with which a difference is to be found by the rows or repeats tha
 MOST = 1_000_000  # rows, or repeats: beyond it the jobs are called alike
 BLOCKS = 6  # of a run's batches; neighbours are alike, blocks of them hardly
 LEAST_BATCHES = 36  # fewer would leave blocks that are alike: tests/reports/test_statistics.py
+MOST_TIMES = 1000.0  # as fast: an interval that reaches further says nothing
 MOST_ALIKE = 0.6  # of neighbouring blocks, for their correlation is poorly known
 # How far runs of the same job lie apart whatever happens within each: the standard deviation of the
 # logarithm of a rate. The middle one of the variants' repeats in benchmarks/results/bare.json.
@@ -43,6 +44,14 @@ class Interval:
         """The estimate and its limits, null where they are not finite: JSON has no word for it."""
         every = (self.value, self.low, self.high)
         return [one if math.isfinite(one) else None for one in every]
+
+    @property
+    def exp(self) -> Interval:
+        """Of a logarithm; without limits where these lie more than MOST_TIMES apart from it."""
+        reach = max(self.high - self.value, self.value - self.low)
+        if reach > math.log(MOST_TIMES):
+            return Interval(math.exp(self.value), -math.inf, math.inf)
+        return Interval(math.exp(self.value), math.exp(self.low), math.exp(self.high))
 
 
 @dataclass(frozen=True)
@@ -121,7 +130,7 @@ def rate(blocks: ArrayLike, level: float) -> Interval:
     """
     value = _log_rate(blocks)
     reach = _reach(level, BLOCKS - 1) * _error(blocks)
-    return Interval(*(math.exp(value + step * reach) for step in (0, -1, 1)))
+    return Interval(value, value - reach, value + reach).exp
 
 
 @dataclass(frozen=True)
@@ -155,7 +164,7 @@ def pooled_rate(runs: Sequence[ArrayLike], found: Noise, level: float) -> Interv
     """Pictures per second of a job over its `runs`, as far as runs of this sweep lie apart."""
     value = float(np.mean([_log_rate(run) for run in runs]))
     reach = _reach(level, found.free) * found.spread / math.sqrt(len(runs))
-    return Interval(*(math.exp(value + step * reach) for step in (0, -1, 1)))
+    return Interval(value, value - reach, value + reach).exp
 
 
 def faster(
@@ -239,10 +248,13 @@ def average(values: ArrayLike, level: float) -> Interval:
     return paired(values, np.zeros(len(values)), level).interval
 
 
-def reach_of_mean(spread: float, count: int, level: float) -> float:
-    """How far the mean of `count` values may lie from the truth, by Student's t; `spread` is their
-    own deviation, and not an estimate of that of all."""
-    return _reach(level, count - 1) * spread / math.sqrt(count - 1)
+def of_mean(mean: float, spread: float, count: int, level: float) -> Interval:
+    """The mean of `count` values with its interval, by Student's t; `spread` is their own
+    deviation, and not an estimate of that of all. One has no interval."""
+    if count < 2:
+        return Interval(mean, -math.inf, math.inf)
+    reach = _reach(level, count - 1) * spread / math.sqrt(count - 1)
+    return Interval(mean, mean - reach, mean + reach)
 
 
 def wilson(hits: int, count: int, level: float) -> Interval:

@@ -7,6 +7,7 @@ many pictures, against the same reference.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy as np
 
 GROUPS = 10  # that are left out in turn
 LEAST = 2 * GROUPS  # pictures of either set
+NO_NUMBER = "is no number, of these features"
 NEIGHBOURS = 3  # Kynkäänniemi et al. 2019, section 3
 SIGMA, SCALE = 10.0, 1000.0  # Jayasumana et al. 2024, section 5
 ROWS = 1024  # of a matrix of distances at a time, so that memory does not grow with both sets
@@ -41,19 +43,29 @@ def figures(
     if few < LEAST:
         why = f"{few} pictures are too few, of at least {LEAST}"
         return dict.fromkeys(METRICS, why)
+    if not (np.isfinite(pictures).all() and np.isfinite(reference).all()):
+        return dict.fromkeys(METRICS, NO_NUMBER)
     pictures, reference = pictures.astype(np.float64), reference.astype(np.float64)
-    found: dict[str, Figure | str] = {
-        name: jackknife(metric, pictures, reference, level)
-        for name, metric in METRICS.items()
-        if name != "fid"
-    }
     width, left = pictures.shape[1], few - -(-few // GROUPS)
-    if left <= width:
+    few_for_fid = left <= width
+    with np.errstate(invalid="ignore"):  # of features of length 0, by which CMMD divides
+        found: dict[str, Figure | str] = {
+            name: _figure(name, jackknife(metric, pictures, reference, level))
+            for name, metric in METRICS.items()
+            if not (name == "fid" and few_for_fid)
+        }
+    if few_for_fid:
         more = width + 1 + -(-width // (GROUPS - 1))
         found["fid"] = f"{few} pictures are too few for {width} features; about {more} would do"
-    else:
-        found["fid"] = jackknife(fid, pictures, reference, level)
     return found
+
+
+def _figure(name: str, found: Figure) -> Figure | str:
+    """With an interval of what the metric can be: beyond it there is no truth."""
+    if not math.isfinite(found.value + found.low + found.high + found.bias):
+        return NO_NUMBER
+    value, low, high = np.clip((found.value, found.low, found.high), *RANGES[name]).tolist()
+    return Figure(value, low, high, found.bias)
 
 
 def jackknife(
@@ -140,6 +152,14 @@ METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "cmmd": cmmd,
     "precision": precision,
     "recall": recall,
+}
+# What each can be. KID's estimate is below 0 as often as above where it is 0.
+RANGES = {
+    "fid": (0.0, math.inf),
+    "kid": (-math.inf, math.inf),
+    "cmmd": (0.0, math.inf),
+    "precision": (0.0, 1.0),
+    "recall": (0.0, 1.0),
 }
 
 

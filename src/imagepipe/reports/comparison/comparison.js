@@ -77,7 +77,7 @@ function chart(into, points, xTitle, yTitle, lines, zero) {
 
 function figure(value) {
   if (!Array.isArray(value)) return value;
-  return value[1] === null ? said(value[0]) : `${said(value[0])} (${said(value[1])} to ${said(value[2])})`;
+  return value[1] === null ? `${said(value[0])} (too few for an interval)` : `${said(value[0])} (${said(value[1])} to ${said(value[2])})`;
 }
 
 /* A label at each point, moved up until it lies on no other. */

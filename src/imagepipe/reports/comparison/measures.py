@@ -10,7 +10,7 @@ from functools import cache, partial
 import numpy as np
 
 from imagepipe.config import Sweep
-from imagepipe.reports import statistics
+from imagepipe.reports import figures, statistics
 from imagepipe.reports.comparison.job import Job
 from imagepipe.reports.statistics import Difference, Interval
 
@@ -207,36 +207,31 @@ def _rows_missing(
 
 
 def _times(how: str, found: Difference) -> str:
-    value, low, high = _ratios(found.interval)
-    return f"{value:.2f} times ({low:.2f} to {high:.2f}) as {how} as"
+    ratio = found.interval.exp
+    value, limits = figures.said(ratio.value), figures.limits(ratio.low, ratio.high)
+    return f"{value} times ({limits}) as {how} as"
 
 
 def _beside(how: str, found: Difference) -> str:
-    value, low, high = _ratios(found.interval)
-    return f"{value:.2f} ({low:.2f} to {high:.2f}) times as {how}"
-
-
-def _ratios(found: Interval) -> tuple[float, float, float]:
-    """Of logarithms."""
-    return math.exp(found.value), math.exp(found.low), math.exp(found.high)
+    return f"{in_words(found.interval.exp)} times as {how}"
 
 
 def _beyond(found: Difference) -> str:
-    value, low, high = found.interval.value, found.interval.low, found.interval.high
-    share = f"better in {100 * (found.wins or 0):.0f} % of {found.count} rows"
-    return f"{value:+.3g} ({low:+.3g} to {high:+.3g}); {share}"
+    return f"{in_words(found.interval, '+')}; {_wins(found)}"
 
 
 def _above(found: Difference) -> str:
-    return (
-        f"{in_words(found.interval)} above, and better in {100 * (found.wins or 0):.0f} % of "
-        f"{found.count} rows than,"
-    )
+    return f"{in_words(found.interval)} above, and {_wins(found)} than,"
 
 
-def in_words(found: Interval) -> str:
+def _wins(found: Difference) -> str:
+    rows = "1 row" if found.count == 1 else f"{found.count} rows"
+    return f"better in {100 * (found.wins or 0):.0f} % of {rows}"
+
+
+def in_words(found: Interval, sign: str = "") -> str:
     """A figure and between what it lies."""
-    return f"{found.value:.3g} ({found.low:.3g} to {found.high:.3g})"
+    return figures.between(found.value, found.low, found.high, sign=sign)
 
 
 def listed_entries(found: Sequence[Entry]) -> str:

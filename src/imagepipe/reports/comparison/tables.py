@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from imagepipe.reports import statistics
+from imagepipe.reports import figures, statistics
 from imagepipe.reports.comparison.job import Job
 from imagepipe.reports.comparison.jobs import Comparison
 from imagepipe.reports.comparison.measures import Entry, in_words
 from imagepipe.reports.comparison.verdict import Verdict
 from imagepipe.reports.comparison.votes import NAME, percent, won
 from imagepipe.reports.page import encodable
+from imagepipe.reports.statistics import Interval
 from imagepipe.scoring.sets import METRICS
 
 RATES = {"steady": "pictures/s, steady", "end_to_end": "pictures/s, end to end"}
@@ -201,6 +202,14 @@ def _distances(one: Job) -> dict[str, dict[str, float]]:
     return {name: found[name] for name in METRICS if isinstance(found.get(name), dict)}
 
 
+def _mean(score: Mapping[str, float], level: float) -> Interval | None:
+    """Of a job's figures of a score; null where it does not say how many pictures it is of."""
+    mean, count = score["mean"], int(score.get("count") or 0)
+    if score.get("share"):
+        return statistics.wilson(round(mean * count), count, level) if count else None
+    return statistics.of_mean(mean, score["std"], count, level) if count else None
+
+
 def _price(one: Job) -> float | None:
     """Of 1,000 pictures."""
     return ((one.summary.get("cost") or {}).get("per_1000_pictures") or {}).get("price")
@@ -210,15 +219,12 @@ def job(comparison: Comparison, one: Job) -> dict[str, Any]:
     """A line of that table; figures with their `limits`, where they have some."""
     rates = one.summary.get("images_per_s") or {}
     steady = comparison.kind == "steady" and "steady_low" in rates
-    limits = {"rate": [rates["steady_low"], rates["steady_high"]]} if steady else {}
+    limits = {"rate": (rates["steady_low"], rates["steady_high"])} if steady else {}
     for name, score in one.scores.items():
-        if (score.get("count") or 0) > 1:
-            reach = statistics.reach_of_mean(
-                score["std"], int(score["count"]), comparison.aim.level
-            )
-            limits[f"score {name}"] = [score["mean"] - reach, score["mean"] + reach]
+        if found := _mean(score, comparison.aim.level):
+            limits[f"score {name}"] = found.low, found.high
     far = _distances(one)
-    limits |= {f"distance {name}": [each["low"], each["high"]] for name, each in far.items()}
+    limits |= {f"distance {name}": (each["low"], each["high"]) for name, each in far.items()}
     others = (one.summary.get("machine") or {}).get("others") or {}
     return {
         "number": one.number,
@@ -227,7 +233,7 @@ def job(comparison: Comparison, one: Job) -> dict[str, Any]:
         "best": any(one.number in entry.numbers for entry in comparison.verdict.best),
         "busy": encodable(one.busy),
         "utilisation": one.utilisation,
-        "limits": limits,
+        "limits": {name: figures.limits(*each, digits=4) for name, each in limits.items()},
         "cells": {
             "job": one.number,
             **{f"swept {key}": encodable(value) for key, value in one.swept.items()},

@@ -273,4 +273,4 @@ def won(votes: Sequence[Vote], label: str, level: float) -> tuple[Interval, int]
 def percent(found: Interval, more: float = 0.0) -> str:
     """A share, less `more`, and its interval."""
     value, low, high = (100 * (part + more) for part in (found.value, found.low, found.high))
-    return f"{value:.0f} % ({low:.0f} to {high:.0f})"
+    return f"{value:z.0f} % ({low:z.0f} to {high:z.0f})"

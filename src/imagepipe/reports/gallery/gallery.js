@@ -197,12 +197,12 @@ function titleOf(row) {
 const base = (row) => (value("base_prompt", row) === value("prompt", row) ? "" : value("base_prompt", row) ?? "");
 
 function figures(row) {
-  const names = Object.entries(data.scores), said = [];
+  const names = Object.entries(data.scores), told = [];
   for (const [name, column] of names) {
     const score = value(column, row);
-    if (typeof score === "number") said.push(`${names.length > 1 ? name : "score"} ${score.toFixed(2)}`);
+    if (typeof score === "number") told.push(`${names.length > 1 ? name : "score"} ${said(score)}`);
   }
-  return said;
+  return told;
 }
 
 /* The picture of a row, in full or small; in its place, why there is none. */

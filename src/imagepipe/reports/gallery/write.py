@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from imagepipe.reports.figures import said
 from imagepipe.reports.gallery.rows import WRITTEN, Entry, Rows
 from imagepipe.reports.page import at_once, data_uri, encodable, rendered
 from imagepipe.sink.ledger import ENDS
@@ -163,6 +164,4 @@ def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         (rate.get("steady"), "pictures/s steady"),
         (summary.get("time_to_first_image_s"), "s to the first picture"),
     )
-    return facts + [
-        (f"{value:,.3g}", label, "figure") for value, label in figures if value is not None
-    ]
+    return facts + [(said(value), label, "figure") for value, label in figures if value is not None]
