@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from imagepipe.llm import wrappers
+from imagepipe.llm import remarks, wrappers
 from imagepipe.llm.phrases import NOTHING, QUESTION, REFUSAL, SELF, THOUGHTS, opens
 
 if TYPE_CHECKING:
@@ -121,10 +121,10 @@ def _description(answer: Answer, asked: Asked, stop: Sequence[str]) -> tuple[str
     whole = text if own else wrappers.peel(text.strip(), asked.base_prompt)
     if not own and wrappers.is_list(whole):
         return "", "list"
-    part = wrappers.first_part(whole, len(own))
+    part = remarks.first_part(whole, asked.base_prompt, len(own))
     part = part if own else wrappers.peel(part, asked.base_prompt)
     if finish in CUT and not ended and _is_tail(part, text):
-        part = wrappers.whole_sentences(part) or ""
+        part = remarks.whole_sentences(part) or ""
         return part, None if part else "cut"
     return part, "list" if part.endswith((":", "：")) and not own else None
 
@@ -137,7 +137,7 @@ def _is_tail(part: str, text: str) -> bool:
 def _judged(text: str, said: str, asked: Asked, limit: Limit) -> str | None:
     """Why `text`, of all that was `said`, is not to be drawn; null: it is."""
     base = asked.base_prompt
-    apart = not wrappers.shares(text, base)  # of another picture, in another language, or of none
+    apart = not remarks.shares(text, base)  # of another picture, in another language, or of none
     reasons: tuple[tuple[str, Callable[[], bool]], ...] = (
         ("empty", lambda: not text.strip()),
         ("refusal", lambda: opens(REFUSAL, text, base)),

@@ -7,7 +7,8 @@ import json
 import re
 from collections.abc import Callable
 
-LINE = 50  # characters: a shorter line that ends without a comma was not broken for its length
+from imagepipe.llm.remarks import MARKER, shares, without_remark
+
 QUOTES = {'"': '"', "“": "”", "„": "“", "‘": "’", "'": "'", "«": "»", "»": "«", "`": "`"} | {
     "「": "」",
     "『": "』",
@@ -60,51 +61,17 @@ _TAGS = re.compile(r"<(\w+)[^<>]*>(.*?)</\1>", re.DOTALL)
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _MARKUP = re.compile(r"</?(?:p|b|i|u|em|strong|div|span)>", re.IGNORECASE)
 _HEADING = re.compile(
-    r"(?:#{1,6}[ \t]+(?P<a>[^\n]*)|(\*\*|__)(?P<b>[^*_\n]{1,80})\2[:：]?|[-*_=]{3,})[ \t]*\n+(?=\S)"
+    r"(?:#{1,6}[ \t]+(?P<a>[^\n]*)|(\*{1,3}|_{1,3})(?P<b>[^*_\n]{1,80})\2[:：]?|[-*_=]{3,})"
+    r"[ \t]*\n+(?=\S)"
 )
 _EMPHASIS = (
     re.compile(r"(\*\*\*|\*\*|__)(?=\S)(.+?)(?<=\S)\1", re.DOTALL),
     re.compile(r"(?<![\w*])([*_])(?=[^\s*_])([^*_\n]+?)(?<=\S)\1(?![\w*])"),
 )
-_MARKER = (
-    r"(?:[-*•–]\s|\(?\d{1,2}[.)]\s|\(?[A-Ca-c][.)]\s"
-    r"|(?:option|prompt|version|variation|variant|alternative|description|choice)\s*#?(?:\d|[A-C]\b))"
-)
-_ITEM = re.compile(rf"^[ \t>*_#]*{_MARKER}", re.IGNORECASE | re.MULTILINE)
+_ITEM = re.compile(rf"^[ \t>*_#]*{MARKER}", re.IGNORECASE | re.MULTILINE)
 _FIELD = re.compile(r"^[ \t*_]*[A-Z][\w /-]{0,24}[*_]*:", re.MULTILINE)
 _IN_A_ROW = re.compile(r"\(?1[.)]\s.*\s\(?2[.)]\s", re.DOTALL)
 _BULLET = re.compile(r"(?:[-*•–>]|\(?\d{1,2}[.)])\s+(?=\S)")
-# How a remark begins, once the description has ended.
-_ASIDE = (
-    r"(?:note\b|please note|(?:please )?let me know|feel free|(?:i )?hope (?:this|that|you)|enjoy\b"
-    r"|would you like|is there anything|if you(?:'d| would| need| want| have)|do you want"
-    r"|happy to help"
-    r"|this (?:enriched |new |updated )?(?:prompt|description|version|rewrite|revision)"
-    r"|this (?:keeps|adds|maintains|retains|preserves|captures|ensures|should|will)"
-    r"|i(?:'ve| have)? (?:kept|added|enriched|made|included|tried|chose|replaced|changed|used)"
-    r"|(?:user|human|assistant|explanation|changes|reasoning|output|input|answer)\s*:)"
-)
-# A line that begins something else: a label, a rule, a heading, a remark, an item of a list.
-_NEXT = re.compile(
-    r"[ \t]*(?:[*_#>(\[]*(?:(?i:negative(?: prompt)?|notes?|season|style)|[A-Z][\w /'&-]{0,30}"
-    r"|[^\x00-\x7f]{1,12})[*_]*[:：]|[-*_=]{3,}|#|```|(?i:[(\[*_]*" + _ASIDE + "|" + _MARKER + "))"
-)
-_REMARK = re.compile(
-    r"\s+[(\[*_]*(?:negative prompt|word count|(?-i:Season|Prompt))[*_]*\s*:"
-    r"|\s+(?:please )?(?:let me know|feel free to)\b"
-    r"|\s+--(?:ar|v|s|q|no|style|stylize|chaos|niji|seed|quality)\b"  # Midjourney's
-    r"|\s+[(\[]\s*(?:note\b|\d+ words?\b|word count|approximately \d+)"
-    r"|\s+\((?-i:[A-Z])[\w ]{0,40}: [^()\n]*\)$"
-    r"|\s[–—-]\s(?:this|i) (?:keep|add|kept|maintain|retain)"
-    r"|(?<=[.!?…\"”)])\s+[(\[*_]*" + _ASIDE,
-    re.IGNORECASE,
-)
-
-
-def shares(text: str, base_prompt: str) -> bool:
-    """Whether at least half of the words of `base_prompt` stand in `text`."""
-    words = set(re.findall(r"\w{3,}", base_prompt.casefold()))
-    return bool(words) and 2 * sum(word in text.casefold() for word in words) >= len(words)
 
 
 def peel(text: str, base_prompt: str) -> str:
@@ -230,7 +197,19 @@ def _brackets(text: str, base_prompt: str) -> str:
 
 
 PEELS: tuple[Callable[[str, str], str], ...] = (
-    *(_fence, _data, _tags, _preamble, _heading, _label, _emphasis, _bullet, _quotes, _brackets),
+    *(
+        _fence,
+        _data,
+        _tags,
+        without_remark,
+        _preamble,
+        _heading,
+        _label,
+        _emphasis,
+        _bullet,
+        _quotes,
+        _brackets,
+    ),
 )
 
 
@@ -241,47 +220,3 @@ def is_list(text: str) -> bool:
         for found in (list(mark.finditer(text)) for mark in (_ITEM, _FIELD))
     )
     return several or bool(_IN_A_ROW.match(text)) or bool(re.match(r"[{\[]\s*[\"'{\[]|\|", text))
-
-
-def first_part(text: str, start: int = 0) -> str:
-    """The first paragraph of `text`, which ends behind `start`, without remarks and what follows.
-
-    It goes on over the end of a line that was broken for its length, or at a comma.
-    """
-    line = start and text.rfind("\n", 0, start) + 1
-    for found in re.finditer("\n", text[start:]):
-        end = start + found.start()
-        if not _goes_on(text, text[line:end].rstrip(), text[end + 1 :]):
-            text = text[:end]
-            break
-        line = end + 1
-    remark = _REMARK.search(text, max(start, 1))
-    if remark:
-        text = text[: remark.start()]
-    return (text[:start] + re.sub(r"\s*\n\s*", " ", text[start:])).rstrip()
-
-
-def _goes_on(text: str, line: str, rest: str) -> bool:
-    """Whether `rest` belongs to what `text` begins with, of which `line` is the last so far."""
-    following = rest.partition("\n")[0].strip()
-    if not following or _NEXT.match(following):
-        return False
-    ended = SENTENCE.search(line[-4:])
-    if line.endswith((",", ";", "，", "、", "–", "—", "-")) or (len(line) >= LINE and not ended):
-        return True
-    first, word = text.split(None, 1)[0].casefold(), following.split(None, 1)[0].casefold()
-    if word in ("a", "an", first):
-        return False  # the next description begins as this one did
-    return bool(ended and SENTENCE.search(following[-4:])) or following[0].islower()
-
-
-SENTENCE = re.compile(r"[.!?…]+[\"”’')\]]*(?=\s|$)|[。！？]+[」』”]*")
-_SHORT = re.compile(
-    r"(?:^|[\s(])(?:\w|mr|mrs|ms|dr|st|vs|no|approx|fig|prof|jr|sr|ca|incl)\.$", re.I
-)
-
-
-def whole_sentences(text: str) -> str | None:
-    """`text` up to the end of its last whole sentence; null where it has none."""
-    ends = [found.end() for found in SENTENCE.finditer(text)]
-    return next((text[:end] for end in reversed(ends) if not _SHORT.search(text[:end])), None)
