@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from helpers.fuzz import is_plain
-from hydra.errors import ConfigCompositionException
+from hydra.errors import ConfigCompositionException, HydraException
 
 from imagepipe.cli import commands
 from imagepipe.cli.commands import check_keys
@@ -49,7 +49,7 @@ def test_what_no_parser_takes_is_told_in_a_short_plain_line(
     assert told.endswith(f". See {command} --help.\n") and is_plain(told)
 
 
-@pytest.mark.parametrize("setting", ["+=", "++=3", "~=", "=", "=3", "@x=1", "+@x=1"])
+@pytest.mark.parametrize("setting", ["+=", "++=3", "~=", "=", "=3", "@x=1", "+@x=1", "~"])
 def test_a_setting_without_a_key(setting: str) -> None:
     with pytest.raises(UserError, match="names no key"):
         check_keys([setting])
@@ -76,6 +76,24 @@ def test_a_group_that_is_put_elsewhere_is_named() -> None:
     with pytest.raises(ConfigCompositionException) as caught:
         composed(["model@x=tiny"], None)
     assert explain(caught.value) == 'model@x: there is no such key. Did you mean "model"?'
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("~limit", "~limit: a key cannot be taken out. Give it a value, such as limit=null."),
+        ("~model.steps", "~model.steps: a key cannot be taken out."),
+        ("~seed=1", "~seed: a key cannot be taken out."),
+        ("~modle.steps", 'modle.steps: there is no such key. Did you mean "model.steps"?'),
+        ("experiment=[lab_1_images,b]", "experiment=b: there is no such choice."),
+        ("", "'': is no setting. Write KEY=VALUE"),
+    ],
+    ids=["null", "of-a-section", "other", "unknown", "list", "nothing"],
+)
+def test_what_hydra_does_not_take_is_told_by_its_name(typed: str, said: str) -> None:
+    with pytest.raises(HydraException) as caught:
+        composed([typed], None)
+    assert explain(caught.value).startswith(said)
 
 
 def test_other_flags_and_values_are_for_hydra_to_judge() -> None:

@@ -89,6 +89,8 @@ def test_the_defaults_are_the_embedded_models():
         ),
         ("model.engine=difusers", 'Did you mean "diffusers"?'),
         ("dataset=csv", "dataset.path=???: is required and has no value"),
+        ("model.steps=???", "model.steps=???: is required and has no value"),
+        ("seed=???", "seed=???: is required and has no value"),
         ("sink.png=false", "sink=files: keeps no picture"),
         ("sweep.objective=sore", 'Did you mean "score"?'),
         ("sweep.at_least_images_per_s=2", "Set sweep.objective=score, or leave it out."),

@@ -82,8 +82,8 @@ def split(typed: list[str]) -> tuple[str, list[str]]:
 def check_keys(typed: list[str]) -> None:
     """Refuse a setting without a key, for which Hydra has no error of its own."""
     for text in typed:
-        key, equals, _ = text.lstrip("+~").partition("=")
-        if equals and not key.partition("@")[0]:
+        key = text.lstrip("+~").partition("=")[0]
+        if text and not key.partition("@")[0]:
             raise UserError(
                 field="setting",
                 value=text,

@@ -72,11 +72,13 @@ def explain(error: Exception) -> str:
     """What to tell a person about `error`: field, value, and a guess at what was meant."""
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, MissingConfigException) and error.options:
-        group, _, choice = (error.missing_cfg_file or "").rpartition("/")
-        guess = did_you_mean(choice, error.options)
-        choices = listed(error.options, choice)
-        return f"{group}={choice}: there is no such choice. {guess}Choose one of: {choices}."
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, choice = error.missing_cfg_file.rpartition("/")
+        options = error.options or ()  # there are none for a choice out of several in a list
+        guess = did_you_mean(choice, options)
+        more = f"Choose one of: {listed(options, choice)}." if options else ""
+        said = f"{group or '--config-name'}={choice}: there is no such choice. {guess}{more}"
+        return said.rstrip()
     if isinstance(error, OverrideParseException):
         return _of_grammar(error.override)
     return _of_composing(error)
@@ -90,8 +92,8 @@ def _of_grammar(typed: str) -> str:
     )
     if not (key and equals and sign):
         return (
-            f"{typed}: is no setting. Write KEY=VALUE, and a value with braces, commas or quotes "
-            "in quotes twice: 'KEY=\"VALUE\"'."
+            f"{typed or repr(typed)}: is no setting. Write KEY=VALUE, and a value with braces, "
+            "commas or quotes in quotes twice: 'KEY=\"VALUE\"'."
         )
     quoted = QuotedString(value, Quote.double).with_quotes()
     return (
@@ -102,14 +104,16 @@ def _of_grammar(typed: str) -> str:
 
 def _of_composing(error: Exception) -> str:
     text = f"{error}\n{error.__cause__ or ''}"
-    found = re.search(r"full_key: (\S+)", text) or re.search(r"not override '([^']+)'", text)
-    key = found.group(1) if found else ""
+    places = (r"full_key: (\S+)", r"not override '([^']+)'", r"not delete .*?'([^']+)'")
+    key = next((found[1] for place in places if (found := re.search(place, text))), "")
+    known = set(configuration.keys(OmegaConf.structured(configuration.Config)))
+    if key in known and re.search("not delete|support deletion", text):
+        return f"~{key}: a key cannot be taken out. Give it a value, such as {key}=null."
     if key.endswith(".True"):
         return f'{key}: YAML reads a bare `on:` as true. Write it in quotes: "on": ...'
-    if re.search(r"Key '\S+' (is )?not in", text) or "Could not override" in text:
+    if re.search(r"Key '\S+' (is )?not in|Could not (override|delete)", text):
         if configuration.is_open(key):
             return f"{key}: is not there yet. Add it with a plus: +{key}=..."
-        known = set(configuration.keys(OmegaConf.structured(configuration.Config)))
         guess = did_you_mean(key, known).strip()
         return f"{key}: there is no such key. {guess or 'See python -m imagepipe --help.'}"
     cause = error.__cause__ or error

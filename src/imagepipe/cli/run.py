@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -106,7 +107,7 @@ class Command:
             told = self._multirun.end(error)
         ours = HydraException | OmegaConfBaseException  # some of them are ValueErrors too
         if isinstance(told, ValueError) and not self._begun and not isinstance(told, ours):
-            fail(f"hydra.sweeper: no sweep can be made of that: {told}", 2)
+            fail(f"{shlex.join(sys.argv[1:])}: Hydra makes nothing of that: {told}", 2)
         if told is not None and told is not error:
             raise told from error
 

@@ -63,13 +63,15 @@ def load(cfg: DictConfig) -> Config:
     scorers = by_name(sections(given["scorer"]))
     _refuse_unknown(given, scorers)
     named = _named(given, scorers)
-    for key in sorted(OmegaConf.missing_keys(named)):
-        typed = re.sub(r"\[(\d+)\]", r".\1", key)
+    # Of `cfg` where a default of the schema, another than null, stands in for it.
+    typed = {k for k in OmegaConf.missing_keys(cfg) if OmegaConf.select(named, k) is not None}
+    for key in sorted(OmegaConf.missing_keys(named) | typed):
+        name = re.sub(r"\[(\d+)\]", r".\1", key)
         raise UserError(
-            field=typed,
+            field=name,
             value="???",
             problem="is required and has no value",
-            remedy=f"Give one: {typed}=...",
+            remedy=f"Give one: {name}=...",
         )
     config = OmegaConf.to_object(named)
     assert isinstance(config, Config)
