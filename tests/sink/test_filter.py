@@ -245,8 +245,13 @@ def test_a_run_ends_each_row_once_and_a_resume_leaves_filtered_rows_alone(tmp_pa
     job = ["dataset=csv", f"dataset.path={tmp_path}/rows.csv", "dataset.id=id"]
     job += ["dataset.prompt='{what}'", "llm=none", "model=noop", "model.width=8", "model.height=8"]
     job += ["scorer=none", "filter.keep='float(size) < 5'", "tracking=none"]
+    job += ["filter.near_duplicates=0"]  # pictures of one colour are alike
     out = one_session.run(tmp_path, "out", *job)
-    assert summary(out)["written"] == 5
-    assert sorted(path.stem for path in (out / "images").iterdir()) == [str(n) for n in range(5)]
-    filtered = pq.read_table(out / "filtered.parquet")
-    assert sorted(map(int, filtered["id"].to_pylist())) == list(range(5, 12))
+    said = summary(out)
+    assert (said["written"], said["filtered"], said["pictures"]) == (1, 11, 1)
+    [kept] = [path.stem for path in (out / "images").iterdir()]
+    assert pq.read_table(out / "table")["id"].to_pylist() == [kept]
+    filtered = pq.read_table(out / "filtered.parquet").to_pylist()
+    assert {row["id"] for row in filtered} == {str(n) for n in range(12)} - {kept}
+    alike = f"near-duplicate of {kept}: 0 of 64 bits differ"
+    assert {row["id"] for row in filtered if row["reason"] == alike} == {*"01234"} - {kept}

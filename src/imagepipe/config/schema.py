@@ -105,6 +105,8 @@ class Filter:
     keep: str | None = None  # what holds for one that is: "score > 20 and animal != 'cat'"
     best: int | None = bounded(None, least=1)  # so many of a row's images_per_prompt
     by: str | None = None  # the column that they are judged by; null: the first score
+    # of pictures whose hashes (imagehash's phash) differ in so many of 64 bits at most one is kept
+    near_duplicates: int | None = bounded(None, least=0, most=16)
 
 
 @dataclass

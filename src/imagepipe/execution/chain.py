@@ -13,6 +13,7 @@ from imagepipe.diffusion.stage import stage as model_stage
 from imagepipe.errors import UserError, listed
 from imagepipe.llm.stage import stage as llm_stage
 from imagepipe.scoring.stage import stage as scorer_stage
+from imagepipe.sink import duplicates
 from imagepipe.sink.filter import Filter
 from imagepipe.sources.tables import RESERVED, RESERVED_PREFIXES
 from imagepipe.stages import engines
@@ -141,12 +142,14 @@ def kept(config: Config, tables: sources.Tables) -> Filter:
     by = section.by or next(iter(columns), None)
     own = {one.column for one in config.judged}  # which a name means, also where the table has it
     renamed = {name: new for name, new in tables.renamed.items() if name not in own}
-    return Filter(section.keep, section.best, by and columns.get(by, by), renamed)
+    by = by and columns.get(by, by)
+    return Filter(section.keep, section.best, by, section.near_duplicates, renamed)
 
 
 def check_filter(config: Config, tables: sources.Tables, every: Sequence[Stage]) -> None:
     """Raise UserError where `filter` could not decide about the rows of `tables` past `every`."""
     chosen = kept(config, tables)
+    duplicates.check(chosen.near_duplicates)
     if not chosen.works:
         return
     fields = {one.name: one.type for one in tables.schema()}

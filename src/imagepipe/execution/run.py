@@ -31,7 +31,7 @@ from imagepipe.resources.machine import Machine
 from imagepipe.resources.neighbours import Neighbours
 from imagepipe.resources.tuning import Calibration
 from imagepipe.signals import defer_signals, graceful_stop, termination_as_interrupt
-from imagepipe.sink import results, resume
+from imagepipe.sink import duplicates, rescored, results, resume
 from imagepipe.sink.metadata import run_metadata
 from imagepipe.sink.parts import collect_rejected
 from imagepipe.sink.rejected import why_columns
@@ -196,6 +196,8 @@ def _drawn(
     try:
         if not job.ledger.adds_up:
             _draw(job, tracker, console)
+        if job.ledger.adds_up:
+            _leave_out(job)
     except KeyboardInterrupt:
         return "KILLED", "interrupted"
     except Exception as error:
@@ -254,6 +256,16 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
     tracker.metrics(record.live(job.ledger), step=job.ledger.rows)
     if job.watch.stopping and not job.ledger.adds_up:
         raise KeyboardInterrupt
+
+
+def _leave_out(job: Job) -> None:
+    """Take the near-duplicates out, which are known once all is written."""
+    most, why = job.config.filter.near_duplicates, _why(job.tables)
+    if most is not None:
+        names = (job.tables.id, job.config.dataset.id, why)
+        dropped = duplicates.leave_out(job.store, most, *names, job.run_lock)
+        job.ledger.drop(dropped, job.done.ids)
+        job.ledger.scores, job.ledger.unscored = rescored.figures(job.store, job.config.judged)
 
 
 def _metadata(job: Job, tracker: tracking.Tracker) -> dict[str, str]:

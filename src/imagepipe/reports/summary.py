@@ -66,7 +66,7 @@ def summarize(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         "failed_for_good": ledger.failed_for_good,
         "pictures": ledger.pictures,  # by this command, as all rates and times
         "pictures_filtered": ledger.pictures_filtered,  # drawn and not kept
-        "pictures_before": job.done.pictures,
+        "pictures_before": ledger.pictures_before,
         "images_per_s": {"end_to_end": ledger.pictures / seconds, **_steady(job)},
         "rows_for_interval": _rows_for_interval(job),
         "cost": _cost(job, ledger.pictures / seconds),

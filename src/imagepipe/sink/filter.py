@@ -28,10 +28,12 @@ class Filter:
     keep: str | None = None
     best: int | None = None
     by: str | None = None
+    near_duplicates: int | None = None  # of all pictures: `sink.duplicates`
     renamed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def works(self) -> bool:
+        """Whether it decides by a picture's own row."""
         return self.keep is not None or self.best is not None
 
     def kept(self, table: pa.Table, each: int) -> tuple[np.ndarray, list[str | None]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 # Stages in which a row fails by what its own cells hold.
 FOR_GOOD = ("read", "prompt")
@@ -140,6 +141,7 @@ class Ledger:
     filtered: int = 0  # rows of which no picture was kept
     already_done: int = 0
     pictures: int = 0
+    pictures_before: int = 0  # by earlier commands
     pictures_filtered: int = 0  # drawn and not kept, also of rows with others that are
     prompts_cut: int = 0
     llm_tokens_in: int = 0
@@ -191,6 +193,23 @@ class Ledger:
                     for what, clock in clocks.items():
                         clock.add(row[what], row["pictures"])
 
+    def drop(self, pictures: pa.Table, earlier: pa.Array) -> None:
+        """Take back what was counted of pictures that were left out, as `sink.duplicates.DROPPED`;
+        `earlier` are the ids of rows that earlier commands had done.
+        """
+        before = pc.is_in(pictures["id"], value_set=earlier)
+        for which, drawn, end in (
+            (before, "pictures_before", "already_done"),
+            (pc.invert(before), "pictures", "written"),
+        ):
+            some = pictures.filter(which)
+            reasons = _first_of_each(some)
+            setattr(self, drawn, getattr(self, drawn) - len(some))
+            setattr(self, end, getattr(self, end) - len(reasons))
+            self.filtered += len(reasons)
+            self.filtered_reasons.add(reasons)
+        self.pictures_filtered += len(pictures)
+
     def restart(self) -> None:
         """Measure the steady rate from the next batch on: until now not all processes drew."""
         self.recent = self._clocks()
@@ -225,6 +244,14 @@ class Ledger:
     def counts(self) -> dict[str, int]:
         """What the ends add up to, as `summary.json` and MLflow name them."""
         return {name: getattr(self, name) for name in ("rows_read", *ENDS)}
+
+
+def _first_of_each(pictures: pa.Table) -> list[str]:
+    """A reason for each id that has some."""
+    rows = pictures.filter(pc.is_valid(pictures["reason"]))
+    return list(
+        dict(zip(*(rows[name].to_pylist() for name in ("id", "reason")), strict=True)).values()
+    )
 
 
 def _pairs(batches: list[tuple[float, int]]) -> tuple[list[Any], list[Any]]:

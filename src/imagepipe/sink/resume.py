@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from imagepipe.config import Score
-from imagepipe.sink import thumbnails
+from imagepipe.sink import duplicates, thumbnails
 from imagepipe.sink.ledger import FOR_GOOD, Ledger, Scores, Tally
 from imagepipe.sink.parts import REJECTED, merge, written_parts
 from imagepipe.sink.rejected import WHY
@@ -20,7 +20,8 @@ from imagepipe.sink.scored import missing
 from imagepipe.sources import Tables, keys_of
 from imagepipe.store import Store
 
-FOLDERS = ("", "images", thumbnails.FOLDER, "table", "shards", *(f".{name}" for name in REJECTED))
+HIDDEN = (f".{name}" for name in (*REJECTED, duplicates.FOLDER))
+FOLDERS = ("", "images", thumbnails.FOLDER, "table", "shards", *HIDDEN)
 
 
 def _no_ids() -> pa.Array:
@@ -54,6 +55,7 @@ class Done:
             rows_read,
             at_once,
             already_done=self.written,
+            pictures_before=self.pictures,
             failed=self.failed,
             failed_for_good=self.failed_for_good,
             unmatched=self.unmatched,

@@ -11,6 +11,7 @@ import io
 import json
 import math
 import tarfile
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,24 @@ def shard(table: pa.Table, pngs: list[bytes]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for row, png in zip(_described(table), pngs, strict=True):
-            key = shard_key(row["image_path"])
             row |= {name: "" for name in texts if row[name] is None}
             text = json.dumps(_json(row), default=str, ensure_ascii=False, allow_nan=False)
             _add(tar, shard_member(row["image_path"]), png)
-            _add(tar, f"{key}.json", text.encode("utf-8", "replace"))
+            _add(tar, _json_member(row["image_path"]), text.encode("utf-8", "replace"))
+    return buffer.getvalue()
+
+
+def without(shard: bytes, image_paths: Collection[str]) -> bytes:
+    """The tar `shard` but for the samples of those pictures."""
+    gone = {name for path in image_paths for name in (shard_member(path), _json_member(path))}
+    buffer = io.BytesIO()
+    with (
+        tarfile.open(fileobj=io.BytesIO(shard)) as before,
+        tarfile.open(fileobj=buffer, mode="w") as after,
+    ):
+        for member in before:
+            if member.name not in gone:
+                after.addfile(member, before.extractfile(member))
     return buffer.getvalue()
 
 
@@ -40,6 +54,10 @@ def shard_key(image_path: str) -> str:
 def shard_member(image_path: str) -> str:
     """The name of the sample's picture."""
     return f"{shard_key(image_path)}{Path(image_path).suffix}"
+
+
+def _json_member(image_path: str) -> str:
+    return f"{shard_key(image_path)}.json"
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -23,7 +23,7 @@ from imagepipe.diffusion import inputs
 from imagepipe.diffusion.rows import RowSettings
 from imagepipe.prompts import seeds
 from imagepipe.prompts.signs import signs
-from imagepipe.sink import scored
+from imagepipe.sink import duplicates, scored
 from imagepipe.sink.encoding import SUFFIXES, encode
 from imagepipe.sink.filter import Filter
 from imagepipe.sink.ledger import FOR_GOOD
@@ -117,6 +117,8 @@ class Writer:
         named = {stage: reused(stage) for stage in self.timed}
         known = {stage: good[n] for stage, n in named.items() if n in good.column_names}
         asked = good.filter(pc.invert(known["llm"])) if "llm" in known else good
+        if self.filter.near_duplicates is not None:
+            self._write_rejected(good, duplicates.FOLDER)
         kept, pictures, reasons, errors = self._write_good(good)
         filtered, unscored = filtered_rows(good, reasons, errors)
         failed = pa.concat_tables([failed, unscored])
@@ -199,6 +201,8 @@ class Writer:
             table = table.append_column("image", pa.array(cells, IMAGE))
         if not (self.sink.png or self.sink.webdataset):
             table = table.drop_columns(["image_path"])  # it would point at nothing
+        if self.filter.near_duplicates is not None:
+            table = table.append_column(duplicates.COLUMN, duplicates.hashes(flat))
         said = self.made_by.metadata if self.made_by else {}
         features = self.features | (PICTURES if self.sink.image_bytes else {})
         if features:  # where `datasets` looks for them in a Parquet file

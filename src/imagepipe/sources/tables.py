@@ -28,6 +28,7 @@ RESERVED = frozenset(
         "image",
         "image_path",
         "image_index",
+        "image_hash",
         "score",
         "failed_stage",
         "failed_reason",
