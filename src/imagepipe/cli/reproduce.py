@@ -130,8 +130,12 @@ def again(drawn: Drawn) -> np.ndarray:
 
     Raises UserError where the model is unavailable, or cannot draw with its settings here.
     """
-    from imagepipe import diffusion
+    from rich.console import Console
 
+    from imagepipe import diffusion
+    from imagepipe.reports import terminal
+
+    terminal.print_first(Console(stderr=True), drawn.model)
     try:
         diffusion.check(drawn.model)
         generator = diffusion.make(drawn.model)

@@ -57,7 +57,15 @@ def check(config: Config, tables: sources.Tables) -> list[Stage]:
 
 
 def check_engines(config: Config) -> None:
-    """Raise UserError where an engine, its weights or its options are unavailable."""
+    """Raise UserError where an engine, its weights or its options are unavailable.
+
+    Says first what a person must know before that: a server may draw a picture for it.
+    """
+    from rich.console import Console  # not in the processes of a run, which load this module
+
+    from imagepipe.reports import terminal
+
+    terminal.print_first(Console(stderr=True), config.model)
     diffusion.check(config.model)
     llm.check(config.llm)
     for scorer in config.scorer.values():

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from imagepipe import resources, shell, sources, tracking
 from imagepipe.config import Config
 from imagepipe.errors import Interrupted, UserError
 from imagepipe.execution import distance, manifest, pipeline, publishing, reuse, room, session
-from imagepipe.reports import terminal
 from imagepipe.reports.sweep_job import SweepJob
 from imagepipe.resources.machine import Machine, this_machine
 from imagepipe.sink.lock import RunLock, acquire
@@ -60,7 +57,6 @@ def prepared(
     now = manifest.of(config, typed, sources.fingerprint(tables), folder, sweep_job)
     if earlier is not None:
         manifest.check(earlier, now, folder)
-    terminal.print_first(Console(stderr=True), config.model)
     stages = pipeline.check(config, tables)
     distance.check(config, tables.rows)
     reuse.check(config.sweep)
