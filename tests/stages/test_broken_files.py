@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from helpers import fuzz_models
 
-from imagepipe.config import LLM
+from imagepipe import scoring
+from imagepipe.config import LLM, Scorer
 from imagepipe.diffusion import model_index, repository
 from imagepipe.errors import UserError
 from imagepipe.llm.questions import Questions
@@ -60,6 +61,23 @@ def refused(kind: str, file: str, content: str | dict[str, Any]) -> str:
 def test_it_is_refused_with_the_cause(kind: str, file: str, content: str | dict[str, Any]) -> None:
     said = refused(kind, file, content)
     assert "is broken (" in said or "cannot be used (" in said, said
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "\udcff", '{"garment": []}', '{"garment": {"hat": 3}}', '{"garment": {}}'],
+    ids=["empty", "list", "bytes", "no-answers", "number", "none"],
+)
+def test_questions_of_a_judge(content: str) -> None:
+    with fuzz_models.copy("tiny_clip") as folder:
+        (folder / "questions.json").unlink()
+        (folder / "questions.json").write_bytes(content.encode("utf-8", "surrogateescape"))
+        path = str(folder)
+        fuzz_models.CHECKS["tiny_clip"](path)  # which asks none
+        asked = {"garment": "{outfit}"}
+        judge = Scorer(name="t", engine="attributes", path=path, questions=asked)
+        with pytest.raises(UserError, match=r"^scorer\.path=.*questions\.json is broken \("):
+            scoring.check(judge)
 
 
 def test_lists_of_an_index_that_are_no_part() -> None:

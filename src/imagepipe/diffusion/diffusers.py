@@ -293,8 +293,9 @@ def _trained(model: Model, device: str, dtype: Any) -> Any:
 
 def _vocabulary(model: Model) -> frozenset[str] | None:
     """The words that a model with a closed vocabulary was trained on, one a line."""
-    words = Path(weights.locate(origin.described_by(model)[1])) / "words.txt"
-    if not words.is_file():
+    file = Path(weights.locate(origin.described_by(model)[1])) / "words.txt"
+    if not file.is_file():
         return None
-    given = " ".join(inversions.words(model))
-    return frozenset([*words.read_text("utf-8").split(), *WORD.findall(given.lower())])
+    with weights.readable("model.path", model.path, file):
+        words = " ".join([file.read_text("utf-8"), *inversions.words(model)]).lower()
+    return frozenset(WORD.findall(words))

@@ -34,8 +34,7 @@ def check(scorer: Scorer) -> None:
     where = weights.here(scorer.path or "", scorer.revision)
     if where is None:
         return
-    file = where / clip.QUESTIONS
-    known = weights.described(f"{scorer.section}.path", scorer.path, file) if file.is_file() else {}
+    known = clip.questions_of(scorer, where)
     for name in scorer.questions:
         if name not in known:
             raise UserError(

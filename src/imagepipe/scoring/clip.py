@@ -6,8 +6,8 @@ are CLIPs trained on people's choices; their score is the same cosine.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,23 @@ def model_class() -> Any:
     return CLIPModel
 
 
+def questions_of(scorer: Section, folder: Path) -> dict[str, dict[str, str]]:
+    """{question: {answer: text}} that a CLIP answers; none where its folder names none.
+
+    Raises UserError where the file is of another shape.
+    """
+    file = folder / QUESTIONS
+    if not file.is_file():
+        return {}
+    field = f"{scorer.section}.path"
+    said = weights.described(field, scorer.path, file)
+    for name, texts in said.items():
+        answers = list(texts.values()) if isinstance(texts, dict) else []
+        if not answers or not all(isinstance(text, str) for text in answers):
+            raise weights.broken(field, scorer.path, file, f"its {name!r} has no text an answer")
+    return said
+
+
 class ClipScorer:
     """A recipe until `load`; scores on the GPU if there is one, otherwise on the CPU.
 
@@ -46,7 +63,6 @@ class ClipScorer:
         self.scorer = scorer
         self.model: Any = None
         self.processor: Any = None
-        self.questions: dict[str, dict[str, str]] = {}
 
     def load(self) -> None:
         """Raises UserError where the weights are not those of a CLIP."""
@@ -64,8 +80,12 @@ class ClipScorer:
         field = f"{self.scorer.section}.path"
         model = loading.load(field, path, model_class(), revision=revision, dtype=dtype)
         self.model = model.to(device).eval()
-        questions = Path(source) / QUESTIONS
-        self.questions = json.loads(questions.read_text("utf-8")) if questions.is_file() else {}
+
+    @cached_property
+    def questions(self) -> dict[str, dict[str, str]]:
+        """As `questions_of`, of its own folder."""
+        folder = weights.locate(self.scorer.path or "")
+        return questions_of(self.scorer, Path(folder))
 
     def score(self, images: np.ndarray, prompts: list[str]) -> np.ndarray:
         """Cosine similarity x 100 of each picture and its prompt: float32 (n,).
