@@ -9,8 +9,8 @@ import pytest
 from helpers import fuzz_models
 
 from imagepipe import scoring
-from imagepipe.config import LLM, Scorer
-from imagepipe.diffusion import model_index, repository
+from imagepipe.config import LLM, Model, Scorer
+from imagepipe.diffusion import model_index, repository, vocabulary
 from imagepipe.errors import UserError
 from imagepipe.llm.questions import Questions
 
@@ -140,3 +140,11 @@ def test_a_tokenizer_without_a_token_to_fill_up_with(
                 Questions(asked)
         else:
             assert Questions(asked).tokenizer.pad_token_id == padding
+
+
+def test_words_that_are_no_text() -> None:
+    with fuzz_models.copy("tiny") as folder:
+        (folder / "words.txt").unlink()
+        (folder / "words.txt").write_bytes(b"cat\n\xff")
+        with pytest.raises(UserError, match=r"words\.txt cannot be used \(UnicodeDecodeError"):
+            vocabulary.of(Model(name="t", engine="diffusers", path=str(folder)))

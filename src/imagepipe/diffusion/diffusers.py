@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from imagepipe.config import Model
 from imagepipe.diffusion import (
-    inversions,
     limits,
     lora,
     options,
-    origin,
     parts,
     processors,
     quantization,
     random_weights,
     repository,
     tasks,
+    vocabulary,
     weighted,
 )
 from imagepipe.diffusion.rows import TEXTS
@@ -31,7 +28,6 @@ from imagepipe.diffusion.weighted import Weighted
 from imagepipe.resources.process import whole_gpus
 from imagepipe.stages import weights
 
-WORD = re.compile(r"[^\W\d_]+")
 PROMPTS = 4096  # more than a batch has: of which it is remembered whether they are cut
 
 
@@ -50,7 +46,7 @@ class DiffusersGenerator:
         self.takes = inspect.signature(self.pipe.__call__).parameters
         limit = limits.of(self.model, type(self.pipe), self.pipe.components)
         self.cuts = lru_cache(PROMPTS)(lambda prompt: limit.cuts(self._spelt_out(prompt)))
-        self.vocabulary = _vocabulary(self.model)
+        self.vocabulary = vocabulary.of(self.model)
         self.decodes_in = _decoder_dtype(self.pipe)
         self.arguments = tasks.names(type(self.pipe), self.model.pictures)
         self.mixes = tasks.mixes(type(self.pipe), self.model.pictures)
@@ -172,10 +168,7 @@ class DiffusersGenerator:
 
     def unknown_words(self, prompt: str) -> list[str]:
         """Words of `prompt` that are not in the model's `words.txt`, where it has one."""
-        if self.vocabulary is None:
-            return []
-        words = dict.fromkeys(WORD.findall(prompt.lower()))
-        return [word for word in words if word not in self.vocabulary]
+        return vocabulary.unknown(self.vocabulary, prompt)
 
 
 def arguments(drawn: Sequence[Model], takes: Mapping[str, Any]) -> dict[str, Any]:
@@ -289,13 +282,3 @@ def _trained(model: Model, device: str, dtype: Any) -> Any:
     )
     limits.fill_positions(pipe.components, described.configs)
     return pipe
-
-
-def _vocabulary(model: Model) -> frozenset[str] | None:
-    """The words that a model with a closed vocabulary was trained on, one a line."""
-    file = Path(weights.locate(origin.described_by(model)[1])) / "words.txt"
-    if not file.is_file():
-        return None
-    with weights.readable("model.path", model.path, file):
-        words = " ".join([file.read_text("utf-8"), *inversions.words(model)]).lower()
-    return frozenset(WORD.findall(words))
