@@ -67,7 +67,7 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
     starts, and with `config.resume`; RunFailed where a trial breaks.
     """
     from imagepipe import resources, sources, store, tracking
-    from imagepipe.execution import pipeline, publishing, room
+    from imagepipe.execution import pipeline, publishing, share_memory
     from imagepipe.resources.packing import Misfit, pack
 
     if config.resume is not None:
@@ -79,7 +79,7 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
     machine = this_machine(config.ray)
     measured = _measured(config, machine, calibrate=calibrate)
     shares, why = resources.resolve(config, machine, tables.rows, measured)
-    room.check(config, shares, machine)
+    share_memory.check(config, shares, machine)
     publishing.check(config, tables.rows, shares.sink.batch_size)
     pools = dict(resources.pools(config, shares))
     packed = pack(pools, machine)

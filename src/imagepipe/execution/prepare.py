@@ -11,7 +11,15 @@ from typing import Any
 from imagepipe import resources, shell, sources, tracking
 from imagepipe.config import Config
 from imagepipe.errors import Interrupted, UserError
-from imagepipe.execution import distance, manifest, pipeline, publishing, reuse, room, session
+from imagepipe.execution import (
+    distance,
+    manifest,
+    pipeline,
+    publishing,
+    reuse,
+    session,
+    share_memory,
+)
 from imagepipe.reports.sweep_job import SweepJob
 from imagepipe.resources.machine import Machine, this_machine
 from imagepipe.sink.lock import RunLock, acquire
@@ -66,7 +74,7 @@ def prepared(
     shares = config.resources
     if machine is not None:
         shares, _ = resources.resolve(config, machine, tables.rows)  # refuse before Ray starts
-        room.check(config, shares, machine)
+        share_memory.check(config, shares, machine)
     _check_hub(config, tables.rows, shares.sink.batch_size, sweep_job)
     with acquire(folder, store, (earlier or now).id, anew=earlier is None) as mine:
         if earlier is None:

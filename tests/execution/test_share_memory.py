@@ -12,7 +12,7 @@ from helpers.configs import composed
 from imagepipe.cli.checks import config_dir
 from imagepipe.config import Config, Resources
 from imagepipe.errors import UserError
-from imagepipe.execution import room
+from imagepipe.execution import share_memory
 from imagepipe.execution.prepare import prepared
 from imagepipe.resources.machine import Machine, Node
 
@@ -33,7 +33,7 @@ def complaint(config: Config, machine: Machine, **share: float) -> str | None:
     given: Resources = config.resources
     shares = replace(given, model=replace(given.model, **share))
     try:
-        room.check(config, shares, machine, gpu_bytes=CARD)
+        share_memory.check(config, shares, machine, gpu_bytes=CARD)
     except UserError as error:
         return str(error)
     return None
