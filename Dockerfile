@@ -25,6 +25,6 @@ RUN mkdir /work && chmod 1777 /work
 ENV PATH=/opt/imagepipe/bin:$PATH HOME=/work USER=imagepipe
 WORKDIR /work
 USER 1000:0
-HEALTHCHECK --interval=5m --timeout=1m CMD ["imagepipe", "doctor"]
+HEALTHCHECK --interval=5m --timeout=1m CMD ["imagepipe", "doctor", "--no-presets"]
 ENTRYPOINT ["imagepipe"]
 CMD ["--help"]

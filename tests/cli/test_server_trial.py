@@ -13,7 +13,12 @@ NOTE = "the server draws one picture first, to try what this run asks of it"
 
 @pytest.mark.parametrize(
     ("main", "flags"),
-    [(plan.main, []), (plan.main, ["--json"]), (doctor.main, ["--json"]), (fetch.main, [])],
+    [
+        (plan.main, []),
+        (plan.main, ["--json"]),
+        (doctor.main, ["--no-presets", "--json"]),
+        (fetch.main, []),
+    ],
     ids=["plan", "json", "doctor", "fetch"],
 )
 def test_a_picture_that_tries_a_server_is_announced(main, flags, tmp_path, monkeypatch, capsys):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from helpers.configs import composed
 
+from imagepipe.cli import doctor
 from imagepipe.cli.checks import config_dir
 from imagepipe.config import Config, Resources
 from imagepipe.errors import UserError
@@ -73,6 +74,17 @@ def test_on_a_cpu_it_is_the_memory_of_the_machine_or_of_the_share():
 )
 def test_nothing_is_said_of_what_is_not_known_or_small(overrides: list[str]):
     assert complaint(preset("qwen_image", *overrides), CPUS, num_gpus=0) is None
+
+
+def test_doctor_says_of_a_preset_what_a_run_would():
+    """On a CPU SDXL takes 13.8 GB, and 3.2 more to decode a picture of its size."""
+    machine = Machine((Node(8, 0, 15 * 10**9),))
+    said = {one.name: one for one in doctor.presets(machine, None)}
+    fits = {name: said[f"model={name}"].fits for name in ("sdxl", "sdxl_turbo", "sana_sprint")}
+    assert fits == {"sdxl": False, "sdxl_turbo": True, "sana_sprint": True}
+    for name, able in fits.items():
+        assert (complaint(preset(name), machine, num_gpus=0) is None) == able
+    assert said["model=sdxl"].why in str(complaint(preset("sdxl"), machine, num_gpus=0))
 
 
 def test_a_run_is_refused_before_anything_starts(no_ray, tmp_path: Path):

@@ -125,13 +125,13 @@ def _quoted(text: str) -> str:
 
 def test_the_image_is_nobodys_and_says_whether_it_is_well(image: dict):
     assert image["User"] == "1000:0"
-    assert image["Healthcheck"]["Test"] == ["CMD", "imagepipe", "doctor"]
+    assert image["Healthcheck"]["Test"] == ["CMD", "imagepipe", "doctor", "--no-presets"]
     assert run(image, "imagepipe", "--version").startswith("imagepipe ")
 
 
 def test_it_draws_where_little_is_allowed(image: dict):
     with one_cpu() as group:
-        found = json.loads(run(image, "imagepipe", "doctor", "--json", group=group))
+        found = json.loads(run(image, "imagepipe", "doctor", "--no-presets", "--json", group=group))
         assert found["well"]
         said = {one["name"]: one["found"] for one in found["findings"]}
         assert said["shared memory"].startswith("0.06 GiB")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import requires
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,23 +17,29 @@ from imagepipe.cli import commands
 from imagepipe.cli.checks import config_dir
 from imagepipe.cli.composing import composed
 from imagepipe.cli.messages import plainly
-from imagepipe.config import Config
+from imagepipe.config import Config, Model
+from imagepipe.errors import UserError
 from imagepipe.execution.surroundings import environment
 from imagepipe.resources.machine import Machine, this_machine
-from imagepipe.stages import weights
+from imagepipe.stages import engines, weights
 
 if TYPE_CHECKING:
     from imagepipe.execution.health import Finding
 
+UNKNOWN = "known once it is fetched"
+SMALL_GB = 0.1
 ROWS = 100  # of the run that each preset is tried for
 
 
 @dataclass(frozen=True)
 class Preset:
-    """Whether a model would run here: by what shares, or why not. GB are of its weights."""
+    """Whether a model would run here, and why. GB are 1e9 bytes, of its weights as they are loaded
+    here and of one picture while it is decoded.
+    """
 
     name: str
     weights_gb: float | None
+    picture_gb: float | None
     cached: bool
     fits: bool | None  # null: nobody knows its size
     why: str
@@ -44,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 nothing hinders a run, 1 something does, 2 what was typed is wrong."""
     meant = "of the run that is meant: model=sdxl_turbo"
     parser = commands.run_parser("doctor", meant, "one JSON object instead of lines")
+    told = "without which models and LLMs fit here: at once, as for a container's health"
+    parser.add_argument("--no-presets", action="store_true", help=told)
     asked = parser.parse_intermixed_args(arguments)
     from imagepipe.execution import health
 
@@ -52,13 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = [*health.findings(config, machine), *_packages()]
     with environment({"HF_HUB_OFFLINE": "1"}):  # nothing is fetched for it
         found += _run(config, machine)
-        presets = list(_presets(machine, asked.config_dir))
+        fitting = [] if asked.no_presets else list(presets(machine, asked.config_dir))
     well = not any(one.hinders for one in found)
     if asked.json:
         whole = {"well": well, "findings": list(map(asdict, found))}
-        print(json.dumps({**whole, "presets": list(map(asdict, presets))}, indent=2))
+        print(json.dumps({**whole, "presets": list(map(asdict, fitting))}, indent=2))
     else:
-        print("\n".join([*_lines(found), *_table(presets)]))
+        print("\n".join([*_lines(found), "", *_table(fitting)]).rstrip())
     return 0 if well else 1
 
 
@@ -91,35 +99,56 @@ def _run(config: Config, machine: Machine) -> Iterator[Finding]:
     )
 
 
-def _presets(machine: Machine, own: str | None) -> Iterator[Preset]:
-    """The models and LLMs of the package and of `own`, by what their weights take."""
+def presets(machine: Machine, own: str | None) -> Iterator[Preset]:
+    """The models and LLMs of the package and of `own` that have weights."""
     from imagepipe.execution import health
 
     folders = [config_dir(), *([Path(own)] if own else [])]
-    memory = health.gpu_memory() if machine.gpus else machine.nodes[0].memory
-    for kind in ("model", "llm"):
+    memory = (health.gpu_memory() if machine.gpus else machine.nodes[0].memory) / 1e9
+    for kind, made in (("model", _model), ("llm", _llm)):
         for file in sorted(file for folder in folders for file in (folder / kind).glob("*.yaml")):
             said: Any = OmegaConf.load(file)
-            path, revision = said.get("path"), said.get("revision")
-            if path in (None, "???"):
-                continue
-            cached = weights.size_gb(path, revision)
-            gb = said.get("weights_gb") or cached
-            yield _preset(f"{kind}={file.stem}", gb, cached, memory, machine)
+            if said.get("path") not in (None, "???"):
+                yield from made(f"{kind}={file.stem}", said, memory, gpu=machine.gpus > 0)
 
 
-def _preset(
-    name: str, gb: float | None, cached: float | None, memory: int, machine: Machine
-) -> Preset:
+def _model(name: str, said: Any, memory: float, *, gpu: bool) -> Iterator[Preset]:
+    """As a run compares it: what its weights take, and one picture."""
+    from imagepipe.diffusion import model_index
+    from imagepipe.execution.share_memory import needs
+
+    known = {key: value for key, value in said.items() if key != "defaults"}
+    model: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Model), known))
+    if not engines.of("model", model).weights:
+        return
+    path, revision = model.path, model.revision
+    cached = weights.is_file(path) or weights.file_here(path, model_index.FILE, revision)
+    try:  # of one that is not here the package has the configuration
+        found = needs(model if cached else replace(model, weights="random"), gpu=gpu)
+    except UserError:
+        found = None
+    if found is None:
+        yield Preset(name, None, None, bool(cached), None, UNKNOWN)
+        return
+    why = _why(found.told, memory, gpu) if found.weights >= SMALL_GB else "small"
+    yield Preset(name, found.weights, found.picture, bool(cached), found.gb <= memory, why)
+
+
+def _llm(name: str, said: Any, memory: float, *, gpu: bool) -> Iterator[Preset]:
+    """By its weights alone."""
+    cached = weights.size_gb(said.path, said.get("revision"))
+    gb = said.get("weights_gb") or cached
     if gb is None:
-        return Preset(name, None, False, None, "known once it is fetched")
+        yield Preset(name, None, None, False, None, UNKNOWN)
+        return
     # On a CPU they are float32, twice the bytes of the 16 bits that presets count.
-    needs = gb if machine.gpus or cached else 2 * gb
-    where = "a GPU" if machine.gpus else "the memory for processes"
-    has = f"{memory / 1e9:.1f} GB of {where}"
-    fits = needs * 1e9 <= memory
-    why = f"needs {needs:.1f} GB and some to draw with, of {has}"
-    return Preset(name, gb, bool(cached), fits, why if gb >= 0.1 else "small")
+    takes = gb if gpu or cached else 2 * gb
+    why = _why(f"the weights take {takes:.3g} GB", memory, gpu) if gb >= SMALL_GB else "small"
+    yield Preset(name, takes, None, bool(cached), takes <= memory, why)
+
+
+def _why(told: str, memory: float, gpu: bool) -> str:
+    return f"{told}; {'a GPU has' if gpu else 'processes have'} {memory:.3g} GB here"
 
 
 def _lines(found: Sequence[Finding]) -> Iterator[str]:
@@ -132,7 +161,6 @@ def _lines(found: Sequence[Finding]) -> Iterator[str]:
 
 
 def _table(presets: Sequence[Preset]) -> Iterator[str]:
-    yield ""
     for one in presets:
         fits = {True: "fits", False: "does not fit", None: "unknown"}[one.fits]
         yield f"{one.name:<22} {fits:<13} {'here' if one.cached else '':<5} {one.why}"

@@ -5,17 +5,52 @@ loads them. A batch that does not fit is halved by the process itself.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any
 
-from imagepipe.config import Config, Resources
+from imagepipe.config import Config, Model, Resources
 from imagepipe.errors import UserError
 from imagepipe.execution import health
-from imagepipe.resources import useful
 from imagepipe.resources.machine import GIB, Machine
 from imagepipe.stages import engines
 
 LESS = "Draw smaller pictures, set model.vae_tiling=true, or take a smaller model."
+
+
+@dataclass(frozen=True)
+class Needs:
+    """GB (1e9 bytes) that a process which draws needs: of its weights, and of one picture of `size`
+    while it is decoded, null where that is not known or small.
+    """
+
+    weights: float
+    picture: float | None
+    size: str
+
+    @property
+    def gb(self) -> float:
+        return self.weights + (self.picture or 0)
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        said = f"the weights take {self.weights:.3g} GB"
+        if not self.picture:
+            return said
+        return f"{said}, and to decode one picture of {self.size} about {self.picture:.2g}"
+
+
+def needs(model: Model, *, gpu: bool) -> Needs | None:
+    """What a process needs that draws with `model`, on a GPU or not; null where the files do not
+    tell, and of an engine without weights of its own.
+    """
+    where = engines.of("model", model).memory
+    weights: Any = resolve_name(f"{where}:weights_gb")(model, gpu) if where else None
+    if weights is None:
+        return None
+    picture: Any = resolve_name(f"{where}:picture_gb")(model, gpu)
+    return Needs(weights, picture, f"{model.width}x{model.height}")
 
 
 def check(
@@ -26,50 +61,41 @@ def check(
     `gpu_bytes` are those of each GPU, null: of this machine's. Nothing is said of a model whose
     parts wait elsewhere (`model.offload`), nor where a driver or the files do not tell.
     """
-    model, engine = config.model, engines.of("model", config.model)
-    if engine.memory is None or model.offload != "none":
+    model, share = config.model, shares.model
+    found = None if model.offload != "none" else needs(model, gpu=share.num_gpus > 0)
+    if found is None:
         return
-    weights = useful.weights_gb(model, engine, machine)
-    if weights is None:
-        return
-    share = shares.model
-    picture: Any = resolve_name(f"{engine.memory}:picture_gb")(model, share.num_gpus > 0)
-    needs = weights + (picture or 0)
-    told = f"the weights take {weights:.3g} GB"
-    if picture:
-        told += f", and to decode one picture of {model.width}x{model.height} about {picture:.2g}"
-    key = shares.key("model")
+    key, whole = shares.key("model"), found.gb * 1e9
     if share.num_gpus:
-        whole = (health.gpu_memory() if gpu_bytes is None else gpu_bytes) / 1e9
-        _check_gpus(key, share.num_gpus, whole, needs, told, spreads=engine.spreads)
-    elif share.memory_gb and needs * 1e9 > share.memory_gb * GIB:
+        card = health.gpu_memory() if gpu_bytes is None else gpu_bytes
+        spreads = engines.of("model", model).spreads
+        _check_gpus(key, share.num_gpus, card / 1e9, found, spreads=spreads)
+    elif share.memory_gb and whole > share.memory_gb * GIB:
         raise UserError(
             field=f"{key}.memory_gb",
             value=share.memory_gb,
-            problem=f"is too little: {told}",
-            remedy=f"Try {key}.memory_gb={math.ceil(10 * needs * 1e9 / GIB) / 10:g}.",
+            problem=f"is too little: {found.told}",
+            remedy=f"Try {key}.memory_gb={math.ceil(10 * whole / GIB) / 10:g}.",
         )
-    elif 0 < (most := max(node.memory for node in machine.nodes)) < needs * 1e9:
+    elif 0 < (most := max(node.memory for node in machine.nodes)) < whole:
         raise UserError(
             field="model.path",
             value=model.path,
-            problem=f"{told}; processes have {most / 1e9:.3g} GB here",
+            problem=f"{found.told}; processes have {most / 1e9:.3g} GB here",
             remedy=f"{LESS[:-1]}, or use a larger machine.",
         )
 
 
-def _check_gpus(
-    key: str, share: float, whole: float, needs: float, told: str, *, spreads: bool
-) -> None:
-    if not whole or needs <= share * whole:
+def _check_gpus(key: str, share: float, whole: float, found: Needs, *, spreads: bool) -> None:
+    if not whole or found.gb <= share * whole:
         return
-    least = math.ceil(100 * needs / whole) / 100
+    least = math.ceil(100 * found.gb / whole) / 100
     if least > 1:
         least = math.ceil(least)
     able = least <= 1 or spreads
     raise UserError(
         field=f"{key}.num_gpus",
         value=f"{share:g}",
-        problem=f"is {share * whole:.3g} GB of {whole:.3g}: {told}",
+        problem=f"is {share * whole:.3g} GB of {whole:.3g}: {found.told}",
         remedy=f"Try {key}.num_gpus={least:g}, or more." if able else LESS,
     )
