@@ -1,10 +1,10 @@
 """LLM and model on one GPU: a grid of shares, each process's memory against its share, `tuned`.
 
-    python benchmarks/gpu_shares.py [--rows 640] [--repeats 3]
+    python benchmarks/gpu_shares.py [--rows 640] [--llm tiny] [--repeats 3]
 
-SDXL-Turbo (random weights, float16, 512x512, 1 step) with the embedded LLM in transformers. The
-memory is what the driver says of each process, with CUDA's own part of some hundred MiB, which no
-share holds back.
+SDXL-Turbo (random weights, float16, 512x512, 1 step) with the embedded LLM: in transformers, with
+`--llm tiny_vllm` in vLLM, which needs the package. The memory is what the driver says of each
+process, with CUDA's own part of some hundred MiB, which no share holds back.
 """
 
 from __future__ import annotations
@@ -33,26 +33,27 @@ TUNED = "tuned"
 def main() -> None:
     parser = arguments(__doc__, repeats=3)
     parser.add_argument("--rows", type=int, default=640)
+    parser.add_argument("--llm", default="tiny", help="a choice of the group llm")
     args = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("benchmarks/gpu_shares.py needs an NVIDIA GPU")
     variants = {
-        f"llm {llm:g}, model {model:g}": partial(shared, args.rows, llm, model)
+        f"llm {llm:g}, model {model:g}": partial(shared, args.rows, args.llm, llm, model)
         for llm, model in GRID
     }
-    variants[TUNED] = partial(measured, args.rows, {"resources": "tuned"})
+    variants[TUNED] = partial(measured, args.rows, {"llm": args.llm, "resources": "tuned"})
     benchmark = Benchmark(
         name="gpu_shares",
         question="What do shares of one GPU cost, and are they kept?",
         variants=variants,
         limits=(Limit("tuned, times the best of the grid", ratio, at_least=0.95),),
-        settings={"rows": args.rows, "overrides": ALL},
+        settings={"rows": args.rows, "llm": args.llm, "overrides": ALL},
     )
     run(benchmark, args)
 
 
-def shared(rows: int, llm: float, model: float, folder: Path) -> Figures:
-    shares = {"resources.llm.num_gpus": llm, "resources.model.num_gpus": model}
+def shared(rows: int, name: str, llm: float, model: float, folder: Path) -> Figures:
+    shares = {"llm": name, "resources.llm.num_gpus": llm, "resources.model.num_gpus": model}
     batches = {"resources.llm.batch_size": 32, "resources.model.batch_size": 16}
     whole = torch.cuda.get_device_properties(0).total_memory / (1 << 30)
     figures = measured(rows, {"resources": "gpu_shared", **shares, **batches}, folder)
