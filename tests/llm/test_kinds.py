@@ -154,11 +154,23 @@ def test_a_template_without_a_system_role_gets_it_before_the_question(
     assert said == "<|user|>Be brief.\n\nPrompt: a cat\nSeason: winter<|assistant|>"
 
 
-def test_a_template_that_takes_no_question_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "whole",
+    [REFUSES, "", "<|user|>Hello!<|assistant|>"],
+    ids=["refuses", "empty", "says-something-else"],
+)
+@pytest.mark.parametrize(
+    ("system", "said"),
+    [("Be brief.", "neither a system message nor a question"), ("", "not a question")],
+    ids=["system", "alone"],
+)
+def test_a_template_that_takes_no_question_is_refused(
+    tmp_path: Path, whole: str, system: str, said: str
+) -> None:
     model = copy(tmp_path)
-    template(model, REFUSES)
-    with pytest.raises(UserError, match="chat template takes neither"):
-        check(config(model, system="Be brief."))
+    (model / "chat_template.jinja").write_text(whole)
+    with pytest.raises(UserError, match=f"chat template takes {said} alone"):
+        check(config(model, system=system))
 
 
 @pytest.mark.parametrize("where", ["generation_config.json", "config.json", "tokenizer"])

@@ -6,7 +6,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import TemplateError
+from jinja2 import TemplateError, TemplateSyntaxError
 
 from imagepipe.errors import UserError
 from imagepipe.llm.chat import messages
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+ROW = ("a cat", "winter")  # a prompt and a season, to try a chat template with
 NO_LIMIT = 1 << 30  # of tokens; a tokenizer that knows none says so with a larger number
 
 
@@ -49,12 +50,15 @@ class Questions:
         if self.tokenizer.pad_token_id is None:
             self.tokenizer.pad_token_id = self._padding()
         self.context = min(_context(text, self.tokenizer), config.max_model_len or NO_LIMIT)
-        self.in_front = bool(config.system) and not self._takes(messages(config.system, "", "", ""))
-        if self.in_front and not self._takes(messages("", "", "", "")):
+        user = config.user
+        self.in_front = bool(config.system) and not self._takes(messages(config.system, user, *ROW))
+        has_system = bool(config.system) and not self.in_front
+        if not has_system and not self._takes(messages("", user, *ROW)):
+            also = "neither a system message nor" if self.in_front else "not"
             raise UserError(
                 field="llm.path",
                 value=config.path,
-                problem="its chat template takes neither a system message nor a question alone",
+                problem=f"its chat template takes {also} a question alone",
                 remedy="Name another model, or mend its chat template.",
             )
 
@@ -105,12 +109,17 @@ class Questions:
         return int(found)
 
     def _takes(self, chat: list[dict[str, str]]) -> bool:
-        """Whether the chat template takes `chat`; some raise an error at a system message."""
+        """Whether the chat template hands on the question: some raise an error at a system message.
+
+        Raises TemplateSyntaxError for one that cannot be read.
+        """
         try:
-            self._filled(chat)
+            filled = self._filled(chat)
+        except TemplateSyntaxError:
+            raise
         except TemplateError:
             return False
-        return True
+        return chat[-1]["content"].strip() in filled
 
     def _chat(self, prompt: str, season: str) -> list[int]:
         system = "" if self.in_front else self.config.system
