@@ -96,6 +96,7 @@ def test_a_folder_whose_name_is_no_text_is_named(tmp_path: Path):
         place.check("hydra.run.dir")
 
 
+@pytest.mark.faults
 def test_a_server_that_is_away_is_named(monkeypatch, s3: S3):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(UserError, match="NETWORK_CONNECTION"):
@@ -125,6 +126,11 @@ def test_a_key_in_a_url_is_refused_and_not_shown(url: str):
 )
 def test_a_place_without_a_key_passes(url: str):
     check_url("sink.path", url)
+
+
+def test_what_is_no_address_is_refused_and_not_shown():
+    with pytest.raises(UserError, match=r"^sink.path=\.\.\.: is no address \(Invalid IPv6 URL\)"):
+        check_url("sink.path", "s3://[bucket/run")
 
 
 def test_a_place_inside_another_keeps_its_options():

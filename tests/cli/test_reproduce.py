@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,18 +69,16 @@ def refusal(capsys, path: Path, *options: str) -> str:
     return line
 
 
-def test_a_picture_is_drawn_again_in_another_folder_and_is_the_same(drawn, tmp_path):
+def test_a_picture_is_drawn_again_in_another_folder_and_is_the_same(
+    drawn, tmp_path, monkeypatch, capsys
+):
+    """By another process than the run's."""
     path = drawn / "images" / "101-1.png"
-    done = subprocess.run(
-        [sys.executable, "-m", "imagepipe.reproduce", path, "--out", "again.png"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"HF_HUB_OFFLINE": "1"},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.startswith(f"{path}: drawn again, the same ")
-    assert done.stderr == ""
+    monkeypatch.chdir(tmp_path)
+    assert reproduce.main([str(path), "--out", "again.png"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith(f"{path}: drawn again, the same ")
+    assert said.err == ""
     with Image.open(path) as before, Image.open(tmp_path / "again.png") as now:
         assert before.text["image_index"] == "1"
         assert now.text == before.text  # so it can be drawn again too

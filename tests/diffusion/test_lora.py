@@ -81,7 +81,7 @@ def sgm(sizes: Sizes) -> Sizes:
     return dict(zip(names, sizes.values(), strict=True))
 
 
-@pytest.mark.parametrize("hub_id", [SD, SDXL])
+@pytest.mark.parametrize("hub_id", [pytest.param(SD, marks=pytest.mark.faults), SDXL])
 def test_kohyas_names_draw_as_diffusers_own(hub_id: str, trained: Folder, tmp_path: Path):
     """Also of text encoders; there `alpha` / rank is a factor of its own."""
     folder, rename = trained(hub_id), sgm if hub_id == SDXL else dict

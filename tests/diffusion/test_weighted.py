@@ -15,7 +15,7 @@ from imagepipe.config import Model, TextualInversion
 from imagepipe.diffusion.weighted import translated
 
 Folder = Callable[[str], Path]
-LONG = "cat " * 200
+LONG = "cat " * 90
 
 
 def weighing(folder: Path, **changes) -> Model:
@@ -38,7 +38,7 @@ def test_weights_are_translated(prompt: str, as_compel_has_it: str):
     assert translated(prompt) == as_compel_has_it
 
 
-@pytest.mark.parametrize("hub_id", [SD, SDXL])
+@pytest.mark.parametrize("hub_id", [pytest.param(SD, marks=pytest.mark.faults), SDXL])
 def test_weight_one_is_the_plain_prompt_and_others_are_not(hub_id: str, trained: Folder):
     folder = trained(hub_id)
     more = {"guidance": 2.0, "negative_prompt": "a dog"}

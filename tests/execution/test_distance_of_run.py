@@ -46,7 +46,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_tells_what_the_command_tells_of_it(reference: Path, tmp_path: Path):
     tracked.with_database(tmp_path / "outputs")
-    options = [f"distance.reference={reference}", "distance=tiny_clip", "model.steps=1"]
+    options = [f"distance.reference={reference}", "distance=tiny_clip", "model=noop"]
     done = one_session.job(tmp_path, "out", *options, "llm=none", "scorer=none", "limit=20")
     assert done.code == 0, done.said
     summary = json.loads((done.folder / "summary.json").read_text())

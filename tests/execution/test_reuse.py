@@ -337,6 +337,7 @@ def test_a_job_that_differs_in_what_is_kept_alone_does_nothing_again(place: Path
     assert summary(taking)["filtered"] == 3
 
 
+@pytest.mark.faults
 def test_pictures_of_other_prompts_are_drawn(place: Path, first: Path):
     """The same rows come to the LLM, which declines some of them now, and others to the model."""
     other = ["+llm.options.declines=rabbit", f"sweep.reuse={first}"]

@@ -198,9 +198,8 @@ def test_sigterm_ends_the_run_and_its_mlflow_run(tmp_path):
     assert client.get_run(summary(out)["mlflow"]["run_id"]).info.status == "KILLED"
 
 
-@pytest.mark.parametrize(
-    "while_there_is", ["out/run.json", pytest.param("ray/session_*", marks=pytest.mark.faults)]
-)
+@pytest.mark.faults
+@pytest.mark.parametrize("while_there_is", ["out/run.json", "ray/session_*"])
 def test_sigterm_while_ray_starts_is_as_ctrl_c(while_there_is: str):
     with tempfile.TemporaryDirectory(dir="/tmp") as name:  # short, for the sockets of Ray
         folder = Path(name)

@@ -22,6 +22,7 @@ PRESETS = sorted(
     for file in (config_dir() / "model").glob("*.yaml")
     if "\nweights_gb:" in file.read_text()
 )
+OFTEN = {"sd_turbo", "sdxl", "flux_schnell", "qwen_image", "pixart_sigma"}  # the kinds that differ
 GPUS, CPUS = Machine((Node(8, 4, 64 << 30),)), Machine((Node(8, 0, 10**10),))
 CARD = 80 * 10**9  # bytes of one
 
@@ -40,7 +41,10 @@ def complaint(config: Config, machine: Machine, **share: float) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize(
+    "name",
+    [one if one in OFTEN else pytest.param(one, marks=pytest.mark.faults) for one in PRESETS],
+)
 def test_of_every_preset_the_smallest_share_of_a_gpu_is_named(name: str):
     config = preset(name)
     said = complaint(config, GPUS, num_gpus=0.01)

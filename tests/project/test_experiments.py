@@ -23,7 +23,7 @@ from imagepipe.resources.shares import resolve
 
 FILES = {path.stem: path for path in sorted((config_dir() / "experiment").glob("*.yaml"))}
 NAMES = [*FILES]
-OFTEN = {"lab_2_join", "lab_3_llm", "llm_comparison", "cpu_fractions"}  # the others run in faults
+OFTEN = {"lab_3_llm", "llm_comparison"}  # the others run in faults
 SWEEPS = [name for name, file in FILES.items() if "mode: MULTIRUN" in file.read_text()]
 RUNS = [name for name in NAMES if name not in SWEEPS]
 ONE_SESSION = ["tracking=none", "ray.num_cpus=null"]  # of all of this machine, for each

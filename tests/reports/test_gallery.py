@@ -152,7 +152,8 @@ def test_columns_that_are_pictures_are_known_by_what_they_hold(tmp_path, monkeyp
     assert beside(page)[0]["inputs"] == [[]]
 
 
-@pytest.mark.parametrize("sink", ["files", pytest.param("webdataset", marks=pytest.mark.faults)])
+@pytest.mark.faults
+@pytest.mark.parametrize("sink", ["files", "webdataset"])
 def test_a_run_of_many_leaves_them_beside_its_page(tmp_path, sink):
     lines = [f"{n},{'' if n == 7 else 'cat'}" for n in range(220)]
     (tmp_path / "t.csv").write_text("\n".join(["id,animal", *lines]))
