@@ -100,7 +100,7 @@ def test_jobs_show_it_with_its_interval_and_none_is_best_by_it(tmp_path: Path):
     assert not [one for one in tables.columns(found) if one["key"] == "distance fid"]
     lines = [tables.job(found, job) for job in found.jobs]
     assert [line["cells"].get("distance cmmd") for line in lines] == [0.5, 0.5, None]
-    assert lines[0]["limits"]["distance cmmd"] == [0.4, 0.6]
+    assert lines[0]["limits"]["distance cmmd"] == "0.4 to 0.6"
     assert not [said for said in found.besides() if "distance" in said]
     jobs = [replace(found.jobs[0], summary=found.jobs[0].summary | {"distance": more})]
     other = replace(found, jobs=[*jobs, *found.jobs[1:]])
