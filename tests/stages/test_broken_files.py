@@ -64,6 +64,22 @@ def test_it_is_refused_with_the_cause(kind: str, file: str, content: str | dict[
 
 
 @pytest.mark.parametrize(
+    "size",
+    [{"height": 64, "width": 64}, {"height": 128, "width": 96}, {}],
+    ids=["smaller", "not-square", "default"],
+)
+def test_a_processor_of_another_models_size(size: dict[str, int]) -> None:
+    with fuzz_models.copy("tiny_clip") as folder:
+        file = folder / "processor_config.json"
+        said = json.loads(file.read_text())
+        said["image_processor"] |= {"size": size, "crop_size": size}
+        file.unlink()
+        file.write_text(json.dumps(said))
+        with pytest.raises(UserError, match=r"pixels, and the model takes 128x128"):
+            fuzz_models.CHECKS["tiny_clip"](str(folder))
+
+
+@pytest.mark.parametrize(
     "content",
     ["", "[]", "\udcff", '{"garment": []}', '{"garment": {"hat": 3}}', '{"garment": {}}'],
     ids=["empty", "list", "bytes", "no-answers", "number", "none"],

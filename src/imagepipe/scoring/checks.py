@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from imagepipe.config import Distance, Scorer
 from imagepipe.errors import UserError, one_line
 from imagepipe.stages import loading, weights
@@ -75,6 +77,27 @@ def _check_processor(scorer: Section, folder: Path, processor: str) -> None:
 
     try:
         with weights.readable(field, path, folder):
-            getattr(transformers, processor).from_pretrained(folder)
+            made = getattr(transformers, processor).from_pretrained(folder)
+            black = np.zeros((32, 48, 3), np.uint8)
+            shape = made(images=[black], return_tensors="np")["pixel_values"].shape
     except OSError as error:
         raise weights.broken(field, path, folder, one_line(error)) from error
+    _check_size(scorer, field, path, shape)
+
+
+def _check_size(scorer: Section, field: str, path: object, shape: tuple[int, ...]) -> None:
+    """`shape` is (1, 3, height, width), what a processor makes of a picture."""
+    where = weights.here(scorer.path or "", scorer.revision)
+    if where is None:
+        return
+    config = weights.described(f"{scorer.section}.path", scorer.path, where / "config.json")
+    vision = config.get("vision_config")
+    side = vision.get("image_size") if isinstance(vision, dict) else None
+    if side is not None and shape[2:] != (side, side):
+        raise UserError(
+            field=field,
+            value=path,
+            problem=f"its processor makes pictures of {shape[3]}x{shape[2]} pixels, and the model "
+            f"takes {side}x{side}",
+            remedy="Name the processor that was made for the model.",
+        )
