@@ -5,22 +5,24 @@ What was written is known, so that each cell can be looked for in what the run l
 
 from __future__ import annotations
 
+import bz2
 import csv
+import gzip
 import io
 import json
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from helpers import poison
+from helpers import fuzz_prompts, poison
 from helpers.configs import composed
 from helpers.fuzz import is_plain
 from hypothesis import strategies as st
@@ -29,7 +31,7 @@ from imagepipe import sources
 from imagepipe.config import Config
 from imagepipe.errors import UserError, shown
 from imagepipe.execution import chain
-from imagepipe.execution.run import _why
+from imagepipe.execution.run import why_failed
 from imagepipe.sink.lock import acquire
 from imagepipe.sink.parts import collect_rejected
 from imagepipe.sink.writer import Writer
@@ -55,29 +57,39 @@ MOST_ROWS = 4
 
 @dataclass
 class Given:
-    """A table as bytes, its format, its rows as they were written, and whether it was damaged."""
+    """A table as bytes, its format, its rows as they were written, whether it was damaged, and how
+    the name of its file ends behind its format's.
+    """
 
     format: str
     content: bytes
     columns: dict[str, list[Any]]
     damaged: bool
+    end: str = ""
 
     def __repr__(self) -> str:
-        return f"Given({self.format}, {self.content[:3000]!r}, {self.columns}, {self.damaged})"
+        name, content = f"{self.format}{self.end}", self.content[:3000]
+        return f"Given({name}, {content!r}, {self.columns}, {self.damaged})"
 
 
 def tables() -> st.SearchStrategy[Given]:
     """Half of them whole."""
-    whole = st.one_of(_csv(), _jsonl(), _parquet())
+    whole = st.one_of(_csv(), _jsonl(), _parquet(), _packed())
     return st.one_of(whole, st.builds(_damaged, whole, st.lists(DAMAGES, min_size=1, max_size=2)))
 
 
 @st.composite
-def _columns(draw: st.DrawFn, cells: st.SearchStrategy[Any]) -> dict[str, list[Any]]:
-    """Ids that differ, texts to draw, and some columns of `cells` that nobody uses."""
+def _columns(
+    draw: st.DrawFn,
+    cells: st.SearchStrategy[Any],
+    prompts: Sequence[st.SearchStrategy[Any]] = (TEXTS,),
+) -> dict[str, list[Any]]:
+    """Ids that differ, cells of one of `prompts` to draw, and some columns of `cells` that nobody
+    uses.
+    """
     rows = draw(st.integers(1, MOST_ROWS))
     ids = [f"{draw(TEXTS)}-{row}" for row in range(rows)]
-    said = draw(st.lists(TEXTS, min_size=rows, max_size=rows))
+    said = draw(st.lists(draw(st.sampled_from(prompts)), min_size=rows, max_size=rows))
     more = draw(st.lists(NAMES, max_size=3, unique=True))
     others = {n: draw(st.lists(cells, min_size=rows, max_size=rows)) for n in more}
     return others | {"id": ids, "prompt": said}
@@ -113,9 +125,20 @@ JSON = st.recursive(
 )
 
 
+# Of one kind, and of several: what a JSON column may say of what is drawn.
+SAID = (
+    TEXTS,
+    *(st.one_of(st.none(), kind) for kind in (st.integers(), st.floats(), st.booleans())),
+    st.one_of(st.integers(-9, 9), st.floats(-9, 9)),
+    st.one_of(st.none(), st.integers(), st.floats(), st.booleans(), TEXTS),
+)
+
+
 @st.composite
 def _jsonl(draw: st.DrawFn) -> Given:
-    columns = json.loads(json.dumps(draw(_columns(JSON))))  # two halves of a pair are one sign
+    columns = json.loads(
+        json.dumps(draw(_columns(JSON, SAID)))
+    )  # two halves of a pair are one sign
     ascii_only = draw(st.booleans())
     lines = []
     for row in zip(*columns.values(), strict=True):
@@ -125,6 +148,20 @@ def _jsonl(draw: st.DrawFn) -> Given:
     if draw(st.booleans()):
         return Given("jsonl", b"\n".join(lines), columns, False)
     return Given("json", b"[" + b", ".join(lines) + b"]", columns, False)
+
+
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": partial(gzip.compress, mtime=0),
+    ".bz2": bz2.compress,
+    **{f".{name}": pa.Codec(codec).compress for name, codec in (("zst", "zstd"), ("lz4", "lz4"))},
+}
+
+
+@st.composite
+def _packed(draw: st.DrawFn) -> Given:
+    given, end = draw(st.one_of(_csv(), _jsonl())), draw(st.sampled_from(sorted(PACKED)))
+    content = bytes(PACKED[end](given.content))
+    return Given(given.format, content, given.columns, False, end)
 
 
 NAIVE = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31))
@@ -204,7 +241,7 @@ def _damaged(given: Given, damages: list[tuple[str, float, bytes]]) -> Given:
         at = int(part * len(content))
         end = {"cut": len(content), "put": at, "over": at + len(more)}[how]
         content = content[:at] + more + content[end:]
-    return Given(given.format, content, given.columns, True)
+    return Given(given.format, content, given.columns, True, given.end)
 
 
 @cache
@@ -215,7 +252,7 @@ def _config() -> Config:
 def check(given: Given) -> None:
     """A whole table is drawn, cell by cell; a damaged one too, or it is refused plainly."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, f"table.{given.format}")
+        path = Path(folder, f"table.{given.format}{given.end}")
         path.write_bytes(given.content)
         left = _drawn_or_refused(given, path, Path(folder, "out"))
         if left is None:
@@ -262,7 +299,7 @@ def _drawn(path: Path, form: str, out: Path) -> sources.Tables:
         renamed = {found.renamed.get(name, name): name for name in found.input_columns}
         writer = Writer(
             *(store, config.sink, 0, found.id, renamed, {}, lock),
-            why=_why(found),
+            why=why_failed(found),
         )
         for block in _blocks(found):
             for stage in every:
@@ -300,26 +337,46 @@ def _ends(found: sources.Tables, out: Path) -> None:
 def _kept(given: Given, found: sources.Tables, out: Path) -> None:
     """Each cell of the table came back, of written and rejected rows, or its column was named."""
     text = " ".join(found.notes)
-    for table, renamed in ((_table(out), found.renamed), (_rejected(out), {})):
-        if table is None:
+    written, failed = _table(out), _rejected(out)
+    if written is not None:
+        places = _places(given, written, found)
+        _columns_kept(given, places, written, found.renamed, text)
+        _as_drawn(given, places, written["prompt"].to_pylist())
+    if failed is not None:
+        places = _places(given, failed, found)
+        _columns_kept(given, places, failed, {}, text)
+        reasons = failed[why_failed(found)[1]].to_pylist()
+        told = [place for place, why in zip(places, reasons, strict=True) if "'prompt'" in why]
+        _as_drawn(given, told, [None] * len(told))
+
+
+def _places(given: Given, table: pa.Table, found: sources.Tables) -> list[int]:
+    """Where the rows of a table that a run left stood in the one that was given."""
+    ids = [one.decode() if isinstance(one, bytes) else one for one in _ids(table, found)]
+    return [_cells(given, "id").index(one) for one in ids]
+
+
+def _columns_kept(
+    given: Given, places: list[int], table: pa.Table, renamed: Mapping[str, str], notes: str
+) -> None:
+    for name in given.columns:
+        here = renamed.get(name, name)
+        if f"column {name!r} is left out" in notes:
             continue
-        ids = [one.decode() if isinstance(one, bytes) else one for one in _ids(table, found)]
-        places = [list(map(_as_id, _cells(given, "id"))).index(one) for one in ids]
-        for name in given.columns:
-            here = renamed.get(name, name)
-            if f"column {name!r} is left out" in text:
-                continue
-            assert here in table.column_names or "more columns are left out" in text, (name, text)
-            if here != name or name not in ("prompt",):
-                _same(given, name, places, table[here])
+        assert here in table.column_names or "more columns are left out" in notes, (name, notes)
+        if here != name or name != "prompt":
+            _same(given, name, places, table[here])
+
+
+def _as_drawn(given: Given, places: list[int], prompts: list[str | None]) -> None:
+    """The template is the bare column: the model is given the text of the cell alone."""
+    cells = given.columns["prompt"]
+    for place, prompt in zip(places, prompts, strict=True):
+        assert fuzz_prompts.is_drawn(cells[place], prompt), (cells[place], prompt)
 
 
 def _ids(table: pa.Table, found: sources.Tables) -> list[Any]:
     return table[found.id if found.id in table.column_names else "id"].to_pylist()
-
-
-def _as_id(cell: Any) -> Any:
-    return cell
 
 
 def _cells(given: Given, name: str) -> list[Any]:

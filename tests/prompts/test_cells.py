@@ -22,6 +22,10 @@ from imagepipe.prompts.template import base_prompts
         pytest.param([float("nan"), float("inf")], pa.float64(), [None, "inf"], id="nan"),
         pytest.param([2**64 - 1], pa.uint64(), ["18446744073709551615"], id="unsigned"),
         pytest.param([Decimal("1.50")], pa.decimal128(5, 2), ["1.50"], id="decimal"),
+        pytest.param(
+            [Decimal("1E-9"), None], pa.decimal128(9, 9), ["0.000000001", None], id="tiny"
+        ),
+        pytest.param([Decimal("1200")], pa.decimal128(5, -2), ["1200"], id="hundreds"),
         pytest.param([True, False], pa.bool_(), ["true", "false"], id="bool"),
         pytest.param([date(2024, 1, 31)], pa.date32(), ["2024-01-31"], id="day"),
         pytest.param(

@@ -56,6 +56,9 @@ def test_a_used_column_of_several_kinds_is_text(tmp_path: Path) -> None:
     asked = dataset(written(tmp_path / "t.jsonl", rows))
     assert prompts_of(asked) == ["3", "a", None]
     assert scan(asked, None).first_ids == ("1", "2b", "3")
+    rows = [{"id": n, "what": cell} for n, cell in enumerate(["a", float("nan"), 1e20, True, None])]
+    asked = dataset(written(tmp_path / "more.jsonl", rows))
+    assert prompts_of(asked) == ["a", None, "1e+20", "true", None]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +69,9 @@ def test_a_used_column_of_several_kinds_is_text(tmp_path: Path) -> None:
         (True, "true", "true"),
         (None, None, None),
         ({"é": [1]}, '{"é": [1]}', '{"é": [1]}'),
-        (float("inf"), "null", "null"),
+        (float("nan"), None, None),
+        (float("-inf"), "-inf", None),
+        ([float("nan"), 1], "[null, 1]", "[null, 1]"),
     ],
 )
 def test_cells_as_text(cell: Any, text: str, json: str) -> None:

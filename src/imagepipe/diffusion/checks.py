@@ -55,6 +55,8 @@ def check(model: Model) -> None:
     if model.scheduler is not None:
         schedulers.check_name(model.scheduler)
     path = weights.check_path("model.path", model.path)
+    if origin.is_single(model) or origin.own(model):
+        repository.quiet()  # first: diffusers tells of which model a file is
     if model.weights == "trained":
         described = repository.read(repository.fetch(model))
     else:

@@ -148,7 +148,7 @@ def _done(ready: Ready) -> Done:
     store = Store.of(config.sink.path, folder)
     # That of the command before would say that nothing is left, once its failed rows are taken in.
     (folder / "summary.json").unlink(missing_ok=True)
-    why = _why(ready.tables)
+    why = why_failed(ready.tables)
     return resume.take_in(
         store,
         ready.tables,
@@ -159,7 +159,7 @@ def _done(ready: Ready) -> Done:
     )
 
 
-def _why(tables: sources.Tables) -> tuple[str, str]:
+def why_failed(tables: sources.Tables) -> tuple[str, str]:
     """The columns in which rejected rows say why: none of the table's, and none that a joined table
     adds, which the rows may not have when they are fed in again.
     """
@@ -226,7 +226,7 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
         input_columns={renamed.get(name, name): name for name in job.tables.input_columns},
         metadata=_metadata(job, tracker),
         run_lock=job.run_lock,
-        why=_why(job.tables),
+        why=why_failed(job.tables),
         features=job.tables.features,
         settings=rows.settings(job.config.model, renamed),
         scores=job.config.judged,
@@ -260,7 +260,7 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
 
 def _leave_out(job: Job) -> None:
     """Take the near-duplicates out, which are known once all is written."""
-    most, why = job.config.filter.near_duplicates, _why(job.tables)
+    most, why = job.config.filter.near_duplicates, why_failed(job.tables)
     if most is not None:
         names = (job.tables.id, job.config.dataset.id, why)
         dropped = duplicates.leave_out(job.store, most, *names, job.run_lock)

@@ -32,6 +32,9 @@ def cell_texts(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     if kind in EXACT:
         return _numbers(cells)
     texts = cells.cast(pa.string())
+    if pa.types.is_decimal(kind):
+        exponent = pc.any(pc.match_substring(texts, "E")).as_py()  # of very small ones, and E+2
+        return pa.array(map(_plain, texts.to_pylist()), pa.string()) if exponent else texts
     if pa.types.is_timestamp(kind):
         texts = pc.replace_substring_regex(_without_zeros(texts), " 00:00:00$", "")
     return _without_zeros(texts) if pa.types.is_time(kind) else texts
@@ -65,6 +68,11 @@ def _nulls(cells: pa.Array) -> np.ndarray:
 def _expanded(text: str | None) -> str | None:
     """1.5e+10 of 32 bits as 15000000000; 1e+30 stays."""
     return f"{Decimal(text):f}" if text and "e+" in text and Decimal(text) < 2**63 else text
+
+
+def _plain(text: str | None) -> str | None:
+    """1.20E-7 as 0.000000120: a decimal keeps the digits of its type."""
+    return text and f"{Decimal(text):f}"
 
 
 def _without_zeros(texts: pa.Array) -> pa.Array:

@@ -56,6 +56,7 @@ class AestheticScorer:
 
     def load(self) -> None:
         """Raises UserError where the weights are not those of such a predictor."""
+        loading.quiet()
         import torch
         from transformers import CLIPImageProcessor
 

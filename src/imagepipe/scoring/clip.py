@@ -66,6 +66,7 @@ class ClipScorer:
 
     def load(self) -> None:
         """Raises UserError where the weights are not those of a CLIP."""
+        loading.quiet()
         import torch
         from transformers import CLIPProcessor
 

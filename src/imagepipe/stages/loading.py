@@ -29,6 +29,7 @@ def check_fit(field: str, path: str | None, revision: str | None, kind: Callable
         field, path, where / "config.json"
     ):
         return
+    quiet()  # before transformers loads the class, and torchao with it
     try:
         with weights.readable(field, path, where):
             load(field, path, kind(), revision=revision, device_map="meta", local_files_only=True)

@@ -113,17 +113,18 @@ def cell_text(value: Any) -> str | None:
         return value
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
         return str(int(value))
+    if isinstance(value, float) and math.isinf(value):
+        return str(value)  # as in a column of numbers
     return json_text(value)
 
 
 def json_text(value: Any) -> str | None:
-    """A cell as JSON text; null for what is no number."""
-    if value is None:
-        return None
+    """A cell as JSON text, with null in it for what is no number; null itself for nothing else."""
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
+        said = json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
     except ValueError:
-        return json.dumps(_without_nan(value), ensure_ascii=False, default=str)
+        said = json.dumps(_without_nan(value), ensure_ascii=False, default=str)
+    return None if said == "null" else said
 
 
 def _without_nan(value: Any) -> Any:
