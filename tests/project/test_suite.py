@@ -29,10 +29,9 @@ def collect(file: Path, environment: dict[str, str]) -> dict[str, str]:
     return json.loads(file.read_text())
 
 
-@pytest.mark.faults
 def test_the_same_tests_with_the_same_parameters_are_collected(tmp_path: Path):
     """By two processes one after the other, which differ in all that a test's name may not depend
-    on. Of `make test`'s own two, pytest-xdist compares the names.
+    on: more than pytest-xdist compares of `make test`'s own two, which start at one time.
     """
     one = collect(tmp_path / "one.json", {"PYTHONHASHSEED": "0"})
     differ = {"PYTHONHASHSEED": "1", "LC_ALL": "POSIX", "TZ": "Pacific/Kiritimati"}
