@@ -21,7 +21,9 @@ BLOCK = 8
 BLOCKS = [f"resources.rows_per_block={BLOCK}", f"resources.model.batch_size={BLOCK}"]
 QUIET = ["tracking.system_metrics=false", "sink.gallery_images=8"]
 VICTIMS = {"driver": None, "actor": "(model)", "raylet": "raylet/raylet"}
-SECONDS = ("llm_s", "model_s", "scorer_s")  # of no two runs the same
+PHOTOS = 40  # different ones, of which several rows have each
+ENDS = ("written", "failed", "unmatched", "filtered", "already_done")
+SECONDS = ("llm_s", "model_s", "scorer_s", "larger_s")  # of no two runs the same
 PER_RUN = ("mlflow_run_id",)
 
 
@@ -44,6 +46,22 @@ def overrides(rows: Path, limit: int, *more: str) -> list[str]:
     return [*dataset, f"limit={limit}", *BLOCKS, *QUIET, *more]
 
 
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table whose rows end in every way: of alike photos one is kept, and some are not there."""
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(PHOTOS):
+        coarse = np.random.default_rng(number).integers(0, 256, (8, 8, 3), np.uint8)
+        Image.fromarray(coarse.repeat(4, 0).repeat(4, 1)).save(folder / f"{number}.png")
+    what = ["" if n % 50 == 7 else f"thing {n}" for n in range(ROWS)]
+    photo = ["gone" if n % 50 == 11 else n % PHOTOS for n in range(ROWS)]
+    lines = [f"{n:03d},{text},{photo[n]}.png,{n % 10}\n" for n, text in enumerate(what)]
+    (folder / "things.csv").write_text("id,what,photo,size\n" + "".join(lines))
+    wears = [f"{n:03d},a {n} hat\n" for n in range(ROWS) if n % 50 != 9]
+    (folder / "wears.csv").write_text("id,wears\n" + "".join(wears))
+    return folder
+
+
 def pictures(folder: Path) -> dict[str, tuple[np.ndarray, dict[str, str]]]:
     """Pixels and texts of every picture file; fails for one that does not open."""
     found = {}
@@ -62,8 +80,8 @@ def outcome(folder: Path) -> tuple[list[dict[str, Any]], dict[str, list[str]]]:
     kept = [
         {name: value for name, value in row.items() if name not in SECONDS} for row in table(folder)
     ]
-    names = ("failed", "unmatched")
-    rejected = {n: sorted(pq.read_table(folder / f"{n}.parquet")["id"].to_pylist()) for n in names}
+    files = [folder / f"{end}.parquet" for end in ENDS]
+    rejected = {f.stem: sorted(pq.read_table(f)["id"].to_pylist()) for f in files if f.exists()}
     return kept, rejected
 
 
@@ -166,8 +184,7 @@ def kill_often(
 
 def adds_up(folder: Path) -> bool:
     said = summary(folder)
-    ends = ("written", "failed", "unmatched", "filtered", "already_done")
-    return sum(said[end] for end in ends) == said["rows_read"] and said["status"] == "FINISHED"
+    return sum(said[end] for end in ENDS) == said["rows_read"] and said["status"] == "FINISHED"
 
 
 @pytest.mark.faults
@@ -186,3 +203,17 @@ def test_kills_while_a_real_model_draws_change_nothing(tmp_path, rows, record, k
     some = max(1, kills // 10)
     real = ["model=tiny", "model.steps=2", "llm=template", "scorer=none", "resources=cpu"]
     kill_often(tmp_path, overrides(rows, 100, *real), 100, some, record, "tiny", GREY_LEVELS)
+
+
+@pytest.mark.faults
+def test_kills_change_none_of_the_five_ends(tmp_path, photos, record, kills):
+    """Of a run with pictures that go in, a stage of one's own, a rule and near-duplicates."""
+    drawn = ["model=noop", "model.engine=custom", "model._target_=helpers.painters.Echo"]
+    drawn += ["model.width=32", "model.height=32", "+model.columns.image=photo"]
+    own = "stages=[{_target_: helpers.own_stages.Larger, after: model, num_cpus: 0.1}]"
+    kept = ["filter.keep='float(size) < 8'", "filter.near_duplicates=4"]
+    asked = overrides(photos, 200, *drawn, own, *kept, "llm=template", "scorer=none")
+    kill_often(tmp_path, asked, 200, max(1, kills // 5), record, "own")
+    said = summary(tmp_path / "whole")
+    assert all(said[end] for end in ENDS[:-1])
+    assert said["written"] <= PHOTOS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -45,6 +46,19 @@ class Slow(NoopGenerator):
 
     def _has(self, option: str, prompts: list[str]) -> bool:
         return any(self.options.get(option, "\0") in prompt for prompt in prompts)
+
+
+class Echo(NoopGenerator):
+    """Draws the picture that goes in."""
+
+    def paint(
+        self,
+        prompts: list[str],
+        seeds: list[int],
+        drawn: list[Model] | None = None,
+        pictures: list[Mapping[str, np.ndarray]] | None = None,
+    ) -> np.ndarray:
+        return np.stack([one["image"] for one in pictures or ()])
 
 
 class Spoiling(NoopGenerator):
