@@ -71,6 +71,8 @@ def error(message: str) -> dict[str, Any]:
             "its account has nothing left",
         ),
         (200, {"error": {"message": "no such model"}}, 'no chat completion: {"error": {"message"'),
+        (200, {"error": "out of memory"}, "Its own log says more; type the command again once"),
+        (200, "", "no chat completion: nothing at all. Give the address"),
         (
             200,
             'data: {"choices"',

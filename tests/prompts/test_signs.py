@@ -27,6 +27,10 @@ from imagepipe.sink.ledger import Ledger
         ("a {cat|dog}", ["{a|b}"]),
         ("a cat BREAK a hat", ["BREAK"]),
         ("a cat AND a dog", ["AND"]),
+        (r"hatsune miku \(cosplay\), snow", [r"\(word\)"]),
+        ("a cat::2 a dog::-.5", ["word::2"]),
+        ("a cat in a hat --ar 16:9 --v 6", ["--ar 16:9"]),
+        ("a cat --no hats", ["--ar 16:9"]),
         ("(a:1.1) and [b]", ["(word:1.4)", "[word]"]),
     ],
 )
@@ -43,6 +47,7 @@ def test_signs_of_other_tools(prompt: str, found: list[str]):
         "A CAT AND A DOG",
         "3 < 4 and 5 > 4, {braces}, C++ <3",
         "un chat, 猫 (帽子)",
+        r"a cat -- in snow --, std::vector, C:\hats, a--s",
     ],
 )
 def test_plain_text_is_none(prompt: str):
@@ -69,4 +74,7 @@ def test_columns_that_choose_nothing():
         "Steps": "model.steps",
         "negative_prompt": "model.negative_prompt",
     }
+    asked = ["Negative Prompt", " CFG", "sampling-steps", "Sampler name"]
+    keys = ["model.negative_prompt", "model.guidance", "model.steps", "model.scheduler"]
+    assert list(unread(asked, set()).values()) == keys
     assert unread(["seed"], {"seed"}) == {}

@@ -20,7 +20,8 @@ def read(text: str) -> Answer:
             raise LookupError
         return _answer(choice, completion.get("usage"))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        raise ValueError(f"the server's answer is no chat completion: {text}") from None
+        said = text.strip() or "nothing at all"
+        raise ValueError(f"the server's answer is no chat completion: {said}") from None
 
 
 def _answer(choice: dict[str, Any], usage: Any) -> Answer:

@@ -12,8 +12,10 @@ VARY = (
 LORA = "add LoRAs with model.loras"
 INVERSION = "name the files of textual inversions in model.textual_inversions"
 PLAIN = "leave BREAK and AND out"
+BARE = "write brackets without a backslash"
+OPTION = "leave it out: model.width, model.height, model.negative_prompt and seed decide"
 # By an example: how a sign looks, and what to do in its place. Sources: the prompt syntax of
-# AUTOMATIC1111's web UI, ComfyUI, compel and dynamicprompts.
+# AUTOMATIC1111's web UI, ComfyUI, compel, dynamicprompts and Midjourney.
 SIGNS: dict[str, tuple[str, str]] = {
     "(word:1.4)": (r"\([^()]*[^\d\s()]\s*:\s*[+-]?\d*\.?\d+\s*\)", WEIGHT),
     "((word))": (r"\({2,}[^()]+\){2,}", WEIGHT),
@@ -26,6 +28,12 @@ SIGNS: dict[str, tuple[str, str]] = {
     "{a|b}": (r"\{[^{}]*\|[^{}]*\}", VARY),
     "BREAK": (r"(?<!\w)BREAK(?!\w)", PLAIN),
     "AND": (r"(?<!\w)AND(?!\w)", PLAIN),
+    r"\(word\)": (r"\\[()\[\]]", BARE),
+    "word::2": (r"\w::\s?-?\.?\d", WEIGHT),
+    "--ar 16:9": (
+        r"(?<!\S)--(?:ar|aspect|no|seed|s|stylize|v|q|quality|niji|style|chaos|iw|tile)(?!\S)",
+        OPTION,
+    ),
 }
 WEIGHED = ("(word:1.4)", "(word)1.3")  # which model.prompt_syntax=compel reads
 WORDS = ("<token>",)  # which stand for textual inversions
@@ -33,15 +41,12 @@ WORDS = ("<token>",)  # which stand for textual inversions
 CHOOSES = {
     "seed": "seed",
     "steps": "model.steps",
-    "num_inference_steps": "model.steps",
-    "negative_prompt": "model.negative_prompt",
+    **dict.fromkeys(("num_inference_steps", "num_steps", "sampling_steps"), "model.steps"),
+    **dict.fromkeys(("negative_prompt", "neg_prompt"), "model.negative_prompt"),
     "width": "model.width",
     "height": "model.height",
-    "guidance": "model.guidance",
-    "guidance_scale": "model.guidance",
-    "cfg_scale": "model.guidance",
-    "sampler": "model.scheduler",
-    "scheduler": "model.scheduler",
+    **dict.fromkeys(("guidance", "guidance_scale", "cfg_scale", "cfg"), "model.guidance"),
+    **dict.fromkeys(("sampler", "sampler_name", "scheduler"), "model.scheduler"),
 }
 _FOUND = {sign: re.compile(pattern) for sign, (pattern, _) in SIGNS.items()}
 _WORDS = ("BREAK", "AND")  # signs only where the prompt is not in capitals throughout
@@ -61,5 +66,6 @@ def way(sign: str) -> str:
 
 def unread(columns: Iterable[str], used: Collection[str]) -> dict[str, str]:
     """Of `columns` those that look so and are not `used`, each with the key that holds instead."""
-    found = {name: CHOOSES.get(name.strip().lower()) for name in columns if name not in used}
+    plain = {name: re.sub(r"[\s-]+", "_", name.strip().lower()) for name in columns}
+    found = {name: CHOOSES.get(said) for name, said in plain.items() if name not in used}
     return {name: key for name, key in found.items() if key}

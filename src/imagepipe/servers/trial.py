@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PASSING = (408, 409, 429)  # and 5xx: tried again in the run, as the client does
 TIMEOUTS = ("ReadTimeout", "WriteTimeout")  # of httpx, behind a connection
+IN_TROUBLE = "Its own log says more; type the command again once it answers."
 MOST_MODELS = 12  # of a server's, to be named
 # What people copy behind a server's address: its own paths, and those of Ollama's older interface.
 OWN_PATH = re.compile(
@@ -66,12 +67,13 @@ def _ask(
         if type(cause).__name__ not in TIMEOUTS and _models(api):
             return  # it is there, and only this question is lost
         raise _unreached(server, type(cause).__name__, client.plain(cause, key)) from None
-    except Exception as error:  # what answers is no server of this kind
+    except Exception as error:  # what answers is no server of this kind, or says its own error
+        said = client.plain(error, key).partition(": ")[2].rstrip(".")
         raise UserError(
             field=f"{server.section}.base_url",
             value=server.base_url,
-            problem=client.plain(error, key).partition(": ")[2],
-            remedy=_address(server),
+            problem=said,
+            remedy=IN_TROUBLE if '"error"' in said else _address(server),
         ) from None
 
 
