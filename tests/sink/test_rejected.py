@@ -13,7 +13,7 @@ import pytest
 from helpers.asked import dataset, written
 from helpers.written import batch, writer
 
-from imagepipe.execution.run import _why
+from imagepipe.execution.run import why_failed
 from imagepipe.sink.parts import collect_rejected
 from imagepipe.sink.rejected import why_columns
 from imagepipe.sources import Tables, scan
@@ -28,7 +28,9 @@ def rejected(folder: Path, path: Path) -> tuple[Tables, pa.Table]:
     """A table, and its rows as a run leaves them that all failed while they were read."""
     tables = scan(dataset(path), None)
     columns = {tables.renamed.get(name, name): name for name in tables.input_columns}
-    write = replace(writer(folder), why=_why(tables), id_column=tables.id, input_columns=columns)
+    write = replace(
+        writer(folder), why=why_failed(tables), id_column=tables.id, input_columns=columns
+    )
     for rows in scanned(tables.left, tables.left.files[0], tables.left.schema.names):
         block = judged(rows, tables.left, tables.renamed, tables.id)
         others = batch(["x"] * block.num_rows)  # what stages add

@@ -21,7 +21,7 @@ from imagepipe.config import Config, Join, Sink
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.execution import manifest
 from imagepipe.execution.prepare import Ready, prepared
-from imagepipe.execution.run import _why
+from imagepipe.execution.run import why_failed
 from imagepipe.sink import resume
 from imagepipe.sink.filter import Filter
 from imagepipe.sink.lock import RUN, acquire
@@ -132,7 +132,7 @@ def test_failed_rows_can_be_fed_in_again_where_a_joined_table_has_a_column_calle
     (tmp_path / "more.csv").write_text("id,stage\n" + "".join(f"{one},1\n" for one in ROWS))
     join = [f"dataset.join.path={tmp_path / 'more.csv'}", "dataset.join.on=id"]
     made, store = config(tmp_path, *join, 'dataset.prompt="{what}"'), Store(str(out))
-    columns, why = {"id": "id", "what": "what"}, _why(sources.scan(made.dataset, None))
+    columns, why = {"id": "id", "what": "what"}, why_failed(sources.scan(made.dataset, None))
     with acquire(out, store, "r") as mine:
         writer = Writer(store, Sink(name="test"), 7, "id", columns, FACTS, mine, why)
         writer(batch(ROWS[:2], stages=["model", "llm"]))

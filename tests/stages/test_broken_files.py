@@ -64,11 +64,15 @@ def test_it_is_refused_with_the_cause(kind: str, file: str, content: str | dict[
 
 
 @pytest.mark.parametrize(
-    "size",
-    [{"height": 64, "width": 64}, {"height": 128, "width": 96}, {}],
+    ("size", "made"),
+    [
+        ({"height": 64, "width": 64}, "64x64"),
+        ({"height": 128, "width": 96}, "96x128"),
+        ({}, "224x224"),
+    ],
     ids=["smaller", "not-square", "default"],
 )
-def test_a_processor_of_another_models_size(size: dict[str, int]) -> None:
+def test_a_processor_of_another_models_size(size: dict[str, int], made: str) -> None:
     with fuzz_models.copy("tiny_clip") as folder:
         file = folder / "processor_config.json"
         said = json.loads(file.read_text())
@@ -76,7 +80,8 @@ def test_a_processor_of_another_models_size(size: dict[str, int]) -> None:
         said["image_processor"] = said["image_processor"] | named if size else {}
         file.unlink()
         file.write_text(json.dumps(said))
-        with pytest.raises(UserError, match=r"pixels, and the model takes 128x128"):
+        said = f"its processor makes pictures of {made} pixels, and the model takes 128x128"
+        with pytest.raises(UserError, match=said):
             fuzz_models.CHECKS["tiny_clip"](str(folder))
 
 
