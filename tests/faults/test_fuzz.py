@@ -9,18 +9,19 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from helpers import fuzz, fuzz_commands, fuzz_models, fuzz_servers, fuzz_tables
+from helpers import fuzz, fuzz_commands, fuzz_joins, fuzz_models, fuzz_servers, fuzz_tables
 from hypothesis.strategies import SearchStrategy
 
 # What comes in there, and what is made sure of each.
 DOORS: dict[str, tuple[SearchStrategy[Any], Callable[..., None]]] = {
     "tables": (fuzz_tables.tables(), fuzz_tables.check),
+    "joins": (fuzz_joins.pairs(), fuzz_joins.check),
     "models": (fuzz_models.folders(), fuzz_models.check),
     "bodies": (fuzz_servers.bodies(), fuzz_servers.check_body),
     "commands": (fuzz_commands.commands(), fuzz_commands.check),
     "replies": (fuzz_servers.replies(), fuzz_servers.check_reply),
 }
-FEW = {"tables": 6, "bodies": 60}  # the others cost seconds
+FEW = {"tables": 6, "joins": 20, "bodies": 60}  # the others cost seconds
 
 
 @pytest.mark.parametrize("door", FEW)

@@ -38,7 +38,7 @@ def joined(rows: Dataset, tables: Tables, number: int, num_cpus: float) -> Datas
     if join.method == "broadcast":
         import ray
 
-        right = ray.put(_in_memory(join, renamed))
+        right = ray.put(in_memory(join, renamed))
         pa.default_memory_pool().release_unused()  # pyarrow would keep what the driver took for it
         look_up = partial(looked_up, right=right, join=join, cells=cells, schema=schema)
         return rows.map_batches(look_up, **tasks(num_cpus))
@@ -54,7 +54,8 @@ def joined(rows: Dataset, tables: Tables, number: int, num_cpus: float) -> Datas
     return both.map_batches(settle, **tasks(num_cpus))
 
 
-def _in_memory(join: Join, renamed: Mapping[str, str]) -> pa.Table:
+def in_memory(join: Join, renamed: Mapping[str, str]) -> pa.Table:
+    """The right table as one in which `matched` looks keys up."""
     table, names = join.table, (*join.on, *join.adds)
     parts = [
         right_rows(part, join, renamed)
@@ -131,10 +132,20 @@ def looked_up(
     cells: Callable[[pa.Table], pa.Table],
     schema: pa.Schema,
 ) -> pa.Table:
-    """`rows` with what the broadcast table has for them, in their order."""
+    """As `matched`, with a table that is broadcast."""
     import ray
 
-    table = ray.get(right)
+    return matched(rows, ray.get(right), join, cells, schema)
+
+
+def matched(
+    rows: pa.Table,
+    table: pa.Table,
+    join: Join,
+    cells: Callable[[pa.Table], pa.Table],
+    schema: pa.Schema,
+) -> pa.Table:
+    """`rows` with what `table` has for them, in their order."""
     rows = keyed(rows, join, cells)
     places = pc.index_in(rows[KEY].combine_chunks(), table[KEY].combine_chunks(), skip_nulls=True)
     found = table.drop_columns(KEY).take(places)
