@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 
 import numpy as np
 import pytest
 from helpers.compared import RED, Made, swept_into
+from rich.console import Console
 
 from imagepipe.config import Price, Share, Sweep
-from imagepipe.reports import comparison, cost, distances, figures, scores, statistics
+from imagepipe.reports import comparison, cost, distances, figures, scores, statistics, terminal
 from imagepipe.reports.comparison import tables
 from imagepipe.reports.comparison.votes import percent
 from imagepipe.reports.statistics import Interval
@@ -27,6 +29,13 @@ UNREADABLE = re.compile(r"\b(nan|inf|NaN|Infinity)\b|-0(\.0*)?(?![.\d])|\de[+]")
 )  # fmt: skip
 def test_a_figure_has_three_digits_and_no_exponent(value: float, said: str):
     assert figures.said(value) == said
+
+
+def test_a_rate_of_a_slow_model_is_not_0(tmp_path):
+    out = Console(file=io.StringIO(), width=160)
+    found = swept_into(tmp_path, [Made({"seed": "1"}, 0.0042, None, RED, side=8)])
+    terminal.sweep_end(out, tmp_path, found, [])
+    assert "job 0      FINISHED  0.0042 pictures/s  seed=1\n" in out.file.getvalue()
 
 
 @pytest.mark.parametrize(("value", "said"), [(-0.0, "+0"), (0.25, "+0.25"), (-1500.0, "-1,500")])

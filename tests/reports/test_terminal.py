@@ -49,7 +49,7 @@ def test_elsewhere_a_line_every_ten_seconds_and_no_control_codes():
         progress.update(20, 5.0, {"model": "24"})
         progress.update(30, 5.0, {"model": "36"})
     (line,) = out.file.getvalue().splitlines()
-    assert line.endswith("s: 20 of 100 rows, 5.0 pictures/s, 16 s left (model 24)")
+    assert line.endswith("s: 20 of 100 rows, 5 pictures/s, 16 s left (model 24)")
     assert "\x1b" not in line
 
 
@@ -80,7 +80,7 @@ def test_a_run_without_pictures_names_no_page_and_no_first_picture(tmp_path: Pat
     out = console(terminal=False)
     print_summary(out, job, NoTracking(), summarize(job, NoTracking()))
     said = out.file.getvalue()
-    assert "0 in 0.0 s (0.0 pictures/s)\n" in said
+    assert "0 in 0.0 s (0 pictures/s)\n" in said
     assert "gallery.html" not in said
     (tmp_path / "gallery.html").write_text("<p>pictures")
     print_summary(out, job, NoTracking(), summarize(job, NoTracking()))

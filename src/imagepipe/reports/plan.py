@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from imagepipe.reports import cost
+from imagepipe.reports.figures import said
 
 
 def table(made: dict[str, Any]) -> Iterator[str]:
@@ -18,8 +19,8 @@ def table(made: dict[str, Any]) -> Iterator[str]:
     if made["cluster"]:
         yield f"cluster    {made['cluster']}"
     yield (
-        f"blocks     of {made['rows_per_block']} rows; {made['waiting_gb']:.2g} GB at most wait in "
-        "the object store"
+        f"blocks     of {made['rows_per_block']} rows; {said(made['waiting_gb'], 2)} GB at most "
+        "wait in the object store"
     )
     for stage in made["stages"]:
         yield f"{stage['name']:<10} {', '.join(stage['reads'])} -> {', '.join(stage['adds'])}"
@@ -31,8 +32,8 @@ def table(made: dict[str, Any]) -> Iterator[str]:
         yield "expected   unknown: no such run under outputs/ yet; --calibrate draws a few rows"
     else:
         yield (
-            f"expected   {expected['images_per_s']:.1f} pictures/s, {expected['seconds']:.0f} s in "
-            f"all, by {expected['source']}"
+            f"expected   {said(expected['images_per_s'])} pictures/s, "
+            f"{expected['seconds']:.0f} s in all, by {expected['source']}"
         )
         if spent := cost.said({"per_1000_pictures": made["cost_per_1000_pictures"]}):
             yield f"cost       {spent}"
