@@ -39,6 +39,8 @@ HEADS = {
     "llm_gib": "LLM's process, GiB",
     "model_gib": "model's process, GiB",
     "llm_share_gib": "LLM's share, GiB",
+    "model_ms": "model, ms a picture",
+    "concluded_ms": "concluding, ms a picture",
     "open_ms": "all rows listed, ms",
     "painted_ms": "first pictures, ms",
     "search_ms": "search, ms",
