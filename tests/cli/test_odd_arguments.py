@@ -96,6 +96,16 @@ def test_what_hydra_does_not_take_is_told_by_its_name(typed: str, said: str) -> 
     assert explain(caught.value).startswith(said)
 
 
+def test_a_preset_that_ends_in_yml_is_told(tmp_path) -> None:
+    (tmp_path / "model").mkdir()
+    file = tmp_path / "model" / "mine.yml"
+    file.write_text("name: mine")
+    with pytest.raises(HydraException) as caught:
+        composed(["model=mine"], str(tmp_path))
+    said = f"model=mine: is not read from {file}, for Hydra reads .yaml. Rename it."
+    assert explain(caught.value) == said
+
+
 def test_other_flags_and_values_are_for_hydra_to_judge() -> None:
     check_keys(["-m", "--no-such-flag", "dataset.path=\x1b", "--config-dir=提示"])
 

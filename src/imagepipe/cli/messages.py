@@ -10,6 +10,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 from hydra.core.override_parser.types import Quote, QuotedString
@@ -77,11 +78,20 @@ def explain(error: Exception) -> str:
         options = error.options or ()  # there are none for a choice out of several in a list
         guess = did_you_mean(choice, options)
         more = f"Choose one of: {listed(options, choice)}." if options else ""
+        if other := _of_other_ending(str(error), error.missing_cfg_file):
+            return f"{group}={choice}: is not read from {other}, for Hydra reads .yaml. Rename it."
         said = f"{group or '--config-name'}={choice}: there is no such choice. {guess}{more}"
         return said.rstrip()
     if isinstance(error, OverrideParseException):
         return _of_grammar(error.override)
     return _of_composing(error)
+
+
+def _of_other_ending(told: str, name: str) -> str | None:
+    """The file called `name` in a folder that Hydra has looked through, but for how it ends."""
+    folders = re.findall(r"path=file://(.+)", told)
+    files = [Path(folder, f"{name}.yml") for folder in folders]
+    return next((str(file) for file in files if file.is_file()), None)
 
 
 def _of_grammar(typed: str) -> str:
