@@ -14,6 +14,13 @@ from imagepipe.config.servers import Server
 # Keys of `Model.columns` whose columns name pictures, or hold them; image_2 is a further reference.
 PICTURE_KEY = re.compile(r"(mask_|control_|ip_adapter_)?image|image_[2-9]")
 
+SEED = "seed"  # the key of the column that holds each row's own
+
+
+def is_template(key: str, text: str) -> bool:
+    """Whether what `Model.columns` has for `key` is filled for each row, and no column's name."""
+    return "{" in text and key != SEED and not PICTURE_KEY.fullmatch(key)
+
 
 @dataclass
 class Lora:
@@ -99,7 +106,8 @@ class Model(Server):
     scheduler_config: dict[str, Any] = field(default_factory=dict)  # changes to its settings
     # further arguments of the pipeline's call, as diffusers has them: {clip_skip: 1}
     call_kwargs: dict[str, Any] = field(default_factory=dict)
-    # which column gives what of its row's own: {seed: s, steps: n, negative_prompt: no}
+    # which column gives what of its row's own; with braces it is a template, as dataset.prompt:
+    # {seed: s, steps: n, negative_prompt: no, prompt_2: "{style} on paper"}
     columns: dict[str, str] = field(default_factory=dict)
     # how a picture of such a column gets its row's width and height: it fills them, and what is
     # over is cut off; it is whole in them, on black; it is drawn out to them

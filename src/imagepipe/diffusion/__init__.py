@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from imagepipe.config import Model
+from imagepipe.config.models import SEED
 from imagepipe.diffusion import rows
 from imagepipe.errors import UserError
 from imagepipe.stages import engines
@@ -120,7 +121,7 @@ def check(model: Model) -> None:
         return
     takes = inspect.signature(make(model).paint).parameters
     any_number = {one.kind for one in takes.values()}
-    settings = model.columns.keys() - {rows.SEED} - model.pictures.keys()
+    settings = model.columns.keys() - {SEED} - model.pictures.keys()
     if settings and len(takes) < 3 and inspect.Parameter.VAR_POSITIONAL not in any_number:
         raise _refused(model, settings, "settings of a row", "a third argument")
     if (

@@ -14,13 +14,12 @@ from typing import Any
 import pyarrow as pa
 
 from imagepipe.config import Model, check_model
-from imagepipe.config.models import PICTURE_KEY
+from imagepipe.config.models import PICTURE_KEY, SEED
 from imagepipe.diffusion.refusals import refused
 from imagepipe.errors import UserError, shown
 from imagepipe.prompts.cells import is_blank
 from imagepipe.stages import engines
 
-SEED = "seed"
 # Settings of the model that a row may have, and what their cells hold. Whatever else
 # `model.columns` names is an argument of the pipeline's call.
 NUMBERS: dict[str, type] = {"steps": int, "width": int, "height": int, "guidance": float}

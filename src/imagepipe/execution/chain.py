@@ -15,7 +15,7 @@ from imagepipe.llm.stage import stage as llm_stage
 from imagepipe.scoring.stage import stage as scorer_stage
 from imagepipe.sink import duplicates
 from imagepipe.sink.filter import Filter
-from imagepipe.sources.tables import RESERVED, RESERVED_PREFIXES
+from imagepipe.sources.tables import RESERVED, RESERVED_PREFIXES, text_column
 from imagepipe.stages import engines
 from imagepipe.stages.own import Pictures
 from imagepipe.stages.own import stage as own_stage
@@ -38,12 +38,13 @@ def stages(config: Config, tables: sources.Tables) -> list[Stage]:
 
 def _made(config: Config, tables: sources.Tables) -> dict[str, Stage]:
     """The stages that have work, by their names: `config.order` says which follows which."""
-    own = rows.settings(config.model, tables.renamed, most_pixels(config.sink))
+    own = rows.settings(config.model, tables.named, most_pixels(config.sink))
     each = config.model.images_per_prompt
     return {
         PROMPT: prompts.stage(
             *(tables.template, tables.renamed, config.seed, tables.id, own.seed),
             numbers=tables.numbers(),
+            texts={text_column(key): text for key, text in tables.texts.items()},
         ),
         "llm": llm_stage(config.llm, limit=limits.recipe(config.model)),
         PICTURES: inputs.stage(own, tables.homes(config.model.pictures)),

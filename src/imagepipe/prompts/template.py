@@ -19,6 +19,7 @@ from imagepipe.stages.stage import FAILED_REASON, Columns, Stage
 # Unicode's category Cc without tab and line ends, which cells of several lines hold.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 LOST = "\ufffd"
+NO_TEXTS: Mapping[str, Template] = {}
 
 
 def stage(
@@ -28,21 +29,25 @@ def stage(
     id_column: str,
     seed_column: str | None = None,
     numbers: int = 0,
+    texts: Mapping[str, Template] = NO_TEXTS,
 ) -> Stage:
     """The stage that adds `base_prompt`, the filled template, and `seed`, the row's own: what
-    stands in `seed_column`, or, where that is null, what the run's seed and the id make.
+    stands in `seed_column`, or, where that is null, what the run's seed and the id make. Further
+    `texts` go into columns of those names, which make choices of their own.
 
     `numbers` stand behind each id, which the template sees without them.
     """
-    reads = [renamed.get(name, name) for name in template.columns]
+    every = {"base_prompt": template, **texts}
+    names = dict.fromkeys(name for one in every.values() for name in one.columns)
+    reads = [renamed.get(name, name) for name in names]
     reads += [] if seed_column is None else [seed_column]
-    adds = pa.schema([("base_prompt", pa.string()), ("seed", pa.int64())])
-    recipe = partial(_worker, template, dict(renamed), run_seed, id_column, seed_column, numbers)
+    adds = pa.schema([*((name, pa.string()) for name in every), ("seed", pa.int64())])
+    recipe = partial(_worker, every, dict(renamed), run_seed, id_column, seed_column, numbers)
     return Stage("prompt", reads=(id_column, *reads), adds=adds, recipe=recipe)
 
 
 def _worker(
-    template: Template,
+    templates: Mapping[str, Template],
     renamed: Mapping[str, str],
     run_seed: int,
     id_column: str,
@@ -50,10 +55,14 @@ def _worker(
     numbers: int,
 ) -> Callable[[pa.Table], Columns]:
     def work(rows: pa.Table) -> Columns:
-        prompts, reasons = base_prompts(template, renamed, rows, run_seed, id_column, numbers)
-        of_rows, bad = seeds.of_rows(rows, run_seed, id_column, seed_column)
-        reasons = [one or other for one, other in zip(reasons, bad, strict=True)]
-        return {"base_prompt": prompts, "seed": of_rows, FAILED_REASON: reasons}
+        made: dict[str, Any] = {}
+        made["seed"], reasons = seeds.of_rows(rows, run_seed, id_column, seed_column)
+        for name, template in templates.items():
+            choice = "" if name == "base_prompt" else name
+            what = (template, renamed, rows, run_seed, id_column, numbers, choice)
+            made[name], bad = base_prompts(*what)
+            reasons = [one or other for one, other in zip(bad, reasons, strict=True)]
+        return {**made, FAILED_REASON: reasons}
 
     return work
 
@@ -108,13 +117,14 @@ def base_prompts(
     run_seed: int = 0,
     id_column: str | None = None,
     numbers: int = 0,
+    choice: str = "",
 ) -> tuple[list[str | None], list[str | None]]:
     """`template` filled for each row of `table`, and for each row null or why it cannot be.
 
     `renamed` maps the names in the template to those of `table`, where the two differ. A row
     fails where a cell that it needs is null, blank, or holds control characters or U+FFFD. Cells
     go in as they stand, numbers and dates as `cell_texts` has them. The run's seed and the id
-    alone make a row's choices; without its `numbers` an id goes in.
+    alone make a row's choices, and `choice` others; without its `numbers` an id goes in.
     """
     template = plain(template) if isinstance(template, str) else template
     names = template.columns
@@ -128,7 +138,7 @@ def base_prompts(
     prompts: list[str | None] = []
     reasons: list[str | None] = []
     for row, id in enumerate(ids):
-        shares = map(partial(seeds.share, run_seed, str(id)), count())
+        shares = map(partial(seeds.share, run_seed, f"{id}{choice}"), count())
         texts: list[Any] = []
         needed: dict[str, str | None] = {}
         for part in choices.chosen(template.parts, partial(next, shares)):

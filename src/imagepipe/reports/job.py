@@ -70,9 +70,10 @@ class Job:
     def unread_columns(self) -> dict[str, str]:
         """Columns that seem to choose how their row is drawn, and the keys that do instead."""
         data = self.config.dataset
+        named = (name for one in self.tables.templates.values() for name in one.columns)
         return unread(
             self.tables.input_columns,
-            {data.id, *self.tables.template.columns, *self.config.model.columns.values()},
+            {data.id, *named, *self.config.model.columns.values()},
         )
 
 

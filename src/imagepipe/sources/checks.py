@@ -108,11 +108,12 @@ def _check_pictures(key: str, name: str, kind: pa.DataType) -> None:
     )
 
 
-def check_template(template: prompts.Template, schema: pa.Schema) -> None:
+def check_template(field: str, template: prompts.Template, schema: pa.Schema) -> None:
+    """Of the key `field`: the columns that it names have to be there, with text or numbers."""
     for name in template.columns:
         if name not in schema.names:
             raise UserError(
-                field="dataset.prompt",
+                field=field,
                 value=template.text,
                 problem=f"names {name!r}, which is no column",
                 remedy=f"{did_you_mean(name, schema.names)}Columns: {listed(schema.names, name)}.",
@@ -120,7 +121,7 @@ def check_template(template: prompts.Template, schema: pa.Schema) -> None:
         kind = schema.field(name).type
         if pa.types.is_nested(kind) or is_binary(kind):
             raise UserError(
-                field="dataset.prompt",
+                field=field,
                 value=template.text,
                 problem=f"names {name!r}, which holds {brief(kind)}, not text",
                 remedy="Use columns of text or numbers.",

@@ -10,7 +10,7 @@ from imagepipe.sources.tables import Table, Tables
 
 def fingerprint(tables: Tables) -> list[dict[str, Any]]:
     """{name, rows, columns, bytes, content} of the left table, then of each joined one, at the end
-    {name, content} of the wildcards in the template, where there are such.
+    {name, content} of the wildcards in each template, where there are such.
 
     `bytes` is as `Table.size` has it, `content` a digest over what the format says of the files;
     their names are not in it, so that a table may move.
@@ -26,8 +26,10 @@ def fingerprint(tables: Tables) -> list[dict[str, Any]]:
         }
         for table in every
     ]
-    if wildcards := tables.template.wildcards:
-        found.append({"name": "dataset.wildcards", "content": wildcards})
+    for key, template in tables.templates.items():
+        name = "dataset.wildcards" if key == "dataset.prompt" else key
+        if template.wildcards:
+            found.append({"name": name, "content": template.wildcards})
     return found
 
 

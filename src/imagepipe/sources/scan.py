@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from imagepipe import config, prompts
+from imagepipe.config.models import is_template
 from imagepipe.errors import UserError, listed
 from imagepipe.sources import formats, multiply
 from imagepipe.sources.checks import (
@@ -40,41 +41,66 @@ def scan(
 
     Raises UserError for whatever is wrong with a table as a whole, or with the template.
     """
-    columns = columns or {}
     template = prompts.varied(dataset.prompt, dataset.wildcards)
+    texts, columns = _texts(columns or {}, dataset.wildcards)
+    named = dict.fromkeys(name for one in (template, *texts.values()) for name in one.columns)
     keys = {name for _, join in _joins(dataset) for name in _on(join)}
     looked_up = {name for _, join in _joins(dataset) if join.how != "anti" for name in _on(join)}
     request = Request(
         *("dataset", dataset.path, formats.of("dataset", dataset.format, dataset.read)),
         *((dataset.id,), "id"),
-        used=frozenset({dataset.id, *template.columns, *keys, *columns.values()}),
+        used=frozenset({dataset.id, *named, *keys, *columns.values()}),
         kept=tuple(sorted(looked_up)),
-        drawn=tuple(template.columns),
+        drawn=tuple(named),
     )
     left = scan_table(request, limit, dataset.look_through_rows)
     check_id_type(dataset.id, left.table)
     joins: list[Join] = []
     schema = left.table.schema
-    drawn = (template, tuple(columns.values()))
+    drawn = (tuple(named), tuple(columns.values()))
     for prefix, join in _joins(dataset):
         joins.append(_join(prefix, join, dataset, schema, left, drawn))
         schema = pa.unify_schemas([schema, _taken(joins[-1])])
-    check_template(template, schema)
     if dataset.category is not None:
         check_key("dataset.category", dataset.category, schema, "the tables", "category")
     check_columns(columns, schema)
-    tables = _tables(dataset, template, left, joins)
+    tables = _tables(dataset, template, texts, left, joins)
+    for field, one in tables.templates.items():
+        check_template(field, one, schema)
     multiply.check(tables, dataset.most_rows, columns)
-    if dataset.repeat > 1 and not template.varies and "seed" in columns:
+    if dataset.repeat > 1 and "seed" in columns and not tables.varies:
         raise multiply.alike(dataset.repeat, columns["seed"])
     if tables.shuffled:
-        tables = _tables(dataset, template, *_shuffled(left, joins))
+        tables = _tables(dataset, template, texts, *_shuffled(left, joins))
     pa.default_memory_pool().release_unused()  # what the ids took; pyarrow would keep it
     return tables
 
 
+def _texts(
+    columns: Mapping[str, str], wildcards: str | None
+) -> tuple[dict[str, prompts.Template], dict[str, str]]:
+    """Of `model.columns` the templates, which have braces, and the columns."""
+    of = {key: text for key, text in columns.items() if is_template(key, text)}
+    texts = {key: _template(f"model.columns.{key}", text, wildcards) for key, text in of.items()}
+    return texts, {key: name for key, name in columns.items() if key not in texts}
+
+
+def _template(field: str, text: str, wildcards: str | None) -> prompts.Template:
+    try:
+        return prompts.varied(text, wildcards)
+    except UserError as error:
+        if error.field != "dataset.prompt":  # but a file
+            raise
+        problem, remedy = error.problem, error.remedy
+        raise UserError(field=field, value=text, problem=problem, remedy=remedy) from None
+
+
 def _tables(
-    dataset: config.Dataset, template: prompts.Template, left: Scanned, joins: Sequence[Join]
+    dataset: config.Dataset,
+    template: prompts.Template,
+    texts: Mapping[str, prompts.Template],
+    left: Scanned,
+    joins: Sequence[Join],
 ) -> Tables:
     names = [*left.table.schema.names, *(name for join in joins for name in join.adds)]
     renamed = new_names(names)
@@ -83,6 +109,7 @@ def _tables(
         joins=tuple(joins),
         id=renamed.get(dataset.id, dataset.id),
         template=template,
+        texts=texts,
         category=dataset.category and renamed.get(dataset.category, dataset.category),
         renamed=renamed,
         first_ids=_first_ids(left, dataset.repeat, joins),
@@ -150,10 +177,10 @@ def _join(
     dataset: config.Dataset,
     before: pa.Schema,
     left: Scanned,
-    drawn: tuple[prompts.Template, tuple[str, ...]],
+    drawn: tuple[tuple[str, ...], tuple[str, ...]],
 ) -> Join:
     """The join of the columns `before` with a table, and what of it is told before the run."""
-    template, columns = drawn
+    named, columns = drawn
     on = _on(join)
     if join.how == "cross":
         return _cross(prefix, join, dataset, before, drawn)
@@ -170,9 +197,9 @@ def _join(
     form = formats.of(prefix, join.format or dataset.format, _read(join, dataset))
     request = Request(
         *(prefix, join.path, form, on, "on"),
-        used=frozenset({*on, *template.columns, *columns}),
+        used=frozenset({*on, *named, *columns}),
         kept=on,
-        drawn=tuple(template.columns),
+        drawn=named,
         like=like,
         may_repeat=join.how == "anti",
         may_be_empty=join.how != "inner",
@@ -193,10 +220,10 @@ def _cross(
     join: config.Join,
     dataset: config.Dataset,
     before: pa.Schema,
-    drawn: tuple[prompts.Template, tuple[str, ...]],
+    drawn: tuple[tuple[str, ...], tuple[str, ...]],
 ) -> Join:
     """As `_join`, of a table of which every row is taken for each row to the left."""
-    template, columns = drawn
+    named, columns = drawn
     if _on(join):
         raise UserError(
             field=f"{prefix}.on",
@@ -207,8 +234,8 @@ def _cross(
     form = formats.of(prefix, join.format or dataset.format, _read(join, dataset))
     request = Request(
         *(prefix, join.path, form, (), "on"),
-        used=frozenset({*template.columns, *columns}),
-        drawn=tuple(template.columns),
+        used=frozenset({*named, *columns}),
+        drawn=named,
         may_repeat=True,
     )
     table = scan_table(request, None, dataset.look_through_rows).table

@@ -113,7 +113,8 @@ class Tables:
     the column of categories; `renamed` maps the original names of columns to their names there,
     where the two differ.
 
-    `first_ids` are the first eight good ones, in file order.
+    `texts` are the templates in `model.columns`, by their keys, and `first_ids` the first eight
+    good ones, in file order.
     """
 
     left: Table
@@ -124,6 +125,7 @@ class Tables:
     first_ids: tuple[str, ...]
     notes: tuple[str, ...] = ()
     category: str | None = None
+    texts: Mapping[str, Template] = field(default_factory=dict)
     repeat: int = 1  # how often each row of the left table comes
 
     @property
@@ -131,6 +133,26 @@ class Tables:
         """How many rows one of the left table becomes."""
         crossed = (join.table.rows for join in self.joins if join.how == "cross")
         return self.repeat * math.prod(crossed)
+
+    @property
+    def templates(self) -> dict[str, Template]:
+        """All templates, by the keys that hold them."""
+        return {"dataset.prompt": self.template} | {
+            f"model.columns.{key}": text for key, text in self.texts.items()
+        }
+
+    @property
+    def varies(self) -> bool:
+        """Whether the templates hold choices."""
+        return any(template.varies for template in self.templates.values())
+
+    @property
+    def named(self) -> dict[str, str]:
+        """What values of `model.columns` are called in the Dataset: columns that are renamed, and
+        those that are made of templates.
+        """
+        made = {template.text: text_column(key) for key, template in self.texts.items()}
+        return {**self.renamed, **made}
 
     def numbers(self, joins: int | None = None) -> int:
         """How many numbers stand behind an id after so many joins, or after all."""
@@ -197,6 +219,11 @@ class Tables:
     def shuffled(self) -> bool:
         """Whether rows have to be brought together by key before the first can go on."""
         return not self.scanned or any(join.method == "shuffle" for join in self.joins)
+
+
+def text_column(key: str) -> str:
+    """The column of the texts that a template makes for a key of `model.columns`."""
+    return f"model_{key}"
 
 
 def new_names(columns: Iterable[str]) -> dict[str, str]:
