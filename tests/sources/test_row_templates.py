@@ -15,6 +15,7 @@ from helpers.one_session import run
 from helpers.tiny_pipelines import SDXL, painter, small
 from PIL import Image
 
+from imagepipe.config import Model
 from imagepipe.diffusion.rows import settings
 from imagepipe.errors import UserError
 from imagepipe.prompts import stage, varied
@@ -30,7 +31,6 @@ def test_a_value_with_braces_is_a_template_and_others_are_columns(tmp_path: Path
         "prompt_2": ["style"],
         "steps": ["id"],
     }
-    assert tables.named["{style} on {paper|wood}"] == "model_prompt_2"
     assert tables.varies and not scan(dataset(left), None, {"prompt_2": "{style}"}).varies
 
 
@@ -61,6 +61,14 @@ def test_wildcards_in_it_count(tmp_path: Path):
     assert found == ["l.csv", "model.columns.prompt_2"]
 
 
+def test_each_key_has_a_column_of_its_own_also_where_the_texts_agree():
+    asked = dict.fromkeys(("prompt_2", "prompt_3", "steps"), "{4|5}") | {"width": "size"}
+    own = settings(Model("x", "noop", columns=asked), {"size": "input_size"})
+    made = {key: f"model_{key}" for key in ("prompt_2", "prompt_3", "steps")}
+    assert own.columns == made | {"width": "input_size"}
+    assert own.shared == ["model_steps", "input_size"]
+
+
 def filled(ids: list[str], style: list[str | None]) -> dict[str, list[object]]:
     texts = {"model_prompt_2": varied("{style} in {red|blue}")}
     work = stage(varied("{red|blue}"), {}, 3, "id", texts=texts).recipe()
@@ -81,7 +89,7 @@ def test_each_row_has_its_own_and_chooses_apart_from_the_prompt():
 
 def test_a_second_encoder_reads_the_text_of_its_row(trained):
     model = small(trained(SDXL), steps=1, columns={"prompt_2": "{style}"})
-    own = settings(model, {"{style}": "model_prompt_2"})
+    own = settings(model, {})
     rows = pa.table({"model_prompt_2": ["ink on paper", "oil on wood"]})
     drawn = [own.maker()(cells)[0] for cells in own.cells(rows)]
     engine = painter(model)
@@ -95,7 +103,7 @@ def test_a_run_keeps_what_each_row_was_drawn_with(tmp_path: Path):
     (tmp_path / "rows.csv").write_text("id,what,no\n1,a cat,fog\n2,a dog,rain\n3,a cow,\n")
     job = ["dataset=csv", f"dataset.path={tmp_path}/rows.csv", "dataset.id=id", "scorer=none"]
     job += ["dataset.prompt='{what}'", "llm=none", "model=noop", "tracking=none"]
-    out = run(tmp_path, "out", *job, "+model.columns={negative_prompt: 'no {no}'}")
+    out = run(tmp_path, "out", *job, "+model.columns={negative_prompt: 'no {no}', steps: '{1|2}'}")
     texts = {
         row["id"]: row["model_negative_prompt"] for row in pq.read_table(out / "table").to_pylist()
     }
@@ -103,6 +111,7 @@ def test_a_run_keeps_what_each_row_was_drawn_with(tmp_path: Path):
     for id, text in texts.items():
         with Image.open(out / "images" / f"{id}.png") as picture:
             assert picture.text["negative_prompt"] == text
-            assert json.loads(picture.text["model_settings"])["negative_prompt"] == text
+            drawn = json.loads(picture.text["model_settings"])
+            assert drawn["negative_prompt"] == text and drawn["steps"] in (1, 2)
     failed = pq.read_table(out / "failed.parquet").to_pylist()
     assert [(row["stage"], row["reason"]) for row in failed] == [("prompt", "column 'no' is empty")]

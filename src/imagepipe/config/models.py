@@ -22,6 +22,11 @@ def is_template(key: str, text: str) -> bool:
     return "{" in text and key != SEED and not PICTURE_KEY.fullmatch(key)
 
 
+def text_column(key: str) -> str:
+    """The column of the texts that a template makes for a key of `Model.columns`."""
+    return f"model_{key}"
+
+
 @dataclass
 class Lora:
     """Trained changes to a diffusion model, added with strength `weight`."""

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from imagepipe.config import Model, check_model
-from imagepipe.config.models import PICTURE_KEY, SEED
+from imagepipe.config.models import PICTURE_KEY, SEED, is_template, text_column
 from imagepipe.diffusion.refusals import refused
 from imagepipe.errors import UserError, shown
 from imagepipe.prompts.cells import is_blank
@@ -143,10 +143,13 @@ class RowSettings:
 
 
 def settings(model: Model, renamed: Mapping[str, str], most: float = math.inf) -> RowSettings:
-    """Those that `model.columns` names; `renamed` maps them to the names in the batch, where the
-    two differ, and `most` pixels fit the format of the pictures.
+    """Those that `model.columns` names; `renamed` maps columns to their names in the batch, where
+    the two differ, and `most` pixels fit the format of the pictures.
     """
-    columns = {key: renamed.get(name, name) for key, name in model.columns.items()}
+    columns = {
+        key: text_column(key) if is_template(key, name) else renamed.get(name, name)
+        for key, name in model.columns.items()
+    }
     pictures = {key: columns.pop(key) for key in model.pictures}
     seed = columns.pop(SEED, None)
     factor, strength = 1, Strength()

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from imagepipe import prompts, sources
 from imagepipe.config import PICTURES, PROMPT, Config, most_pixels, scorer_stages
+from imagepipe.config.models import text_column
 from imagepipe.diffusion import inputs, limits, rows
 from imagepipe.diffusion.stage import stage as model_stage
 from imagepipe.errors import UserError, listed
@@ -15,7 +16,7 @@ from imagepipe.llm.stage import stage as llm_stage
 from imagepipe.scoring.stage import stage as scorer_stage
 from imagepipe.sink import duplicates
 from imagepipe.sink.filter import Filter
-from imagepipe.sources.tables import RESERVED, RESERVED_PREFIXES, text_column
+from imagepipe.sources.tables import RESERVED, RESERVED_PREFIXES
 from imagepipe.stages import engines
 from imagepipe.stages.own import Pictures
 from imagepipe.stages.own import stage as own_stage
@@ -38,7 +39,7 @@ def stages(config: Config, tables: sources.Tables) -> list[Stage]:
 
 def _made(config: Config, tables: sources.Tables) -> dict[str, Stage]:
     """The stages that have work, by their names: `config.order` says which follows which."""
-    own = rows.settings(config.model, tables.named, most_pixels(config.sink))
+    own = rows.settings(config.model, tables.renamed, most_pixels(config.sink))
     each = config.model.images_per_prompt
     return {
         PROMPT: prompts.stage(

@@ -228,7 +228,7 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
         run_lock=job.run_lock,
         why=why_failed(job.tables),
         features=job.tables.features,
-        settings=rows.settings(job.config.model, job.tables.named),
+        settings=rows.settings(job.config.model, job.tables.renamed),
         scores=job.config.judged,
         filter=chain.kept(job.config, job.tables),
         made_by=job.reuse.made_by if job.reuse else None,

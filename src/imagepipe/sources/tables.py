@@ -146,14 +146,6 @@ class Tables:
         """Whether the templates hold choices."""
         return any(template.varies for template in self.templates.values())
 
-    @property
-    def named(self) -> dict[str, str]:
-        """What values of `model.columns` are called in the Dataset: columns that are renamed, and
-        those that are made of templates.
-        """
-        made = {template.text: text_column(key) for key, template in self.texts.items()}
-        return {**self.renamed, **made}
-
     def numbers(self, joins: int | None = None) -> int:
         """How many numbers stand behind an id after so many joins, or after all."""
         crossed = sum(join.how == "cross" for join in self.joins[:joins])
@@ -219,11 +211,6 @@ class Tables:
     def shuffled(self) -> bool:
         """Whether rows have to be brought together by key before the first can go on."""
         return not self.scanned or any(join.method == "shuffle" for join in self.joins)
-
-
-def text_column(key: str) -> str:
-    """The column of the texts that a template makes for a key of `model.columns`."""
-    return f"model_{key}"
 
 
 def new_names(columns: Iterable[str]) -> dict[str, str]:
