@@ -10,6 +10,7 @@ from helpers.fuzz import is_plain
 from hydra.errors import ConfigCompositionException, HydraException
 
 from imagepipe.cli import commands
+from imagepipe.cli.checks import check_choices
 from imagepipe.cli.commands import check_keys
 from imagepipe.cli.composing import composed
 from imagepipe.cli.messages import explain, plain_errors
@@ -70,6 +71,15 @@ def test_a_setting_without_a_key(setting: str) -> None:
 def test_a_group_takes_names_alone(typed: str, said: str) -> None:
     with pytest.raises(UserError, match=f"^{said}"):
         composed([typed], None)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["+model.call_kwargs={a/b: 1}", "+stages=[{a/b: null}]", "ray.runtime_env={env_vars: {A/B: 1}}"],
+    ids=["mapping", "list", "inner"],
+)
+def test_a_value_may_hold_keys_with_a_slash(typed: str) -> None:
+    check_choices([typed])
 
 
 def test_a_group_that_is_put_elsewhere_is_named() -> None:

@@ -126,8 +126,10 @@ def check_choices(arguments: Sequence[str]) -> None:
     for argument in arguments:
         for key, value in values(argument):
             left_out = value is None and argument.startswith("~")
+            if isinstance(value, str) or left_out:
+                continue
             group = config_dir() / key
-            if not (isinstance(value, str) or left_out) and ("/" in key or group.is_dir()):
+            if group.is_dir() or ("/" in key and "." not in key):  # with dots it is in a value
                 choices = sorted(file.stem for file in group.glob("*.yaml"))
                 raise UserError(
                     field=key,
