@@ -80,10 +80,22 @@ def test_nothing_is_said_of_what_is_not_known_or_small(overrides: list[str]):
     assert complaint(preset("qwen_image", *overrides), CPUS, num_gpus=0) is None
 
 
-def test_doctor_says_of_a_preset_what_a_run_would():
+def test_doctor_says_of_a_preset_what_a_run_would(tmp_path: Path):
     """On a CPU SDXL takes 13.8 GB, and 3.2 more to decode a picture of its size."""
+    own = {
+        "model/larger": "defaults: [sdxl_turbo, _self_]\nwidth: 1024\nheight: 1024\n",
+        "model/typo": "path: asset:tiny\nengine: diffusers\nstepz: 3\n",
+        "model/cut": "name: [\n",
+        "llm/elsewhere": "engine: openai\npath: gpt\n",
+    }
+    for name, text in own.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.yaml").write_text(text)
     machine = Machine((Node(8, 0, 15 * 10**9),))
-    said = {one.name: one for one in doctor.presets(machine, None)}
+    said = {one.name: one for one in doctor.presets(machine, str(tmp_path))}
+    assert said["model=larger"].fits is False and "1024x1024" in said["model=larger"].why
+    assert said["model=typo"].fits is None and "stepz: there is no such" in said["model=typo"].why
+    assert said["model=cut"].fits is None and "llm=elsewhere" not in said
     fits = {name: said[f"model={name}"].fits for name in ("sdxl", "sdxl_turbo", "sana_sprint")}
     assert fits == {"sdxl": False, "sdxl_turbo": True, "sana_sprint": True}
     for name, able in fits.items():

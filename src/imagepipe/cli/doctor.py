@@ -10,15 +10,18 @@ from importlib.metadata import requires
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from imagepipe import resources
 from imagepipe.cli import commands
 from imagepipe.cli.checks import config_dir
-from imagepipe.cli.composing import composed
-from imagepipe.cli.messages import plainly
+from imagepipe.cli.composing import composed, composing
+from imagepipe.cli.messages import explain, plainly
 from imagepipe.config import Config, Model
-from imagepipe.errors import UserError
+from imagepipe.errors import UserError, one_line
 from imagepipe.execution.surroundings import environment
 from imagepipe.resources.machine import Machine, this_machine
 from imagepipe.stages import engines, weights
@@ -107,9 +110,20 @@ def presets(machine: Machine, own: str | None) -> Iterator[Preset]:
     memory = (health.gpu_memory() if machine.gpus else machine.nodes[0].memory) / 1e9
     for kind, made in (("model", _model), ("llm", _llm)):
         for file in sorted(file for folder in folders for file in (folder / kind).glob("*.yaml")):
-            said: Any = OmegaConf.load(file)
-            if said.get("path") not in (None, "???"):
-                yield from made(f"{kind}={file.stem}", said, memory, gpu=machine.gpus > 0)
+            name = f"{kind}={file.stem}"
+            try:
+                yield from made(name, _read(name, file, own), memory, gpu=machine.gpus > 0)
+            except (HydraException, OmegaConfBaseException, UserError, YAMLError) as error:
+                yield Preset(name, None, None, False, None, one_line(explain(error)))
+
+
+def _read(name: str, file: Path, own: str | None) -> Any:
+    """What a preset says, with what it takes over from others."""
+    said: Any = OmegaConf.load(file)
+    if "defaults" not in said:
+        return said
+    with composing([name], own) as whole:
+        return whole[name.partition("=")[0]]
 
 
 def _model(name: str, said: Any, memory: float, *, gpu: bool) -> Iterator[Preset]:
@@ -117,8 +131,9 @@ def _model(name: str, said: Any, memory: float, *, gpu: bool) -> Iterator[Preset
     from imagepipe.diffusion import model_index
     from imagepipe.execution.share_memory import needs
 
-    known = {key: value for key, value in said.items() if key != "defaults"}
-    model: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Model), known))
+    if said.get("path") in (None, "???"):
+        return
+    model: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Model), said))
     if not engines.of("model", model).weights:
         return
     path, revision = model.path, model.revision
@@ -136,6 +151,8 @@ def _model(name: str, said: Any, memory: float, *, gpu: bool) -> Iterator[Preset
 
 def _llm(name: str, said: Any, memory: float, *, gpu: bool) -> Iterator[Preset]:
     """By its weights alone."""
+    if said.get("path") in (None, "???") or not engines.of("llm", said).weights:
+        return
     cached = weights.size_gb(said.path, said.get("revision"))
     gb = said.get("weights_gb") or cached
     if gb is None:
