@@ -20,7 +20,7 @@ from imagepipe.sink.scored import missing
 from imagepipe.sources import Tables, keys_of
 from imagepipe.store import Store
 
-HIDDEN = (f".{name}" for name in (*REJECTED, duplicates.FOLDER))
+HIDDEN = tuple(f".{name}" for name in (*REJECTED, duplicates.FOLDER))
 FOLDERS = ("", "images", thumbnails.FOLDER, "table", "shards", *HIDDEN)
 
 
