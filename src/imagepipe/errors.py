@@ -41,6 +41,16 @@ def _escaped(sign: str) -> str:
     return sign.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
+def figure(value: float, digits: int = 3, sign: str = "") -> str:
+    """`value` in so many digits, and whole where it has more: 0.0425, 12.3, 12,345.
+
+    What rounds to 0 is 0. `sign` is `+` where that is said too.
+    """
+    if abs(value) >= 10 ** (digits - 1):
+        return f"{value:{sign},.0f}"
+    return f"{value:{sign}z.{digits}g}"
+
+
 def listed(names: Iterable[object], near: str | None = None) -> str:
     """The first of `names`, or those that are most like `near`, and how many more there are."""
     every = [shown(name, NAME_BYTES) for name in names]

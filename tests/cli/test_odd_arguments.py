@@ -75,7 +75,11 @@ def test_a_group_takes_names_alone(typed: str, said: str) -> None:
 
 @pytest.mark.parametrize(
     "typed",
-    ["+model.call_kwargs={a/b: 1}", "+stages=[{a/b: null}]", "ray.runtime_env={env_vars: {A/B: 1}}"],
+    [
+        "+model.call_kwargs={a/b: 1}",
+        "+stages=[{a/b: null}]",
+        "ray.runtime_env={env_vars: {A/B: 1}}",
+    ],
     ids=["mapping", "list", "inner"],
 )
 def test_a_value_may_hold_keys_with_a_slash(typed: str) -> None:

@@ -80,6 +80,11 @@ def test_nothing_is_said_of_what_is_not_known_or_small(overrides: list[str]):
     assert complaint(preset("qwen_image", *overrides), CPUS, num_gpus=0) is None
 
 
+def test_what_is_large_is_said_without_an_exponent():
+    told = share_memory.Needs(1000.0, 1234.0, "8x8").told
+    assert told == "the weights take 1,000 GB, and to decode one picture of 8x8 about 1,234"
+
+
 def test_doctor_says_of_a_preset_what_a_run_would(tmp_path: Path):
     """On a CPU SDXL takes 13.8 GB, and 3.2 more to decode a picture of its size."""
     own = {

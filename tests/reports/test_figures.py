@@ -12,6 +12,7 @@ from helpers.compared import RED, Made, swept_into
 from rich.console import Console
 
 from imagepipe.config import Price, Share, Sweep
+from imagepipe.errors import figure
 from imagepipe.reports import comparison, cost, distances, figures, scores, statistics, terminal
 from imagepipe.reports.comparison import tables
 from imagepipe.reports.comparison.votes import percent
@@ -28,7 +29,7 @@ UNREADABLE = re.compile(r"\b(nan|inf|NaN|Infinity)\b|-0(\.0*)?(?![.\d])|\de[+]")
      (12345.6, "12,346"), (3.2e7, "32,000,000"), (-1234.0, "-1,234")],
 )  # fmt: skip
 def test_a_figure_has_three_digits_and_no_exponent(value: float, said: str):
-    assert figures.said(value) == said
+    assert figure(value) == said
 
 
 def test_a_rate_of_a_slow_model_is_not_0(tmp_path):
@@ -40,7 +41,7 @@ def test_a_rate_of_a_slow_model_is_not_0(tmp_path):
 
 @pytest.mark.parametrize(("value", "said"), [(-0.0, "+0"), (0.25, "+0.25"), (-1500.0, "-1,500")])
 def test_a_difference_has_its_sign(value: float, said: str):
-    assert figures.said(value, sign="+") == said
+    assert figure(value, sign="+") == said
 
 
 @pytest.mark.parametrize(

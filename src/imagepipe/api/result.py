@@ -9,8 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from imagepipe.errors import UserError
-from imagepipe.reports.figures import said
+from imagepipe.errors import UserError, figure
 from imagepipe.sink import results
 from imagepipe.sink.ledger import ENDS
 from imagepipe.store import Store
@@ -95,7 +94,7 @@ class Result:
 
     def __repr__(self) -> str:
         read, *ends = (f"{count} {name}" for name, count in self.counts.items() if count)
-        rate = f", {said(self.images_per_s)} pictures/s" if self.images_per_s else ""
+        rate = f", {figure(self.images_per_s)} pictures/s" if self.images_per_s else ""
         return f"<imagepipe.Result {self.folder}: {read} = {' + '.join(ends)}{rate}>"
 
     def _repr_png_(self) -> bytes | None:

@@ -21,7 +21,7 @@ from imagepipe.cli.checks import config_dir
 from imagepipe.cli.composing import composed, composing
 from imagepipe.cli.messages import explain, plainly
 from imagepipe.config import Config, Model
-from imagepipe.errors import UserError, one_line
+from imagepipe.errors import UserError, figure, one_line
 from imagepipe.execution.surroundings import environment
 from imagepipe.resources.machine import Machine, this_machine
 from imagepipe.stages import engines, weights
@@ -160,12 +160,12 @@ def _llm(name: str, said: Any, memory: float, *, gpu: bool) -> Iterator[Preset]:
         return
     # On a CPU they are float32, twice the bytes of the 16 bits that presets count.
     takes = gb if gpu or cached else 2 * gb
-    why = _why(f"the weights take {takes:.3g} GB", memory, gpu) if gb >= SMALL_GB else "small"
+    why = _why(f"the weights take {figure(takes)} GB", memory, gpu) if gb >= SMALL_GB else "small"
     yield Preset(name, takes, None, bool(cached), takes <= memory, why)
 
 
 def _why(told: str, memory: float, gpu: bool) -> str:
-    return f"{told}; {'a GPU has' if gpu else 'processes have'} {memory:.3g} GB here"
+    return f"{told}; {'a GPU has' if gpu else 'processes have'} {figure(memory)} GB here"
 
 
 def _lines(found: Sequence[Finding]) -> Iterator[str]:

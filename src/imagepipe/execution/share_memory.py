@@ -10,7 +10,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 from imagepipe.config import Config, Model, Resources
-from imagepipe.errors import UserError
+from imagepipe.errors import UserError, figure
 from imagepipe.execution import health
 from imagepipe.resources.machine import GIB, Machine
 from imagepipe.stages import engines
@@ -35,10 +35,10 @@ class Needs:
     @property
     def told(self) -> str:
         """In words."""
-        said = f"the weights take {self.weights:.3g} GB"
+        said = f"the weights take {figure(self.weights)} GB"
         if not self.picture:
             return said
-        return f"{said}, and to decode one picture of {self.size} about {self.picture:.2g}"
+        return f"{said}, and to decode one picture of {self.size} about {figure(self.picture, 2)}"
 
 
 def needs(model: Model, *, gpu: bool) -> Needs | None:
@@ -81,7 +81,7 @@ def check(
         raise UserError(
             field="model.path",
             value=model.path,
-            problem=f"{found.told}; processes have {most / 1e9:.3g} GB here",
+            problem=f"{found.told}; processes have {figure(most / 1e9)} GB here",
             remedy=f"{LESS[:-1]}, or use a larger machine.",
         )
 
@@ -96,6 +96,6 @@ def _check_gpus(key: str, share: float, whole: float, found: Needs, *, spreads: 
     raise UserError(
         field=f"{key}.num_gpus",
         value=f"{share:g}",
-        problem=f"is {share * whole:.3g} GB of {whole:.3g}: {found.told}",
+        problem=f"is {figure(share * whole)} GB of {figure(whole)}: {found.told}",
         remedy=f"Try {key}.num_gpus={least:g}, or more." if able else LESS,
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from imagepipe.config import Price, Share
-from imagepipe.reports import figures
+from imagepipe.errors import figure
 
 PICTURES = 1000
 JOULES = 3.6e6  # in a kWh
@@ -92,15 +92,15 @@ def said(cost: Mapping[str, Any]) -> str | None:
     each = cost["per_1000_pictures"]
     parts = []
     if each.get("price") is not None:
-        parts.append(figures.said(each["price"]))
+        parts.append(figure(each["price"]))
     if each.get("gpu_hours"):
-        parts.append(f"{figures.said(each['gpu_hours'])} GPU-hours")
+        parts.append(f"{figure(each['gpu_hours'])} GPU-hours")
     if each.get("gpu_kwh") is not None:
-        parts.append(f"{figures.said(each['gpu_kwh'])} kWh of its GPUs")
+        parts.append(f"{figure(each['gpu_kwh'])} kWh of its GPUs")
     if not parts:
         return None
     stages = {name: stage["price"] for name, stage in each.get("stages", {}).items()}
-    shares = [f"{name} {figures.said(price)}" for name, price in stages.items() if price]
+    shares = [f"{name} {figure(price)}" for name, price in stages.items() if price]
     told = f" ({', '.join(shares)})" if len(shares) > 1 else ""
     return f"{', '.join(parts)} for 1,000 pictures{told}"
 

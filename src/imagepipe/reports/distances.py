@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from imagepipe.reports.figures import between, said
+from imagepipe.errors import figure
+from imagepipe.reports.figures import between
 from imagepipe.scoring.sets import METRICS
 
 ALIKE = "compare only runs of equally many pictures, by the same features, with the same reference"
@@ -60,4 +61,4 @@ def _set(count: Any, place: Any, left_out: Any) -> str:
 
 def _figure(one: Mapping[str, float]) -> str:
     value = between(one["value"], one["low"], one["high"], digits=4)
-    return f"{value}, {said(one['bias'], 2, '+')} of it for want of more pictures"
+    return f"{value}, {figure(one['bias'], 2, '+')} of it for want of more pictures"

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from imagepipe.reports.figures import said
+from imagepipe.errors import figure
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -36,7 +36,7 @@ def rendered(template: Path, data: Any, **values: Any) -> str:
         undefined=StrictUndefined,
         loader=FileSystemLoader([template.parent, HERE]),
     )
-    environment.filters["figure"] = partial(said, digits=4)
+    environment.filters["figure"] = partial(figure, digits=4)
     environment.policies["json.dumps_kwargs"] = {}  # Jinja would sort what is in an order
     own = template.with_name(template.name.partition(".")[0] + ".js")
     script = "\n".join(path.read_text("utf-8") for path in (HERE / "page.js", own))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from imagepipe.errors import figure
 from imagepipe.reports import cost
-from imagepipe.reports.figures import said
 
 
 def table(made: dict[str, Any]) -> Iterator[str]:
@@ -19,7 +19,7 @@ def table(made: dict[str, Any]) -> Iterator[str]:
     if made["cluster"]:
         yield f"cluster    {made['cluster']}"
     yield (
-        f"blocks     of {made['rows_per_block']} rows; {said(made['waiting_gb'], 2)} GB at most "
+        f"blocks     of {made['rows_per_block']} rows; {figure(made['waiting_gb'], 2)} GB at most "
         "wait in the object store"
     )
     for stage in made["stages"]:
@@ -32,7 +32,7 @@ def table(made: dict[str, Any]) -> Iterator[str]:
         yield "expected   unknown: no such run under outputs/ yet; --calibrate draws a few rows"
     else:
         yield (
-            f"expected   {said(expected['images_per_s'])} pictures/s, "
+            f"expected   {figure(expected['images_per_s'])} pictures/s, "
             f"{expected['seconds']:.0f} s in all, by {expected['source']}"
         )
         if spent := cost.said({"per_1000_pictures": made["cost_per_1000_pictures"]}):
@@ -50,7 +50,7 @@ def _where(stage: dict[str, Any]) -> str:
         nodes[key] = nodes.get(key, 0) + 1
     where = ", ".join(f"{count} on {place}" for place, count in nodes.items())
     memory = f", {share['memory_gb']:g} GiB of memory" if share["memory_gb"] else ""
-    weights = f", {stage['weights_gb']:.3g} GB of weights" if stage["weights_gb"] else ""
+    weights = f", {figure(stage['weights_gb'])} GB of weights" if stage["weights_gb"] else ""
     return (
         f"{share['pool']} actors of {share['num_cpus']:g} CPUs and {share['num_gpus']:g} GPUs"
         f"{memory}, batches of {share['batch_size']}{weights}: {where}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from imagepipe.compat import ray_data
-from imagepipe.errors import RunFailed
+from imagepipe.errors import RunFailed, figure
 from imagepipe.resources.machine import GIB
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _listed(amounts: Mapping[str, float]) -> str:
     """Ray's resources for a person: memory comes in bytes."""
     names = {"CPU": "CPUs", "GPU": "GPUs", "memory": "GiB of memory"}
     said = [
-        f"{amount / GIB if name == 'memory' else amount:.3g} {names.get(name, name)}"
+        f"{figure(amount / GIB if name == 'memory' else amount)} {names.get(name, name)}"
         for name, amount in amounts.items()
     ]
     return ", ".join(said)

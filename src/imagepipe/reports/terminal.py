@@ -15,7 +15,7 @@ from rich.progress import Progress as Bar
 
 from imagepipe import diffusion, shell, tracking
 from imagepipe.config import Config, Model
-from imagepipe.errors import shown
+from imagepipe.errors import figure, shown
 from imagepipe.reports import cost, distances, figures, notes, scores
 from imagepipe.reports.comparison import Comparison
 from imagepipe.reports.job import Job, scorer_names
@@ -72,7 +72,7 @@ class Progress:
     def update(self, rows: int, rate: float | None, stages: Mapping[str, str]) -> None:
         """`rows` are done; `rate` is pictures per second; `stages` says what each is doing."""
         said = " | ".join(f"{name} {doing}" for name, doing in stages.items())
-        speed = f"{figures.said(rate)} pictures/s" if rate else ""
+        speed = f"{figure(rate)} pictures/s" if rate else ""
         self.bar.update(self.task, completed=rows, rate=speed, stages=said)
         now = time.monotonic()
         if self.notebook:
@@ -164,7 +164,7 @@ def print_summary(
 ) -> None:
     """Counts, rate, where everything is, and what to try next (a sweep says that at its end)."""
     ledger, rates = job.ledger, summary["images_per_s"]
-    steady = f", {figures.said(rates['steady'])} in steady state" if rates["steady"] else ""
+    steady = f", {figure(rates['steady'])} in steady state" if rates["steady"] else ""
     if "steady_low" in rates:
         steady += f" ({figures.limits(rates['steady_low'], rates['steady_high'])})"
     line(console, "rows", _counts(ledger))
@@ -174,7 +174,7 @@ def print_summary(
         console,
         "pictures",
         f"{ledger.pictures} in {summary['seconds']:.1f} s "
-        f"({figures.said(rates['end_to_end'])} pictures/s{steady}{began})",
+        f"({figure(rates['end_to_end'])} pictures/s{steady}{began})",
     )
     _print_figures(console, summary)
     if job.config.model.weights == "random":
@@ -264,7 +264,7 @@ def sweep_end(
     known = {"": "", told.partition("\n")[0]: ""}
     for job in comparison.jobs:
         rate = comparison.rate(job)
-        speed = f"{figures.said(rate)} pictures/s" if rate else ""
+        speed = f"{figure(rate)} pictures/s" if rate else ""
         reason = job.trouble.partition("\n")[0]
         said = [job.status, speed, job.label, known.get(reason, reason)]
         known.setdefault(reason, f"as job {job.number}")

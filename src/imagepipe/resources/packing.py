@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from imagepipe.config import Share
+from imagepipe.errors import figure
 from imagepipe.resources.machine import GIB, Machine, Node
 
 # What the tasks that read, join and write need: nothing moves while actors hold every CPU.
@@ -173,7 +174,9 @@ def _alone(stage: str, share: Share, machine: Machine) -> Misfit | None:
     }
     for key, (wanted, most, what) in requested.items():
         if wanted > most + _ROUNDING:
-            return Misfit(stage, key, f"no machine here has {wanted:g} {what}; at most {most:.3g}")
+            return Misfit(
+                stage, key, f"no machine here has {wanted:g} {what}; at most {figure(most)}"
+            )
     for name, amount in share.custom.items():
         most = _most(machine, name)
         if amount > most:

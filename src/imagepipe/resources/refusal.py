@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from imagepipe.config import Resources, Share
-from imagepipe.errors import UserError
+from imagepipe.errors import UserError, figure
 from imagepipe.resources.division import choose, fits_machine
 from imagepipe.resources.machine import GIB, Machine
 from imagepipe.resources.packing import CPUS_FOR_TASKS, Misfit, Pools, candidates, free_cpus, pack
@@ -106,6 +106,6 @@ def _table(wanted: Pools, machine: Machine) -> str:
     lines.append("  there:")
     for number, node in enumerate(machine.nodes):
         more = "".join(f", {amount:g} {name}" for name, amount in node.custom.items())
-        memory = f", {node.memory / GIB:.3g} GiB" if node.memory else ""
+        memory = f", {figure(node.memory / GIB)} GiB" if node.memory else ""
         lines.append(f"    node {number}: {node.cpus:g} CPUs, {node.gpus:g} GPUs{memory}{more}")
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 
 from imagepipe.config import Share
+from imagepipe.errors import figure
 from imagepipe.resources.machine import Machine
 from imagepipe.resources.packing import Misfit, Pools, pack, scaled_cpus
 
@@ -92,7 +93,7 @@ def choose(base: Pools, machine: Machine, rows: int, measured: Calibration) -> C
         if points and not isinstance(pack(pools, machine), Misfit):
             rate, limit = predicted(points, machine)
             said += [_why(point, pools[point.stage], measured) for point in points]
-            said.append(f"{rate:.3g} rows/s at most, by {limit}")
+            said.append(f"{figure(rate)} rows/s at most, by {limit}")
             return Choice(pools, tuple(said), rate)
     return Choice(base, (*said, "nothing measured that fits here: shares as of resources=auto"))
 
@@ -222,10 +223,10 @@ def _why(point: Point, share: Share, measured: Calibration) -> str:
     sizes = _listed({p.batch_size: p.rows_per_s for p in measured.by_batch(point.stage)})
     memory = f", {100 * point.gpu_memory:.0f} % of a GPU" if point.gpu_memory else ""
     return (
-        f"{point.stage}: {share.pool} with batches of {share.batch_size}, {point.rows_per_s:.3g} "
-        f"rows/s{memory}; rows/s by processes {pools}, by batch {sizes}"
+        f"{point.stage}: {share.pool} with batches of {share.batch_size}, "
+        f"{figure(point.rows_per_s)} rows/s{memory}; rows/s by processes {pools}, by batch {sizes}"
     )
 
 
 def _listed(rates: Mapping[int, float]) -> str:
-    return ", ".join(f"{key}: {rates[key]:.3g}" for key in sorted(rates))
+    return ", ".join(f"{key}: {figure(rates[key])}" for key in sorted(rates))

@@ -11,7 +11,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 from imagepipe.config import Config, Resources
-from imagepipe.errors import UserError
+from imagepipe.errors import UserError, figure
 from imagepipe.resources.division import choose
 from imagepipe.resources.machine import Machine
 from imagepipe.resources.packing import Pools
@@ -104,7 +104,7 @@ def _limits(config: Config, machine: Machine) -> Iterator[tuple[str, Most]]:
         memory = sum(node.memory for node in machine.nodes) / 1e9
         if gb and memory:
             room = sum(int(node.memory / 1e9 / gb) for node in machine.nodes)
-            why = f"the weights of each process need {gb:.3g} GB, of {memory:.3g} here"
+            why = f"the weights of each process need {figure(gb)} GB, of {figure(memory)} here"
             yield stage, Most(max(1, room), why)
 
 

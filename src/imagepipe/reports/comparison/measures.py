@@ -10,6 +10,7 @@ from functools import cache, partial
 import numpy as np
 
 from imagepipe.config import Sweep
+from imagepipe.errors import figure
 from imagepipe.reports import figures, statistics
 from imagepipe.reports.comparison.job import Job
 from imagepipe.reports.statistics import Difference, Interval
@@ -208,7 +209,7 @@ def _rows_missing(
 
 def _times(how: str, found: Difference) -> str:
     ratio = found.interval.exp
-    value, limits = figures.said(ratio.value), figures.limits(ratio.low, ratio.high)
+    value, limits = figure(ratio.value), figures.limits(ratio.low, ratio.high)
     return f"{value} times ({limits}) as {how} as"
 
 

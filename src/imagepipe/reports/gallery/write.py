@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from imagepipe.reports.figures import said
+from imagepipe.errors import figure
 from imagepipe.reports.gallery.rows import WRITTEN, Entry, Rows
 from imagepipe.reports.page import at_once, data_uri, encodable, rendered
 from imagepipe.sink.ledger import ENDS
@@ -164,4 +164,6 @@ def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         (rate.get("steady"), "pictures/s steady"),
         (summary.get("time_to_first_image_s"), "s to the first picture"),
     )
-    return facts + [(said(value), label, "figure") for value, label in figures if value is not None]
+    return facts + [
+        (figure(value), label, "figure") for value, label in figures if value is not None
+    ]
