@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 from helpers import TESTS, asking, one_session, warm
+from helpers.collected import COLLECTED, parameters
 from helpers.command import imagepipe
 from helpers.s3_server import S3
 from helpers.sweeps import Swept
@@ -67,6 +68,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
+    """Before any test runs: an exception that is raised may say more of itself afterwards."""
+    session.config.stash[COLLECTED] = {one.nodeid: parameters(one) for one in session.items}
     gc.collect()
     gc.freeze()  # else each collection, of which there are many, goes through all test modules
     gc.set_threshold(20_000, 20, 20)  # and a tenth of the time went into collections even so

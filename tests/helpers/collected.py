@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+COLLECTED = pytest.StashKey[dict[str, str]]()
+
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     found = {item.nodeid: parameters(item) for item in session.items}
