@@ -11,6 +11,8 @@ import pytest
 from helpers.asked import dataset, refused, written
 from helpers.refusals import refusal
 
+from imagepipe.config import Join
+from imagepipe.errors import UserError
 from imagepipe.sources import checks, multiply, scan
 from imagepipe.sources.formats import arrow, csv_text, json
 from imagepipe.sources.unreadable import Unreadable
@@ -104,6 +106,39 @@ def test_a_setting_from_a_column_of_several_values(kind: pa.DataType, said: str)
     assert refusal(checks.check_columns, {"steps": "n"}, schema) == (
         f"model.columns.steps=n: holds {said}, not text or numbers. "
         "Name a column with one value in each cell."
+    )
+
+
+@pytest.mark.parametrize(
+    ("cells", "bad"),
+    [
+        (["a cat", "a dog"], "a cat"),
+        (["", "-1"], None),
+        (["x", "7"], None),
+        (["7", "007"], None),
+        ([7, 0], None),
+        ([1.5, -1.0], "1.5"),
+        ([None, None], None),
+        ([True, False], "True"),
+    ],
+    ids=["texts", "empty", "one-good", "digits", "numbers", "halves", "none", "bools"],
+)
+@pytest.mark.parametrize("joined", [False, True], ids=["left", "right"])
+def test_a_column_of_seeds_has_some(tmp_path: Path, cells: list[Any], bad: str | None, joined):
+    left = {"id": ["1", "2"], "what": ["a", "b"]}
+    asked = dataset(written(tmp_path / "l.parquet", left if joined else left | {"s": cells}))
+    if joined:
+        right = written(tmp_path / "r.parquet", {"id": ["1", "2"], "s": cells})
+        asked.join = Join(path=str(right), on="id")
+    if bad is None:
+        scan(asked, None, {"seed": "s"})
+        return
+    with pytest.raises(UserError) as caught:
+        scan(asked, None, {"seed": "s"})
+    assert str(caught.value) == (
+        f"model.columns.seed=s: holds no seed in its first 2 rows, but {bad!r}; a seed is a whole "
+        "number from 0 to 9223372036854775807. Name a column of such numbers, or leave it out: "
+        "the run's seed and the id then make each row's."
     )
 
 

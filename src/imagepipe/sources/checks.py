@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import chain, islice
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from imagepipe import prompts
 from imagepipe.config.models import PICTURE_KEY
-from imagepipe.errors import UserError, did_you_mean, listed
+from imagepipe.errors import UserError, did_you_mean, listed, shown
+from imagepipe.prompts import seeds
+from imagepipe.sources.blocks import scanned
 from imagepipe.sources.columns import brief
-from imagepipe.sources.tables import Table
+from imagepipe.sources.tables import Table, Tables
+from imagepipe.sources.unreadable import Unreadable
+
+FIRST = 1000  # rows whose seeds are looked at before the run
 
 
 def check_key(key: str, name: str, schema: pa.Schema, where: str, wanted: str = "key") -> None:
@@ -91,6 +98,32 @@ def check_columns(columns: Mapping[str, str], schema: pa.Schema) -> None:
                 problem=f"holds {brief(kind)}, not text or numbers",
                 remedy="Name a column with one value in each cell.",
             )
+
+
+def check_seeds(name: str, tables: Tables) -> None:
+    """Raise UserError where none of the first rows has a seed in the column `name` of
+    `model.columns`. Empty cells are none that is wrong: such rows have the seed of their id.
+    """
+    of = {one: join.table for join in tables.joins for one in join.adds}
+    table = of.get(name, tables.left)
+    parts = chain.from_iterable(scanned(table, file, [name]) for file in table.files)
+    with suppress(Unreadable, OSError, pa.ArrowException):  # the run says what it cannot read
+        for part in islice(parts, 1):
+            _check_seeds(name, part.table.slice(0, FIRST))
+
+
+def _check_seeds(name: str, rows: pa.Table) -> None:
+    bad = seeds.of_rows(rows, 0, name, name)[1]
+    if bad and all(bad):
+        cell = rows[name][0].as_py()
+        raise UserError(
+            field="model.columns.seed",
+            value=name,
+            problem=f"holds no seed in its first {len(bad):,} rows, but {shown(cell, 40)!r}; a "
+            f"seed is a whole number from 0 to {seeds.MOST}",
+            remedy="Name a column of such numbers, or leave it out: the run's seed and the id then "
+            "make each row's.",
+        )
 
 
 def _check_pictures(key: str, name: str, kind: pa.DataType) -> None:

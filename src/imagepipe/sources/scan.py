@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from imagepipe import config, prompts
-from imagepipe.config.models import is_template
+from imagepipe.config.models import SEED, is_template
 from imagepipe.errors import UserError, listed
 from imagepipe.sources import formats, multiply
 from imagepipe.sources.checks import (
@@ -21,6 +21,7 @@ from imagepipe.sources.checks import (
     check_columns,
     check_id_type,
     check_key,
+    check_seeds,
     check_template,
 )
 from imagepipe.sources.overlap import overlap
@@ -68,8 +69,10 @@ def scan(
     for field, one in tables.templates.items():
         check_template(field, one, schema)
     multiply.check(tables, dataset.most_rows, columns)
-    if dataset.repeat > 1 and "seed" in columns and not tables.varies:
-        raise multiply.alike(dataset.repeat, columns["seed"])
+    if SEED in columns:
+        check_seeds(columns[SEED], tables)
+        if dataset.repeat > 1 and not tables.varies:
+            raise multiply.alike(dataset.repeat, columns[SEED])
     if tables.shuffled:
         tables = _tables(dataset, template, texts, *_shuffled(left, joins))
     pa.default_memory_pool().release_unused()  # what the ids took; pyarrow would keep it
