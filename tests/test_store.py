@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from helpers.s3_server import S3
+from pyarrow import fs
 
 from imagepipe.errors import UserError
-from imagepipe.store import Store, below, check_url, write_whole
+from imagepipe.store import Store, below, check_url, reason, write_whole
 
 
 @pytest.fixture(params=["folder", "shared URL", "s3"])
@@ -101,6 +102,17 @@ def test_a_server_that_is_away_is_named(monkeypatch, s3: S3):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(UserError, match="NETWORK_CONNECTION"):
         Store("s3://away/x").check("sink.path")
+
+
+def test_of_a_server_that_is_away_the_reason_is_told():
+    """By the client itself, without the retries over which `check` takes seconds."""
+    once = fs.AwsStandardS3RetryStrategy(max_attempts=1)
+    away = fs.S3FileSystem(
+        access_key="a", secret_key="b", endpoint_override="http://127.0.0.1:9", retry_strategy=once
+    )
+    with pytest.raises(OSError, match="AWS Error") as caught:
+        away.get_file_info("bucket/x")
+    assert reason(caught.value).startswith("NETWORK_CONNECTION during HeadObject operation")
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from filelock import FileLock, Timeout
 from helpers.configs import composed
 from helpers.tracked import begin, config, finish
 
 from imagepipe import tracking
 from imagepipe.errors import UserError
 from imagepipe.tracking.address import resolve
+from imagepipe.tracking.sender import connect
 
 PLATFORMS = [
     "databricks",
@@ -52,3 +54,11 @@ def test_the_experiment_is_the_environments(monkeypatch):
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "team-a")
     assert composed().tracking.experiment == "team-a"
     assert composed("tracking.experiment=mine").tracking.experiment == "mine"
+
+
+def test_who_comes_while_another_makes_the_database_waits(tmp_path, monkeypatch):
+    """Two that make its schema at one time crash in MLflow's migration."""
+    monkeypatch.setattr("imagepipe.tracking.sender.LOCK_TIMEOUT_S", 0)
+    address = resolve(config(), tmp_path)
+    with FileLock(f"{address.sqlite_file}.lock"), pytest.raises(Timeout):
+        connect(address)
