@@ -9,7 +9,7 @@ import pytest
 from helpers import fuzz_models
 
 from imagepipe.diffusion import limits
-from imagepipe.diffusion.diffusers import DiffusersGenerator
+from imagepipe.diffusion.diffusers import DiffusersGenerator, load
 
 
 @pytest.mark.parametrize("said", [None, 10**30], ids=["none", "huge"])
@@ -23,6 +23,8 @@ def test_a_tokenizer_without_a_limit_has_its_encoders(said: int | None) -> None:
         model = replace(whole, path=str(folder))
         for prompt in ("a cat", "a cat " * 9, "a cat " * 99):
             assert limits.load(model).cuts(prompt) == limits.load(whole).cuts(prompt)
+        random = load(replace(model, weights="random"), "cpu")
+        assert random.tokenizer.model_max_length == load(whole, "cpu").tokenizer.model_max_length
         drawn = []
         for one in (model, whole):
             generator = DiffusersGenerator(one)

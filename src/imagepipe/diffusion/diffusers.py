@@ -249,28 +249,29 @@ def load(model: Model, device: str) -> Any:
     repository.quiet()
     dtype = weights.dtype(model.dtype, device)
     if model.weights == "random":
+        described = repository.describe(model)
         first = device if model.offload == "none" else "cpu"  # which may hold what a GPU cannot
-        given = parts.given(model, repository.describe(model), first, dtype)
+        given = parts.given(model, described, first, dtype)
         pipe = random_weights.pipeline(model, first, dtype, **given)
     else:
-        pipe = _trained(model, device, dtype)
+        described = repository.read(repository.fetch(model))
+        pipe = _trained(model, described, device, dtype)
+    limits.fill_positions(pipe.components, described.configs)
     options.configure(pipe, model)
     options.place(pipe, model, device)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
 
-def _trained(model: Model, device: str, dtype: Any) -> Any:
+def _trained(model: Model, described: repository.Description, device: str, dtype: Any) -> Any:
     import diffusers
 
-    found = repository.fetch(model)
-    described = repository.read(found)
     parts.check(model, described)
     # Null of a pipeline that comes with the model as code, which is loaded by its name.
     own = getattr(diffusers, str(described.index["_class_name"]), None)
     kind = tasks.of_pictures(own, model) if own else diffusers.DiffusionPipeline
-    pipe = kind.from_pretrained(
-        found,
+    return kind.from_pretrained(
+        described.folder,
         variant=model.variant,
         dtype=dtype,
         use_safetensors=repository.safetensors_only(model),
@@ -280,5 +281,3 @@ def _trained(model: Model, device: str, dtype: Any) -> Any:
         **parts.given(model, described, device, dtype),
         **processors.given(described),
     )
-    limits.fill_positions(pipe.components, described.configs)
-    return pipe
