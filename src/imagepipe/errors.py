@@ -1,4 +1,4 @@
-"""The errors that a person sees as one plain line, and what makes a text fit for that."""
+"""The errors that a person sees as one plain line, and what makes texts and figures plain."""
 
 from __future__ import annotations
 

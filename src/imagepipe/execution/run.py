@@ -260,10 +260,10 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
 
 def _leave_out(job: Job) -> None:
     """Take the near-duplicates out, which are known once all is written."""
-    most, why = job.config.filter.near_duplicates, why_failed(job.tables)
+    most, tables = job.config.filter.near_duplicates, job.tables
     if most is not None:
-        names = (job.tables.id, job.config.dataset.id, why)
-        dropped = duplicates.leave_out(job.store, most, *names, job.run_lock)
+        id, why = job.config.dataset.id, why_failed(tables)
+        dropped = duplicates.leave_out(job.store, most, tables.id, id, why, job.run_lock)
         job.ledger.drop(dropped, job.done.ids)
         job.ledger.scores, job.ledger.unscored = rescored.figures(job.store, job.config.judged)
 

@@ -124,7 +124,8 @@ def base_prompts(
     `renamed` maps the names in the template to those of `table`, where the two differ. A row
     fails where a cell that it needs is null, blank, or holds control characters or U+FFFD. Cells
     go in as they stand, numbers and dates as `cell_texts` has them. The run's seed and the id
-    alone make a row's choices, and `choice` others; without its `numbers` an id goes in.
+    alone make a row's choices, and `choice` sets those of one text apart from another's; without
+    its `numbers` an id goes in.
     """
     template = plain(template) if isinstance(template, str) else template
     names = template.columns

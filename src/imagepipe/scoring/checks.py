@@ -93,7 +93,7 @@ def _check_size(scorer: Section, field: str, path: object, shape: tuple[int, ...
     config = weights.described(f"{scorer.section}.path", scorer.path, where / "config.json")
     vision = config.get("vision_config")
     side = vision.get("image_size") if isinstance(vision, dict) else None
-    if side is not None and shape[2:] != (side, side):
+    if isinstance(side, int) and shape[2:] != (side, side):
         raise UserError(
             field=field,
             value=path,

@@ -119,7 +119,7 @@ def cell_text(value: Any) -> str | None:
 
 
 def json_text(value: Any) -> str | None:
-    """A cell as JSON text, with null in it for what is no number; null itself for nothing else."""
+    """A cell as JSON text, in which NaN is null; null for a cell that holds nothing else."""
     try:
         said = json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
     except ValueError:
