@@ -97,7 +97,7 @@ def test_doctor_says_of_a_preset_what_a_run_would(tmp_path: Path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / f"{name}.yaml").write_text(text)
     machine = Machine((Node(8, 0, 15 * 10**9),))
-    said = {one.name: one for one in doctor.presets(machine, str(tmp_path))}
+    said = {one.name: one for one in doctor.presets(machine, [config_dir(), tmp_path])}
     assert said["model=larger"].fits is False and "1024x1024" in said["model=larger"].why
     assert said["model=typo"].fits is None and "stepz: there is no such" in said["model=typo"].why
     assert said["model=cut"].fits is None and "llm=elsewhere" not in said
@@ -106,6 +106,14 @@ def test_doctor_says_of_a_preset_what_a_run_would(tmp_path: Path):
     for name, able in fits.items():
         assert (complaint(preset(name), machine, num_gpus=0) is None) == able
     assert said["model=sdxl"].why in str(complaint(preset("sdxl"), machine, num_gpus=0))
+
+
+def test_doctor_does_not_say_what_fits_where_nobody_knows_the_memory(tmp_path: Path):
+    (tmp_path / "llm").mkdir()
+    (tmp_path / "llm" / "mine.yaml").write_text("engine: transformers\npath: a/b\nweights_gb: 2\n")
+    [mine] = doctor.presets(Machine((Node(8, 0, 0),)), [tmp_path])
+    assert (mine.fits, mine.weights_gb) == (None, 4)
+    assert mine.why == "the weights take 4 GB; what processes have here is not known"
 
 
 def test_a_run_is_refused_before_anything_starts(no_ray, tmp_path: Path):

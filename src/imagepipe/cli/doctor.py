@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from imagepipe.execution.health import Finding
 
 UNKNOWN = "known once it is fetched"
+UNREADABLE = (HydraException, OmegaConfBaseException, UserError, YAMLError, UnicodeDecodeError)
 SMALL_GB = 0.1
 ROWS = 100  # of the run that each preset is tried for
 
@@ -44,7 +45,7 @@ class Preset:
     weights_gb: float | None
     picture_gb: float | None
     cached: bool
-    fits: bool | None  # null: nobody knows its size
+    fits: bool | None  # null: its size is not known, or what there is
     why: str
 
 
@@ -63,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = [*health.findings(config, machine), *_packages()]
     with environment({"HF_HUB_OFFLINE": "1"}):  # nothing is fetched for it
         found += _run(config, machine)
-        fitting = [] if asked.no_presets else list(presets(machine, asked.config_dir))
+        folders = [config_dir(), *([Path(asked.config_dir)] if asked.config_dir else [])]
+        fitting = [] if asked.no_presets else list(presets(machine, folders))
     well = not any(one.hinders for one in found)
     if asked.json:
         whole = {"well": well, "findings": list(map(asdict, found))}
@@ -102,27 +104,27 @@ def _run(config: Config, machine: Machine) -> Iterator[Finding]:
     )
 
 
-def presets(machine: Machine, own: str | None) -> Iterator[Preset]:
-    """The models and LLMs of the package and of `own` that have weights."""
+def presets(machine: Machine, folders: Sequence[Path]) -> Iterator[Preset]:
+    """The models and LLMs in `folders`, the package's or a person's own, that have weights."""
     from imagepipe.execution import health
 
-    folders = [config_dir(), *([Path(own)] if own else [])]
     memory = (health.gpu_memory() if machine.gpus else machine.nodes[0].memory) / 1e9
     for kind, made in (("model", _model), ("llm", _llm)):
         for file in sorted(file for folder in folders for file in (folder / kind).glob("*.yaml")):
             name = f"{kind}={file.stem}"
             try:
-                yield from made(name, _read(name, file, own), memory, gpu=machine.gpus > 0)
-            except (HydraException, OmegaConfBaseException, UserError, YAMLError) as error:
+                yield from made(name, _read(name, file), memory, gpu=machine.gpus > 0)
+            except UNREADABLE as error:
                 yield Preset(name, None, None, False, None, one_line(explain(error)))
 
 
-def _read(name: str, file: Path, own: str | None) -> Any:
+def _read(name: str, file: Path) -> Any:
     """What a preset says, with what it takes over from others."""
     said: Any = OmegaConf.load(file)
     if "defaults" not in said:
         return said
-    with composing([name], own) as whole:
+    folder = file.parents[1]
+    with composing([name], None if folder == config_dir() else str(folder)) as whole:
         return whole[name.partition("=")[0]]
 
 
@@ -146,7 +148,7 @@ def _model(name: str, said: Any, memory: float, *, gpu: bool) -> Iterator[Preset
         yield Preset(name, None, None, bool(cached), None, UNKNOWN)
         return
     why = _why(found.told, memory, gpu) if found.weights >= SMALL_GB else "small"
-    yield Preset(name, found.weights, found.picture, bool(cached), found.gb <= memory, why)
+    yield Preset(name, found.weights, found.picture, bool(cached), _fits(found.gb, memory), why)
 
 
 def _llm(name: str, said: Any, memory: float, *, gpu: bool) -> Iterator[Preset]:
@@ -161,10 +163,17 @@ def _llm(name: str, said: Any, memory: float, *, gpu: bool) -> Iterator[Preset]:
     # On a CPU they are float32, twice the bytes of the 16 bits that presets count.
     takes = gb if gpu or cached else 2 * gb
     why = _why(f"the weights take {figure(takes)} GB", memory, gpu) if gb >= SMALL_GB else "small"
-    yield Preset(name, takes, None, bool(cached), takes <= memory, why)
+    yield Preset(name, takes, None, bool(cached), _fits(takes, memory), why)
+
+
+def _fits(gb: float, memory: float) -> bool | None:
+    """Null where the driver or the system does not say what there is."""
+    return gb <= memory if memory else None
 
 
 def _why(told: str, memory: float, gpu: bool) -> str:
+    if not memory:
+        return f"{told}; what {'a GPU has' if gpu else 'processes have'} here is not known"
     return f"{told}; {'a GPU has' if gpu else 'processes have'} {figure(memory)} GB here"
 
 
