@@ -136,9 +136,8 @@ SAID = (
 
 @st.composite
 def _jsonl(draw: st.DrawFn) -> Given:
-    columns = json.loads(
-        json.dumps(draw(_columns(JSON, SAID)))
-    )  # two halves of a pair are one sign
+    # Two halves of a pair are one sign then.
+    columns = json.loads(json.dumps(draw(_columns(JSON, SAID))))
     ascii_only = draw(st.booleans())
     lines = []
     for row in zip(*columns.values(), strict=True):

@@ -55,11 +55,11 @@ REMARKS = [(base, good, said) for base, good, every in SAID.values() for said in
 
 
 def drawn(text: str, base: str) -> str:
-    class Any:
+    class NoLimit:
         def cuts(self, prompt: str) -> bool:
             return False
 
-    cleaned = clean(Answer(text, finish_reason="stop"), Asked(base, f"Prompt: {base}"), Any())
+    cleaned = clean(Answer(text, finish_reason="stop"), Asked(base, f"Prompt: {base}"), NoLimit())
     return cleaned.fallback or cleaned.prompt
 
 
@@ -74,9 +74,7 @@ def test_a_remark_is_not_drawn_that_is_enclosed(form: str) -> None:
 
 def test_a_remark_is_not_drawn_that_is_a_line_or_a_sentence_of_its_own() -> None:
     for base, good, said in REMARKS:
-        if not said.endswith("ました。") and not said.endswith(
-            "습니다."
-        ):  # as descriptions end too
+        if not said.endswith(("ました。", "습니다.")):  # as descriptions end too
             for between in ("\n", "\n\n"):
                 assert drawn(f"{said}{between}{good}", base) == good
         assert drawn(f"{good}\n\n{said}", base) == good

@@ -33,9 +33,7 @@ from imagepipe.store import Store
 
 NEAR = 6
 # The first sign of an id says what its pictures show, but for a noise that is each one's own.
-IDS = [f"{kind}{number}" for kind in "abcde" for number in range(1, 1 + "abcde".index(kind))] + [
-    "a0"
-]
+IDS = ["a0", *(f"{kind}{n}" for place, kind in enumerate("abcde") for n in range(1, 1 + place))]
 
 
 def firsts() -> list[str]:
