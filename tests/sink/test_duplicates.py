@@ -118,6 +118,7 @@ def test_a_run_that_was_killed_half_way_keeps_the_same(tmp_path: Path):
     assert ledger.pictures_before + ledger.pictures == 5
 
 
+@pytest.mark.faults
 def test_an_end_that_was_killed_anywhere_is_done_again(tmp_path: Path):
     made = draw(tmp_path / "out", IDS, Ledger(len(IDS)), image_bytes=True, webdataset=True)
     for moment in count():
