@@ -12,7 +12,7 @@ from imagepipe.config.shares import Share
 from imagepipe.llm import kinds
 from imagepipe.resources import refusal as shares
 from imagepipe.resources.machine import Machine, Node
-from imagepipe.scoring import attributes, checks
+from imagepipe.scoring import attributes, clip
 from imagepipe.servers import trial
 
 
@@ -24,7 +24,7 @@ def test_a_question_that_the_clip_has_not():
 
 def test_a_folder_without_a_processor(tmp_path: Path):
     asked = Scorer("mine", "clip", "asset:tiny_clip", processor=str(tmp_path))
-    said = refusal(checks._check_processor, asked, tmp_path, "CLIPProcessor")
+    said = refusal(clip.check, asked)
     assert said.startswith(f"scorer.processor={tmp_path}: {tmp_path} holds no processor (neither ")
     assert said.endswith("). Name a folder that holds one, or a model of the hub as owner/name.")
 

@@ -35,24 +35,29 @@ def check(scorer: Section, model_class: Callable[[], Any], processor: str) -> No
     """Raise UserError where weights are not a CLIP's of `model_class`, or have no processor that
     the class of transformers with the name `processor` reads.
     """
-    _check_kind(scorer)
+    config = _described(scorer)
+    _check_kind(scorer, config)
     loading.check_fit(f"{scorer.section}.path", scorer.path, scorer.revision, model_class)
     looks = weights.locate(scorer.processor or scorer.path or "")
     if isinstance(looks, Path):
-        _check_processor(scorer, looks, processor)
+        _check_processor(scorer, looks, processor, config)
     elif scorer.processor is not None:
         weights.check(f"{scorer.section}.processor", scorer.processor, None, "config.json")
 
 
-def _check_kind(scorer: Section) -> None:
+def _described(scorer: Section) -> dict[str, Any]:
+    """What the model's config.json says; nothing where it is still to be fetched."""
     where = weights.here(scorer.path or "", scorer.revision)
     if where is None:
-        return
-    field = f"{scorer.section}.path"
-    kind = weights.described(field, scorer.path, where / "config.json").get("model_type")
+        return {}
+    return weights.described(f"{scorer.section}.path", scorer.path, where / "config.json")
+
+
+def _check_kind(scorer: Section, config: dict[str, Any]) -> None:
+    kind = config.get("model_type")
     if not str(kind or "clip").startswith("clip"):
         raise UserError(
-            field=field,
+            field=f"{scorer.section}.path",
             value=scorer.path,
             problem=f"its config.json says {kind}, and {scorer.section}.engine={scorer.engine} "
             "takes a CLIP",
@@ -61,7 +66,7 @@ def _check_kind(scorer: Section) -> None:
         )
 
 
-def _check_processor(scorer: Section, folder: Path, processor: str) -> None:
+def _check_processor(scorer: Section, folder: Path, processor: str, config: dict[str, Any]) -> None:
     if not any((folder / name).is_file() for name in PROCESSORS):
         raise UserError(
             field=f"{scorer.section}.processor",
@@ -82,15 +87,11 @@ def _check_processor(scorer: Section, folder: Path, processor: str) -> None:
             shape = made(images=[black], return_tensors="np")["pixel_values"].shape
     except OSError as error:
         raise weights.broken(field, path, folder, one_line(error)) from error
-    _check_size(scorer, field, path, shape)
+    _check_size(field, path, shape, config)
 
 
-def _check_size(scorer: Section, field: str, path: object, shape: tuple[int, ...]) -> None:
+def _check_size(field: str, path: object, shape: tuple[int, ...], config: dict[str, Any]) -> None:
     """`shape` is (1, 3, height, width), what a processor makes of a picture."""
-    where = weights.here(scorer.path or "", scorer.revision)
-    if where is None:
-        return
-    config = weights.described(f"{scorer.section}.path", scorer.path, where / "config.json")
     vision = config.get("vision_config")
     side = vision.get("image_size") if isinstance(vision, dict) else None
     if isinstance(side, int) and shape[2:] != (side, side):
