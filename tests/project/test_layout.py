@@ -18,7 +18,9 @@ MOST_FLAT = 6
 def order() -> list[str]:
     """The rooms as CONTRIBUTING's table has them; those of one row stand beside each other."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    rows = re.findall(r"^\| (`[^|]*`) \|", text.split("| room in", 1)[1].split("\n\n", 1)[0], re.M)
+    rows = re.findall(
+        r"^\| (`[^|]*`) \|", text.split("| package in", 1)[1].split("\n\n", 1)[0], re.M
+    )
     rooms = [re.findall(r"`(\w+)(?:\.py|/)`", row) for row in rows]
     return [room for row in rooms for room in row]
 

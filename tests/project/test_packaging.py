@@ -195,7 +195,7 @@ def test_ci_script_runs() -> None:
 
 def test_contributing_lists_every_room() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    table = re.findall(r"^\| (`.*?) \|", text[text.index("| room in") :], flags=re.MULTILINE)
+    table = re.findall(r"^\| (`.*?) \|", text[text.index("| package in") :], flags=re.MULTILINE)
     listed = {name.strip("/") for row in table for name in re.findall(r"`(.*?)`", row)}
     package = ROOT / "src" / "imagepipe"
     rooms = {path.name for path in package.glob("*.py")} - {"__init__.py"}

@@ -24,19 +24,21 @@ class Command:
 
 
 COMMANDS = {
-    "run": Command("imagepipe.cli.run", "draws; what is meant where no command is named", True),
-    "plan": Command("imagepipe.cli.plan", "says what would run here, without running it", True),
-    "ui": Command("imagepipe.cli.ui", "shows what was run: in MLflow's pages, or a run's gallery"),
-    "score": Command("imagepipe.cli.score", "scores pictures that exist: a run, a folder, a table"),
-    "reproduce": Command("imagepipe.cli.reproduce", "draws one picture again, from its file"),
-    "doctor": Command(
-        "imagepipe.cli.doctor", "says what is wrong with this machine, if it is", True
+    "run": Command("imagepipe.cli.run", "draws pictures; the default if no command is given", True),
+    "plan": Command("imagepipe.cli.plan", "shows what would run here, without running it", True),
+    "ui": Command("imagepipe.cli.ui", "opens MLflow, the gallery of a run, or a comparison"),
+    "score": Command("imagepipe.cli.score", "scores existing pictures: a run, a folder, a table"),
+    "reproduce": Command("imagepipe.cli.reproduce", "draws a picture again, from its file alone"),
+    "doctor": Command("imagepipe.cli.doctor", "checks this machine, and says what to fix", True),
+    "fetch": Command("imagepipe.cli.fetch", "downloads the models of a run, to work offline", True),
+    "compare": Command("imagepipe.cli.compare", "compares finished runs, side by side"),
+    "votes": Command("imagepipe.cli.votes", "adds blind votes to a comparison"),
+    "distance": Command(
+        "imagepipe.cli.distance", "measures the distance to reference pictures (FID, ...)"
     ),
-    "fetch": Command("imagepipe.cli.fetch", "downloads what a run loads, to run offline", True),
-    "compare": Command("imagepipe.cli.compare", "lays finished runs side by side"),
-    "votes": Command("imagepipe.cli.votes", "takes in what people preferred on such a page"),
-    "distance": Command("imagepipe.cli.distance", "says how far pictures are from a reference set"),
-    "track": Command("imagepipe.tracking.__main__", "sends to MLflow what a run kept for it"),
+    "track": Command(
+        "imagepipe.tracking.__main__", "sends a run to MLflow later, if the server was away"
+    ),
 }
 VERSION = ("--version", "-V")
 COMPLETION = ("--shell-completion", "-sc")

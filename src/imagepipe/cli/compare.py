@@ -1,6 +1,7 @@
 """`imagepipe compare RUN RUN ...`: finished runs side by side, also of different days and machines.
 
-Each RUN is a run's folder, or a sweep's for its finished jobs. What differs is told first.
+Each RUN is the folder of a run, or of a sweep for its finished jobs. The page first lists what
+differs between them.
 """
 
 from __future__ import annotations
@@ -26,18 +27,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = commands.parser("compare", __doc__)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="outputs/DATE/TIME")
     parser.add_argument(
-        "--by", choices=("id", "base_prompt"), help="what a row is known by; else found out"
+        "--by",
+        choices=("id", "base_prompt"),
+        help="how to match rows of different runs; default: id if all read the same tables",
     )
     parser.add_argument(
         "--objective",
         choices=("score", "images_per_s"),
         default="score",
-        help="by what the best is named; default score",
+        help="what decides which run is best; default score",
     )
-    parser.add_argument("--score", help="which score; else the first")
-    parser.add_argument("--baseline", help="the run that others are held against, by its number")
-    parser.add_argument("--level", type=float, default=0.95, help="how sure; default 0.95")
-    parser.add_argument("--out", type=Path, help="else outputs/comparisons/DATE/TIME")
+    parser.add_argument("--score", help="which score decides; default the first")
+    parser.add_argument(
+        "--baseline", help="number of the run to compare the others with; default the first"
+    )
+    parser.add_argument("--level", type=float, default=0.95, help="confidence level; default 0.95")
+    parser.add_argument(
+        "--out", type=Path, help="output folder; default outputs/comparisons/DATE/TIME"
+    )
     asked = parser.parse_args(arguments)
     from imagepipe.reports import comparison
 

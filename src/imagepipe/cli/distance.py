@@ -1,4 +1,4 @@
-"""`imagepipe distance PICTURES REFERENCE`: how far a set of pictures is from another."""
+"""`imagepipe distance PICTURES REFERENCE`: the distance between two sets of pictures."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 it is measured, 1 that broke, 2 what was typed is wrong."""
     parser = commands.parser("distance")
     parser.add_argument("pictures", help=PLACES)
-    parser.add_argument("reference", help="what they are compared with: the same kinds of place")
-    parser.add_argument("overrides", nargs="*", help="whose features: distance=clip")
-    parser.add_argument("--image", help="of a table: the column of the paths, or of the bytes")
-    parser.add_argument("--level", type=float, default=0.95, help="of the intervals")
-    parser.add_argument("--out", type=Path, help="a JSON file for the figures")
+    parser.add_argument("reference", help="pictures to compare with, in the same forms")
+    parser.add_argument("overrides", nargs="*", help="the network to use, such as distance=clip")
+    parser.add_argument("--image", help="for a table: the column with paths or bytes of pictures")
+    parser.add_argument(
+        "--level", type=float, default=0.95, help="confidence level of the intervals; default 0.95"
+    )
+    parser.add_argument("--out", type=Path, help="save the figures as a JSON file")
     parser.add_argument("--config-dir", help="a folder with presets of your own")
     asked = parser.parse_intermixed_args(arguments)
     if not 0.5 <= asked.level < 1:

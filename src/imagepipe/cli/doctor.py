@@ -1,4 +1,4 @@
-"""`imagepipe doctor ...`: what this machine has, what is wrong with it, and how to mend it."""
+"""`imagepipe doctor ...`: what this machine has, what is wrong with it, and how to fix it."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ class Preset:
 
 @plainly
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 nothing hinders a run, 1 something does, 2 what was typed is wrong."""
-    meant = "of the run that is meant: model=sdxl_turbo"
-    parser = commands.run_parser("doctor", meant, "one JSON object instead of lines")
-    told = "without which models and LLMs fit here: at once, as for a container's health"
+    """Exit codes: 0 nothing prevents a run, 1 something does, 2 what was typed is wrong."""
+    meant = "settings of the run to check for, such as model=sdxl_turbo"
+    parser = commands.run_parser("doctor", meant, "print one JSON object")
+    told = "skip the list of models that fit here; faster, for a container's health check"
     parser.add_argument("--no-presets", action="store_true", help=told)
     asked = parser.parse_intermixed_args(arguments)
     from imagepipe.execution import health

@@ -1,6 +1,6 @@
-"""`imagepipe fetch ...`: downloads what a run loads from the hub, after which it needs no network.
+"""`imagepipe fetch ...`: downloads the models of a run from the hub, so that it works offline.
 
-A file that is there whole is not fetched again.
+Complete files are not downloaded again.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 @plainly
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 all that the run loads is here, 2 it is not and cannot be had."""
-    meant = "of the run that is meant: model=sdxl_turbo"
-    parser = commands.run_parser("fetch", meant, "say it as one JSON object")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be fetched")
+    meant = "settings of the run to download for, such as model=sdxl_turbo"
+    parser = commands.run_parser("fetch", meant, "print one JSON object")
+    parser.add_argument("--dry-run", action="store_true", help="only list what would be downloaded")
     asked = parser.parse_intermixed_args(arguments)
     config = composed(asked.overrides, asked.config_dir)
 

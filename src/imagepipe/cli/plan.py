@@ -1,4 +1,4 @@
-"""`imagepipe plan ...`: says what would run, without running it."""
+"""`imagepipe plan ...`: shows what would run, without running it."""
 
 from __future__ import annotations
 
@@ -39,9 +39,11 @@ class Expected:
 @plainly
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 it would run, 1 the trial failed, 2 it would be refused, 130 interrupted."""
-    said = "as imagepipe takes them: model.steps=4"
-    parser = commands.run_parser("plan", said, "one JSON object instead of a table")
-    parser.add_argument("--calibrate", action="store_true", help="draw a few rows to measure")
+    said = "settings of the run, such as model.steps=4"
+    parser = commands.run_parser("plan", said, "print one JSON object")
+    parser.add_argument(
+        "--calibrate", action="store_true", help="draw a few rows to measure the speed"
+    )
     asked = parser.parse_intermixed_args(arguments)
     try:
         with termination_as_interrupt():

@@ -1,7 +1,7 @@
-"""`imagepipe reproduce IMAGE.png`: draws one picture again, and says if it is the same.
+"""`imagepipe reproduce IMAGE.png`: draws a picture again, and says if the result is the same.
 
-All that it needs stands in the picture: the prompt, the seed and the settings of the model. What
-is elsewhere on this machine is named behind the picture: `model.path=FOLDER`.
+The picture's file has all it needs: the prompt, the seed and the settings of the model. If a
+model has another path on this machine, give it after the picture: `model.path=FOLDER`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "changes",
         nargs="*",
         metavar="model.KEY=VALUE",
-        help="settings of the model that are others here, such as model.path=FOLDER, "
+        help="settings that differ on this machine, such as model.path=FOLDER, "
         "model.loras.0.path=FILE or model.offload=model",
     )
     parser.add_argument(
@@ -61,11 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="append",
         default=[],
         metavar="KEY=FILE",
-        help="a picture that went in, such as image=photo.jpg: the same file as then",
+        help="an input picture, such as image=photo.jpg; must be the same file as before",
     )
-    parser.add_argument("--out", type=Path, help="where to write what is drawn now")
+    parser.add_argument("--out", type=Path, help="save the new picture in this file")
     parser.add_argument(
-        "--levels", type=int, default=SAME, help=f"what passes for the same, of 255; default {SAME}"
+        "--levels",
+        type=int,
+        default=SAME,
+        help=f"difference that still counts as the same, of 255; default {SAME}",
     )
     parser.add_argument(
         "--trust", action="store_true", help="allow the picture to name code and pickled weights"

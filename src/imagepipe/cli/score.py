@@ -1,4 +1,4 @@
-"""`imagepipe score RUN_OR_FOLDER scorer=...`: scores pictures that exist, and draws none."""
+"""`imagepipe score RUN_OR_FOLDER scorer=...`: scores existing pictures, and draws none."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "pictures", help="a run's folder, a folder of pictures, or a table with paths or bytes"
     )
-    parser.add_argument("overrides", nargs="*", help="as imagepipe takes them: scorer=clip")
-    parser.add_argument("--prompt", help="the column of the prompts; else prompt")
-    parser.add_argument("--image", help="of a table: the column of the paths, or of the bytes")
+    parser.add_argument("overrides", nargs="*", help="settings, such as scorer=clip")
+    parser.add_argument("--prompt", help="the column with the prompts; default prompt")
+    parser.add_argument("--image", help="for a table: the column with paths or bytes of pictures")
     parser.add_argument(
         "--out",
         type=Path,
-        help="not for a run: where what is made goes; else outputs/scores/",
+        help="folder for the results, unless PICTURES is a run; default outputs/scores/...",
     )
     parser.add_argument("--config-dir", help="a folder with presets of your own")
     asked = parser.parse_intermixed_args(arguments)

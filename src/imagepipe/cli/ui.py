@@ -1,5 +1,5 @@
-"""`imagepipe ui`: MLflow's pages over the runs in `outputs/`, on this machine alone; with a folder,
-the gallery of a run or the comparison of a sweep.
+"""`imagepipe ui`: opens the runs in `outputs/` in MLflow, for this machine only. With a folder it
+opens the gallery of that run, or the comparison of that sweep.
 """
 
 from __future__ import annotations
@@ -41,11 +41,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 ended by Ctrl-C or SIGTERM, 2 there is nothing to show or no way to."""
     parser = commands.parser("ui", __doc__)
     parser.add_argument(
-        "folder", nargs="?", type=Path, help="of a run or a sweep: opens its own page, not MLflow's"
+        "folder",
+        nargs="?",
+        type=Path,
+        help="folder of a run or a sweep: opens its own page instead of MLflow",
     )
-    parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="of the runs")
+    parser.add_argument(
+        "--outputs", type=Path, default=Path("outputs"), help="folder of the runs; default outputs"
+    )
     parser.add_argument("--uri", help="another database, as in tracking.uri")
-    parser.add_argument("--port", type=int, help="otherwise a free one")
+    parser.add_argument("--port", type=int, help="default: a free port")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     asked = parser.parse_args(arguments)
     if asked.folder is not None:

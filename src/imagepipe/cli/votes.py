@@ -1,6 +1,6 @@
-"""`imagepipe votes FILE ...`: takes in the blind votes that a comparison's page has exported.
+"""`imagepipe votes FILE ...`: adds blind votes to a comparison; its page exports them as files.
 
-The page then says who was preferred and how far each score agrees, and so does MLflow.
+Page and MLflow then show which job was preferred, and how well each score agrees.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @plainly
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 they are taken in, 2 they cannot be."""
+    """Exit codes: 0 they are added, 2 they cannot be."""
     parser = commands.parser("votes", __doc__)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="votes-VOTER.json")
-    parser.add_argument("--of", type=Path, help="the comparison's folder, where it was moved")
+    parser.add_argument("--of", type=Path, help="the comparison's folder, if it was moved")
     asked = parser.parse_args(arguments)
     from imagepipe.reports import comparison
     from imagepipe.reports.comparison import record, votes

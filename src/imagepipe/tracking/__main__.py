@@ -1,4 +1,4 @@
-"""`imagepipe track FOLDER`: send to MLflow what a run kept while it was away."""
+"""`imagepipe track FOLDER`: sends a run to MLflow later, if the server was away."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 all was sent, 2 it was not."""
     parser = argparse.ArgumentParser(prog="imagepipe track", description=__doc__)
     parser.add_argument("folder", type=Path, help="a run folder, such as outputs/DATE/TIME")
-    parser.add_argument("--uri", help="another store than the run's own, as in tracking.uri")
+    parser.add_argument(
+        "--uri", help="send to this store instead of the run's own; as in tracking.uri"
+    )
     asked = parser.parse_args(arguments)
     try:
         print(f"Recorded: {replay(asked.folder, asked.uri)}")
