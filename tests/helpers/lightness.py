@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -11,6 +12,8 @@ from imagepipe.config import Scorer
 
 class Lightness:
     """The mean of all values, less the letters of the prompt."""
+
+    limits = (-math.inf, 255.0)
 
     def __init__(self, config: Scorer) -> None:
         self.config = config

@@ -440,3 +440,21 @@ def test_a_picture_is_shown_in_full_where_its_file_is(browser, many):
     page.keyboard.press("ArrowDown")
     expect(image).to_have_attribute("src", re.compile("^data:image/webp"))
     page.close()
+
+
+def test_a_mean_of_probabilities_and_a_difference_of_two_stay_within_what_can_be(tmp_path):
+    """In the verdict, by category, and in the table of jobs."""
+    probabilities = {"1": [0.0] + [0.02] * 11, "2": [0.1] + [0.99] * 11}
+    jobs = categorised(probabilities, ["all"] * 12)
+    for job, each in zip(jobs, probabilities.values(), strict=True):
+        said = {"mean": sum(each) / 12, "std": 0.3, "count": 12}
+        job.more = {"scores": {"clip": said}, "score_limits": {"clip": [0.0, 1.0]}}
+    found = swept_into(tmp_path, jobs, Sweep("score"))
+    low, high = (s.value for s in sorted(found.verdict.standings, key=lambda s: s.value.value))
+    assert 0 <= low.low < low.value and high.value < high.high == 1
+    (against,) = (s.against for s in found.verdict.standings if s.against)
+    assert against.interval.high == 1
+    (table,) = tables.categories(found)
+    assert table["rows"][0]["cells"][1]["value"].endswith(" to 1)")
+    limits = [tables.job(found, job)["limits"]["score clip"].split(" to ") for job in found.jobs]
+    assert all(0 <= float(end) <= 1 for ends in limits for end in ends)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from imagepipe.reports import statistics
+from imagepipe.reports import means, statistics
 from imagepipe.reports.statistics import Interval
 
 LEVEL = 0.95
@@ -53,7 +53,7 @@ def test_power_is_what_simulated_pairs_find():
     for effect, rows in ((0.3, 64), (0.5, 32), (0.2, 200)):
         apart = rng.normal(effect, 1.0, size=(2000, rows))
         t = apart.mean(axis=1) / apart.std(axis=1, ddof=1) * math.sqrt(rows)
-        found = np.mean(np.abs(t) > statistics._reach(LEVEL, rows - 1))
+        found = np.mean(np.abs(t) > statistics.reach_of(LEVEL, rows - 1))
         assert abs(found - statistics.power(effect, 1.0, rows, LEVEL)) <= 0.05
 
 
@@ -69,9 +69,9 @@ def test_power_is_what_the_bootstrap_finds(effect: float, rows: int):
 
 def test_a_mean_has_the_interval_of_pairs_and_a_share_wilsons():
     values = [0.25, 0.5, 1.0, 0.75]
-    assert statistics.average(values, LEVEL) == statistics.paired(values, [0] * 4, LEVEL).interval
-    assert statistics.average([1, 0, 1, 1], LEVEL) == statistics.wilson(3, 4, LEVEL)
-    found = statistics.of_mean(float(np.mean(values)), float(np.std(values)), 4, LEVEL)
+    assert means.average(values, LEVEL) == statistics.paired(values, [0] * 4, LEVEL).interval
+    assert means.average([1, 0, 1, 1], LEVEL) == means.wilson(3, 4, LEVEL)
+    found = means.of_mean(float(np.mean(values)), float(np.std(values)), 4, LEVEL)
     reach = 3.182 * np.std(values, ddof=1) / 2
     assert found.high - found.value == pytest.approx(reach, rel=1e-3)
 
@@ -169,7 +169,7 @@ def test_several_comparisons_are_harder_than_one():
 
 
 def test_a_share_has_wilsons_interval():
-    found = statistics.wilson(396, 400, LEVEL)  # the formula by hand
+    found = means.wilson(396, 400, LEVEL)  # the formula by hand
     assert (found.value, found.low, found.high) == (
         0.99,
         pytest.approx(0.9746, abs=1e-4),

@@ -213,6 +213,7 @@ def test_a_run_gets_the_score_in_its_table_summary_and_gallery(home: Path, capsy
     said = json.loads((home / "out" / "summary.json").read_text())
     assert said["score_columns"] == {"first": "score", "light": "score_light"}
     assert said["scores"]["light"] == said["scores"]["first"]
+    assert said["score_limits"] == {"light": [None, 255]}
     assert said["written"] == 5
     page = (home / "out" / "gallery.html").read_text()
     assert "Best light first" in page and "Worst first first" in page

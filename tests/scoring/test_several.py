@@ -296,6 +296,7 @@ def test_a_run_has_the_scores_of_all(several: Path):
     said = json.loads((several / "summary.json").read_text())
     names = ["first", "again", "picky"]
     assert list(said["scores"]) == list(said["score_columns"]) == names
+    assert said["score_limits"] == {"first": [-100, 100], "again": [-100, 100]}
     assert said["scores"]["first"]["mean"] == pytest.approx(said["scores"]["again"]["mean"])
     assert all(said["stages"][f"scorer_{name}"]["rows"] == 12 for name in names)
     assert all(said["stages"][f"scorer_{name}"]["busy_s"] > 0 for name in names)

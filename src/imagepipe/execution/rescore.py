@@ -213,6 +213,7 @@ def _leave(
     summary = before | {
         "scores": {name: one.figures() for name, one in found.items()},
         "score_columns": columns,
+        "score_limits": {**(before.get("score_limits") or {}), **scoring.limits(config)},
         "unscored": unscored.total(),
         "unscored_reasons": dict(unscored.most_common(20)),
     }

@@ -6,7 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from imagepipe.reports import means
 from imagepipe.reports.figures import TOO_FEW
+from imagepipe.reports.means import UNLIMITED, Limits
 from imagepipe.reports.statistics import Interval
 from imagepipe.sink.groups import WHOLE, Groups, grouped
 from imagepipe.sink.ledger import Scores
@@ -16,30 +18,33 @@ MOST_LINES = 24  # of categories on a terminal; the summary has all
 ALL_ROWS = "all rows"
 
 
-def mean(scores: Scores, level: float) -> Interval:
-    """Of the mean of rows: Wilson's where every score is 0 or 1, else Student's t.
-
-    Wilson (1927), Probable Inference, which holds for shares near 0 and 1 too. One row that is no
-    share has no interval.
+def mean(scores: Scores, level: float, limits: Limits = UNLIMITED) -> Interval:
+    """Of the mean of rows: Wilson's where every score is 0 or 1, else `means.of_mean`'s of scores
+    that lie between `limits`. One row that is no share has no interval.
     """
-    from scipy import stats
-
-    value = scores.total / scores.count
     if is_share(scores):
-        right = stats.binomtest(round(scores.total), scores.count)
-        limits = right.proportion_ci(level, method="wilson")
-        return Interval(value, float(limits.low), float(limits.high))
-    if scores.count < 2:
-        return Interval(value, -math.inf, math.inf)
-    spread = max(0.0, scores.squares - scores.count * value**2) / (scores.count - 1)
-    half = stats.t.ppf((1 + level) / 2, scores.count - 1) * math.sqrt(spread / scores.count)
-    return Interval(value, value - float(half), value + float(half))
+        return means.wilson(round(scores.total), scores.count, level)
+    value = scores.total / scores.count
+    spread = math.sqrt(max(0.0, scores.squares / scores.count - value**2))
+    return means.of_mean(value, spread, scores.count, level, limits)
 
 
 def is_share(scores: Scores) -> bool:
     """Whether every score is 0 or 1: only of those the sum of squares is the sum."""
     inside = scores.least >= 0 and scores.most <= 1
     return inside and math.isclose(scores.squares, scores.total, rel_tol=1e-9)
+
+
+def limits(summary: Mapping[str, Any]) -> dict[str, Limits]:
+    """Of a run's summary: between what each score lies, by its name, where its scorer says it."""
+    found: dict[str, list[float | None]] = summary.get("score_limits") or {}
+    return {
+        name: (
+            -math.inf if low is None else low,
+            math.inf if high is None else high,
+        )
+        for name, (low, high) in found.items()
+    }
 
 
 def add(
@@ -57,7 +62,7 @@ def add(
     scores' by their names.
     """
     groups = grouped(store, id, category, columns) if columns else {}
-    found = figures(groups, level)
+    found = figures(groups, level, limits(summary))
     for name, figure in found.pop(WHOLE, {}).items():
         summary["scores"][name] = figure | summary["scores"].get(name, {})
     summary["categories"] = found if category else {}
@@ -72,19 +77,27 @@ def lines(summary: Mapping[str, Any]) -> list[str]:
     return [f"{one['mean']:z.2f} ± {one['std']:.2f} by {name}" for name, one in scores.items()]
 
 
-def figures(groups: Groups, level: float) -> dict[str, dict[str, Any]]:
+def figures(
+    groups: Groups, level: float, limits: Mapping[str, Limits] | None = None
+) -> dict[str, dict[str, Any]]:
     """{category: {score: rows, mean, low, high, share}}, as `summary.json` has them.
 
-    `low` and `high` are null where there is no interval; `share`: every score is 0 or 1.
+    `low` and `high` are null where there is no interval, and else within the score's `limits`;
+    `share`: every score is 0 or 1.
     """
+    known = limits or {}
     return {
-        category: {name: _figure(one, level) for name, one in scores.items() if one.count}
+        category: {
+            name: _figure(one, level, known.get(name, UNLIMITED))
+            for name, one in scores.items()
+            if one.count
+        }
         for category, scores in sorted(groups.items())
     }
 
 
-def _figure(scores: Scores, level: float) -> dict[str, Any]:
-    found = mean(scores, level)
+def _figure(scores: Scores, level: float, limits: Limits) -> dict[str, Any]:
+    found = mean(scores, level, limits)
     known = math.isfinite(found.low)
     return {
         "rows": scores.count,

@@ -45,6 +45,17 @@ class Interval:
         every = (self.value, self.low, self.high)
         return [one if math.isfinite(one) else None for one in every]
 
+    def within(self, low: float, high: float) -> Interval:
+        """Of what cannot lie beyond `low` and `high`: cut there, it holds the truth as often. One
+        that is not known stays so, and the estimate stays inside."""
+        if not math.isfinite(self.low):
+            return self
+        return Interval(
+            self.value,
+            max(self.low, min(low, self.value)),
+            min(self.high, max(high, self.value)),
+        )
+
     @property
     def exp(self) -> Interval:
         """Of a logarithm; without limits where these lie more than MOST_TIMES apart from it."""
@@ -70,9 +81,14 @@ class Difference:
 
 
 def paired(
-    one: ArrayLike, other: ArrayLike, level: float, resamples: int = RESAMPLES
+    one: ArrayLike,
+    other: ArrayLike,
+    level: float,
+    resamples: int = RESAMPLES,
+    most: float = math.inf,
 ) -> Difference:
-    """By how much the scores `one` exceed `other`, row by row: (rows,) each, without NaN.
+    """By how much the scores `one` exceed `other`, row by row: (rows,) each, without NaN. No mean
+    difference can be larger than `most`.
 
     The interval is the bootstrap's of Student's t, symmetric about the mean: Hall (1988), On
     Symmetric Bootstrap Confidence Intervals. It holds for skewed and for tied scores, where the
@@ -89,14 +105,14 @@ def paired(
         return Difference(Interval(mean, mean, mean), float(mean == 0), 0.0, rows, wins)
     error = spread / math.sqrt(rows)
     if rows > MANY:
-        reach, p = _reach(level, rows - 1), _p(mean / error, rows - 1)
+        reach, p = reach_of(level, rows - 1), _p(mean / error, rows - 1)
     else:
         resampled = _resampled_t(apart, level, resamples)
         reach = float(np.quantile(resampled, level))
         beyond = np.count_nonzero(resampled >= abs(mean) / error)
         p = (1 + int(beyond)) / (1 + len(resampled))
-    limits = mean - reach * error, mean + reach * error
-    return Difference(Interval(mean, *limits), p, spread, rows, wins)
+    found = Interval(mean, mean - reach * error, mean + reach * error).within(-most, most)
+    return Difference(found, p, spread, rows, wins)
 
 
 def _resampled_t(apart: NDArray[np.float64], level: float, resamples: int) -> NDArray[np.float64]:
@@ -129,7 +145,7 @@ def rate(blocks: ArrayLike, level: float) -> Interval:
     The interval is of what varied within the run.
     """
     value = _log_rate(blocks)
-    reach = _reach(level, BLOCKS - 1) * _error(blocks)
+    reach = reach_of(level, BLOCKS - 1) * _error(blocks)
     return Interval(value, value - reach, value + reach).exp
 
 
@@ -163,7 +179,7 @@ def noise(jobs: Sequence[Sequence[ArrayLike]]) -> Noise:
 def pooled_rate(runs: Sequence[ArrayLike], found: Noise, level: float) -> Interval:
     """Pictures per second of a job over its `runs`, as far as runs of this sweep lie apart."""
     value = float(np.mean([_log_rate(run) for run in runs]))
-    reach = _reach(level, found.free) * found.spread / math.sqrt(len(runs))
+    reach = reach_of(level, found.free) * found.spread / math.sqrt(len(runs))
     return Interval(value, value - reach, value + reach).exp
 
 
@@ -180,7 +196,7 @@ def faster(
     error = spread / math.sqrt(rounds)
     if error == 0:
         return Difference(Interval(mean, mean, mean), float(mean == 0), 0.0, rounds)
-    reach, p = _reach(level, found.free) * error, _p(mean / error, found.free)
+    reach, p = reach_of(level, found.free) * error, _p(mean / error, found.free)
     return Difference(Interval(mean, mean - reach, mean + reach), p, spread, rounds)
 
 
@@ -219,7 +235,7 @@ def power(effect: float, spread: float, count: int, level: float) -> float:
         return 0.0
     if spread == 0:
         return float(effect != 0)
-    shift, edge = effect / spread * math.sqrt(count), _reach(level, count - 1)
+    shift, edge = effect / spread * math.sqrt(count), reach_of(level, count - 1)
     return float(stats.nct.sf(edge, count - 1, shift) + stats.nct.cdf(-edge, count - 1, shift))
 
 
@@ -238,31 +254,11 @@ def needed(effect: float, spread: float, level: float) -> int | None:
     return high
 
 
-def average(values: ArrayLike, level: float) -> Interval:
-    """The mean of (rows,) values: as `paired` of rows whose difference they are, and of values that
-    are all 0 or 1 as a share, by `wilson`.
-    """
-    values = np.asarray(values, float)
-    if np.isin(values, (0.0, 1.0)).all():
-        return wilson(int(values.sum()), len(values), level)
-    return paired(values, np.zeros(len(values)), level).interval
-
-
-def of_mean(mean: float, spread: float, count: int, level: float) -> Interval:
-    """The mean of `count` values with its interval, by Student's t; `spread` is their own
-    deviation, and not an estimate of that of all. One has no interval."""
-    if count < 2:
-        return Interval(mean, -math.inf, math.inf)
-    reach = _reach(level, count - 1) * spread / math.sqrt(count - 1)
-    return Interval(mean, mean - reach, mean + reach)
-
-
-def wilson(hits: int, count: int, level: float) -> Interval:
-    """A share and its interval: Wilson (1927), Probable Inference."""
+def reach_of(level: float, free: int) -> float:
+    """Student's t: how many standard errors the interval reaches to each side."""
     from scipy import stats
 
-    found = stats.binomtest(hits, count).proportion_ci(level, method="wilson")
-    return Interval(hits / count, float(found.low), float(found.high))
+    return float(stats.t.ppf((1 + level) / 2, free))
 
 
 def _log_rate(blocks: ArrayLike) -> float:
@@ -286,12 +282,6 @@ def _error(blocks: ArrayLike) -> float:
     alike = float((apart[1:] * apart[:-1]).sum()) / total + 1 / count
     alike = min(max(alike, 0.0), MOST_ALIKE)
     return math.sqrt((count - 1) / count * total * (1 + alike) / (1 - alike))
-
-
-def _reach(level: float, free: int) -> float:
-    from scipy import stats
-
-    return float(stats.t.ppf((1 + level) / 2, free))
 
 
 def _p(t: float, free: int) -> float:

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from imagepipe import diffusion, resources, tracking
+from imagepipe import diffusion, resources, scoring, tracking
 from imagepipe.config import Config, Resources, config_digest, json_digest
 from imagepipe.reports import cost, statistics
 from imagepipe.reports.contact_sheet import contact_sheet
@@ -76,6 +76,7 @@ def summarize(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
             name: ledger.scores[name].figures() for name in columns if name in ledger.scores
         },
         "score_columns": columns,
+        "score_limits": scoring.limits(job.config),  # for intervals; null: none on that side
         "unscored": ledger.unscored.total(),  # scores that are missing
         "unscored_reasons": dict(ledger.unscored.most_common(20)),
         "weights": job.config.model.weights,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
-from imagepipe.config import Scorer
+from imagepipe.config import Config, Scorer, said_by
 from imagepipe.errors import UserError
 from imagepipe.stages import engines, weights
 from imagepipe.stages.stage import Columns
@@ -19,7 +20,10 @@ SCORER_ERROR = "scorer_error"  # the column that says why a value is missing
 
 
 class ImageScorer(Protocol):
-    """A recipe on the driver; weights only after `load`, in the process that scores."""
+    """A recipe on the driver; weights only after `load`, in the process that scores.
+
+    It may have `limits`, (low, high): no score lies beyond them, so no interval is told beyond.
+    """
 
     def load(self) -> None:
         """Read weights into memory."""
@@ -88,3 +92,39 @@ def _check(scorer: Scorer) -> None:
     if engines.of("scorer", scorer).weights:
         weights.check_safe("scorer.path", scorer.path, scorer.revision)
     engines.check("scorer", scorer, _protocol(scorer))
+    _limits(scorer)
+
+
+def limits(config: Config) -> dict[str, list[float | None]]:
+    """Between what each score lies, [low, high] by its name, where its scorer says it; null: on
+    that side there is no limit."""
+    every = (
+        (said_by(one, stage), _limits(one))
+        for stage, one in config.sections.items()
+        if one.section == "scorer"
+    )
+    return {
+        score.name: [end if math.isfinite(end) else None for end in known]
+        for scores, known in every
+        for score in scores
+        if known and not score.is_text
+    }
+
+
+def _limits(scorer: Scorer) -> tuple[float, float] | None:
+    """Those of the engine's class. Raises UserError where they are no two numbers."""
+    said = getattr(make(scorer), "limits", None)
+    if said is None:
+        return None
+    try:
+        low, high = map(float, said)
+        if low < high:
+            return low, high
+    except (TypeError, ValueError):
+        pass
+    raise UserError(
+        field="scorer._target_",
+        value=scorer._target_,
+        problem=f"its scores cannot lie between limits = {said!r}",
+        remedy="Give two numbers, the lower one first, such as limits = (0, 1); or none.",
+    )

@@ -52,6 +52,8 @@ class AttributeScorer:
     the answer "none". A `scoring.RowScorer`.
     """
 
+    limits = (0.0, 1.0)
+
     def __init__(self, scorer: Scorer) -> None:
         self.right = dict(scorer.questions)
         self.reads = questions.columns(scorer)

@@ -81,6 +81,8 @@ class ImageClassifier:
     A `scoring.RowScorer`, on the GPU if there is one, otherwise on the CPU.
     """
 
+    limits = (0.0, 1.0)
+
     def __init__(self, scorer: Scorer) -> None:
         self.scorer = scorer
         self.reads: tuple[str, ...] = ()

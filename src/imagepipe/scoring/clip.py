@@ -59,6 +59,8 @@ class ClipScorer:
     from, for models that come without.
     """
 
+    limits = (-100.0, 100.0)
+
     def __init__(self, scorer: Section) -> None:
         self.scorer = scorer
         self.model: Any = None

@@ -28,6 +28,7 @@ class Questioner:
     """
 
     kind: ClassVar[pa.DataType] = pa.float32()
+    limits = (0.0, 1.0)  # of a probability
 
     def __init__(self, scorer: Scorer) -> None:
         self.scorer = scorer

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from imagepipe.config import Sweep
+from imagepipe.reports.means import UNLIMITED, Limits
+from imagepipe.reports.scores import limits
 from imagepipe.sink import rows
 from imagepipe.sink.rows import Row
 from imagepipe.store import Store
@@ -114,6 +116,10 @@ class Job:
         if not self.key or name not in self.scores:
             return {}
         return rows.scores(self.store, self.key, self.score_columns[name])
+
+    def limits(self, name: str) -> Limits:
+        """Between what its scores by `name` lie."""
+        return limits(self.summary).get(name, UNLIMITED)
 
     def shown(self, wanted: Collection[str]) -> dict[str, Row]:
         """The rows `wanted`, by their keys, as far as they have a picture."""

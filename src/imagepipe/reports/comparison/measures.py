@@ -11,7 +11,7 @@ import numpy as np
 
 from imagepipe.config import Sweep
 from imagepipe.errors import figure
-from imagepipe.reports import figures, statistics
+from imagepipe.reports import figures, means, statistics
 from imagepipe.reports.comparison.job import Job
 from imagepipe.reports.statistics import Difference, Interval
 
@@ -156,10 +156,11 @@ def scored(
     common = sorted(set.intersection(*map(set, tables.values()))) if tables else []
     values = {label: np.array([scores[row] for row in common]) for label, scores in tables.items()}
     having = [entry for entry in found if entry.label in tables and common]
+    limits = limits_of(having, name)
 
     @cache  # the verdict, the baseline and the front ask for some of the same
     def apart(one: str, other: str) -> Difference:
-        return statistics.paired(values[one], values[other], aim.level)
+        return statistics.paired(values[one], values[other], aim.level, most=limits[1] - limits[0])
 
     def more(apart: Difference) -> str:
         if math.isnan(apart.spread):
@@ -173,7 +174,7 @@ def scored(
         name=name,
         all=found,
         entries=having,
-        values={e.label: statistics.average(values[e.label], aim.level) for e in having},
+        values={e.label: means.average(values[e.label], aim.level, limits) for e in having},
         differ=lambda one, other: apart(one.label, other.label),
         words=(f"Best by {name} is", f"cannot be told apart by {name}"),
         said=in_words,
@@ -186,6 +187,12 @@ def scored(
         least = f"{aim.at_least_images_per_s:g} pictures/s"
         remarks = [f"slower than {least}: {listed_entries(slow)}", *remarks]
     return measure, remarks
+
+
+def limits_of(found: Sequence[Entry], name: str) -> means.Limits:
+    """Between what the scores by `name` lie; nothing is known where entries say different ones."""
+    said = {entry.runs[0].limits(name) for entry in found}
+    return said.pop() if len(said) == 1 else means.UNLIMITED
 
 
 def is_too_slow(entry: Entry, aim: Sweep) -> bool:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from imagepipe.reports import figures, statistics
+from imagepipe.reports import figures, means, statistics
 from imagepipe.reports.comparison.job import Job
 from imagepipe.reports.comparison.jobs import Comparison
-from imagepipe.reports.comparison.measures import Entry, in_words
+from imagepipe.reports.comparison.measures import Entry, in_words, limits_of
 from imagepipe.reports.comparison.verdict import Verdict
 from imagepipe.reports.comparison.votes import NAME, percent, won
 from imagepipe.reports.page import encodable
@@ -117,13 +117,14 @@ def _categories(comparison: Comparison, name: str, of_row: Mapping[str, str]) ->
     for row in common:
         rows.setdefault(of_row.get(row, "none"), []).append(row)
     level, base = comparison.aim.level, _baseline(comparison, name, list(scores))
+    low, high = limits_of([entry for entry in comparison.entries if entry.label in scores], name)
     values = {
         (category, label): np.array([each[row] for row in rows[category]])
         for category in sorted(rows)[:MOST_CATEGORIES]
         for label, each in scores.items()
     }
     apart = {
-        (category, label): statistics.paired(each, values[category, base], level)
+        (category, label): statistics.paired(each, values[category, base], level, most=high - low)
         for (category, label), each in values.items()
         if label != base
     }
@@ -132,7 +133,7 @@ def _categories(comparison: Comparison, name: str, of_row: Mapping[str, str]) ->
     def cell(category: str, label: str) -> dict[str, Any]:
         place = (category, label)
         up = told.get(place) and math.copysign(1, apart[place].interval.value)
-        return {"value": in_words(statistics.average(values[place], level)), "up": up or 0}
+        return {"value": in_words(means.average(values[place], level, (low, high))), "up": up or 0}
 
     return {
         "name": encodable(name),
@@ -202,12 +203,13 @@ def _distances(one: Job) -> dict[str, dict[str, float]]:
     return {name: found[name] for name in METRICS if isinstance(found.get(name), dict)}
 
 
-def _mean(score: Mapping[str, float], level: float) -> Interval | None:
+def _mean(one: Job, name: str, level: float) -> Interval | None:
     """Of a job's figures of a score; null where it does not say how many pictures it is of."""
+    score = one.scores[name]
     mean, count = score["mean"], int(score.get("count") or 0)
     if score.get("share"):
-        return statistics.wilson(round(mean * count), count, level) if count else None
-    return statistics.of_mean(mean, score["std"], count, level) if count else None
+        return means.wilson(round(mean * count), count, level) if count else None
+    return means.of_mean(mean, score["std"], count, level, one.limits(name)) if count else None
 
 
 def _price(one: Job) -> float | None:
@@ -220,8 +222,8 @@ def job(comparison: Comparison, one: Job) -> dict[str, Any]:
     rates = one.summary.get("images_per_s") or {}
     steady = comparison.kind == "steady" and "steady_low" in rates
     limits = {"rate": (rates["steady_low"], rates["steady_high"])} if steady else {}
-    for name, score in one.scores.items():
-        if found := _mean(score, comparison.aim.level):
+    for name in one.scores:
+        if found := _mean(one, name, comparison.aim.level):
             limits[f"score {name}"] = found.low, found.high
     far = _distances(one)
     limits |= {f"distance {name}": (each["low"], each["high"]) for name, each in far.items()}

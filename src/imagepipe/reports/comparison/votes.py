@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from imagepipe.config import Sweep
 from imagepipe.errors import UserError, listed
-from imagepipe.reports import statistics
+from imagepipe.reports import means, statistics
 from imagepipe.reports.comparison.measures import Entry, Measure
 from imagepipe.reports.statistics import Difference, Interval
 from imagepipe.store import write_whole
@@ -192,7 +192,7 @@ def sign_test(signs: NDArray[np.int64], level: float) -> Difference:
     wins = float(np.mean(signs / 2 + 0.5)) if len(signs) else None
     if not decided:
         return Difference(Interval(0.0, -0.5, 0.5), 1.0, 0.5, len(signs), wins)
-    share = statistics.wilson(first, decided, level)
+    share = means.wilson(first, decided, level)
     interval = Interval(share.value - 0.5, share.low - 0.5, share.high - 0.5)
     p = float(stats.binomtest(first, decided).pvalue)
     return Difference(interval, p, 0.5, decided, wins)
@@ -253,7 +253,7 @@ def agreement(
     ]
     if not agreed:
         return None
-    return statistics.wilson(sum(agreed), len(agreed), level), len(agreed)
+    return means.wilson(sum(agreed), len(agreed), level), len(agreed)
 
 
 def won(votes: Sequence[Vote], label: str, level: float) -> tuple[Interval, int]:
@@ -267,7 +267,7 @@ def won(votes: Sequence[Vote], label: str, level: float) -> tuple[Interval, int]
     ]
     if not signs:
         return Interval(math.nan, 0.0, 1.0), 0
-    return statistics.wilson(sum(sign > 0 for sign in signs), len(signs), level), len(signs)
+    return means.wilson(sum(sign > 0 for sign in signs), len(signs), level), len(signs)
 
 
 def percent(found: Interval, more: float = 0.0) -> str:
