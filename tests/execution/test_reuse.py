@@ -252,7 +252,7 @@ def rows_of(stage: Stage, count: int) -> Found:
     work = Work(stage, "d", (), inputs="i")
     part = Part(Store("/nowhere"), "p", MadeBy.of([work]))
     keys = np.array([str(number) for number in range(count)], "S16")
-    return Found(work, [part], keys, np.zeros(count, np.int32), np.arange(count))
+    return Found(work, [part], keys, np.zeros(count, np.int32))
 
 
 # --- whole runs

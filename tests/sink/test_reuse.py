@@ -15,12 +15,19 @@ from helpers.written import batch, writer
 
 from imagepipe.config import Score
 from imagepipe.prompts.seeds import row_seed
+from imagepipe.sink.duplicates import leave_out
 from imagepipe.sink.filter import Filter
+from imagepipe.sink.rejected import WHY
 from imagepipe.sink.reuse import GONE, Found, MadeBy, Work, find, merged, parts, take
 from imagepipe.stages.stage import LEDGER, Stage, reused
 from imagepipe.store import Store
 
 SCORES = (Score("tiny", "scorer"),)
+SINKS = pytest.mark.parametrize(
+    "sink",
+    [{}, {"png": False, "image_bytes": True}, {"png": False, "webdataset": True}],
+    ids=["files", "bytes", "shards"],
+)
 
 
 def no_worker() -> Any:
@@ -132,11 +139,7 @@ def test_a_row_that_failed_before_the_stage_is_not_looked_up(tmp_path):
     assert made["llm_s"].to_pylist() == [0, 0]
 
 
-@pytest.mark.parametrize(
-    "sink",
-    [{}, {"png": False, "image_bytes": True}, {"png": False, "webdataset": True}],
-    ids=["files", "bytes", "shards"],
-)
+@SINKS
 def test_pictures_are_those_that_were_drawn(tmp_path, sink: dict[str, bool]):
     rows = good(["a", "b"], each=2)
     known = found(earlier(tmp_path / "run", rows, model(each=2), **sink), model(each=2))
@@ -174,6 +177,25 @@ def test_a_picture_that_is_no_longer_there_is_drawn_again_or_its_row_fails(tmp_p
     failed = take(known, asked, whole=True)
     assert failed["failed_stage"].to_pylist() == ["model", None]
     assert failed["failed_reason"].to_pylist() == [GONE, None]
+
+
+@SINKS
+@pytest.mark.parametrize("whole", [False, True], ids=["some", "whole"])
+def test_rows_are_found_where_they_stand_now(tmp_path, sink: dict[str, bool], whole: bool):
+    """A run that is resumed leaves out near-duplicates while another takes over from it."""
+    rows, works = good(["a", "b", "c"]), (llm(), model())  # all of one colour: `c` stays
+    named = writer(tmp_path / "run", filter=Filter(near_duplicates=0), **sink)
+    made, store = replace(named, made_by=MadeBy.of(works)), Store(str(tmp_path / "run"))
+    made(rows)
+    each = [found(store, work) for work in works]
+    assert [len(one.keys) for one in each] == [3, 3]
+    dropped = leave_out(store, 0, "id", "id", WHY, made.run_lock)
+    assert sorted(dropped["id"].to_pylist()) == ["a", "b"]
+    answered, drawn = (take(one, coming(rows, *one.work.by), whole=whole) for one in each)
+    assert answered["prompt"].to_pylist() == [None, None, rows["prompt"][2].as_py()]
+    assert drawn[reused("model")].to_pylist() == [False, False, True]
+    assert drawn["image"].combine_chunks().to_numpy_ndarray()[2, 0, 0, 0, 0] == 25
+    assert drawn["failed_reason"].to_pylist() == [*([GONE, GONE] if whole else [None] * 2), None]
 
 
 def scored(ids: list[str], each: int = 1) -> pa.Table:

@@ -98,14 +98,14 @@ def _part(place: tuple[Store, str]) -> Part | None:
 @dataclass(frozen=True)
 class Found:
     """Rows of earlier runs that `work` can be taken over from, by their `keys`, which are sorted:
-    which of `parts` each is in, and where its first picture stands there.
+    which of `parts` each is in. Where it stands there is looked up when it is read: a run that is
+    resumed meanwhile may take out rows before it (`sink.duplicates`).
     """
 
     work: Work
     parts: Sequence[Part]
     keys: np.ndarray
     part: np.ndarray
-    place: np.ndarray
 
     @property
     def alike(self) -> int:
@@ -136,11 +136,10 @@ def find(every: Sequence[Part], work: Work) -> Found:
     """The rows in `every` part for which nothing went wrong, the first of those that are alike."""
     those = [part for part in every if work.digest in part.made_by.stages]
     with ThreadPoolExecutor(READERS) as readers:
-        found = list(readers.map(partial(_rows, work=work), those))
-    numbers = np.repeat(np.arange(len(those), dtype=np.int32), [len(keys) for keys, _ in found])
-    keys = np.concatenate([np.array([], KEY), *(keys for keys, _ in found)])
-    places = np.concatenate([np.array([], np.int64), *(places for _, places in found)])
-    return _firsts_of(Found(work, those, keys, numbers, places))
+        found = [keys for _, keys, _ in readers.map(partial(_rows, work=work), those)]
+    numbers = np.repeat(np.arange(len(those), dtype=np.int32), [len(keys) for keys in found])
+    keys = np.concatenate([np.array([], KEY), *found])
+    return _firsts_of(Found(work, those, keys, numbers))
 
 
 def merged(found: Sequence[Found]) -> Found:
@@ -152,28 +151,31 @@ def merged(found: Sequence[Found]) -> Found:
             parts=[part for one in found for part in one.parts],
             keys=np.concatenate([one.keys for one in found]),
             part=np.concatenate([one.part + n for one, n in zip(found, before, strict=False)]),
-            place=np.concatenate([one.place for one in found]),
         )
     )
 
 
 def _firsts_of(found: Found) -> Found:
     keys, first = np.unique(found.keys, return_index=True)
-    return Found(found.work, found.parts, keys, found.part[first], found.place[first])
+    return Found(found.work, found.parts, keys, found.part[first])
 
 
-def _rows(part: Part, work: Work) -> tuple[np.ndarray, np.ndarray]:
-    """The keys of the rows that can be taken over, and the place of the first picture of each."""
+def _rows(
+    part: Part, work: Work, more: Sequence[str] = ()
+) -> tuple[pa.Table, np.ndarray, np.ndarray]:
+    """The rows of a part as it is now, with the columns `more` that it has; the keys of those that
+    can be taken over, and where the first picture of each stands. All of one file.
+    """
     columns = _named(part, work)
     wrong = [there for name, there in columns.items() if name.endswith(WRONG)]
     try:
         file = pq.ParquetFile(part.store.open(part.name))
-        index = [name for name in ("image_index",) if name in file.schema_arrow.names]
-        rows = file.read([*dict.fromkeys((*work.by, *wrong, *index))])
+        there = [name for name in ("image_index", *more) if name in file.schema_arrow.names]
+        rows = file.read([*dict.fromkeys((*work.by, *wrong, *there))])
         firsts = _firsts(rows, wrong, work.each)
-        return keys_of(rows.take(firsts), work.by), firsts
-    except (pa.ArrowInvalid, OSError, KeyError):  # torn, or without such a column
-        return np.array([], KEY), np.array([], np.int64)
+        return rows, keys_of(rows.take(firsts), work.by), firsts
+    except (pa.ArrowInvalid, OSError, KeyError):  # torn, gone, or without such a column
+        return pa.table({}), np.array([], KEY), np.array([], np.int64)
 
 
 def _firsts(rows: pa.Table, wrong: Sequence[str], each: int) -> np.ndarray:
@@ -221,9 +223,9 @@ def take(found: Found, table: pa.Table, *, whole: bool) -> pa.Table:
     good = np.flatnonzero(pc.is_null(table[FAILED_STAGE]).to_numpy())
     made: dict[int, dict[str, Any]] = {}
     keys = keys_of(table.take(good), found.work.by)
-    for part, rows, places in _looked_up(found, keys, good):
-        every = zip(rows, _made(part, found.work, places), strict=True)
-        made |= {row: one for row, one in every if one is not None}
+    for part, rows, wanted in _looked_up(found, keys, good):
+        for place, one in _made(part, found.work, wanted):
+            made[rows[place]] = one
     known = np.zeros(len(table), bool)
     known[list(made)] = True
     cells = [made[row] for row in sorted(made)]
@@ -242,7 +244,7 @@ def take(found: Found, table: pa.Table, *, whole: bool) -> pa.Table:
 def _looked_up(
     found: Found, keys: np.ndarray, rows: np.ndarray
 ) -> Iterator[tuple[Part, np.ndarray, np.ndarray]]:
-    """Of each part that has some of the `keys`, those of `rows` that have them, and the places."""
+    """Of each part that has some of the `keys`, those of `rows` that have them, and these keys."""
     if not len(found.keys):
         return
     at = np.minimum(np.searchsorted(found.keys, keys), len(found.keys) - 1)
@@ -250,35 +252,33 @@ def _looked_up(
     at, rows = at[there], rows[there]
     for number in np.unique(found.part[at]):
         here = found.part[at] == number
-        yield found.parts[number], rows[here], found.place[at[here]]
+        yield found.parts[number], rows[here], found.keys[at[here]]
 
 
-def _made(part: Part, work: Work, places: np.ndarray) -> Iterator[dict[str, Any] | None]:
-    """What the stage made of each row whose first picture stands at one of `places`; null where it
-    is not there any more.
+def _made(part: Part, work: Work, keys: np.ndarray) -> Iterator[tuple[int, dict[str, Any]]]:
+    """What the stage made of the rows with these `keys`, with the place of each among them; not of
+    one that is not there any more.
     """
     adds, columns = work.stage.adds, _named(part, work)
     draws = columns.pop("image", None) is not None
-    try:
-        file = pq.ParquetFile(part.store.open(part.name))
-        names = [*columns.values(), *(("image", "image_path") if draws else ())]
-        rows = file.read([name for name in names if name in file.schema_arrow.names])
-    except (pa.ArrowInvalid, OSError):
-        yield from [None] * len(places)
-        return
+    more = [*columns.values(), *(("image", "image_path") if draws else ())]
+    rows, known, firsts = _rows(part, work, more)
     columns = {name: there for name, there in columns.items() if there in rows.column_names}
-    behind = (places[:, None] + np.arange(work.each)).reshape(-1)
-    rows = rows.take(pa.array(behind))
+    at = dict(zip(known[::-1].tolist(), firsts[::-1].tolist(), strict=True))
+    places = [(place, at[key]) for place, key in enumerate(keys.tolist()) if key in at]
+    behind = [first + k for _, first in places for k in range(work.each)]
+    rows = rows.take(pa.array(behind, pa.int64()))
     drawn = encoded(part.store, part.name, rows) if draws else iter(())
-    for first in range(0, len(rows), work.each):
-        own = rows.slice(first, work.each)
+    for number, (place, _) in enumerate(places):
+        own = rows.slice(number * work.each, work.each)
         made = {name: _cell(own[there], adds.field(name).type) for name, there in columns.items()}
         if not draws:
-            yield made
+            yield place, made
             continue
         images = [decoded(next(drawn)) for _ in range(work.each)]
         image = _fitting(images, adds.field("image").type)
-        yield None if image is None else {**made, "image": image, "drawn_at": time.time()}
+        if image is not None:
+            yield place, {**made, "image": image, "drawn_at": time.time()}
 
 
 def _cell(own: pa.ChunkedArray, kind: pa.DataType) -> Any:
