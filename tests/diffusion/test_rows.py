@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
 
@@ -160,9 +161,40 @@ def test_rows_that_agree_are_drawn_at_once_and_none_is_padded():
 
 def test_rows_that_agree_come_beside_each_other():
     own = RowSettings(Model("mine"), {"steps": "n", "negative_prompt": "no"})
-    rows = own.ordered(table([{"n": n, "no": "x"} for n in "313131"]))
+    rows = own.ordered(table([{"n": n, "no": "x"} for n in "313131"]), 4)
     assert rows["n"].to_pylist() == list("111333")
     assert sorted(rows["id"].to_pylist()) == list("012345")
+
+
+@pytest.mark.parametrize(
+    ("kinds", "batch"),
+    [
+        pytest.param(20 * "abc", 8, id="three-kinds"),
+        pytest.param((7 * "abcdefghi")[:60], 6, id="nine-kinds"),
+        pytest.param("a" + 8 * "bcdefg", 8, id="one-more"),
+        pytest.param(5 * "ab", 3, id="odd"),
+        pytest.param("abc", 8, id="fewer-than-a-batch"),
+        pytest.param("", 8, id="no-rows"),
+    ],
+)
+def test_batches_are_as_few_as_a_table_allows_that_are_full(kinds: str, batch: int):
+    """Whoever cuts the rows cuts them at every so many, whatever their kinds."""
+    own = RowSettings(Model("mine"), {"steps": "n"})
+    cells = own.ordered(table([{"n": kind} for kind in kinds]), batch)["n"].to_pylist()
+    cut = [cells[start : start + batch] for start in range(0, len(cells), batch)]
+    full = [one for one in cut if len(set(one)) == 1 and len(one) == batch]
+    assert sorted(cells) == sorted(kinds)
+    assert len(full) == sum(number // batch for number in Counter(kinds).values())
+    assert cut[: len(full)] == full
+
+
+def test_rows_that_have_failed_fill_no_batch():
+    own = RowSettings(Model("mine"), {"steps": "n"})
+    rows = table([{"n": "1"} for _ in range(8)])
+    place = rows.schema.get_field_index("failed_stage")
+    failed = pa.array(["prompt", None] * 4, pa.string())
+    rows = own.ordered(rows.set_column(place, rows.schema.field(place), failed), 4)
+    assert rows["failed_stage"].to_pylist() == [None] * 4 + ["prompt"] * 4
 
 
 def test_several_pictures_a_row_have_the_seeds_that_follow_a_given_one():

@@ -162,7 +162,14 @@ def broken_run(
 
 
 def kill_often(
-    home: Path, asked: list[str], limit: int, kills: int, record: Any, model: str, levels: int = 0
+    home: Path,
+    asked: list[str],
+    limit: int,
+    kills: int,
+    record: Any,
+    model: str,
+    levels: int = 0,
+    fault: str = "kill -9",
 ) -> None:
     """Runs until `kills` processes were killed, each compared with the undisturbed run."""
     whole, chance = one_session.run(home, "whole", *asked), random.Random()
@@ -177,7 +184,7 @@ def kill_often(
         held = same(folder, whole, levels) and adds_up(folder)
         seconds = (time.monotonic() - began) / max(1, len(killed))
         for victim in killed:
-            record("kill -9", victim=victim, rows=limit, held=held, model=model, seconds=seconds)
+            record(fault, victim=victim, rows=limit, held=held, model=model, seconds=seconds)
         assert held, folder
         done += len(killed)
 
@@ -213,7 +220,8 @@ def test_kills_change_none_of_the_five_ends(tmp_path, photos, record, kills):
     own = "stages=[{_target_: helpers.own_stages.Larger, after: model, num_cpus: 0.1}]"
     kept = ["filter.keep='float(size) < 8'", "filter.near_duplicates=4"]
     asked = overrides(photos, 200, *drawn, own, *kept, "llm=template", "scorer=none")
-    kill_often(tmp_path, asked, 200, max(1, kills // 5), record, "own")
+    fault = "kill -9, rows that end in every way"
+    kill_often(tmp_path, asked, 200, max(1, kills // 5), record, "own", fault=fault)
     said = summary(tmp_path / "whole")
     assert all(said[end] for end in ENDS[:-1])
     assert said["written"] <= PHOTOS

@@ -79,3 +79,14 @@ class Remembering(NoopGenerator):
     ) -> np.ndarray:
         self.batches.append([(one.steps, one.negative_prompt) for one in drawn or ()])
         return super().paint(prompts, seeds, drawn)
+
+
+class Noting(NoopGenerator):
+    """Adds to the file `options.file` of how many pictures each batch is."""
+
+    def paint(
+        self, prompts: list[str], seeds: list[int], drawn: list[Model] | None = None
+    ) -> np.ndarray:
+        with open(self.model.options["file"], "a") as file:
+            file.write(f"{len(prompts)}\n")
+        return super().paint(prompts, seeds, drawn)

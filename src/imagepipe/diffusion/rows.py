@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from functools import lru_cache
+from itertools import groupby
 from pkgutil import resolve_name
 from typing import Any
 
@@ -19,6 +20,7 @@ from imagepipe.diffusion.refusals import refused
 from imagepipe.errors import UserError, shown
 from imagepipe.prompts.cells import is_blank
 from imagepipe.stages import engines
+from imagepipe.stages.stage import FAILED_STAGE
 
 # Settings of the model that a row may have, and what their cells hold. Whatever else
 # `model.columns` names is an argument of the pipeline's call.
@@ -95,13 +97,21 @@ class RowSettings:
         """The columns that rows have to agree in to be drawn together."""
         return [name for key, name in self.columns.items() if not TEXTS.fullmatch(key)]
 
-    def ordered(self, rows: pa.Table) -> pa.Table:
-        """`rows` with those that can be drawn together beside each other, so that they fill
-        batches.
+    def ordered(self, rows: pa.Table, batch: int) -> pa.Table:
+        """`rows` with those that can be drawn together beside each other: first as many of each
+        kind as fill batches of so many rows, then the others. What has failed fills no batch of
+        what has not.
         """
+        failed = rows[FAILED_STAGE].is_valid().to_pylist()
         texts = [map(str, rows[name].to_pylist()) for name in self.shared]
-        keys = list(zip(*texts, strict=True))
-        return rows.take(sorted(range(rows.num_rows), key=keys.__getitem__))
+        kinds = list(zip(failed, *texts, strict=True))
+        whole, rest = [], []
+        for _, own in groupby(sorted(range(len(kinds)), key=kinds.__getitem__), kinds.__getitem__):
+            alike = list(own)
+            end = len(alike) // batch * batch
+            whole += alike[:end]
+            rest += alike[end:]
+        return rows.take(pa.array(whole + rest, pa.int64()))
 
     def cells(self, rows: pa.Table) -> list[Cells]:
         columns = [map(_plain, rows[name].to_pylist()) for name in self.columns.values()]

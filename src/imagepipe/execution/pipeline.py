@@ -116,7 +116,8 @@ def drawn(
         share = shares.get(stage.name)
         if stage is first:  # before it all is one operator, which takes blocks as they were read
             if own.shared:
-                data = _light(data, "order", partial(RowSettings.ordered, own))
+                batch = resources.model.batch_size
+                data = _light(data, "order", partial(RowSettings.ordered, own, batch=batch))
             size = resources.rows_per_block or tables.rows
             data = ray_data.in_blocks(data, size, tables.rows, BLOCK_CPUS)
         if known := taken.get(stage.name):
