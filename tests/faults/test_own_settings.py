@@ -1,4 +1,4 @@
-"""Sixty rows with settings of their own: as each is drawn alone, in full batches, whatever ends it."""
+"""Sixty rows with settings of their own: as each is drawn alone, and in full batches."""
 
 from __future__ import annotations
 
