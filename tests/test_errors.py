@@ -5,11 +5,20 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from ray.exceptions import RayTaskError
+from ray.exceptions import RayTaskError, UserCodeException
 
-from imagepipe.errors import UserError, did_you_mean, listed, one_line, shown, with_class
+from imagepipe.errors import (
+    CHAINED,
+    UserError,
+    did_you_mean,
+    listed,
+    one_line,
+    shown,
+    with_class,
+)
 
 STACK = 'Traceback (most recent call last):\n  File "a.py", line 1\nValueError: no such thing\n'
+WRAPPED = UserCodeException("UDF failed")
 
 
 @pytest.mark.parametrize(
@@ -29,6 +38,18 @@ STACK = 'Traceback (most recent call last):\n  File "a.py", line 1\nValueError: 
             "ValueError: no such thing",
             "ValueError: no such thing",
             id="ray",
+        ),
+        pytest.param(
+            RayTaskError("work", STACK + CHAINED + " UDF failed\nTo change", WRAPPED),
+            "ValueError: no such thing",
+            "ValueError: no such thing",
+            id="wrapped",
+        ),
+        pytest.param(
+            RayTaskError("work", f"a\nimagepipe.errors.RunFailed: it: is so\n{CHAINED}", WRAPPED),
+            "it: is so",
+            "it: is so",
+            id="ours",
         ),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Iterable
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 __all__ = ["Interrupted", "RunFailed", "UserError"]  # what a plug-in may rely on: docs/plugins.md
 
 LINE_CHARS = 200  # of an error, which may list every weight
+CHAINED = "\nThe above exception was the direct cause of the following exception:"  # Python's words
 MOST_BYTES = 1900  # of a whole message
 VALUE_BYTES = 300  # of the value that it is about
 MOST_NAMES, NAME_BYTES = 12, 75  # of a list of names
@@ -115,11 +117,13 @@ def one_line(error: BaseException | str, limit: int = LINE_CHARS) -> str:
     """What `error` or a text says, in at most `limit` characters; of one without words its class.
 
     That is its first line. Ray begins with where the error was: of one of Ray's it is what caused
-    it, or else the last line.
+    it, or else the last line, of a chain of exceptions that of the one which began it.
     """
     cause = getattr(error, "cause", None) or error
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    whole = str(error).partition(CHAINED)[0] if _is_rays(cause) else str(cause)
+    lines = [line.strip() for line in whole.splitlines() if line.strip()]
     line = lines[-1 if _is_rays(cause) else 0] if lines else type(cause).__name__
+    line = re.sub(rf"^{__name__}\.\w+: ", "", line)  # one of ours needs no class
     return line if len(line) <= limit else f"{line[: limit - 3]}..."
 
 
@@ -127,7 +131,7 @@ def with_class(error: BaseException, limit: int = LINE_CHARS) -> str:
     """As `one_line`, behind the name of its class, which Ray's last line has already."""
     cause = getattr(error, "cause", None) or error
     kind = type(cause).__name__
-    line = one_line(cause, limit - len(f"{kind}: "))
+    line = one_line(error, limit - len(f"{kind}: "))
     return line if line == kind or _is_rays(cause) else f"{kind}: {line}"
 
 

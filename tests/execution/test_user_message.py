@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from helpers.asked import dataset, written
-from ray.exceptions import RayTaskError
+from ray.exceptions import RayTaskError, UserCodeException
 
 from imagepipe.execution.messages import user_message
 from imagepipe.sources import scan
@@ -20,9 +20,24 @@ READ = (
 )
 
 
+WRAPPED = (
+    "ray::MapBatches(llm)() (pid=1)\n  File 'x.py', line 1\nKeyError: 'a'\n\n"
+    "During handling of the above exception, another exception occurred:\n\n"
+    "ray::MapBatches(llm)() (pid=1)\n  File 'x.py', line 2\nAttributeError: no place\n\n"
+    "The above exception was the direct cause of the following exception:\n\n"
+    "ray::MapBatches(llm)() (pid=1)\nray.exceptions.UserCodeException: UDF failed" + ADVICE
+)
+
+
 @pytest.mark.parametrize(
     ("text", "cause", "said"),
     [
+        pytest.param(
+            WRAPPED,
+            UserCodeException("UDF failed"),
+            "AttributeError: no place (in stage llm)",
+            id="wrapped",
+        ),
         pytest.param(
             WRITE, OSError("disk full"), "OSError: disk full (in stage write)", id="write"
         ),

@@ -14,6 +14,7 @@ from imagepipe.sink.ledger import Ledger
 def user_message(job: Job, error: Exception) -> str:
     """The error itself, of all that Ray says around it: one of ours, or else in one line."""
     from ray.data.exceptions import SystemException
+    from ray.exceptions import UserCodeException
 
     if isinstance(error, RunFailed):
         return str(error)
@@ -25,7 +26,8 @@ def user_message(job: Job, error: Exception) -> str:
     every = f"{error}\n{cause}".splitlines()
     ours = (line.partition(f"{errors.__name__}.")[2].partition(": ")[2] for line in every[::-1])
     said = next(filter(None, ours), None)
-    return said or f"{errors.with_class(_innermost(cause))}{_where(job, str(error))}"
+    began = error if isinstance(cause, UserCodeException) else _innermost(cause)  # a mark too
+    return said or f"{errors.with_class(began)}{_where(job, str(error))}"
 
 
 def _innermost(error: BaseException) -> BaseException:
