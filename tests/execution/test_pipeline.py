@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ray.data import Dataset
 
 # What its processes need, and the check of a run would take seconds to load before they start.
-HEAVY = "{'torch', 'transformers', 'diffusers', 'ray', 'mlflow'}"
+HEAVY = "{'torch', 'transformers', 'diffusers', 'huggingface_hub', 'ray', 'mlflow'}"
 PROCESSES = ("MapBatches(llm)", "MapBatches(model)")
 
 

@@ -27,7 +27,9 @@ def of_pictures(own: Any, model: Model) -> Any:
     A model of a narrower kind stays one, such as one that was trained to fill masks. Raises
     UserError where its family has no such class.
     """
-    from diffusers.pipelines import auto_pipeline
+    if not (model.pictures or model.controlnet):
+        return own
+    from diffusers.pipelines import auto_pipeline  # loads each of its classes: a second
 
     tasks = (
         auto_pipeline.AUTO_TEXT2IMAGE_PIPELINES_MAPPING,
@@ -36,7 +38,7 @@ def of_pictures(own: Any, model: Model) -> Any:
     )
     known = ((n, family) for n, task in enumerate(tasks) for family, k in task.items() if k is own)
     least, family = next(known, (0, None))
-    if family is None or not (model.pictures or model.controlnet):
+    if family is None:
         return own
     wanted = 2 if "mask_image" in model.pictures else 1 if "image" in model.pictures else 0
     base = family.removesuffix(CONTROLNET)

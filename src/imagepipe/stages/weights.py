@@ -44,11 +44,11 @@ def here(path: str, revision: str | None = None) -> Path | None:
 
 def file_here(path: str, file: str, revision: str | None = None) -> Path | None:
     """A file of a model, in its local folder or in the hub's cache; null: in neither."""
-    from huggingface_hub import try_to_load_from_cache
-
     where = locate(path)
     if isinstance(where, Path):
         return where / file if (where / file).is_file() else None
+    from huggingface_hub import try_to_load_from_cache  # a tenth of a second
+
     cached = try_to_load_from_cache(where, file, revision=revision)
     return Path(cached) if isinstance(cached, str) else None
 
