@@ -120,11 +120,11 @@ def ray_session() -> Iterator[None]:
     import ray
     from helpers.configs import composed
 
-    from imagepipe.execution import pipeline, session
+    from imagepipe.execution import loading, session
 
     if not ray.is_initialized():
         config = composed("ray.num_cpus=2", "llm=none", "model=noop", "scorer=none")
-        session.started(config, pipeline.libraries(config))
+        session.started(config, loading.libraries(config))
     context = ray.data.DataContext()
     context.enable_progress_bars = context.print_on_execution_start = False
     with ray.data.DataContext.current(context):

@@ -17,7 +17,7 @@ from imagepipe.cli.plan import plan
 from imagepipe.config import LLM, Config, Model
 from imagepipe.diffusion.noop import NoopGenerator
 from imagepipe.execution.calibration import unmeasured
-from imagepipe.execution.pipeline import libraries
+from imagepipe.execution.loading import libraries
 from imagepipe.execution.run import run
 from imagepipe.llm import Answer
 from imagepipe.stages.engines import TABLE, Engine

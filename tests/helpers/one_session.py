@@ -81,7 +81,7 @@ def _stderr_in(path: str) -> Iterator[None]:
 def main() -> None:
     from helpers.configs import composed
 
-    from imagepipe.execution import pipeline
+    from imagepipe.execution import loading
     from imagepipe.execution.session import SharedSession, silence_ray
 
     answers = os.fdopen(os.dup(1), "w")
@@ -90,7 +90,7 @@ def main() -> None:
     import ray
 
     shared = SharedSession()
-    always = pipeline.libraries(composed()) if "PRELOAD" in os.environ else []
+    always = loading.libraries(composed()) if "PRELOAD" in os.environ else []
     for line in sys.stdin:
         asked = json.loads(line)
         os.chdir(asked["place"])
@@ -108,13 +108,13 @@ def perform(shared: Any, always: list[str], folder: Path, overrides: list[str]) 
     from helpers.configs import composed
 
     from imagepipe.cli.messages import plain_errors
-    from imagepipe.execution import pipeline, run
+    from imagepipe.execution import loading, run
     from imagepipe.execution.prepare import prepared
 
     try:
         with plain_errors():
             config = composed(*overrides)
-            libraries = [*dict.fromkeys([*always, *pipeline.libraries(config)])]
+            libraries = [*dict.fromkeys([*always, *loading.libraries(config)])]
             with (
                 prepared(config, folder, overrides) as ready,
                 shared.session(config.ray, ready.machine, libraries, verbose=config.verbose),

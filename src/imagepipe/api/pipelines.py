@@ -12,6 +12,7 @@ from imagepipe.api.overrides import checked, overrides
 from imagepipe.config import Filter
 from imagepipe.errors import UserError
 from imagepipe.execution import pipeline, session
+from imagepipe.execution.loading import libraries
 from imagepipe.resources.machine import this_machine
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def dataset(*typed: str, config_dir: str | Path | None = None, **keys: Any) -> D
     joined = session.is_anothers() or config.ray.address is not None
     if not joined:
         resources.resolve(config, this_machine(config.ray), tables.rows)  # refused before it starts
-    machine = session.started(config, pipeline.libraries(config))
+    machine = session.started(config, libraries(config))
     shares, _ = resources.resolve(config, machine, tables.rows)
     return pipeline.drawn(config, tables, stages, shares)
 

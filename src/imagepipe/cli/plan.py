@@ -160,7 +160,7 @@ def _weights_gb(config: Config, machine: Machine) -> dict[str, float | None]:
 
 def _measured(config: Config, machine: Machine, *, calibrate: bool) -> Calibration | None:
     from imagepipe.execution import calibration
-    from imagepipe.execution.pipeline import libraries
+    from imagepipe.execution.loading import libraries
     from imagepipe.execution.session import session
 
     if config.resources.calibrate_s is None:

@@ -38,6 +38,7 @@ from imagepipe.cli.multirun import Multirun
 from imagepipe.config import registration
 from imagepipe.errors import UserError
 from imagepipe.execution import manifest
+from imagepipe.signals import termination_as_interrupt
 from imagepipe.sink import sweeps
 from imagepipe.sink.lock import leaving_nothing
 
@@ -115,10 +116,13 @@ class Command:
 def run_job(cfg: DictConfig, folder: Path) -> Outcome:
     """One run in `folder`, of what Hydra composed now."""
     config = configuration.load(cfg)
-    # Heavy: not before the configuration is known to be right.
-    from imagepipe.execution.run import run
+    # Heavy, from here on: not before the configuration is known to be right.
+    from imagepipe.execution.loading import loading
 
-    return run(config, folder, typed(), composed(cfg))
+    with termination_as_interrupt(), loading(config) as script:
+        from imagepipe.execution.run import run
+
+        return run(config, folder, typed(), composed(cfg), script)
 
 
 def to_resume(arguments: list[str]) -> tuple[list[str], Path | None]:

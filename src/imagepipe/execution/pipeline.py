@@ -30,7 +30,6 @@ from imagepipe.resources.shares import bytes_on_their_way
 from imagepipe.resources.workload import pools
 from imagepipe.sink.reuse import Taken, taking
 from imagepipe.sink.writer import Writer
-from imagepipe.stages import engines
 from imagepipe.stages.processor import LIGHT_CPUS, ProcessorStage, fold, unfold
 from imagepipe.stages.stage import BatchSizeBackoff, Stage, apply, worker
 
@@ -70,15 +69,6 @@ def check_engines(config: Config) -> None:
     llm.check(config.llm)
     for scorer in config.scorer.values():
         scoring.check(scorer, one_of=len(config.scorer))
-
-
-def libraries(config: Config) -> list[str]:
-    """What its processes load before they do anything else: `module`, or `module:name`."""
-    found = [__name__, "pandas", "pyarrow.dataset"]
-    found += ["jsonschema", "requests", "google.protobuf.text_format"]  # what Ray loads in each
-    for engine in engines.chosen(config).values():
-        found += engine.libraries
-    return list(dict.fromkeys(found))
 
 
 def build(

@@ -21,6 +21,7 @@ from imagepipe.config import Config, Score, Scorer, Scoring, said_by
 from imagepipe.errors import Interrupted, RunFailed, UserError, one_line
 from imagepipe.execution import nodes, pipeline
 from imagepipe.execution.leaving import leave
+from imagepipe.execution.loading import libraries
 from imagepipe.execution.place import Place, called, opened, summary_of
 from imagepipe.execution.session import cluster, session
 from imagepipe.reports import gallery, record, scores, terminal
@@ -129,8 +130,7 @@ def _score(config: Scoring, place: Place, prompt: str, lock: RunLock, console: C
         resources.resolve(config, machine, rows)  # refuse before Ray starts
     if not rescored.left(place.store, config.judged, CHUNK):
         return 0
-    libraries = pipeline.libraries(config)
-    with session(config.ray, machine, libraries, verbose=config.verbose):
+    with session(config.ray, machine, libraries(config), verbose=config.verbose):
         if machine is None:
             nodes.check(config, place.store, None)
         shares, why = resources.resolve(config, machine or cluster(config.ray), rows)

@@ -18,6 +18,7 @@ from imagepipe.diffusion import rows
 from imagepipe.errors import Interrupted, RunFailed
 from imagepipe.execution import calibration, chain, distance, nodes, pipeline, reuse
 from imagepipe.execution.leaving import leave
+from imagepipe.execution.loading import libraries
 from imagepipe.execution.messages import all_failed, too_many_failed, user_message
 from imagepipe.execution.prepare import Ready, prepared
 from imagepipe.execution.publishing import publish
@@ -62,9 +63,10 @@ def run(
     folder: Path,
     typed: Sequence[str] = (),
     composed: Mapping[str, str] | None = None,
+    script: str | None = None,
 ) -> Outcome:
-    """Run `config` into `folder`. `typed` are the command's arguments, to begin it again with, and
-    `composed` the files by name that `.hydra/` is to hold.
+    """Run `config` into `folder`. `typed` are the command's arguments, to begin it again with,
+    `composed` the files by name that `.hydra/` is to hold, and `script` of `loading`.
 
     With `config.resume` it goes on with the run that `folder` holds, in the same MLflow run.
 
@@ -79,7 +81,8 @@ def run(
             terminal.print_already_complete(Console(stderr=True), finished.folder, finished.summary)
             return finished
         tracking.preload(config.tracking, Path(config.outputs).absolute())
-        with session(config.ray, ready.machine, pipeline.libraries(config), verbose=config.verbose):
+        loaded = libraries(config)
+        with session(config.ray, ready.machine, loaded, script=script, verbose=config.verbose):
             return perform(ready, began)
 
 

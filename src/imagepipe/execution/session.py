@@ -20,10 +20,11 @@ from typing import Any
 import imagepipe
 from imagepipe.compat import say_what_is_lost
 from imagepipe.compat.forkserver import executable, forkserver
-from imagepipe.compat.ray import init, starting, starts_workers_by_script
+from imagepipe.compat.ray import init, starting
 from imagepipe.config import Config, RayOptions
 from imagepipe.errors import RunFailed, UserError
 from imagepipe.execution import preflight
+from imagepipe.execution.loading import can_fork
 from imagepipe.execution.nodes import kept_to_nodes
 from imagepipe.execution.surroundings import environment, silence_stderr
 from imagepipe.resources.machine import Machine, from_ray, object_store_bytes, this_machine
@@ -40,14 +41,20 @@ IDLE_PROCESSES = 6
 
 @contextmanager
 def session(
-    options: RayOptions, machine: Machine | None, libraries: Sequence[str] = (), *, verbose: bool
+    options: RayOptions,
+    machine: Machine | None,
+    libraries: Sequence[str] = (),
+    *,
+    script: str | None = None,
+    verbose: bool,
 ) -> Iterator[None]:
     """Ray for one run: `machine`'s CPUs and GPUs, or where it is None the Ray at the address.
 
-    Its processes have loaded `libraries` where they can be forked: on Linux, without a GPU.
-    Raises UserError where no Ray answers at `ray.address`.
+    Its processes have loaded `libraries` where they can be forked: by the `script` of `loading`,
+    or of one process that begins to load them now. Raises UserError where no Ray answers at
+    `ray.address`.
     """
-    with _ray(options, machine, libraries, verbose), _data_context(options, verbose):
+    with _ray(options, machine, libraries, verbose, script), _data_context(options, verbose):
         yield
 
 
@@ -133,7 +140,11 @@ _kept = ExitStack()
 
 @contextmanager
 def _ray(
-    options: RayOptions, machine: Machine | None, libraries: Sequence[str], verbose: bool
+    options: RayOptions,
+    machine: Machine | None,
+    libraries: Sequence[str],
+    verbose: bool,
+    script: str | None = None,
 ) -> Iterator[None]:
     if machine is None and is_anothers():
         yield
@@ -151,10 +162,9 @@ def _ray(
             stack.enter_context(environment(preflight.environment(machine)))
         say_what_is_lost(verbose)
         with hangup_is_ours_alone(), _plain(options, machine):
-            script = None
-            forks = machine is not None and machine.gpus == 0 and sys.platform == "linux"
-            if forks and starts_workers_by_script():
+            if script is None and can_fork(machine):
                 script = stack.enter_context(forkserver(libraries, verbose=verbose))
+            if script is not None:
                 # Those that Ray starts before it is asked are not forked: nobody would use them.
                 os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
             # Ray may lose an interrupt while it starts, and then hangs. A cluster is not ours, and

@@ -22,7 +22,7 @@ from imagepipe import config as configuration
 from imagepipe import resources, shell, store, tracking
 from imagepipe.config import Config
 from imagepipe.errors import Interrupted, UserError
-from imagepipe.execution import manifest, pipeline, reuse, run, session
+from imagepipe.execution import loading, manifest, reuse, run, session
 from imagepipe.execution.beside import SideBySide, kept_to
 from imagepipe.execution.prepare import prepared
 from imagepipe.execution.session import SharedSession
@@ -240,7 +240,7 @@ def _run(asked: Asked, sessions: Callable[..., Any], part: Part | None = None) -
         with prepared(*what) as ready:
             if earlier := run.earlier_outcome(config, asked.folder):
                 return earlier
-            libraries = pipeline.libraries(config)
+            libraries = loading.libraries(config)
             with sessions(config.ray, ready.machine, libraries, verbose=config.verbose):
                 return run.perform(ready, time.time())
     except Exception as error:
