@@ -1,4 +1,4 @@
-"""The errors that a person sees as one plain line, and what makes texts and figures plain."""
+"""The errors that users see as one plain line, and what makes texts and figures plain."""
 
 from __future__ import annotations
 
@@ -78,11 +78,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 class UserError(Exception):
-    """Something a person typed, or a file they named, is not usable.
+    """A setting, or a file that it names, cannot be used.
 
-    Shown without a traceback; the command exits with 2. `field` is the configuration key
-    (``dataset.path``), `value` what it holds, `problem` what is wrong with it and `remedy` what
-    would be right.
+    The command prints it without a traceback and exits with 2. `field` is the configuration key
+    (``dataset.path``), `value` its value, `problem` what is wrong and `remedy` what to do.
     """
 
     def __init__(self, *, field: str, value: object, problem: str, remedy: str) -> None:
@@ -100,16 +99,16 @@ def _rebuild(field: str, value: object, problem: str, remedy: str) -> UserError:
 
 
 class RunFailed(Exception):
-    """A run that started did not end well; the message says what happened and what to do next.
+    """A run failed after it had started; the message says what happened and what to do next.
 
     The command exits with 1, without a traceback.
     """
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM ended a run, which left right states and says what there is of it.
+    """Ctrl-C or SIGTERM stopped a run. What it wrote is complete and can be resumed.
 
-    No Exception, so that it ends a whole sweep too. The command exits with 130, as shells do.
+    It is not an Exception, so it stops a whole sweep, too. The command exits with 130.
     """
 
 

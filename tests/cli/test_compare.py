@@ -29,7 +29,7 @@ def test_what_differs_is_told_then_what_is_best_and_where_to_look(tmp_path, caps
     differs, said, speed, *_, look = capsys.readouterr().out.splitlines()
     assert differs == "differs    model.steps: 2, 8"
     assert said.startswith("compared   2 of 2 jobs finished. Best by clip is model.steps=8: 0.45")
-    assert "cannot be told apart in speed" in speed
+    assert "No clear winner in speed" in speed
     (page,) = tmp_path.glob("outputs/comparisons/*/*/comparison.html")
     assert look == f"look at    {page.relative_to(tmp_path)}"
     known = json.loads(page.with_suffix(".json").read_text())

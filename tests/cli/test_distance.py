@@ -60,7 +60,7 @@ def test_a_set_with_itself_is_at_0_and_noise_takes_it_away(sets, tmp_path: Path,
     assert re.search(r"pictures   50 in \S+noise0\nreference  50 in \S+noise0\n", said)
     assert "resized by its own processor" in said
     assert "50 pictures are too few for" in said  # FID, of so many features
-    assert "compare only runs of equally many pictures" in said
+    assert "compare only runs with the same number of pictures" in said
 
 
 def test_other_sizes_are_resized_and_broken_pictures_are_counted(sets, tmp_path: Path, capsys):

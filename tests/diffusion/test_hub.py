@@ -244,7 +244,7 @@ def test_a_cached_model_is_drawn_with_at_its_pinned_revision(trained, tmp_path):
         assert "weights" not in image.text
     summary = json.loads((out / "summary.json").read_text())
     assert (summary["prompts_cut"], summary["prompts_cut_share"]) == (2, 1.0)
-    assert "2 prompts (100 %) were longer than the model reads" in done.stderr
+    assert "2 prompts (100 %) were too long for the model and were cut" in done.stderr
 
 
 def test_a_hub_out_of_reach_and_a_cache_that_is_not_whole_name_the_command(said: Said):

@@ -73,7 +73,7 @@ def test_nothing_to_score_by():
 
 def test_a_folder_without_work_to_take_over(tmp_path: Path):
     assert refusal(reuse.check, Sweep(reuse=[str(tmp_path)])) == (
-        f"sweep.reuse={tmp_path}: holds no run whose work could be taken over. "
+        f"sweep.reuse={tmp_path}: holds no run whose work could be reused. "
         "Name the folder of a run or of a sweep; auto, true or false; or a list of folders."
     )
 

@@ -81,10 +81,10 @@ def test_what_the_terminal_says():
         "of 64 pictures to 400 in photos, by tiny_clip, 128 numbers a picture; 1 left out (b.png: "
         "broken)",
         "fid       64 pictures are too few for 128 features; about 144 would do",
-        "cmmd      0.5 (0.4 to 0.6), +0.1 of it for want of more pictures",
+        "cmmd      0.5 (0.4 to 0.6), +0.1 of it because there are few pictures",
     ]
     lost = {"reference": "photos", "trouble": "it is gone"}
-    assert distances.in_summary(lost) == ["to photos cannot be told: it is gone"]
+    assert distances.in_summary(lost) == ["to photos cannot be measured: it is gone"]
 
 
 def test_jobs_show_it_with_its_interval_and_none_is_best_by_it(tmp_path: Path):

@@ -29,7 +29,9 @@ def test_jobs_are_repeated_by_turns_and_taken_together(tmp_path: Path):
     found = [json.loads((tmp_path / f"sweep/{n}/summary.json").read_text()) for n in range(4)]
     assert [one["sweep"]["label"] for one in found] == ["model.steps=1", "model.steps=2"] * 2
     assert "4 of 4 jobs finished" in done.stderr
-    assert "too short for a rate with an interval: model.steps=1 and model.steps=2" in done.stderr
+    assert (
+        "too few pictures to compare the speed of: model.steps=1 and model.steps=2" in done.stderr
+    )
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_a_killed_job_takes_nothing_of_the_other_along(
     assert code == 1
     assert "job 1: its process ended by signal 9" in said
     assert statuses(tmp_path / "sweep") == {"0": "FINISHED"}
-    assert "1 of 2 jobs finished, 1 yet to run" in said
+    assert "1 of 2 jobs finished, 1 have not run yet" in said
     (tmp_path / "stay").unlink()
     again = imagepipe(tmp_path, "resume=sweep")
     assert again.returncode == 0, again.stderr

@@ -101,7 +101,7 @@ def test_ctrl_c_finishes_what_is_begun_and_the_printed_command_goes_on(
 
     nothing = imagepipe(tmp_path, *resume_command(said))
     assert nothing.returncode == 0
-    assert f"nothing is left to do of {ROWS} rows" in nothing.stderr
+    assert f"all {ROWS} rows are done; nothing is left to do" in nothing.stderr
     client = MlflowClient(f"sqlite:///{tmp_path / 'outputs' / 'mlflow.db'}")
     found = client.get_run(last["mlflow"]["run_id"])
     assert found.info.status == "FINISHED"

@@ -30,10 +30,13 @@ def test_the_reference_is_that_of_the_code():
 def test_the_reference_has_what_comments_say():
     said = reference.page()
     assert "| `llm.top_p` | `1.0` | 0.001 to 1 |" in said
-    assert "| `dataset.id` | required | the column that names a row; unique" in said
-    assert '| `sink.image_format` | `"png"` | one of `png`, `jpeg`, `webp` |' in said
+    assert "| `dataset.id` | required | column that identifies a row; unique" in said
+    assert (
+        '| `sink.image_format` | `"png"` | format of the files; one of `png`, `jpeg`, `webp` |'
+        in said
+    )
     assert "| `resources.model.pool` |" in said
-    assert "- `to_pandas() -> pandas.DataFrame`: `table` in pandas." in said
+    assert "- `to_pandas() -> pandas.DataFrame`: `table` as a pandas DataFrame." in said
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -94,7 +94,7 @@ def test_a_share_of_votes_has_no_sign():
 def test_a_distance_and_a_price():
     figure = {"value": 12345.6, "low": -0.0, "high": 20000.0, "bias": -0.0}
     said = distances.figures({"kid": figure})
-    assert said == {"kid": "12,346 (0 to 20,000), +0 of it for want of more pictures"}
+    assert said == {"kid": "12,346 (0 to 20,000), +0 of it because there are few pictures"}
     made = cost.of_run(
         {"end_to_end": 0.001}, {"model": Share(num_gpus=1)}, Price(gpu=45.0), 1, (None, 0)
     )
@@ -120,7 +120,7 @@ def test_nothing_of_a_comparison_is_unreadable(values, tmp_path):
     cells = str([tables.verdict(found), tables.categories(found), tables.job(found, found.jobs[0])])
     texts = [found.headline(), found.note(), kept, cells]
     page = (tmp_path / comparison.PAGE).read_text()
-    table = re.sub(r"<[^>]*>", " ", re.search(r"(?s)<h2>What they show.*?<h2>The same", page)[0])
+    table = re.sub(r"<[^>]*>", " ", re.search(r"(?s)<h2>Results.*?<h2>The same", page)[0])
     assert not [UNREADABLE.search(text) for text in [*texts, table] if UNREADABLE.search(text)]
     assert ("too few for an interval" in table) == (count == 1)
 

@@ -25,16 +25,16 @@ def test_scores_are_compared_and_rates_are_not(tmp_path: Path):
     assert found.verdict.sentence.startswith("Best by clip is model.steps=4")
     assert not [said for said in found.besides() if "astest" in said or "front" in said]
     rates = next(verdict for verdict in found.verdicts if verdict.measure == "images_per_s")
-    less = "took over what other runs had made, so by their rates nothing is told"
+    less = "reused work of other runs, so their speed is not compared"
     assert f"{less}: model.steps=2 and model.steps=4" in rates.remarks
 
 
 def test_the_table_of_jobs_says_what_was_taken_over(tmp_path: Path):
     found = swept_into(tmp_path, [job(1, 8, 0.2, RED), job(2, 9, 0.3, BLUE, llm=12, model=3)], AIM)
-    assert {"key": "reused", "name": "rows taken over"} in tables.columns(found)
+    assert {"key": "reused", "name": "rows reused"} in tables.columns(found)
     cells = [tables.job(found, one)["cells"]["reused"] for one in found.jobs]
     assert cells == [None, "llm 12, model 3"]
-    assert "rows taken over" in (tmp_path / "comparison.html").read_text()
+    assert "rows reused" in (tmp_path / "comparison.html").read_text()
 
 
 def test_a_sweep_in_which_nothing_was_has_no_such_column(tmp_path: Path):

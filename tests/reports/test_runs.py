@@ -43,11 +43,10 @@ def test_what_differs_is_told_and_names_the_runs(tmp_path):
         ("version of ray", ["–", "2.60.0"]),
     ]
     assert found.labels == ["model.steps=4", "model.steps=8"]
-    assert found.verdict.sentence.endswith(
-        "cannot be told apart by clip: every row scores the same."
-    )
+    assert found.verdict.sentence.startswith("No clear winner by clip between ")
+    assert found.verdict.sentence.endswith(": every row scores the same.")
     page = (tmp_path / "out" / "comparison.html").read_text()
-    assert page.index("What differs between the runs") < page.index("What they show")
+    assert page.index("What differs between the runs") < page.index("Results")
 
 
 def test_runs_that_differ_in_nothing_are_told_apart_by_their_folders(tmp_path):

@@ -95,7 +95,7 @@ def test_what_has_no_effect_is_said_once_with_the_way(tmp_path: Path):
     job = job_of(tmp_path, "id,what,seed,Width\n1,a,7,64\n", model, ledger)
     out = console(terminal=False)
     print_header(out, job)
-    columns = "how its row is drawn, such as seed, Width: for all rows that is seed, model.width"
+    columns = "columns of the table set nothing: seed, Width. All rows use seed, model.width"
     assert columns in out.file.getvalue()
     summary = summarize(job, NoTracking())
     print_summary(out, job, NoTracking(), summary)
@@ -134,5 +134,5 @@ def test_only_rows_that_may_be_drawn_are_advised_to_be_tried_again(
     job = job_of(tmp_path, "id,what\n1,a\n2,b\n", Model(name="noop", engine="noop"), ledger)
     said = how_to_go_on(job)
     assert said.endswith(says) if says.startswith("resume") else said.startswith(says)
-    again = "to try them again" in "".join(warnings(job))
+    again = "to retry them" in "".join(warnings(job))
     assert again == (failed > for_good)

@@ -1,4 +1,4 @@
-"""What a sweep is said to show: a best only where it would be found again."""
+"""What a sweep is said to show: a best only where the difference is clear."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def test_jobs_that_cannot_be_told_apart_are_named_together():
     found = timed(1.0, 1.0005, 1.5)
     assert found.named is None
     assert {entry.label for entry in found.best} == {"j0", "j1"}
-    assert "cannot be told apart in speed" in found.sentence
-    assert found.sentence.endswith("; 1 other is behind.")
+    assert "No clear winner in speed" in found.sentence
+    assert found.sentence.endswith("; 1 other is clearly behind.")
 
 
 def test_two_jobs_that_ran_once_need_more_than_a_hair():
@@ -81,7 +81,7 @@ def test_a_job_that_was_too_short_takes_part_in_no_ranking_by_speed():
     assert (found.best, found.named) == ([], None)
     assert found.sentence == "Nothing to compare by images_per_s."
     assert found.remarks == [
-        "too short for a rate with an interval: llm=none and llm=tiny; about limit=304 would do"
+        "too few pictures to compare the speed of: llm=none and llm=tiny; about limit=304 would do"
     ]
 
 
@@ -93,7 +93,7 @@ def test_the_baseline_is_what_is_asked_for_or_the_first():
         assert [s.against is None for s in found.standings] == [False, False, True]
         assert all(s.told for s in found.standings[:2])
     assert timed(1.0, 1.2, aim=Sweep(baseline="j7")).remarks == [
-        "sweep.baseline=j7 is none of these jobs; it is j0"
+        "sweep.baseline=j7 is none of these jobs; j0 is used"
     ]
 
 
@@ -103,7 +103,7 @@ def test_the_best_score_is_named_by_its_rows():
     found = scored({"a": by_row(base), "b": by_row(base + rng.normal(0.5, 0.5, 64))})
     assert found.named is not None
     assert found.named.label == "b"
-    assert "% of 64 rows than, a." in found.sentence
+    assert "above a, and better in 81 % of 64 rows." in found.sentence
 
 
 @pytest.mark.parametrize(
@@ -111,13 +111,13 @@ def test_the_best_score_is_named_by_its_rows():
     [
         pytest.param(
             {"a": by_row([0.5, 0.25, 0.75]), "b": by_row([0.5, 0.25, 0.75])},
-            "a and b cannot be told apart by clip: every row scores the same.",
+            "No clear winner by clip between a and b: every row scores the same.",
             [],
             id="equal",
         ),
         pytest.param(
             {"a": by_row([0.5]), "b": by_row([0.75])},
-            "b and a cannot be told apart by clip: more rows would tell.",
+            "No clear winner by clip between b and a: more rows would decide.",
             [],
             id="one-row",
         ),
@@ -129,7 +129,7 @@ def test_the_best_score_is_named_by_its_rows():
         ),
         pytest.param(
             {"a": {"x": 0.5, "y": 0.5, "z": 0.0}, "b": {"x": 0.5, "y": 0.5}},
-            "a and b cannot be told apart by clip: every row scores the same.",
+            "No clear winner by clip between a and b: every row scores the same.",
             ["scores compared on the 2 of 3 rows that every job has"],
             id="a-row-failed",
         ),
@@ -152,7 +152,7 @@ def test_of_several_alike_it_is_said_which_two_more_rows_would_tell_apart():
         {n: by_row(base + x + up) for n, x, up in zip("abc", noise, (0, 0.1, 0.2), strict=True)}
     )
     top, *_, last = [s.entry.label for s in found.standings]
-    assert re.search(rf"about limit=\d+ would tell {top} from {last}\.$", found.sentence)
+    assert re.search(rf"about limit=\d+ would decide between {top} and {last}\.$", found.sentence)
 
 
 def test_a_job_below_the_rate_asked_for_is_not_best():

@@ -83,14 +83,14 @@ def test_who_is_preferred_is_named_only_where_enough_rows_say_so():
     _, few = concluded(cast([1, 1, 1, 1, 1]))  # p = 1/16
     assert few.named is None
     assert few.sentence == (
-        "a=1 and a=2 cannot be told apart by votes: about 10 votes on them would tell."
+        "No clear winner by votes between a=1 and a=2: about 10 votes would decide."
     )
     _, more = concluded(cast([1] * 30 + [-1] * 10))
     assert more.named is not None
     assert more.named.label == "a=1"
-    assert more.sentence.endswith("preferred in 75 % (60 to 86) of 40 rows to a=2.")
+    assert more.sentence.endswith(", preferred to a=2 in 75 % (60 to 86) of 40 rows.")
     _, even = concluded(cast([1, -1] * 20))
-    assert even.sentence.endswith("take them as equally good.")
+    assert even.sentence.endswith("treat them as equally good.")
 
 
 def test_several_votes_on_a_row_count_as_one():

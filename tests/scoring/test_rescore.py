@@ -218,7 +218,7 @@ def test_a_run_gets_the_score_in_its_table_summary_and_gallery(home: Path, capsy
     page = (home / "out" / "gallery.html").read_text()
     assert "Best light first" in page and "Worst first first" in page
     assert main(["out", "tracking=none", *TYPED]) == 0
-    assert "nothing was left to score" in capsys.readouterr().err
+    assert "nothing left to score" in capsys.readouterr().err
 
 
 def test_a_scorer_that_scored_nothing_keeps_no_name_and_one_that_did_does(home: Path):

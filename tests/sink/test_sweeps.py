@@ -63,7 +63,7 @@ def test_the_jobs_compared_are_those_of_the_record(tmp_path):
         (2, "PENDING"),
     ]
     assert [job.label for job in found.jobs] == ["seed=0", "seed=1", "seed=2"]
-    assert found.headline().startswith("1 of 3 jobs finished, 1 did not, 1 yet to run.")
+    assert found.headline().startswith("1 of 3 jobs finished, 1 did not, 1 have not run yet.")
 
 
 @pytest.mark.parametrize(

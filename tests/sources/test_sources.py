@@ -200,7 +200,7 @@ def test_columns_that_cannot_be_shuffled(tmp_path: Path) -> None:
     table = pa.table({"id": ["1", "2"], "what": ["a", "b"], "tensor": tensors})
     path = written(tmp_path / "t.parquet", table)
     assert not scan(dataset(path, "parquet"), None).shuffled
-    slim = scan(dataset(path, "parquet", look_through_rows=1), None)
+    slim = scan(dataset(path, "parquet", scan_rows=1), None)
     assert (slim.shuffled, slim.columns) == (True, ("id", "what"))
     assert "column 'tensor' is left out: it holds extension<" in slim.notes[0]
     left = written(tmp_path / "left.csv", b"id,place\n1,here\n")
@@ -380,8 +380,8 @@ def test_the_look_is_limited_to_the_files_that_the_rows_come_from(tmp_path: Path
 
 def test_a_table_too_large_to_scan_every_id(tmp_path: Path) -> None:
     path = written(tmp_path / "t.csv", GOOD)
-    assert scan(dataset(path, look_through_rows=2), None).scanned
-    assert not scan(dataset(path, look_through_rows=1), None).scanned
+    assert scan(dataset(path, scan_rows=2), None).scanned
+    assert not scan(dataset(path, scan_rows=1), None).scanned
 
 
 def test_places_of_all_kinds(tmp_path: Path) -> None:
@@ -758,7 +758,7 @@ def test_repeats_in_tables_too_large_to_scan_every_id(
     left = written(tmp_path / "left.csv", b"id,what\n1,b\n1,a\n1,b\n2,x\n3,x\n4,x\n,x\n,x\n")
     right = written(tmp_path / "right.csv", b"id,wears\n1,hat\n2,hat\n2,cap\n3,cap\n")
     join = Join(path=right, on="id", method=method)
-    tables = scan(dataset(left, join=join, look_through_rows=1), None)
+    tables = scan(dataset(left, join=join, scan_rows=1), None)
     rows = collected(beside_a_process(read(tables, num_cpus=0.5)))
     told = sorted((r["id"], r["what"], r["wears"], r["failed_stage"]) for r in rows)
     reasons = {r["id"]: r["failed_reason"] for r in rows if r["failed_reason"]}

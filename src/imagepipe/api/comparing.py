@@ -15,7 +15,7 @@ from imagepipe.config.fields import check_fields
 
 @dataclass(frozen=True)
 class Compared:
-    """Runs side by side. `page` is to be opened in a browser; a notebook shows their pictures."""
+    """Runs side by side. Open `page` in a browser; a notebook shows the pictures."""
 
     page: Path
     headline: str  # which is best, or that the data do not tell
@@ -38,9 +38,10 @@ def compare(
 ) -> Compared:
     """Compare finished runs, as `imagepipe compare` does: results, or folders of runs and sweeps.
 
-    `objective` is what the best is named by, and `score` which of several scores that is;
-    `baseline` is the number of the run that the others are held against; `by` is what rows are
-    known by, else it is found out. Raises UserError where they cannot be compared.
+    `objective` decides which run is best, and `score` names one of several scores. `baseline` is
+    the number of the run to compare the others with (default: the first). `by` says how to match
+    rows (default: by id if all runs read the same tables). Raises UserError if the runs cannot be
+    compared.
     """
     from imagepipe.reports.comparison import PAGE
 

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 def dataset(*typed: str, config_dir: str | Path | None = None, **keys: Any) -> Dataset:
-    """The pipeline as a lazy Dataset of Ray Data, for those who go on there; nothing is written.
+    """The pipeline as a lazy Dataset of Ray Data, to go on with there. Nothing is written.
 
     The arguments are those of `run`. A row has the columns of the input, `base_prompt`, `prompt`,
-    `seed`, `image` (uint8, pictures of the row x height x width x 3), and `score` where there is a
-    scorer. Where rows have a size of their own (`model.columns`), `image` is a struct: `pixels`,
-    the bytes of that array, `height` and `width`. A row that could not be drawn says why in
-    `failed_reason`, and its `image` is empty.
+    `seed`, `image` (uint8, pictures of the row x height x width x 3), and `score` if there is a
+    scorer. If rows have different sizes (`model.columns`), `image` is a struct: `pixels`, the bytes
+    of that array, `height` and `width`. For a row that failed, `failed_reason` says why and `image`
+    is empty.
 
     Where Ray does not run yet it is started with this machine's CPUs and GPUs, and stays until
     `ray.shutdown()` or the end of the process. Raises UserError as `run` does.

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 class Result:
-    """A run in its folder: `imagepipe.run(...)` returns it, `Result(folder)` opens one of before.
+    """The result of a run: `imagepipe.run(...)` returns it, `Result(folder)` opens an earlier run.
 
-    In a notebook it shows its contact sheet.
+    A notebook shows its contact sheet.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -45,12 +45,12 @@ class Result:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How the rows ended: `rows_read`, and what it is the sum of."""
+        """`rows_read`, and how many of these rows ended how."""
         return {name: self.summary[name] for name in ("rows_read", *ENDS) if name in self.summary}
 
     @property
     def images_per_s(self) -> float | None:
-        """Steady pictures per second where it could be measured, else end to end."""
+        """Pictures per second in steady state, or end to end if the run was too short."""
         rates = self.summary["images_per_s"]
         return rates["steady"] or rates["end_to_end"]
 
@@ -61,26 +61,26 @@ class Result:
 
     @property
     def scores(self) -> dict[str, dict[str, float]]:
-        """Of each scorer `mean` and `std` over the pictures; empty without one."""
+        """For each scorer `mean` and `std` over the pictures; empty without a scorer."""
         return self.summary["scores"]
 
     @property
     def mlflow(self) -> dict[str, str] | None:
-        """Ids of the run in MLflow; null where it was not tracked."""
+        """Ids of the run in MLflow; None if it was not recorded."""
         ids = self.summary["mlflow"]
         return ids if ids["run_id"] else None
 
     @cached_property
     def table(self) -> pa.Table:
-        """A row a picture: the input's columns, prompts, seed, image_path, scores, timings."""
+        """One row per picture: input columns, prompts, seed, image_path, scores, timings."""
         return results.table(self._store)
 
     def to_pandas(self) -> pandas.DataFrame:
-        """`table` in pandas."""
+        """`table` as a pandas DataFrame."""
         return self.table.to_pandas()
 
     def to_polars(self) -> polars.DataFrame:
-        """`table` in polars."""
+        """`table` as a polars DataFrame."""
         import polars
 
         frame = polars.from_arrow(self.table)
@@ -89,7 +89,7 @@ class Result:
 
     @cached_property
     def pictures(self) -> Pictures:
-        """The pictures in the order of `table`, each read when it is asked for."""
+        """The pictures as PIL images, in the order of `table`; each is read when you use it."""
         return Pictures(self._store, self._id)
 
     def __repr__(self) -> str:

@@ -16,16 +16,15 @@ from imagepipe.sink.lock import leaving_nothing
 
 
 def run(*typed: str, config_dir: str | Path | None = None, **keys: Any) -> Result:
-    """Draw, as `imagepipe TYPED...` does, and wait for the end.
+    """Draw pictures, as the command `imagepipe` does, and wait until the run has ended.
 
-    `typed` are settings as at the command line ("model=tiny", "model.steps=4"), `keys` the same by
-    name (`limit=8`, `**{"model.steps": 4}`); later ones hold. `config_dir` is a folder with presets
-    of your own. Where Ray already runs in this process, it is used and left as it is; else one is
-    started, and ended with the run.
+    `typed` are settings as on the command line ("model=tiny", "model.steps=4"), `keys` the same by
+    name (`limit=8`, `**{"model.steps": 4}`); later settings override earlier ones. `config_dir` is
+    a folder with your own presets. If Ray already runs in this process, the run uses it and leaves
+    it running; otherwise it starts Ray and stops it again.
 
-    Raises UserError where something cannot work, RunFailed where the run broke, and Interrupted,
-    which is a KeyboardInterrupt, on Ctrl-C; what is written by then stays, and
-    `run(resume=FOLDER)` resumes it.
+    Raises UserError if a setting cannot work, RunFailed if the run broke, and Interrupted (a
+    KeyboardInterrupt) after Ctrl-C. What was written stays, and `run(resume=FOLDER)` resumes it.
     """
     with shell.coming_back():
         arguments, sweep = to_resume(overrides(typed, keys))

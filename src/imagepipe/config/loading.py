@@ -43,7 +43,7 @@ MAY_CHANGE = (
     *("dataset.more_joins.path", "dataset.more_joins.method"),
     *("dataset.read", "dataset.join.read", "dataset.more_joins.read", "dataset.wildcards"),
     "model.private_urls",
-    *("dataset.look_through_rows", "dataset.most_rows", "dataset.category", "max_failures"),
+    *("dataset.scan_rows", "dataset.most_rows", "dataset.category", "max_failures"),
     *(
         f"{section}.{key}"
         for section in ("llm", "model", "scorer")

@@ -29,7 +29,7 @@ def text_column(key: str) -> str:
 
 @dataclass
 class Lora:
-    """Trained changes to a diffusion model, added with strength `weight`."""
+    """A LoRA, added to the model with strength `weight`."""
 
     path: str = MISSING  # a .safetensors file, a folder, or a hub id
     weight_name: str | None = None  # the file, where a folder or a hub id holds several
@@ -39,17 +39,17 @@ class Lora:
 
 @dataclass
 class TextualInversion:
-    """A word that stands for what was learned of a few pictures."""
+    """A textual inversion: a new word for prompts, learned from a few pictures."""
 
     path: str = MISSING  # a .safetensors file, a folder, or a hub id
-    token: str | None = None  # the word, as prompts have it: <my-cat>; null: as the file says
+    token: str | None = None  # the word for prompts: <my-cat>; null: the one in the file
     weight_name: str | None = None  # the file, where a folder or a hub id holds several
     revision: str | None = None
 
 
 @dataclass
 class Part:
-    """A part of the pipeline from elsewhere: a text encoder, or the denoiser, also as GGUF."""
+    """A part of the pipeline from another model: a text encoder, or the denoiser, also as GGUF."""
 
     path: str = MISSING  # a .safetensors or .gguf file, a folder, or a hub id
     revision: str | None = None
@@ -58,94 +58,96 @@ class Part:
 
 @dataclass
 class IPAdapter:
-    """What draws after a picture too: diffusers' `load_ip_adapter`, for models with a UNet."""
+    """An IP-Adapter, as in diffusers' `load_ip_adapter`; for models with a UNet."""
 
     path: str | None = None  # a folder or a hub id, such as h94/IP-Adapter; null: none
-    subfolder: str = ""  # where in it the file is, such as models
+    subfolder: str = ""  # folder of the file in it, such as models
     weight_name: str | None = None  # the file, such as ip-adapter_sd15.safetensors
-    # what looks at the picture, beside the file; with a / in it, from the top
+    # folder of the image encoder, beside the file; with a / in it, from the top
     image_encoder_folder: str = "image_encoder"
     revision: str | None = None
-    scale: float = bounded(1.0, least=0)  # how much the picture says beside the prompt
+    scale: float = bounded(1.0, least=0)  # how much the picture counts
 
 
 @dataclass
 class Quantization:
     """Weights in fewer bits: the arguments of diffusers' `PipelineQuantizationConfig`."""
 
-    quant_backend: str | None = (
-        None  # bitsandbytes_4bit, bitsandbytes_8bit, torchao, ...; null: none
-    )
+    # bitsandbytes_4bit, bitsandbytes_8bit, torchao, ...; null: none
+    quant_backend: str | None = None
     quant_kwargs: dict[str, Any] = field(default_factory=dict)
     components_to_quantize: list[str] = field(default_factory=list)  # empty: all
 
 
 @dataclass
 class Model(Server):
-    """The diffusion model and how it samples. Options are called as in diffusers."""
+    """The diffusion model and its sampling. Options have their names in diffusers."""
 
-    name: str = MISSING
+    name: str = MISSING  # name in reports
     engine: str = engine("model")
-    # "asset:NAME", a local folder, a hub id, one .safetensors file, or a server's model
+    # "asset:NAME", a local folder, a hub id, one .safetensors file, or the name of a server's model
     path: str | None = None
-    # a folder or a hub id with the configuration of one file; null: what diffusers takes it for
+    # for one file: a folder or hub id with its configuration; null: diffusers guesses it
     config: str | None = None
-    revision: str | None = None  # of the hub id, be it path or config
+    revision: str | None = None  # commit, tag or branch on the hub, of path or config
     variant: str | None = None  # weight file variant on the hub, such as fp16
-    # random: the same architecture, measured without a download
+    # random: the same architecture with random weights, to measure without a download
     weights: str = choice("trained", ("trained", "random"))
-    licence: str | None = None
-    non_commercial: bool = False  # shown before every run
-    weights_gb: float | None = None  # GB (1e9 bytes) in 16 bits, until its files are here
-    steps: int = bounded(4, least=0)
-    guidance: float = bounded(0.0, least=0)
-    negative_prompt: str | None = None
-    # compel: weights as (word:1.3), and prompts of any length; null: prompts are text
+    licence: str | None = None  # recorded with each run
+    non_commercial: bool = False  # true: a note before every run says so
+    # GB (1e9 bytes) at 16 bits, used before its files are downloaded
+    weights_gb: float | None = None
+    steps: int = bounded(4, least=0)  # num_inference_steps
+    guidance: float = bounded(0.0, least=0)  # guidance_scale
+    negative_prompt: str | None = None  # what the picture should not show
+    # compel: weights such as (word:1.3), and prompts of any length; null: plain text
     prompt_syntax: str | None = choice(None, ("compel",))
-    # tokens of the prompt; null: the pipeline's own
+    # most tokens of a prompt; null: the pipeline's default
     max_sequence_length: int | None = bounded(None, least=1)
-    width: int = bounded(512, least=8)
-    height: int = bounded(512, least=8)
+    width: int = bounded(512, least=8)  # pixels
+    height: int = bounded(512, least=8)  # pixels
     dtype: str = choice("auto", DTYPES)  # auto: float32 on CPU, float16 on a GPU
     scheduler: str | None = None  # a diffusers scheduler class; null: the model's own
-    scheduler_config: dict[str, Any] = field(default_factory=dict)  # changes to its settings
-    # further arguments of the pipeline's call, as diffusers has them: {clip_skip: 1}
+    # changes to the scheduler's settings
+    scheduler_config: dict[str, Any] = field(default_factory=dict)
+    # more arguments for the pipeline's call in diffusers: {clip_skip: 1}
     call_kwargs: dict[str, Any] = field(default_factory=dict)
-    # which column gives what of its row's own; with braces it is a template, as dataset.prompt:
-    # {seed: s, steps: n, negative_prompt: no, prompt_2: "{style} on paper"}
+    # settings taken from columns: {seed: s, steps: n, negative_prompt: no}; a text with braces is a
+    # template, as in dataset.prompt: {prompt_2: "{style} on paper"}
     columns: dict[str, str] = field(default_factory=dict)
-    # how a picture of such a column gets its row's width and height: it fills them, and what is
-    # over is cut off; it is whole in them, on black; it is drawn out to them
+    # how an input picture gets its row's width and height. crop: fill and cut off; pad: fit inside,
+    # with black borders; stretch: change the proportions
     fit: str = choice("crop", ("crop", "pad", "stretch"))
-    private_urls: bool = False  # true: a picture's URL may lead into a private network
-    controlnet: str | None = None  # what columns.control_image is for: a folder or a hub id
-    controlnet_revision: str | None = None
-    # what columns.ip_adapter_image is for
+    private_urls: bool = False  # true: URLs of pictures may lead into a private network
+    controlnet: str | None = None  # for columns.control_image: a folder or a hub id
+    controlnet_revision: str | None = None  # commit, tag or branch on the hub
+    # for columns.ip_adapter_image
     ip_adapter: IPAdapter = field(default_factory=IPAdapter)
-    images_per_prompt: int = bounded(1, least=1)
+    images_per_prompt: int = bounded(1, least=1)  # pictures per row
     loras: list[Lora] = field(default_factory=list)
     textual_inversions: list[TextualInversion] = field(default_factory=list)
-    # another decoder, such as an AutoencoderTiny: a folder, a hub id, or one .safetensors file
+    # another VAE, such as an AutoencoderTiny: a folder, a hub id, or one .safetensors file
     vae: str | None = None
-    vae_revision: str | None = None
-    # other parts in place of the pipeline's own: {transformer: {path: flux1-schnell-Q4_0.gguf}}
+    vae_revision: str | None = None  # commit, tag or branch on the hub
+    # replace parts of the pipeline: {transformer: {path: flux1-schnell-Q4_0.gguf}}
     parts: dict[str, Part] = field(default_factory=dict)
-    vae_slicing: bool = False  # decodes picture by picture: less memory
-    vae_tiling: bool = False  # decodes tile by tile: less memory for large pictures
+    vae_slicing: bool = False  # decode picture by picture: less memory
+    vae_tiling: bool = False  # decode tile by tile: less memory for large pictures
+    # memory layout of the weights; faster or slower, depending on the GPU
     channels_last: bool = False
     compile: str | None = None  # a backend of torch.compile, such as inductor; null: not compiled
-    compile_whole: bool = False  # denoiser and decoder, not only the blocks that repeat: minutes
-    attention_backend: str | None = None  # native, flash, sage, ...; null: diffusers' own
-    # skips work at some steps, so pictures are near what they were: TaylorSeerCacheConfig, ...
+    compile_whole: bool = False  # compile the whole denoiser and decoder: takes minutes
+    attention_backend: str | None = None  # native, flash, sage, ...; null: diffusers' default
+    # reuse results of earlier steps; faster, pictures differ a little: TaylorSeerCacheConfig, ...
     cache: str | None = None
-    cache_config: dict[str, Any] = field(default_factory=dict)  # its settings
-    # what is not at work waits in CPU memory: model, sequential
+    cache_config: dict[str, Any] = field(default_factory=dict)  # settings of the cache
+    # keep idle parts in CPU memory: whole models, or layer by layer (sequential)
     offload: str = choice("none", ("none", "model", "sequential"))
     quantization: Quantization = field(default_factory=Quantization)
-    use_safetensors: bool = True  # false: pickled weights too, which can run any code
-    trust_remote_code: bool = False  # true: runs code that comes with the model
-    _target_: str | None = None  # engine=custom: a class of your own, package.module.Class
-    options: dict[str, Any] = field(default_factory=dict)  # for it to read
+    use_safetensors: bool = True  # false: also read pickled weights, which can run any code
+    trust_remote_code: bool = False  # true: run code that comes with the model
+    _target_: str | None = None  # engine=custom: your class, package.module.Class
+    options: dict[str, Any] = field(default_factory=dict)  # settings for your class
 
     @property
     def section(self) -> str:

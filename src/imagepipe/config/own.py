@@ -25,12 +25,12 @@ TAKEN = ("read", "join", "order", "write", "sink", "filter", "score", "image", "
 
 @dataclass
 class OwnStage:
-    """A stage that a class of your own does; what else an entry holds is for the class."""
+    """A stage run by your own class. Other keys of an entry are arguments of the class."""
 
     _target_: str = MISSING  # the class, package.module.Class
-    after: str = MISSING  # behind which stage: prompt, llm, model, scorer, or one of these
-    name: str = ""  # what reports call it; left out: as its class
-    # for the class; their keys are typed beside those here, and beside those of its share
+    after: str = MISSING  # the stage before it: prompt, llm, model, scorer, or one of your own
+    name: str = ""  # name in reports; left out: from the class
+    # arguments of the class; write their keys directly into the entry, beside those of its share
     arguments: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -26,25 +26,28 @@ MOST_SAMPLES = 8  # rows whose pictures MLflow shows of every run, the same in e
 
 @dataclass
 class LLM(Server):
-    """Who enriches the base prompt. `engine=none` leaves it as it is."""
+    """The LLM that enriches the base prompt. With `engine=none` the base prompt is drawn."""
 
-    name: str = MISSING
-    # auto: vllm where it is installed, else transformers
+    name: str = MISSING  # name in reports
+    # auto: vllm if it is installed, otherwise transformers
     engine: str = engine("llm")
-    path: str | None = None  # "asset:NAME", a local folder, a hub id, or a server's model
-    revision: str | None = None
-    system: str = ""
-    user: str = "{prompt}"  # what the model is asked; knows {prompt} and {season}
+    # "asset:NAME", a local folder, a hub id, or the name of a server's model
+    path: str | None = None
+    revision: str | None = None  # commit, tag or branch on the hub
+    system: str = ""  # the system prompt
+    user: str = "{prompt}"  # the question; may contain {prompt} and {season}
     temperature: float = bounded(0.8, least=0)
     top_p: float = bounded(1.0, least=0.001, most=1)
-    max_tokens: int = bounded(64, least=1)
+    max_tokens: int = bounded(64, least=1)  # longest answer
     stop: list[str] = field(default_factory=list)  # texts that end an answer
-    max_model_len: int | None = None  # tokens of question and answer; null: the model's own
-    chat_template_kwargs: dict[str, Any] = field(default_factory=dict)  # enable_thinking: false
+    max_model_len: int | None = None  # most tokens of question and answer; null: the model's limit
+    # arguments of the chat template: {enable_thinking: false}
+    chat_template_kwargs: dict[str, Any] = field(default_factory=dict)
     dtype: str = choice("auto", DTYPES)
-    engine_kwargs: dict[str, Any] = field(default_factory=dict)  # vllm: its engine's arguments
-    _target_: str | None = None  # engine=custom: a class of your own, package.module.Class
-    options: dict[str, Any] = field(default_factory=dict)  # for it to read
+    # engine=vllm: arguments of vLLM's engine
+    engine_kwargs: dict[str, Any] = field(default_factory=dict)
+    _target_: str | None = None  # engine=custom: your class, package.module.Class
+    options: dict[str, Any] = field(default_factory=dict)  # settings for your class
 
     @property
     def section(self) -> str:
@@ -54,21 +57,22 @@ class LLM(Server):
 
 @dataclass
 class Scorer(Server):
-    """Who judges the finished pictures. `engine=auto`: the embedded scorer for embedded models."""
+    """The model that scores pictures. `engine=auto`: the embedded scorer for embedded models."""
 
-    name: str = MISSING
+    name: str = MISSING  # name in reports and columns
     engine: str = engine("scorer")
-    path: str | None = None  # "asset:NAME", a local folder, a hub id, or a server's model
-    revision: str | None = None
-    processor: str | None = None  # where the processor is, for a model that comes without
+    # "asset:NAME", a local folder, a hub id, or the name of a server's model
+    path: str | None = None
+    revision: str | None = None  # commit, tag or branch on the hub
+    processor: str | None = None  # folder or hub id of the processor, if the model has none
     dtype: str = choice("auto", DTYPES)  # auto: float32 on CPU, float16 on a GPU
-    # what a judge is asked of each picture, {name: text over the columns of its row}. vlm: yes or
-    # no; caption: to write; attributes: the right answer to that question of the model's;
-    # image_classifier: one of its labels
+    # questions about each picture, {name: text}; the text may contain columns. vlm: a yes/no
+    # question; caption: an instruction; attributes: the right answer to the model's question of
+    # that name; image_classifier: a label of the model
     questions: dict[str, str] = field(default_factory=dict)
-    max_tokens: int = bounded(64, least=1)  # of a caption
-    _target_: str | None = None  # engine=custom: a class of your own, package.module.Class
-    options: dict[str, Any] = field(default_factory=dict)  # for it to read
+    max_tokens: int = bounded(64, least=1)  # longest caption
+    _target_: str | None = None  # engine=custom: your class, package.module.Class
+    options: dict[str, Any] = field(default_factory=dict)  # settings for your class
 
     @property
     def section(self) -> str:
@@ -78,19 +82,19 @@ class Scorer(Server):
 
 @dataclass
 class Distance:
-    """How far a run's pictures are from a reference, by whose features: told at its end."""
+    """The distance of a run's pictures to a reference, and the network that measures it."""
 
-    name: str = engines.NONE
+    name: str = engines.NONE  # name in reports
     engine: str = engine("distance", engines.NONE)
     path: str | None = None  # "asset:NAME", a local folder, or a hub id; inception: a file
-    revision: str | None = None
-    sha256: str | None = None  # of inception's file: its digest, or the first digits
-    processor: str | None = None  # where the processor is, for a model that comes without
+    revision: str | None = None  # commit, tag or branch on the hub
+    sha256: str | None = None  # inception: digest of the file, or its first digits
+    processor: str | None = None  # folder or hub id of the processor, if the model has none
     dtype: str = choice("auto", DTYPES)  # auto: float32 on CPU, float16 on a GPU
     reference: str | None = None  # a run's folder, a folder of pictures, or a table
-    image: str | None = None  # of a table: the column of the paths, or of the bytes
-    _target_: str | None = None  # engine=custom: a class of your own, package.module.Class
-    options: dict[str, Any] = field(default_factory=dict)  # for it to read
+    image: str | None = None  # for a table: the column with paths or bytes of pictures
+    _target_: str | None = None  # engine=custom: your class, package.module.Class
+    options: dict[str, Any] = field(default_factory=dict)  # settings for your class
 
     @property
     def section(self) -> str:
@@ -102,10 +106,11 @@ class Distance:
 class Filter:
     """Which pictures are kept."""
 
-    keep: str | None = None  # what holds for one that is: "score > 20 and animal != 'cat'"
-    best: int | None = bounded(None, least=1)  # so many of a row's images_per_prompt
-    by: str | None = None  # the column that they are judged by; null: the first score
-    # of pictures whose hashes (imagehash's phash) differ in so many of 64 bits at most one is kept
+    # keep pictures for which this is true: "score > 20 and animal != 'cat'"
+    keep: str | None = None
+    best: int | None = bounded(None, least=1)  # keep this many of a row's images_per_prompt
+    by: str | None = None  # column that decides which are best; null: the first score
+    # keep one of the pictures whose hashes (phash) differ in at most this many of 64 bits
     near_duplicates: int | None = bounded(None, least=0, most=16)
 
 
@@ -113,66 +118,71 @@ class Filter:
 class Sink:
     """What a run leaves: pictures as files, a Parquet table, WebDataset shards."""
 
-    name: str = MISSING
+    name: str = MISSING  # name in reports
     path: str | None = None  # a shared folder or s3://bucket/prefix; null: the run's own folder
-    png: bool = True  # pictures as files, in `image_format`
-    image_format: str = choice("png", ("png", "jpeg", "webp"))
-    quality: int | None = bounded(None, least=1, most=100)  # of jpeg and webp; null: 90
-    parquet: bool = True
-    image_bytes: bool = False  # the encoded picture in the table too
-    webdataset: bool = False
-    hub: str | None = None  # user/name: a data set of Hugging Face's hub, which gets it at the end
-    # pictures of the gallery at most: 200 are inside its page, the others beside it
+    png: bool = True  # write pictures as files, in `image_format`
+    image_format: str = choice("png", ("png", "jpeg", "webp"))  # format of the files
+    quality: int | None = bounded(None, least=1, most=100)  # for jpeg and webp; null: 90
+    parquet: bool = True  # always true: the table shows which rows are written
+    image_bytes: bool = False  # store the encoded pictures in the table, too
+    webdataset: bool = False  # write WebDataset shards
+    hub: str | None = None  # user/name: push to this data set on Hugging Face's hub at the end
+    # most pictures in the gallery: 200 in the page itself, the others beside it
     gallery_images: int = bounded(10_000, least=0, most=100_000)
 
 
 @dataclass
 class Tracking:
-    """Where the run is recorded. `uri` null with backend mlflow: sqlite under `outputs/`."""
+    """Where the run is recorded."""
 
-    name: str = MISSING
-    backend: str = choice(MISSING, ("mlflow", "none"))
-    uri: str | None = None
-    experiment: str = "imagepipe"
-    run_name: str | None = None
-    samples: int = bounded(8, least=0, most=MOST_SAMPLES)
-    system_metrics: bool = True
-    system_metrics_interval_s: float = bounded(5.0, least=0.1)
+    name: str = MISSING  # name in reports
+    backend: str = choice(MISSING, ("mlflow", "none"))  # none: nothing is recorded
+    uri: str | None = None  # MLflow server or database; null: sqlite under `outputs/`
+    experiment: str = "imagepipe"  # MLflow experiment
+    run_name: str | None = None  # name of the run in MLflow; null: one is made up
+    samples: int = bounded(8, least=0, most=MOST_SAMPLES)  # sample pictures recorded
+    system_metrics: bool = True  # record CPU, memory, disk and GPU use
+    system_metrics_interval_s: float = bounded(5.0, least=0.1)  # seconds between two records
 
 
 @dataclass
 class RayOptions:
-    """Which Ray runs it. `address` null: Ray on this machine, started and stopped by the run."""
+    """Where Ray runs."""
 
-    name: str = MISSING
+    name: str = MISSING  # name in reports
+    # auto or HOST:PORT of a cluster; null: Ray on this machine, started and stopped by the run
     address: str | None = None
-    nodes: list[str] = field(default_factory=list)  # of a cluster, by their ids; empty: all
-    num_cpus: int | None = bounded(None, least=1)  # null: what the machine has
-    num_gpus: int | None = bounded(None, least=0)
-    object_store_gb: float | None = bounded(None, least=0.08)  # Ray's own least is 75 MiB
-    runtime_env: dict[str, Any] = field(default_factory=dict)  # Ray's: what nodes get for a run
-    # how long a stage may take to get its first process
+    nodes: list[str] = field(default_factory=list)  # use only these nodes of a cluster, by id
+    num_cpus: int | None = bounded(None, least=1)  # CPUs to use; null: all
+    num_gpus: int | None = bounded(None, least=0)  # GPUs to use; null: all
+    # size of the object store; null: Ray's choice
+    object_store_gb: float | None = bounded(None, least=0.08)
+    runtime_env: dict[str, Any] = field(default_factory=dict)  # Ray's runtime_env for the nodes
+    # seconds until the first process of a stage must have started
     start_timeout_s: float = bounded(300.0, least=0.01)
-    # how long nothing may move, loading weights included
+    # end the run after this many seconds without progress; must be longer than loading weights
     progress_timeout_s: float = bounded(1800.0, least=0.01)
 
 
 @dataclass
 class Sweep:
-    """What a sweep looks for: the jobs' best `objective`, which Optuna maximises."""
+    """How the jobs of a sweep are run and compared. Optuna maximises `objective`."""
 
+    # what decides which job is best
     objective: str = choice("images_per_s", ("images_per_s", "score", "pictures_per_dollar"))
-    score: str | None = None  # by which scorer, or its column; null: the first
-    at_least_images_per_s: float | None = None  # with objective=score: a slower job counts as bad
-    baseline: str | None = None  # the job that others are held against, by label or number
-    level: float = bounded(0.95, least=0.5, most=0.9999)  # how sure a best has to be
-    # take over what earlier jobs did alike: true, false, auto (not where speed is compared), or
-    # the folders of earlier runs, to take over from these too
+    score: str | None = None  # scorer (or its column) that decides; null: the first
+    at_least_images_per_s: float | None = None  # with objective=score: slower jobs cannot be best
+    # job to compare the others with, by label or number; null: the first
+    baseline: str | None = None
+    # confidence level of intervals and verdicts
+    level: float = bounded(0.95, least=0.5, most=0.9999)
+    # reuse equal work of earlier jobs: true, false, auto (not where speed is compared), or the
+    # folders of earlier runs to reuse, too
     reuse: Any = "auto"
-    # jobs side by side, each with whole GPUs or nodes: a number, or auto, for as many as fit
+    # jobs to run side by side, each with whole GPUs or nodes: a number, or auto for as many as fit
     jobs_at_once: Any = 1
-    repeats: int = bounded(1, least=1, most=100)  # how often every job runs, by turns
-    repeat: int = bounded(0, least=0)  # which of them a job is: the sweep sets it
+    repeats: int = bounded(1, least=1, most=100)  # run every job this many times, in turn
+    repeat: int = bounded(0, least=0)  # number of the repeat; set by the sweep
 
     @property
     def compares_speed(self) -> bool:
@@ -189,20 +199,20 @@ class Config:
     model: Model = field(default_factory=Model)
     scorer: dict[str, Scorer] = field(default_factory=dict)  # by name; empty: none
     distance: Distance = field(default_factory=Distance)
-    stages: list[OwnStage] = field(default_factory=list)  # of your own, between ours
+    stages: list[OwnStage] = field(default_factory=list)  # your own stages
     resources: Resources = field(default_factory=Resources)
     filter: Filter = field(default_factory=Filter)
     sink: Sink = field(default_factory=Sink)
     tracking: Tracking = field(default_factory=Tracking)
     ray: RayOptions = field(default_factory=RayOptions)
     sweep: Sweep = field(default_factory=Sweep)
-    seed: int = 0
-    limit: int | None = bounded(None, least=1)
-    max_failures: int | float | None = None  # ends the run beyond so many rows, or such a share
-    resume: str | None = None  # the folder of an interrupted run or sweep, to resume it
-    retry_failed: bool = False  # with resume: rows that failed are tried again
-    outputs: str = "outputs"
-    verbose: bool = False
+    seed: int = 0  # with a row's id it decides the row's picture
+    limit: int | None = bounded(None, least=1)  # use only the first rows of the table
+    max_failures: int | float | None = None  # end the run if more rows (or a larger share) fail
+    resume: str | None = None  # folder of an interrupted run or sweep to resume
+    retry_failed: bool = False  # with resume: try failed rows again
+    outputs: str = "outputs"  # folder for runs, sweeps, MLflow's database and calibrations
+    verbose: bool = False  # show what Ray and other libraries log
 
     @property
     def sections(self) -> dict[str, Any]:

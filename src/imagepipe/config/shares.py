@@ -16,44 +16,46 @@ from imagepipe.config.names import scorer_stages, share_key
 class Share:
     """What one stage may use: each of its `pool` processes gets this share of CPUs and GPUs."""
 
-    num_cpus: float = bounded(0.0, least=0)
-    num_gpus: float = bounded(0.0, least=0)
-    pool: int = bounded(1, least=0)  # 0: `auto` chooses
-    # as many while there is room, on nodes that join; null: `pool`
+    num_cpus: float = bounded(0.0, least=0)  # CPUs of each process
+    num_gpus: float = bounded(0.0, least=0)  # GPUs of each process; may be a fraction
+    pool: int = bounded(1, least=0)  # number of processes; 0: `auto` chooses
+    # Ray Data may start up to this many where there is room, also on new nodes; null: `pool`
     pool_max: int | None = bounded(None, least=1)
-    batch_size: int = bounded(8, least=1)
-    # GiB of main memory that Ray sets aside for each; 0: not counted
+    batch_size: int = bounded(8, least=1)  # rows per batch; on a server, requests at once
+    # GiB of main memory that Ray reserves for each process; 0: none
     memory_gb: float = bounded(0.0, least=0)
-    custom: dict[str, float] = field(default_factory=dict)  # what a cluster's nodes are marked with
+    # custom resources of Ray for each process
+    custom: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
 class Price:
-    """What an hour costs, in any one currency: of one GPU, of one machine without its GPUs."""
+    """What an hour costs, in any one currency."""
 
-    gpu: float | None = bounded(None, least=0)
+    gpu: float | None = bounded(None, least=0)  # price of one GPU for an hour
+    # price of a machine without its GPUs for an hour
     machine: float | None = bounded(None, least=0)
 
 
 @dataclass
 class Resources:
-    """Shares per stage. With `auto` they are worked out from the machine when the run starts."""
+    """What each stage gets of the machine. With `auto` this is chosen when the run starts."""
 
-    name: str = MISSING
-    auto: bool = False
-    # with `auto`: for measuring the stages first; null: a rule
+    name: str = MISSING  # name in reports
+    auto: bool = False  # choose shares for this machine
+    # with `auto`: seconds for measuring the stages first; null: choose by a rule
     calibrate_s: float | None = bounded(None, least=1)
     llm: Share = field(default_factory=Share)
     model: Share = field(default_factory=Share)
     scorer: Share = field(default_factory=Share)
-    # of each stage, where there are several scorers: `resources.scorer`, and on top of that what
-    # `resources.scorer.NAME` says
+    # with several scorers, each one's share: `resources.scorer`, changed by `resources.scorer.NAME`
     scorers: dict[str, Share] = field(default_factory=dict)
-    own: dict[str, Share] = field(default_factory=dict)  # of `stages`, whose entries say them
+    # shares of `stages`; set them in their entries
+    own: dict[str, Share] = field(default_factory=dict)
     sink: Share = field(default_factory=lambda: Share(pool=0, batch_size=4096))
-    # rows that travel together; null: worked out
+    # rows per block of Ray Data; null: chosen
     rows_per_block: int | None = bounded(None, least=1)
-    price_per_hour: Price = field(default_factory=Price)  # for what 1,000 pictures cost
+    price_per_hour: Price = field(default_factory=Price)  # to report the cost of 1,000 pictures
 
     def share(self, stage: str) -> Share:
         """That of a stage, or of the sink."""

@@ -1,4 +1,4 @@
-"""Diffusion models. One file an engine."""
+"""Diffusion models. One file per engine."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ __all__ = ["ImageGenerator", "Painted", "Painter"]  # what a plug-in may rely on
 
 @dataclass(frozen=True)
 class Painted:
-    """Pictures, uint8 (n, height, width, 3), of which some could not be drawn: `reasons` say why,
-    and are null for the others. Their rows fail alone.
+    """Pictures, uint8 (n, height, width, 3), of which some failed: `reasons` says why for each of
+    these, and is None for the others. Only the rows of failed pictures fail.
     """
 
     images: np.ndarray
@@ -30,7 +30,7 @@ class Painted:
 
 
 class ImageGenerator(Protocol):
-    """A recipe on the driver; weights only after `load`, in the process that draws."""
+    """Constructed on the driver and in each worker; only a worker calls `load` and `paint`."""
 
     def load(self) -> None:
         """Read weights into memory."""
@@ -43,32 +43,31 @@ class ImageGenerator(Protocol):
         drawn: list[Model] | None = None,
         pictures: list[Mapping[str, np.ndarray]] | None = None,
     ) -> np.ndarray | Painted:
-        """One picture a prompt: uint8 (n, height, width, 3), an array that is not changed later; or
-        a `Painted`, where single pictures can fail.
+        """One picture per prompt: uint8 (n, height, width, 3), an array that you do not change
+        later; or a `Painted`, if single pictures can fail.
 
-        `drawn` are the settings that each is drawn with, where rows have some of their own
-        (`model.columns`): alike but for texts such as the negative prompt. An engine that leaves
-        the argument out takes no rows with settings.
+        `drawn` are the settings for each picture, if rows have their own (`model.columns`). Within
+        a call they differ only in texts such as the negative prompt. An engine without this
+        argument supports no settings from columns.
 
-        `pictures` are those that go into each, where `model.columns` names such: {image: uint8
-        (height, width, 3)}, in the size that is drawn. An engine that leaves the argument out
-        takes none.
+        `pictures` are the input pictures for each, if `model.columns` names any: {image: uint8
+        (height, width, 3)}, in the output size. An engine without this argument supports none.
 
-        Picture i depends on `prompts[i]`, `seeds[i]`, `drawn[i]` and `pictures[i]` alone, not on
-        its neighbours. A picture that came out as NaN is returned black.
+        Picture i depends only on `prompts[i]`, `seeds[i]`, `drawn[i]` and `pictures[i]`, not on
+        other rows. Return a black picture for one that came out as NaN.
         """
         ...
 
     def is_cut(self, prompt: str) -> bool:
-        """Whether the text encoder's limit cuts the end of `prompt` off."""
+        """Whether the text encoder would cut the end of `prompt` off."""
         ...
 
     def unknown_words(self, prompt: str) -> list[str]:
-        """Words that the model has never seen; empty where its vocabulary is open."""
+        """Words that the model does not know; empty if its vocabulary is open."""
         ...
 
 
-Painter = ImageGenerator  # as it was called before, for plug-ins that import it so
+Painter = ImageGenerator  # its earlier name, for plug-ins that import it
 
 
 def recipe(model: Model) -> Callable[[], ImageGenerator]:

@@ -224,7 +224,7 @@ def check(sweep: Sweep) -> None:
             raise UserError(
                 field="sweep.reuse",
                 value=folder,
-                problem="holds no run whose work could be taken over",
+                problem="holds no run whose work could be reused",
                 remedy="Name the folder of a run or of a sweep; auto, true or false; or a list of "
                 "folders.",
             )

@@ -1,4 +1,4 @@
-"""Language models that enrich a base prompt with the season. One file an engine."""
+"""Language models that enrich a base prompt with the season. One file per engine."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["Answer", "Enhancer"]  # what a plug-in may rely on: docs/plugins.md
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said. The token counts are the engine's own, null where it tells none.
+    """The answer of a model. Token counts are from the engine; None if it has none.
 
-    `tokens_out` includes the end-of-text token where the answer reached it. `error` says why
-    there is no answer; the row then fails. `finish_reason` is why the answer ends where it does,
-    as OpenAI says it: stop, length (of `llm.max_tokens`), content_filter; null: not told. A
-    `refusal` and the model's `reasoning` are those that came beside the text.
+    `tokens_out` includes the end-of-text token if the answer has one. `error` says why there is no
+    answer; the row then fails. `finish_reason` is as in OpenAI's API: stop, length (see
+    `llm.max_tokens`) or content_filter; None if unknown. `refusal` and `reasoning` are for models
+    that return them separately from the text.
     """
 
     text: str
@@ -35,13 +35,13 @@ class Answer:
 
 
 class Enhancer(Protocol):
-    """A recipe on the driver; weights only after `load`, in the process that answers."""
+    """Constructed on the driver and in each worker; only a worker calls `load` and `enhance`."""
 
     def load(self) -> None:
-        """Read weights into memory. Raises `UserError` where they cannot be used."""
+        """Read weights into memory. Raises `UserError` if they cannot be used."""
 
     def enhance(self, prompts: list[str], seasons: list[str], seeds: list[int]) -> list[Answer]:
-        """An answer a row, in order; each depends on its own prompt, season and seed alone."""
+        """One answer per row, in order. Each depends only on its own prompt, season and seed."""
 
 
 def recipe(config: LLM) -> Callable[[], Enhancer]:

@@ -1,4 +1,4 @@
-"""What is said of how far pictures are from a reference."""
+"""What is said of the distance of pictures to a reference."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from imagepipe.errors import figure
 from imagepipe.reports.figures import between
 from imagepipe.scoring.sets import METRICS
 
-ALIKE = "compare only runs of equally many pictures, by the same features, with the same reference"
-OF_INCEPTION = "FID in papers is of Inception's features (distance=inception)"
+ALIKE = "compare only runs with the same number of pictures, features and reference"
+OF_INCEPTION = "FID in papers uses Inception's features (distance=inception)"
 # Of what `summary.json` has: what has to be equal where distances are compared.
 CONDITIONS = ("pictures", "features", "reference", "reference_pictures")
 
@@ -35,7 +35,7 @@ def figures(found: Mapping[str, Any]) -> dict[str, str]:
 def in_summary(found: Mapping[str, Any]) -> list[str]:
     """The lines of a run's own terminal."""
     if trouble := found.get("trouble"):
-        return [f"to {found['reference']} cannot be told: {trouble}"]
+        return [f"to {found['reference']} cannot be measured: {trouble}"]
     left = "; ".join(filter(None, (found["left_out"], found["reference_left_out"])))
     head = (
         f"of {found['pictures']} pictures to {found['reference_pictures']} in "
@@ -45,7 +45,7 @@ def in_summary(found: Mapping[str, Any]) -> list[str]:
 
 
 def uneven(found: Sequence[Mapping[str, Any]]) -> str | None:
-    """Why distances are not to be held against each other; null where they may."""
+    """Why distances must not be compared; null where they may."""
     told = [one for one in found if "trouble" not in one]
     for name in CONDITIONS:
         values = list(dict.fromkeys(one[name] for one in told))
@@ -61,4 +61,4 @@ def _set(count: Any, place: Any, left_out: Any) -> str:
 
 def _figure(one: Mapping[str, float]) -> str:
     value = between(one["value"], one["low"], one["high"], digits=4)
-    return f"{value}, {figure(one['bias'], 2, '+')} of it for want of more pictures"
+    return f"{value}, {figure(one['bias'], 2, '+')} of it because there are few pictures"

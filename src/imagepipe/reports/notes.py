@@ -1,4 +1,4 @@
-"""What a run says at its end that a person should know, and what to do about it."""
+"""What to know at the end of a run, and what to do about it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from imagepipe.reports.job import Job
 from imagepipe.sink.ledger import Ledger
 from imagepipe.stages import engines
 
-CORRECT = "correct the table, and run that"  # where rows fail by what their own cells hold
+CORRECT = "correct the table and run it"  # where rows fail because of their own cells
 
 
 def how_to_go_on(job: Job) -> str:
-    """What to type or to do next, of a run that did not end well."""
+    """What to type or to do next after a run that failed."""
     ledger, sweep = job.ledger, job.sweep_job.folder if job.sweep_job else None
     again = f"resume with: {shell.resume_command(sweep or job.folder)}"
     if sweep or not (ledger.adds_up and ledger.failed):
@@ -35,12 +35,12 @@ def warnings(job: Job) -> list[str]:
     if ledger.prompts_cut:
         share = 100 * ledger.prompts_cut / max(1, ledger.written)
         said.append(
-            f"{ledger.prompts_cut} prompts ({share:.0f} %) were longer than the model reads"
+            f"{ledger.prompts_cut} prompts ({share:.0f} %) were too long for the model and were cut"
         )
     if ledger.llm_trimmed:
-        said.append(f"{ledger.llm_trimmed} answers of the LLM drawn in part (column llm_answer)")
+        said.append(f"{ledger.llm_trimmed} answers of the LLM were shortened (column llm_answer)")
     for reason, number in ledger.llm_fallbacks.most_common():
-        said.append(f"{number} answers of the LLM not used ({reason}): {_advice(reason)}")
+        said.append(f"{number} answers of the LLM were not used ({reason}): {_advice(reason)}")
     for reason, number in ledger.unscored.most_common(3):
         said.append(f"{number} pictures are kept without a score: {reason}")
     for reason, number in ledger.reasons.most_common(3):
@@ -54,24 +54,24 @@ def _rejected(job: Job) -> list[str]:
     if ledger.failed:
         said.append(f"failed rows: {job.store.place('failed.parquet')}")
     if ledger.failed > ledger.failed_for_good:
-        said.append(f"to try them again: {shell.resume_command(job.folder)} retry_failed=true")
+        said.append(f"to retry them: {shell.resume_command(job.folder)} retry_failed=true")
     elif ledger.failed:  # they would fail again
-        said.append(f"they would fail again as they are: {CORRECT}")
+        said.append(f"they would fail again: {CORRECT}")
     for reason, _ in ledger.unmatched_reasons.most_common(1):
-        said.append(f"{ledger.unmatched} without a match, such as: {reason}")
+        said.append(f"{ledger.unmatched} without a match, for example: {reason}")
     if ledger.unmatched:
         said.append(f"rows without a match: {job.store.place('unmatched.parquet')}")
     if ledger.pictures_filtered:
-        said.append(f"{ledger.pictures_filtered} pictures were drawn and not kept")
+        said.append(f"{ledger.pictures_filtered} pictures were drawn but not kept")
     for reason, number in ledger.filtered_reasons.most_common(1):
-        said.append(f"{ledger.filtered} rows filtered, such as {number}: {reason}")
+        said.append(f"{ledger.filtered} rows filtered out, for example {number}: {reason}")
     if ledger.filtered:
-        said.append(f"rows of which no picture is kept: {job.store.place('filtered.parquet')}")
+        said.append(f"rows filtered out: {job.store.place('filtered.parquet')}")
     return said
 
 
 def _signs(model: Model, ledger: Ledger) -> list[str]:
-    """One note of all that other tools would read in the prompts, and this model does not."""
+    """One note on signs in prompts that other tools would read, and this model does not."""
     read = (*(WEIGHED if model.prompt_syntax else ()), *(WORDS if model.textual_inversions else ()))
     every = [one for one in ledger.prompt_signs.most_common() if one[0] not in read]
     if not every:
@@ -79,17 +79,17 @@ def _signs(model: Model, ledger: Ledger) -> list[str]:
     held = ", ".join(f"{sign} in {number}" for sign, number in every)
     ways = dict.fromkeys(way(sign) for sign, _ in every)
     said = (
-        f"prompts hold signs of other tools, which the model reads as plain text: {held}. "
+        f"prompts contain signs of other tools, which this model reads as plain text: {held}. "
         f"Instead: {'; '.join(ways)}"
     )
     return [said]
 
 
 def _advice(reason: str) -> str:
-    """What becomes of answers that are not used for `reason`, and what would change it."""
-    drawn = "base prompt drawn"
+    """What happens with answers that are not used for `reason`, and what would change it."""
+    drawn = "the base prompt was drawn"
     if reason == "cut":
         return f"{drawn}; raise llm.max_tokens"
     if reason == "thinking":
-        return f"{drawn}; raise llm.max_tokens, or switch thinking off (llm.chat_template_kwargs)"
+        return f"{drawn}; raise llm.max_tokens, or switch reasoning off (llm.chat_template_kwargs)"
     return drawn

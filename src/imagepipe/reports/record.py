@@ -103,7 +103,7 @@ def note(job: Job, summary: dict[str, Any]) -> str:
     if job.config.sink.path:
         lines.append(f"Pictures and table: {job.store.url}")
     for stage, rows in job.ledger.reused.items():
-        lines.append(f"{stage}: of {rows} rows what earlier runs made.")
+        lines.append(f"{stage}: {rows} rows reused from earlier runs.")
     return "\n".join([*lines, summary["trouble"] or ""]).strip()
 
 

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on, before it and after it."""
+"""What the terminal shows before, during and after a run."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from imagepipe.stages import engines
 
 LINE_EVERY_S = 10.0
 RANDOM = (
-    "model.weights=random: the architecture without what it learned, for measuring speed and "
-    "memory. The pictures are noise; LoRAs are left out."
+    "model.weights=random: random weights, to measure speed and memory. The pictures are noise; "
+    "LoRAs are left out."
 )
 
 
@@ -89,7 +89,7 @@ class Progress:
 
 
 def side_by_side(console: Console, parts: Sequence[str]) -> None:
-    """Which jobs run at once, each line of theirs behind the job's number."""
+    """Which jobs run at once; each of their lines begins with the job's number."""
     line(console, "at once", f"{len(parts)} jobs, with {parts[0]} each")
 
 
@@ -102,7 +102,7 @@ def print_header(console: Console, job: Job) -> None:
         return
     config, tables = job.config, job.tables
     joins = "".join(f"; {join.reason}" for join in tables.joins)
-    done = f"; {job.ledger.rows} of them done before" if config.resume else ""
+    done = f"; {job.ledger.rows} already done" if config.resume else ""
     lines = {
         "dataset": f"{config.dataset.name}: {tables.rows} rows{joins}{done}",
         "llm": f"{config.llm.name} ({config.llm.engine})",
@@ -118,20 +118,20 @@ def print_header(console: Console, job: Job) -> None:
         line(console, "note", note)
     if columns := job.unread_columns:
         held = ", ".join(dict.fromkeys(columns.values()))
-        said = f"no column chooses how its row is drawn, such as {', '.join(columns)}"
-        line(console, "note", f"{said}: for all rows that is {held}; see model.columns")
+        said = f"columns of the table set nothing: {', '.join(columns)}. All rows use {held}"
+        line(console, "note", f"{said}. To take a setting from a column, see model.columns")
     _print_taken(console, job)
     for note in tables.notes:
         line(console, "note", note)
     for part in job.done.torn:
-        line(console, "note", f"a part of the table cannot be read and is set aside: {part}")
+        line(console, "note", f"a part of the table cannot be read and is not used: {part}")
 
 
 def _print_taken(console: Console, job: Job) -> None:
-    """What earlier runs have done of this one."""
+    """What is reused of earlier runs."""
     for stage, known in job.taken.items():
-        said = "for all rows; nothing of it is loaded" if known.whole else "where rows are alike"
-        line(console, "reuse", f"{stage}: what earlier runs made is taken over, {said}")
+        said = "for all rows; the stage is not loaded" if known.whole else "for equal rows"
+        line(console, "reuse", f"{stage}: results of earlier runs are reused {said}")
 
 
 def _model(model: Model) -> str:
@@ -145,9 +145,7 @@ def _model(model: Model) -> str:
 
 
 def print_first(console: Console, model: Model) -> None:
-    """What a person must know before a model is fetched that is not free for every use, or asked
-    for a picture.
-    """
+    """What to know before a model is downloaded or a server is asked: licence limits, costs."""
     if note := diffusion.trial_note(model):
         line(console, "note", note)
     if model.non_commercial:
@@ -180,7 +178,11 @@ def print_summary(
     if job.config.model.weights == "random":
         line(console, "NOISE", RANDOM)
     if busy := summary["machine"].get("busy"):
-        line(console, "note", f"the machine was busy, which a rate depends on: {busy}")
+        line(
+            console,
+            "note",
+            f"other programs used the machine, which makes speed less exact: {busy}",
+        )
     for text in notes.warnings(job):
         line(console, "note", text)
     line(console, "folder", str(job.folder))
@@ -199,7 +201,7 @@ def print_summary(
 def _print_figures(console: Console, summary: Mapping[str, Any]) -> None:
     if summary["reused"]:
         said = ", ".join(f"{stage} of {rows} rows" for stage, rows in summary["reused"].items())
-        line(console, "reused", f"what earlier runs made: {said}")
+        line(console, "reused", f"from earlier runs: {said}")
     if summary["scores"]:
         line(console, "score", "\n".join(scores.lines(summary)))
     if found := summary.get("distance"):
@@ -218,8 +220,8 @@ def print_scoring(
 
 
 def print_scored(console: Console, folder: Path, pictures: int, summary: Mapping[str, Any]) -> None:
-    """What came of it, and where it is."""
-    line(console, "scored", f"{pictures} pictures" if pictures else "nothing was left to score")
+    """The result, and where it is."""
+    line(console, "scored", f"{pictures} pictures" if pictures else "nothing left to score")
     if summary["scores"]:
         line(console, "score", "\n".join(scores.lines(summary)))
     for reason, number in list(summary["unscored_reasons"].items())[:3]:
@@ -236,8 +238,8 @@ def _next(config: Config) -> str:
 
 
 def print_already_complete(console: Console, folder: Path, summary: Mapping[str, Any]) -> None:
-    """A run that is to be gone on with has come to its end already."""
-    line(console, "rows", f"nothing is left to do of {summary['rows_read']} rows")
+    """A run that was to be resumed is complete already."""
+    line(console, "rows", f"all {summary['rows_read']} rows are done; nothing is left to do")
     if summary["failed"] > summary.get("failed_for_good", 0):
         again = f"{shell.resume_command(folder)} retry_failed=true"
         line(console, "note", f"{summary['failed']} failed; try them again: {again}")
@@ -257,9 +259,9 @@ def sweep_end(
     links: Sequence[tuple[str, str]],
     told: str = "",
 ) -> None:
-    """What became of the jobs, which was best, and where to look at them side by side.
+    """How the jobs ended, which is best, and where to see them side by side.
 
-    A reason that several jobs have is told once; `told` is the one that the command ends with.
+    A reason that several jobs have is printed once; `told` is the one that the command ends with.
     """
     known = {"": "", told.partition("\n")[0]: ""}
     for job in comparison.jobs:
@@ -278,7 +280,7 @@ def sweep_end(
 
 
 def trouble(job: Job, what: str) -> str:
-    """Why the run did not end well, and what there is of it."""
+    """Why the run failed, and what it has written."""
     rows, again = _counts(job.ledger), notes.how_to_go_on(job)
     return f"{what}\n  rows: {rows}\n  folder: {job.folder}\n  {again}"
 
@@ -292,6 +294,6 @@ def _counts(ledger: Ledger) -> str:
 
 
 def line(console: Console, name: str, text: str) -> None:
-    """A line of what a run says, `name` in front."""
+    """A line of a run's output, with `name` in front."""
     text = shown(text).replace("\n", f"\n{'':<11}")
     console.print(f"{name:<10} {text}", soft_wrap=True, highlight=False, markup=False)

@@ -1,4 +1,4 @@
-"""Models that judge pictures. One file an engine."""
+"""Models that score pictures. One file per engine."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ SCORER_ERROR = "scorer_error"  # the column that says why a value is missing
 
 
 class ImageScorer(Protocol):
-    """A recipe on the driver; weights only after `load`, in the process that scores.
+    """Constructed on the driver and in each worker; only a worker calls `load` and `score`.
 
-    It may have `limits`, (low, high): no score lies beyond them, so no interval is told beyond.
+    It may have `limits`, (low, high), which no score exceeds; intervals are then kept within them.
     """
 
     def load(self) -> None:
@@ -35,10 +35,10 @@ class ImageScorer(Protocol):
 
 
 class RowScorer(Protocol):
-    """As ImageScorer, of one that says several things of a picture, by more than its prompt.
+    """Like ImageScorer, with several results per picture, from more columns than the prompt.
 
-    `reads` are the columns of the row that it looks at, `adds` what it says: a score where the
-    column is float32, else a text.
+    `reads` are the columns that it gets, `adds` its results: a score if the column is float32,
+    otherwise a text.
     """
 
     reads: tuple[str, ...]
@@ -49,13 +49,13 @@ class RowScorer(Protocol):
         ...
 
     def judge(self, images: np.ndarray, rows: pa.Table) -> Columns:
-        """The columns of `adds`, a value a picture (null: none), and `scorer_error`: why one is
-        missing. Picture i, uint8 (n, height, width, 3), is of row i.
+        """The columns of `adds`, one value per picture (null: none), and `scorer_error`, which says
+        why a value is missing. Picture i of uint8 (n, height, width, 3) belongs to row i.
         """
         ...
 
 
-Judge = ImageScorer  # as it was called before, for plug-ins that import it so
+Judge = ImageScorer  # its earlier name, for plug-ins that import it
 
 
 def recipe(scorer: Scorer) -> Callable[[], Any]:

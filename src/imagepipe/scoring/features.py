@@ -1,4 +1,4 @@
-"""Whose features tell two sets of pictures apart: the networks of `distance`."""
+"""The networks of `distance`, whose features are compared between two sets of pictures."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["PictureFeatures"]  # what a plug-in may rely on: docs/plugins.md
 
 
 class PictureFeatures(Protocol):
-    """A recipe until `load`."""
+    """Constructed as a check first; `load` is called before `features`."""
 
     def load(self) -> None:
         """Read weights into memory."""
         ...
 
     def features(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """float32 (n, d) of uint8 (height, width, 3) each, of any sizes."""
+        """float32 (n, d) for n pictures, uint8 (height, width, 3) each, of any sizes."""
         ...
 
 

@@ -1,7 +1,7 @@
 """The scan of all tables before a run: every error that a whole table can have is found here.
 
 Runs on the driver, without Ray, in streams: a table is never in memory as a whole, only the ids
-(or keys) of one that has no more than `dataset.look_through_rows` rows.
+(or keys) of one that has no more than `dataset.scan_rows` rows.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def scan(
         kept=tuple(sorted(looked_up)),
         drawn=tuple(named),
     )
-    left = scan_table(request, limit, dataset.look_through_rows)
+    left = scan_table(request, limit, dataset.scan_rows)
     check_id_type(dataset.id, left.table)
     joins: list[Join] = []
     schema = left.table.schema
@@ -207,7 +207,7 @@ def _join(
         may_repeat=join.how == "anti",
         may_be_empty=join.how != "inner",
     )
-    right = scan_table(request, None, dataset.look_through_rows)
+    right = scan_table(request, None, dataset.scan_rows)
     table = right.table
     adds = () if join.how == "anti" else tuple(n for n in table.schema.names if n not in on)
     _check_names(request, table, before, adds)
@@ -241,7 +241,7 @@ def _cross(
         drawn=named,
         may_repeat=True,
     )
-    table = scan_table(request, None, dataset.look_through_rows).table
+    table = scan_table(request, None, dataset.scan_rows).table
     adds = tuple(table.schema.names)
     _check_names(request, table, before, adds)
     told = f"{table.name} crossed: each row with all {table.rows:,} of it"

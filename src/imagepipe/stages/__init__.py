@@ -1,6 +1,6 @@
 """What a stage is, and the engines that do its work.
 
-The names below are what a stage of a person's own may rely on: docs/plugins.md.
+Users' own stages may rely on the names below: docs/plugins.md.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ FAILED_REASON = "failed_reason"  # the column that says why a row failed; null: 
 
 
 class RowStage(Protocol):
-    """A class that `stages` names. It is made twice, with the arguments that stand there: on the
-    driver, to see that it can be, and in each process that works, where `load` is called once.
+    """A class that `stages` names. It is constructed with the arguments given there, once on the
+    driver as a check, and once in each worker process, where `load` is called.
 
-    `reads` are the columns that it looks at. `adds` are those that it adds, with their types, and
-    `changes` those that it gives other values: `base_prompt` before the LLM, `prompt` before the
-    model, `image` behind it. A class that adds or changes nothing leaves these out.
+    `reads` are the columns that it gets. `adds` are new columns with their types, and `changes` are
+    columns that it changes: `base_prompt` before the LLM, `prompt` before the model, `image` after
+    it. A class that adds or changes nothing leaves these out.
     """
 
     reads: tuple[str, ...]
@@ -34,13 +34,13 @@ class RowStage(Protocol):
         ...
 
     def process(self, batch: dict[str, list[Any]]) -> Mapping[str, list[Any]]:
-        """The columns of `adds` and `changes`, a value a row, of the columns of `reads`.
+        """From the columns in `reads`, return those in `adds` and `changes`, one value per row.
 
-        `image` holds of each row its pictures, uint8 (n, height, width, 3), n being
-        `model.images_per_prompt`; they may come back in another size. FAILED_REASON may be among
-        what is returned: a row with a text there fails alone. Where an exception is raised, the
-        halves of the batch are tried, down to the rows that fail with it.
+        `image` holds the pictures of each row, uint8 (n, height, width, 3), where n is
+        `model.images_per_prompt`; the returned pictures may have another size. To fail a row,
+        return a text for it in the column FAILED_REASON. After an exception, halves of the batch
+        are tried until only the rows that raise it fail.
 
-        A row depends on what it holds alone, not on its neighbours in the batch.
+        The result for a row must not depend on other rows of the batch.
         """
         ...

@@ -139,7 +139,7 @@ class Comparison:
         return {name: on_the_front(rate, by_name[name], level) for name in self.scores}
 
     def headline(self) -> str:
-        """How many jobs, which is best if that can be said, and what would tell if not."""
+        """How many jobs, which is best if that can be said, and what would decide if not."""
         remarks = [f"({remark})" for remark in self.said_beside]
         return " ".join(filter(None, [self.counts(), self.verdict.sentence, *remarks]))
 
@@ -153,7 +153,7 @@ class Comparison:
             return told
         best = max(known, key=lambda label: known[label])
         sure = self.verdict.named is not None and self.verdict.named.label == best
-        return [*told, f"{self.sweeper}'s best is {best}{'' if sure else ', by its figure alone'}"]
+        return [*told, f"{self.sweeper}'s best is {best}{'' if sure else ', without a test'}"]
 
     def counts(self) -> str:
         """How many jobs there are, and how they ended."""
@@ -161,7 +161,7 @@ class Comparison:
         failed = len(self.jobs) - len(self.finished) - pending
         counts = f"{len(self.finished)} of {len(self.jobs)} jobs finished"
         counts += f", {failed} did not" if failed else ""
-        counts += f", {pending} yet to run" if pending else ""
+        counts += f", {pending} have not run yet" if pending else ""
         return f"{counts}."
 
     def besides(self) -> list[str]:

@@ -36,8 +36,8 @@ class Entry:
 class Measure:
     """A figure that `entries` are compared by, those that have it out of `all`.
 
-    `words` are of one entry in the superlative, and of several that are alike; `more` says what
-    would tell two apart that differ so.
+    `words` name one best entry, and say by what several have no clear winner; `more` says what
+    would decide between two that differ so.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Measure:
     differ: Callable[[Entry, Entry], Difference]
     words: tuple[str, str]
     said: Callable[[Interval], str]
-    apart: Callable[[Difference], str]
+    apart: Callable[[Difference, str], str]  # and the label of the other
     compared: Callable[[Difference], str]
     more: Callable[[Difference], str]
 
@@ -81,8 +81,8 @@ def timed(found: Sequence[Entry], aim: Sweep) -> tuple[Measure, list[str]]:
     def more(apart: Difference) -> str:
         repeats = statistics.needed(apart.interval.value, apart.spread, aim.level)
         if repeats is None or repeats > MOST_REPEATS:
-            return f"take them as equally {'cheap' if paid else 'fast'}"
-        return f"about sweep.repeats={max(2, repeats)} would tell"
+            return f"treat them as equally {'cheap' if paid else 'fast'}"
+        return f"about sweep.repeats={max(2, repeats)} would decide"
 
     measure = Measure(
         name=PER_DOLLAR if paid else "images_per_s",
@@ -92,7 +92,7 @@ def timed(found: Sequence[Entry], aim: Sweep) -> tuple[Measure, list[str]]:
         differ=differ,
         words=(
             f"{'Cheapest' if paid else 'Fastest'} is",
-            f"cannot be told apart in {'price' if paid else 'speed'}",
+            f"in {'price' if paid else 'speed'}",
         ),
         said=lambda value: f"{in_words(value)} pictures{' for 1' if paid else '/s'}",
         apart=partial(_times, "cheap" if paid else "fast"),
@@ -125,13 +125,13 @@ def _too_short(short: Sequence[Entry]) -> list[str]:
     rows = [job.summary.get("rows_for_interval") for entry in short for job in entry.runs]
     known = [number for number in rows if number]
     enough = f"; about limit={max(known)} would do" if known else ""
-    return [f"too short for a rate with an interval: {listed_entries(short)}{enough}"]
+    return [f"too few pictures to compare the speed of: {listed_entries(short)}{enough}"]
 
 
 def _less(found: Sequence[Entry]) -> list[str]:
-    """Whose rates are not held against others, since they did not do all of the work."""
+    """Whose speed is not compared, since they did not do all of the work."""
     less = [entry for entry in found if any(job.reused for job in entry.runs)]
-    said = "took over what other runs had made, so by their rates nothing is told"
+    said = "reused work of other runs, so their speed is not compared"
     return [f"{said}: {listed_entries(less)}"] if less else []
 
 
@@ -139,7 +139,7 @@ def _busy(found: Sequence[Entry]) -> list[str]:
     """What else the machine did in which jobs, where that was much."""
     jobs = [job for entry in found for job in entry.runs if job.busy]
     each = "; ".join(f"{job.busy} in job {job.number}" for job in jobs[:3])
-    more = f"; and {len(jobs) - 3} jobs more" if len(jobs) > 3 else ""
+    more = f"; and {len(jobs) - 3} more jobs" if len(jobs) > 3 else ""
     return [f"the machine was busy: {each}{more}"] if jobs else []
 
 
@@ -164,11 +164,11 @@ def scored(
 
     def more(apart: Difference) -> str:
         if math.isnan(apart.spread):
-            return "more rows would tell"
+            return "more rows would decide"
         if apart.spread == 0:
             return "every row scores the same"
         rows = statistics.needed(apart.interval.value, apart.spread, aim.level)
-        return f"about limit={rows} would tell" if rows else "take them as equally good"
+        return f"about limit={rows} would decide" if rows else "treat them as equally good"
 
     measure = Measure(
         name=name,
@@ -176,7 +176,7 @@ def scored(
         entries=having,
         values={e.label: means.average(values[e.label], aim.level, limits) for e in having},
         differ=lambda one, other: apart(one.label, other.label),
-        words=(f"Best by {name} is", f"cannot be told apart by {name}"),
+        words=(f"Best by {name} is", f"by {name}"),
         said=in_words,
         apart=_above,
         compared=_beyond,
@@ -214,10 +214,10 @@ def _rows_missing(
     return []
 
 
-def _times(how: str, found: Difference) -> str:
+def _times(how: str, found: Difference, other: str) -> str:
     ratio = found.interval.exp
     value, limits = figure(ratio.value), figures.limits(ratio.low, ratio.high)
-    return f"{value} times ({limits}) as {how} as"
+    return f"{value} times ({limits}) as {how} as {other}"
 
 
 def _beside(how: str, found: Difference) -> str:
@@ -228,8 +228,8 @@ def _beyond(found: Difference) -> str:
     return f"{in_words(found.interval, '+')}; {_wins(found)}"
 
 
-def _above(found: Difference) -> str:
-    return f"{in_words(found.interval)} above, and {_wins(found)} than,"
+def _above(found: Difference, other: str) -> str:
+    return f"{in_words(found.interval)} above {other}, and {_wins(found)}"
 
 
 def _wins(found: Difference) -> str:

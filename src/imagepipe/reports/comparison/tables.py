@@ -19,6 +19,7 @@ from imagepipe.reports.statistics import Interval
 from imagepipe.scoring.sets import METRICS
 
 RATES = {"steady": "pictures/s, steady", "end_to_end": "pictures/s, end to end"}
+ON_FRONT = {"surely": "yes", "perhaps": "perhaps", "not": "no"}
 BINS = 24
 MOST_CATEGORIES = 60
 Scores = Mapping[str, Mapping[str, float]]  # {label: {row: score}}
@@ -53,7 +54,9 @@ def _line(comparison: Comparison, entry: Entry, verdicts: Sequence[Verdict]) -> 
             {"value": s.said, "against": s.apart, "told": s.told} if s else None for s in found
         ],
         "fronts": [
-            each.get(entry.label, "") for each in comparison.fronts.values() if len(each) > 1
+            ON_FRONT.get(each.get(entry.label, ""), "")
+            for each in comparison.fronts.values()
+            if len(each) > 1
         ],
     }
 
@@ -101,7 +104,7 @@ def votes(comparison: Comparison) -> dict[str, Any] | None:
 def categories(comparison: Comparison) -> list[dict[str, Any]]:
     """Of each score a table: a category a line, an entry a column, of the rows that all have.
 
-    `told`: the difference from the baseline would be found again, corrected for all cells (Holm).
+    `told`: the difference from the baseline is clear, corrected for all cells (Holm).
     """
     of_row: dict[str, str] = {}
     for entry in comparison.entries:
@@ -183,16 +186,16 @@ def columns(comparison: Comparison) -> list[dict[str, str]]:
     return [
         {"key": "job", "name": "job"},
         *swept,
-        {"key": "status", "name": "state"},
+        {"key": "status", "name": "status"},
         {"key": "rate", "name": RATES[comparison.kind]},
         *scores,
         *({"key": f"distance {name}", "name": name} for name in METRICS if name in far),
-        {"key": "first", "name": "s to the first"},
+        {"key": "first", "name": "first picture, s"},
         {"key": "pictures", "name": "pictures"},
         {"key": "failed", "name": "rows failed"},
         *([{"key": "price", "name": "price of 1,000"}] if priced else []),
-        *([{"key": "reused", "name": "rows taken over"}] if reused else []),
-        {"key": "others", "name": "CPUs of others"},
+        *([{"key": "reused", "name": "rows reused"}] if reused else []),
+        {"key": "others", "name": "CPUs used by others"},
         {"key": "trouble", "name": "reason"},
     ]
 

@@ -1,8 +1,8 @@
-"""What the jobs of a sweep let one conclude: which is best, how surely, and what would tell.
+"""The conclusion of a sweep: which job is best, how surely, and what would decide if none is.
 
-A best is named where it beats every other at the level that is asked for, corrected for how many
-there are (Holm). Else the jobs that cannot be told apart are named together, with the rows or
-repeats that would tell them.
+A best job is named if it beats every other at the level that is asked for, corrected for how many
+there are (Holm). Otherwise the jobs without a clear winner are named together, with the rows or
+repeats that would decide.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from imagepipe.reports.statistics import Difference, Interval
 
 @dataclass(frozen=True)
 class Standing:
-    """An entry and how it compares with the baseline; `told`: the difference would be found again.
+    """An entry and how it compares with the baseline; `told`: the difference is clear.
 
     `against` is null for the baseline itself.
     """
@@ -44,7 +44,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`best` is one entry where it is named, several that cannot be told apart, or none."""
+    """`best` is one entry, several without a clear winner among them, or none."""
 
     measure: str
     best: Sequence[Entry]
@@ -125,13 +125,13 @@ def _standings(
     ]
     if aim.baseline is None or wanted:
         return standings, []
-    return standings, [f"sweep.baseline={aim.baseline} is none of these jobs; it is {base.label}"]
+    return standings, [f"sweep.baseline={aim.baseline} is none of these jobs; {base.label} is used"]
 
 
 def _named(measure: Measure, top: Entry, second: Entry, apart: Mapping[str, Difference]) -> str:
     value = measure.said(measure.values[top.label])
-    by = measure.apart(apart[second.label])
-    return f"{measure.words[0]} {top.label}: {value}, {by} {second.label}."
+    by = measure.apart(apart[second.label], second.label)
+    return f"{measure.words[0]} {top.label}: {value}, {by}."
 
 
 def _tied(
@@ -139,11 +139,12 @@ def _tied(
 ) -> str:
     far = max(best[1:], key=lambda entry: abs(apart[entry.label].interval.value))
     more = measure.more(apart[far.label])
-    if len(best) > 2 and more.endswith(" would tell"):  # those that are nearer take more
-        more += f" {best[0].label} from {far.label}"
+    if len(best) > 2 and more.endswith(" would decide"):  # those that are nearer take more
+        more += f" between {best[0].label} and {far.label}"
     rest = ranked - len(best)
-    behind = f"; {rest} other{'s are' if rest > 1 else ' is'} behind" if rest else ""
-    return f"{listed_entries(best)} {measure.words[1]}: {more}{behind}."
+    behind = f"; {rest} other{'s are' if rest > 1 else ' is'} clearly behind" if rest else ""
+    named = f"{'between' if len(best) == 2 else 'among'} {listed_entries(best)}"
+    return f"No clear winner {measure.words[1]} {named}: {more}{behind}."
 
 
 def on_the_front(rate: Measure, score: Measure, level: float) -> dict[str, str]:
@@ -180,4 +181,5 @@ def front_said(score: str, found: Mapping[str, str]) -> str:
         how: [label for label in found if found[label] == how] for how in ("surely", "perhaps")
     }
     said = [f"{how} {'; '.join(labels)}" for how, labels in groups.items() if labels]
-    return f"On the front of speed and {score} are {', '.join(said)}." if len(found) > 1 else ""
+    front = f"Best trade-offs of speed and {score} (Pareto front)"
+    return f"{front}: {', '.join(said)}." if len(found) > 1 else ""

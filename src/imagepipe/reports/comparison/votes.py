@@ -165,7 +165,7 @@ def voted(found: Sequence[Entry], votes: Sequence[Vote], aim: Sweep) -> tuple[Me
 
     def more(apart: Difference) -> str:
         rows = statistics.needed(apart.interval.value, apart.spread, aim.level)
-        return f"about {rows} votes on them would tell" if rows else "take them as equally good"
+        return f"about {rows} votes would decide" if rows else "treat them as equally good"
 
     measure = Measure(
         name=NAME,
@@ -173,9 +173,11 @@ def voted(found: Sequence[Entry], votes: Sequence[Vote], aim: Sweep) -> tuple[Me
         entries=having,
         values=strengths,
         differ=differ,
-        words=("Preferred is", "cannot be told apart by votes"),
+        words=("Preferred is", "by votes"),
         said=lambda value: f"expected to win {percent(value)}",
-        apart=lambda apart: f"preferred in {percent(apart.interval, 0.5)} of {apart.count} rows to",
+        apart=lambda apart, other: (
+            f"preferred to {other} in {percent(apart.interval, 0.5)} of {apart.count} rows"
+        ),
         compared=lambda apart: f"preferred in {percent(apart.interval, 0.5)} of {apart.count} rows",
         more=more,
     )
