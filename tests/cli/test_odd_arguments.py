@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from helpers.fuzz import is_plain
+from helpers.refusals import refusal
 from hydra.errors import ConfigCompositionException, HydraException
 
 from imagepipe.cli import commands
@@ -50,10 +51,14 @@ def test_what_no_parser_takes_is_told_in_a_short_plain_line(
     assert told.endswith(f". See {command} --help.\n") and is_plain(told)
 
 
-@pytest.mark.parametrize("setting", ["+=", "++=3", "~=", "=", "=3", "@x=1", "+@x=1", "~"])
-def test_a_setting_without_a_key(setting: str) -> None:
-    with pytest.raises(UserError, match="names no key"):
-        check_keys([setting])
+@pytest.mark.parametrize("typed", ["+=", "++=3", "~=", "=", "=3", "=a=b", "@x=1", "+@x=1"])
+def test_a_setting_without_a_key(typed: str) -> None:
+    """Named as it was typed."""
+    assert refusal(check_keys, [typed]) == f"{typed}: names no key. A setting is KEY=VALUE."
+
+
+def test_a_sign_without_a_key() -> None:
+    assert refusal(check_keys, ["~"]) == "~=: names no key. A setting is KEY=VALUE."
 
 
 @pytest.mark.parametrize(

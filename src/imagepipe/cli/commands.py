@@ -84,13 +84,10 @@ def split(typed: list[str]) -> tuple[str, list[str]]:
 def check_keys(typed: list[str]) -> None:
     """Refuse a setting without a key, for which Hydra has no error of its own."""
     for text in typed:
-        key = text.lstrip("+~").partition("=")[0]
-        if text and not key.partition("@")[0]:
+        key, _, value = text.partition("=")
+        if text and not key.lstrip("+~").partition("@")[0]:
             raise UserError(
-                field="setting",
-                value=text,
-                problem="names no key",
-                remedy="A setting is KEY=VALUE.",
+                field=key, value=value, problem="names no key", remedy="A setting is KEY=VALUE."
             )
 
 
