@@ -150,7 +150,7 @@ def test_a_trial_that_is_interrupted_leaves_nothing(tmp_path: Path, number: int)
     typed = ["plan", "--calibrate", *FAST, *SMALL]
     environment = {"TMPDIR": str(place), "RAY_TMPDIR": "/tmp"}  # Ray's sockets: a shorter path
     with start(tmp_path, *typed, **environment) as command:
-        begun = "imagepipe-plan-*/trial/run.json"
+        begun = "imagepipe-plan-*/trial/.lock"
         command.until(lambda: list(place.glob(begun)), "its trial")
         command.process.send_signal(number)
         code, said = command.gone()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -235,11 +235,14 @@ def shared(request: pytest.FixtureRequest, tmp_path: Path, s3: S3) -> Store:
 
 @pytest.fixture
 def command(tmp_path: Path, shared: Store) -> Callable[..., AbstractContextManager[Ready]]:
-    """All that a command does before Ray, with a run's folder in `tmp_path`."""
+    """All that a command does before its first row, with a run's folder in `tmp_path`."""
 
-    def begin(name: str, *more: str, to: Store = shared) -> AbstractContextManager[Ready]:
+    @contextmanager
+    def begin(name: str, *more: str, to: Store = shared) -> Iterator[Ready]:
         made = config(tmp_path, "scorer=none", f"sink.path={to.url}", *more)
-        return prepared(made, tmp_path / name, [])
+        with prepared(made, tmp_path / name, []) as ready:
+            ready.begin()
+            yield ready
 
     return begin
 

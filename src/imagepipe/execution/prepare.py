@@ -1,10 +1,11 @@
-"""What a run is checked for before Ray starts, and the lock and the record with which it begins."""
+"""What a run is checked for before Ray starts, its lock, and the record with which it begins."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from imagepipe.execution import (
 )
 from imagepipe.reports.sweep_job import SweepJob
 from imagepipe.resources.machine import Machine, this_machine
-from imagepipe.sink.lock import RunLock, acquire
+from imagepipe.sink.lock import RunLock, acquire, leaving_nothing
 from imagepipe.sink.parts import REJECTED, written_parts
 from imagepipe.stages.stage import Stage
 from imagepipe.store import Store, write_whole
@@ -30,7 +31,11 @@ from imagepipe.store import Store, write_whole
 
 @dataclass(frozen=True)
 class Ready:
-    """A run that passed all checks which need no Ray. `machine` null: a running cluster."""
+    """A run that passed all checks which need no Ray. `machine` null: a running cluster.
+
+    `begin` is for whoever has Ray and the answers of a cluster's nodes: until then the run can be
+    refused, and leaves nothing.
+    """
 
     config: Config
     folder: Path
@@ -41,6 +46,7 @@ class Ready:
     typed: Sequence[str]
     fingerprint: Sequence[dict[str, Any]]  # of the tables
     sweep_job: SweepJob | None
+    begin: Callable[[], None]
 
 
 @contextmanager
@@ -57,14 +63,44 @@ def prepared(
     what other commands locked or wrote stands then, and nothing is left.
     """
     store = Store.of(config.sink.path, folder)
+    with _place(config, folder, store):
+        earlier = None if config.resume is None else manifest.read(folder)
+        tables = sources.scan(config.dataset, config.limit, config.model.columns)
+        now = manifest.of(config, typed, sources.fingerprint(tables), folder, sweep_job)
+        if earlier is not None:
+            manifest.check(earlier, now, folder)
+        stages, machine = _check(config, tables, sweep_job)
+        with acquire(folder, store, (earlier or now).id, anew=earlier is None) as mine:
+            if earlier is None:
+                _check_empty(config, folder, store)
+            sweep_job = sweep_job or (earlier.sweep_job if earlier else None)
+            what = (config, folder, tables, stages, machine, mine, typed, now.tables, sweep_job)
+            new = now if earlier is None else None
+            try:
+                yield Ready(*what, partial(_begin, folder, mine, new, composed or {}))
+            except Interrupted:
+                raise
+            except KeyboardInterrupt:
+                raise Interrupted(_interrupted(folder, sweep_job)) from None
+
+
+@contextmanager
+def _place(config: Config, folder: Path, store: Store) -> Iterator[None]:
+    """Check that the run can write, and leave no folder for pictures behind that has none."""
     Store.of(None, folder).check("hydra.run.dir")
-    if config.sink.path is not None:
+    if config.sink.path is None:
+        yield
+        return
+    is_folder = "://" not in store.url
+    with leaving_nothing("sink.path", Path(store.url)) if is_folder else nullcontext():
         store.check("sink.path")
-    earlier = None if config.resume is None else manifest.read(folder)
-    tables = sources.scan(config.dataset, config.limit, config.model.columns)
-    now = manifest.of(config, typed, sources.fingerprint(tables), folder, sweep_job)
-    if earlier is not None:
-        manifest.check(earlier, now, folder)
+        yield
+
+
+def _check(
+    config: Config, tables: sources.Tables, sweep_job: SweepJob | None
+) -> tuple[Sequence[Stage], Machine | None]:
+    """The stages, and this machine, or null where the run joins a cluster. Raises UserError."""
     stages = pipeline.check(config, tables)
     distance.check(config, tables.rows)
     reuse.check(config.sweep)
@@ -76,24 +112,7 @@ def prepared(
         shares, _ = resources.resolve(config, machine, tables.rows)  # refuse before Ray starts
         share_memory.check(config, shares, machine)
     _check_hub(config, tables.rows, shares.sink.batch_size, sweep_job)
-    with acquire(folder, store, (earlier or now).id, anew=earlier is None) as mine:
-        if earlier is None:
-            _check_empty(config, folder, store)
-        mine.keep()  # first: a run without a record is begun again, and takes the place over
-        if earlier is None:
-            _begin(folder, now, composed or {})
-        sweep_job = sweep_job or (earlier.sweep_job if earlier else None)
-        try:
-            yield Ready(
-                *(config, folder, tables, stages, machine, mine, typed, now.tables, sweep_job)
-            )
-        except Interrupted:
-            raise
-        except KeyboardInterrupt:
-            resume_by = (sweep_job and sweep_job.folder) or folder
-            raise Interrupted(
-                f"interrupted\n  resume with: {shell.resume_command(resume_by)}"
-            ) from None
+    return stages, machine
 
 
 def _check_hub(config: Config, rows: int, in_a_part: int, sweep_job: SweepJob | None) -> None:
@@ -108,15 +127,28 @@ def _check_hub(config: Config, rows: int, in_a_part: int, sweep_job: SweepJob | 
     publishing.check(config, rows, in_a_part)
 
 
-def _begin(folder: Path, record: manifest.Record, composed: Mapping[str, str]) -> None:
-    """Write what began the run: the composed configuration as Hydra would, but only once the
-    folder is this run's.
+def _begin(
+    folder: Path, mine: RunLock, record: manifest.Record | None, composed: Mapping[str, str]
+) -> None:
+    """Say whose rows come into the store, and in the folder of a new run what began it: `record`,
+    and the composed configuration as Hydra would.
     """
+    mine.keep()  # first: a run without a record is begun again, and takes the place over
+    if record is None:
+        return
     if composed:
         (folder / ".hydra").mkdir(exist_ok=True)
     for name, text in composed.items():
         write_whole(folder / ".hydra" / name, text.encode())
     write_whole(folder / manifest.RECORD, manifest.to_json(record).encode())
+
+
+def _interrupted(folder: Path, sweep_job: SweepJob | None) -> str:
+    """What to say to somebody who ended the run: how to resume what there is."""
+    sweep = sweep_job and sweep_job.folder
+    if not (sweep or (folder / manifest.RECORD).exists()):
+        return "interrupted"
+    return f"interrupted\n  resume with: {shell.resume_command(sweep or folder)}"
 
 
 def _check_empty(config: Config, folder: Path, store: Store) -> None:

@@ -106,6 +106,7 @@ def perform(ready: Ready, began: float) -> Outcome:
         nodes.check(config, Store.of(config.sink.path, ready.folder), tables)
     measured = _measured(config, machine, console)
     shares, why = resources.resolve(config, machine, tables.rows, measured)
+    ready.begin()
     done = _done(ready)
     ledger = done.ledger(tables.rows, max(1, shares.model.pool))
     taken = reuse.settled(config, sweep_job, ready.fingerprint, shares, ready.stages)

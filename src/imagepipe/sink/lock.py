@@ -113,7 +113,7 @@ def acquire(folder: Path, store: Store, run: str, *, anew: bool = False) -> Iter
             mine.end()
         finally:
             if not any(path.is_file() and path.name != LOCK for path in folder.iterdir()):
-                _forget(folder)  # refused: no run has begun here
+                _forget(folder, store)  # refused: no run has begun here
             lock.release()
 
 
@@ -134,9 +134,11 @@ def check_locks(folder: Path, field: str) -> None:
             ) from error
 
 
-def _forget(folder: Path) -> None:
-    with suppress(OSError):  # a process of an earlier command may still have its lock there
-        (folder / ".claims").rmdir()
+def _forget(folder: Path, store: Store) -> None:
+    for place in (folder, *([Path(store.url)] if "://" not in store.url else [])):
+        if not {path.name for path in place.iterdir()} - {LOCK, ".claims"}:
+            with suppress(OSError):  # a process of an earlier command may still have its lock there
+                (place / ".claims").rmdir()
     (folder / LOCK).unlink(missing_ok=True)
 
 
