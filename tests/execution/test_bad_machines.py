@@ -8,18 +8,11 @@ from pathlib import Path
 import pytest
 from helpers.configs import composed
 from helpers.refusals import refusal
-from pyarrow.fs import LocalFileSystem
 
 from imagepipe.config import Sweep
 from imagepipe.errors import UserError
 from imagepipe.execution import nodes, place, preflight, prepare, rescore, reuse
 from imagepipe.store import Store
-
-
-def test_a_file_that_a_node_lacks(tmp_path: Path):
-    need = nodes.Need("model.path", LocalFileSystem(), "/models/mine")
-    said = refusal(nodes._raise, composed(), Store(str(tmp_path)), "mark", "b", (need, None))
-    assert said.startswith("model.path=/models/mine: is here, but not on the node b. Put it into ")
 
 
 def test_a_release_of_ray_that_keeps_to_no_nodes():

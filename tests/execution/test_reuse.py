@@ -101,10 +101,10 @@ def test_a_file_of_another_content_makes_another_picture(override: str, tmp_path
     file = tmp_path / "one.safetensors"
     file.write_bytes(b"before")
     model = composed(*BASE, override.format(file)).model
-    before = reuse._decisive(model)
-    assert reuse._decisive(model) == before
+    before = reuse.decisive(model)
+    assert reuse.decisive(model) == before
     file.write_bytes(b"behind it")
-    assert reuse._decisive(model) != before
+    assert reuse.decisive(model) != before
 
 
 def test_a_scorer_is_the_same_beside_another_one():

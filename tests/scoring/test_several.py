@@ -18,7 +18,7 @@ from imagepipe.cli.checks import config_dir
 from imagepipe.cli.composing import composed as composed_with
 from imagepipe.config import Config, Scorer, with_defaults
 from imagepipe.errors import UserError
-from imagepipe.execution import manifest, nodes
+from imagepipe.execution import manifest
 from imagepipe.execution.calibration import with_stand_ins
 from imagepipe.reports.comparison import objective
 from imagepipe.resources.machine import Machine, Node
@@ -194,12 +194,6 @@ def test_a_broken_one_is_named_before_the_run(tmp_path: Path):
         with pytest.raises(UserError) as refused:
             scoring.check(Scorer("mine", "clip", str(tmp_path / "none")), one_of)
         assert refused.value.field == field
-
-
-def test_nodes_are_asked_for_the_files_of_each():
-    fields = [field for field, _ in nodes._models(composed(TWO))]
-    assert fields[-4:] == [f"scorer.{n}.{k}" for n in ("tiny_clip", "clip") for k in
-                           ("path", "processor")]  # fmt: skip
 
 
 @pytest.mark.parametrize(

