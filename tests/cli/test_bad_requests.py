@@ -40,12 +40,12 @@ def test_a_run_is_resumed_as_no_sweep(tmp_path: Path):
 
 def test_a_sweep_is_resumed_where_it_was_begun_as_it_was_begun(tmp_path: Path):
     record = begun(tmp_path, 1, 2)
-    assert refusal(multirun._check_resumed, tmp_path / "old", tmp_path, record) == (
+    assert refusal(multirun.check_resumed, tmp_path / "old", tmp_path, record) == (
         f"hydra.sweep.dir={tmp_path}: is not {tmp_path / 'old'}, whose sweep is to be resumed. "
         "Move it back to where it was begun, or begin it again."
     )
     other = Record(["-m"], ["model.steps"], "basic", None, jobs=record.jobs[:1])
-    assert refusal(multirun._check_resumed, tmp_path, tmp_path, other).endswith(
+    assert refusal(multirun.check_resumed, tmp_path, tmp_path, other).endswith(
         ": what the sweep varies is no longer what it was begun with. "
         "Leave that out, or begin another sweep."
     )
@@ -69,9 +69,8 @@ def test_a_scorer_of_a_list_says_its_place(tmp_path: Path):
     )
 
 
-def test_a_disk_has_to_have_room_for_what_is_fetched(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(fetch, "_cache", lambda: str(tmp_path / "hub"))
-    said = refusal(fetch._check_room, 10**18)
+def test_a_disk_has_to_have_room_for_what_is_fetched(tmp_path: Path):
+    said = refusal(fetch.check_room, 10**18, tmp_path / "hub")
     assert said.startswith(f"HF_HOME={tmp_path / 'hub'}: has ")
     assert said.endswith(
         " GB free, and 1000000000.0 GB are to be fetched. "
@@ -97,7 +96,7 @@ def test_pictures_are_scored_by_a_scorer_that_is_named(tmp_path: Path, capsys):
 
 
 def test_a_server_that_does_not_run():
-    assert str(ui._broken("no answer within 60 s")) == (
+    assert str(ui.broken("no answer within 60 s")) == (
         f"mlflow server={ui.HOST}: does not run (no answer within 60 s). "
         "Try again, or look at what `python -m mlflow server` says."
     )

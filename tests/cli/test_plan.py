@@ -14,9 +14,9 @@ from helpers.plans import SMALL, planned, tried
 from helpers.sweeps import Swept
 
 from imagepipe import sources
-from imagepipe.cli.plan import _from_earlier
+from imagepipe.cli.plan import from_earlier
 from imagepipe.execution import manifest
-from imagepipe.execution.calibration import _path, known
+from imagepipe.execution.calibration import kept_at, known
 from imagepipe.reports.summary import speed_digest
 from imagepipe.resources.machine import Machine, Node
 
@@ -100,7 +100,7 @@ TWO_CPUS = Machine((Node(2, 0),))
 )
 def test_a_calibration_that_cannot_be_read_is_not_known(tmp_path: Path, text: str):
     config = composed("resources=tuned", f"outputs={tmp_path}")
-    path = _path(config, TWO_CPUS)
+    path = kept_at(config, TWO_CPUS)
     path.parent.mkdir()
     path.write_text(text)
     assert known(config, TWO_CPUS) is None
@@ -120,7 +120,7 @@ def test_a_summary_that_cannot_be_read_tells_nothing(tmp_path: Path):
     copy = tmp_path / "mlruns" / "1" / "artifacts" / "summary.json"
     copy.parent.mkdir(parents=True)
     copy.write_text(texts[0])
-    expected = _from_earlier(config, config.resources, TWO_CPUS, 8)
+    expected = from_earlier(config, config.resources, TWO_CPUS, 8)
     assert expected is not None and expected.seconds == 5.0
     assert expected.source == f"the run in {tmp_path / '0'}"
 

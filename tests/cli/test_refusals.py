@@ -9,7 +9,7 @@ import pytest
 from helpers.command import imagepipe
 
 from imagepipe import shell
-from imagepipe.cli.multirun import _with_quotes
+from imagepipe.cli.multirun import with_quotes
 from imagepipe.execution import manifest
 
 QUICK = ["tracking=none", "hydra.run.dir=new/out"]
@@ -77,7 +77,7 @@ def test_a_file_that_the_packages_own_hides_is_refused(tmp_path, name: str, text
     ids=["numbers", "names", "texts", "range", "fixed"],
 )
 def test_texts_are_choices_for_optuna_too(text: str, made: str):
-    assert _with_quotes(text) == made
+    assert with_quotes(text) == made
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,6 @@ def test_paths_count_from_where_the_project_is_now(place, folder: str, home: str
 def test_what_is_printed_is_typed_where_the_person_stands(tmp_path, monkeypatch):
     (tmp_path / "begun").mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(shell, "_stands_in", [])
     shell.change_folder(tmp_path / "begun")
     assert os.getcwd() == str(tmp_path / "begun")
     assert shell.resume_command(Path("out")).endswith("resume=begun/out")

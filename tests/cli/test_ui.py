@@ -26,7 +26,7 @@ from helpers.sweeps import finished, marked, recorded
 from helpers.waiting import until
 from mlflow import MlflowClient
 
-from imagepipe.cli.ui import _store
+from imagepipe.cli.ui import store_of
 from imagepipe.config import Tracking
 from imagepipe.tracking.address import resolve
 
@@ -218,7 +218,7 @@ def test_it_serves_a_folder_of_any_name_past_a_proxy_at_the_port_asked_for(tmp_p
     experiment = kept.create_experiment("imagepipe", store.artifacts)
     run = kept.create_run(experiment).info.run_id
     kept.log_text(run, "seed: 0", "config.yaml")
-    assert _store(outputs, None) == store.uri  # without --uri
+    assert store_of(outputs, None) == store.uri  # without --uri
     said = store.link(experiment, run)
     asked = shlex.split(said.partition("   then ")[0])
     port = free_port()

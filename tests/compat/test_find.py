@@ -15,8 +15,8 @@ from imagepipe.compat import NONE_FOUND, SAY, find, find_file, find_option, find
 @pytest.fixture(autouse=True)
 def new(monkeypatch):
     """A process that has looked for nothing yet."""
-    monkeypatch.setattr(compat, "_lost", {})
-    monkeypatch.setattr(compat, "_said", set())
+    monkeypatch.setattr(compat, "LOST", {})
+    monkeypatch.setattr(compat, "SAID", set())
     monkeypatch.delenv(NONE_FOUND, raising=False)
     monkeypatch.setenv(SAY, "")  # so that it is put back
     monkeypatch.delenv(SAY)

@@ -21,7 +21,6 @@ from imagepipe.diffusion import (
     inversions,
     openai,
     options,
-    origin,
     quantization,
     repository,
     schedulers,
@@ -56,14 +55,14 @@ def test_a_cache(changes: dict[str, Any], said: str):
 
 def test_a_picture_of_a_size_that_the_decoder_does_not_make():
     configs = {"vae": {"block_out_channels": [8, 8, 8, 8]}}
-    assert refusal(checks._check_size, changed(height=63), configs) == (
+    assert refusal(checks.check_size, changed(height=63), configs) == (
         "model.height=63: cannot be divided by 8, as this model's picture decoder needs. Try 64."
     )
 
 
 def test_a_mask_for_a_model_that_fills_none():
     asked = changed(columns={"image": "photo", "mask_image": "mask"})
-    assert refusal(checks._check_mask, asked, {"in_channels": 8}) == (
+    assert refusal(checks.check_mask, asked, {"in_channels": 8}) == (
         "model.columns.mask_image=mask: diffusers fills no masks with a UNet of 8 channels. "
         "Name a model of 4, or one that was trained to fill masks, of 9."
     )
@@ -114,7 +113,7 @@ class Needy(NoSeed):
     ids="tokens ours column seed needs".split(),
 )
 def test_what_a_call_does_not_take(changes: dict[str, Any], kind: type, said: str):
-    assert refusal(checks._check_call, changed(**changes), kind) == said
+    assert refusal(checks.check_call, changed(**changes), kind) == said
 
 
 @pytest.mark.parametrize(
@@ -130,13 +129,13 @@ def test_what_a_call_does_not_take(changes: dict[str, Any], kind: type, said: st
 )
 def test_pictures_for_a_server(pictures: dict[str, str], said: str):
     asked = changed(columns=pictures)
-    assert refusal(openai._check_pictures, asked).startswith(f"model.columns.{said}")
+    assert refusal(openai.check_pictures, asked).startswith(f"model.columns.{said}")
 
 
 @pytest.mark.parametrize("field", ["call_kwargs", "request"])
 def test_a_request_that_says_another_seed(field: str):
     asked = changed(engine="openai_images", **{field: {"seed": "s"}})
-    assert refusal(openai._check_told, asked) == (
+    assert refusal(openai.check_told, asked) == (
         f"model.{field}.seed=s: is not what each picture would say of itself. "
         "Use seed, or model.columns.seed."
     )
@@ -158,22 +157,22 @@ def test_settings_of_a_scheduler():
 @pytest.mark.parametrize("option", ["vae_slicing", "vae_tiling"])
 def test_a_decoder_without_parts(option: str):
     pipe = SimpleNamespace(vae=object())
-    assert refusal(options._vae_memory, pipe, changed(**{option: True})) == (
+    assert refusal(options.configure, pipe, changed(**{option: True})) == (
         f"model.{option}=True: object does not offer it. Set it to false."
     )
 
 
 def test_a_compiler_and_a_backend_that_are_not_there():
     pipe = SimpleNamespace(unet=object(), vae=None)
-    assert refusal(options._check_compiler, pipe, changed(compile="inducto")) == (
+    assert refusal(options.configure, pipe, changed(compile="inducto")) == (
         "model.compile=inducto: torch.compile has no such backend. "
         'Did you mean "inductor"? inductor is the usual.'
     )
     whole = changed(compile="inductor", compile_whole=True)
-    assert refusal(options._check_compiler, pipe, whole) == (
+    assert refusal(options.configure, pipe, whole) == (
         "model.compile_whole=True: SimpleNamespace has no decoder by itself. Set it to false."
     )
-    assert refusal(options._attention, pipe, changed(attention_backend="nativ")).startswith(
+    assert refusal(options.configure, pipe, changed(attention_backend="nativ")).startswith(
         'model.attention_backend=nativ: diffusers has no such backend. Did you mean "native"? '
     )
 
@@ -206,7 +205,7 @@ def test_a_word_that_the_model_does_not_take(part: str, word: str, shape: tuple,
         tokenizer=SimpleNamespace(get_vocab=lambda: {"cat": 1}),
     )
     one = TextualInversion("cat.safetensors")
-    assert refusal(inversions._check, pipe, one, part, word, shape).startswith(
+    assert refusal(inversions.check_fits, pipe, one, part, word, shape).startswith(
         f"model.textual_inversions=cat.safetensors: {said}"
     )
 
@@ -221,9 +220,9 @@ def test_a_word_that_the_model_does_not_take(part: str, word: str, shape: tuple,
 def test_a_folder_that_is_no_controlnet(tmp_path: Path, kind: str, said: str):
     (tmp_path / "config.json").write_text(json.dumps({"_class_name": kind}))
     asked = changed(controlnet=str(tmp_path))
-    assert refusal(
-        controlnets._configured, asked, origin.Source("controlnet", str(tmp_path))
-    ).startswith(f"model.controlnet={tmp_path}: {said}")
+    assert refusal(controlnets.given, asked, None, "cpu", None).startswith(
+        f"model.controlnet={tmp_path}: {said}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -249,7 +248,7 @@ def test_a_folder_that_lacks_weights(tmp_path: Path, files: list, has_config: bo
     if has_config:
         (tmp_path / "unet").mkdir()
         (tmp_path / "unet" / "config.json").write_text("{}")
-    assert refusal(repository._refuse_missing, MODEL, {"unet": files}, tmp_path) == said.format(
+    assert refusal(repository.refuse_missing, MODEL, {"unet": files}, tmp_path) == said.format(
         tmp_path
     )
 

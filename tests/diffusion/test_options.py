@@ -268,8 +268,8 @@ def test_a_scheduler_whose_noise_has_no_seed_is_known():
             return (rows + torch.randn(rows.shape),)
 
     called = {"told": {"num_inference_steps": 2}, "use": SchedulerUse()}
-    assert "seed alone" in schedulers._trouble(Careless, {}, {}, **called)
-    assert schedulers._trouble(diffusers.EulerDiscreteScheduler, {}, {}, **called) is None
+    assert "seed alone" in schedulers.try_out(Careless, {}, {}, **called)
+    assert schedulers.try_out(diffusers.EulerDiscreteScheduler, {}, {}, **called) is None
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def test_the_pipelines_of_the_presets_take_what_every_one_is_called_with():
     for model in (one for one in presets if one.engine == "diffusers"):
         described = repository.describe(replace(model, weights="random"))
         kind = random_weights.pipeline_class(described.index, model)
-        checks._check_call(model, kind)
+        checks.check_call(model, kind)
         kinds.add(kind)
     assert len(kinds) > 5
 
@@ -635,9 +635,9 @@ def _table(prompts: list[str]) -> pa.Table:
 
 
 def test_a_picture_is_black_where_all_of_it_is():
-    from imagepipe.diffusion.stage import _is_black
+    from imagepipe.diffusion.stage import is_black
 
     pictures = np.zeros((4, 3, 2, 3), np.uint8)
     pictures[1, 0, 1, 2] = 1  # on its first line
     pictures[2, 2, 1, 2] = 1  # on its last
-    assert _is_black(pictures).tolist() == [True, False, False, True]
+    assert is_black(pictures).tolist() == [True, False, False, True]

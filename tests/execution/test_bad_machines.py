@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,8 @@ from helpers.configs import composed
 from helpers.refusals import refusal
 
 from imagepipe.config import Sweep
-from imagepipe.errors import UserError
 from imagepipe.execution import nodes, place, preflight, prepare, rescore, reuse
+from imagepipe.sources.pictures import Existing
 from imagepipe.store import Store
 
 
@@ -52,14 +51,14 @@ def test_a_machine_that_does_not_reach_itself():
 
 def test_jobs_of_a_sweep_are_not_pushed():
     config = composed("sink.hub=me/cats")
-    assert refusal(prepare._check_hub, config, 8, 8, object()) == (
+    assert refusal(prepare.check_hub, config, 8, 8, object()) == (
         "sink.hub=me/cats: is one data set, and each job of a sweep would replace the one before "
         "it. Push the job that you choose at the end: resume=ITS_FOLDER sink.hub=user/name."
     )
 
 
 def test_nothing_to_score_by():
-    assert refusal(rescore._check, composed("scorer=none")) == (
+    assert refusal(rescore.score, composed("scorer=none"), "here", Path("out"), Existing("")) == (
         "scorer=none: nothing would be scored. Choose one, or a list: scorer=clip"
     )
 
@@ -71,6 +70,21 @@ def test_a_folder_without_work_to_take_over(tmp_path: Path):
     )
 
 
-def test_scores_of_others_in_the_place():
-    with pytest.raises(UserError, match="--out=.*: holds pictures of b. Name another folder."):
-        raise place._another(Store(os.sep), "pictures of b")
+@pytest.mark.parametrize(
+    ("files", "what"),
+    [
+        ({"table/part-0.parquet": ""}, "a table"),
+        (
+            {place.MADE: '{"of": {"path": "b", "prompt": null, "image": "i"}}'},
+            "the scores of b --image=i",
+        ),
+    ],
+    ids=["table", "scores"],
+)
+def test_others_are_in_the_place(tmp_path: Path, files: dict[str, str], what: str):
+    store = Store(str(tmp_path))
+    for name, text in files.items():
+        store.write(name, text.encode())
+    assert refusal(place.make, store, Existing("a")) == (
+        f"--out={tmp_path}: holds {what}. Name another folder."
+    )

@@ -58,7 +58,7 @@ def test_a_batch_beyond_the_memory_is_none_and_other_errors_come_out():
 def test_a_probe_of_engines_without_torch_loads_none():
     code = (
         "import sys; from imagepipe.execution.bench import Probe; probe = Probe(); "
-        "probe._forget(); print('torch' in sys.modules)"
+        "probe.forget(); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -125,8 +125,8 @@ def test_no_permission_to_write(capsys):
 def test_a_calibration_that_no_longer_holds(tmp_path: Path):
     kept = {"points": [], "missing": {}, "seconds": 1.0}
     for name, more in {
-        "now": {"versions": calibration._versions()},
-        "old": {"versions": {**calibration._versions(), "torch": "1.0"}},
+        "now": {"versions": calibration.versions()},
+        "old": {"versions": {**calibration.versions(), "torch": "1.0"}},
         "elsewhere": {"versions": {"torch": "1.0"}, "host": "another machine"},
         "before": {},
     }.items():
@@ -144,10 +144,10 @@ def test_a_calibration_that_no_longer_holds(tmp_path: Path):
 
 def test_a_calibration_that_no_longer_holds_is_not_used(tmp_path: Path):
     config = composed(*BARE, "resources=tuned", f"outputs={tmp_path}")
-    path = calibration._path(config, MACHINE)
+    path = calibration.kept_at(config, MACHINE)
     path.parent.mkdir()
     kept = {"points": [], "missing": {}, "seconds": 1.0}
-    for versions, used in ((calibration._versions(), True), ({"torch": "1.0"}, False)):
+    for versions, used in ((calibration.versions(), True), ({"torch": "1.0"}, False)):
         path.write_text(json.dumps({**kept, "versions": versions}))
         assert (calibration.known(config, MACHINE) is not None) == used
 
@@ -161,7 +161,7 @@ def test_what_is_measured_with_other_stages_of_ones_own_is_another_thing(other: 
     def speeds(entry: str) -> tuple[object, str]:
         config = composed(*BARE, f"stages=[{entry}]")
         shares, _ = resources.resolve(config, MACHINE, 4)
-        return calibration._path(config, MACHINE), speed_digest(config, shares, "m")
+        return calibration.kept_at(config, MACHINE), speed_digest(config, shares, "m")
 
     one = speeds("{_target_: a.B, after: model}")
     assert speeds("{_target_: a.B, after: model}") == one

@@ -14,7 +14,7 @@ from imagepipe.cli.checks import config_dir
 from imagepipe.cli.multirun import check_at_once
 from imagepipe.config import registration
 from imagepipe.errors import RunFailed, UserError
-from imagepipe.execution.beside import _pickled
+from imagepipe.execution.beside import pickled
 from imagepipe.execution.nodes import kept_to_nodes
 
 
@@ -73,7 +73,7 @@ def test_what_ended_a_job_comes_back_whatever_its_class():
         Refused("no", status=403),
         None,
     ]
-    back = [pickle.loads(_pickled(error)) for error in errors]
+    back = [pickle.loads(pickled(error)) for error in errors]
     assert [type(one) for one in back] == [UserError, RunFailed, OSError, RunFailed, type(None)]
     assert [str(one) for one in back[:3]] == [str(one) for one in errors[:3]]
     assert str(back[3]) == "no (403)"

@@ -245,7 +245,7 @@ def test_a_stage_is_taken_whole_where_one_run_has_all_rows_of_it_and_of_those_be
     said = {"status": "FINISHED", "rows_read": 10, "unmatched": 1, "failed_for_good": 2}
     stages = zip((LLM, MODEL, SCORER), alike, strict=True)
     found = {stage.name: rows_of(stage, count) for stage, count in stages if count is not None}
-    assert reuse._whole(found, said | more) == whole
+    assert reuse.stages_with_all_rows(found, said | more) == whole
 
 
 def rows_of(stage: Stage, count: int) -> Found:

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from imagepipe.errors import UserError
-from imagepipe.execution.rescore import _before
+from imagepipe.execution.rescore import summary_before
 
 
 def test_a_table_that_got_scores_is_not_yet_on_the_hub(tmp_path: Path):
     said = {"status": "FINISHED", "hub": {"name": "me/cats", "url": "x"}, "pictures": 3}
     (tmp_path / "summary.json").write_text(json.dumps(said))
-    assert _before(tmp_path) == {"status": "FINISHED", "pictures": 3}
+    assert summary_before(tmp_path) == {"status": "FINISHED", "pictures": 3}
 
 
 def test_a_run_that_has_not_ended_is_not_scored(tmp_path: Path):
     with pytest.raises(UserError, match="is a run that has not ended"):
-        _before(tmp_path)
+        summary_before(tmp_path)

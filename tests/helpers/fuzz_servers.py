@@ -22,7 +22,7 @@ from imagepipe.llm import Answer
 from imagepipe.llm import completion as completions
 from imagepipe.llm.answers import FALLBACKS
 from imagepipe.llm.openai import OpenAIEnhancer, check
-from imagepipe.llm.stage import ADDS, _columns
+from imagepipe.llm.stage import ADDS, columns_of
 from imagepipe.stages.stage import FAILED_REASON
 
 BASES = ("a red cat wearing a hat", "cat", "{a} <b>", "猫と帽子", "note: a sign", "1. a list")
@@ -104,7 +104,7 @@ def check_body(given: tuple[str, str]) -> None:
         return
     config = LLM(name="t", engine="openai", stop=["STOP"])
     rows = pa.table({"base_prompt": [base], "seed": [1]})
-    columns = _columns(rows, [answer], config, NoLimit())
+    columns = columns_of(rows, [answer], config, NoLimit())
     assert columns[FAILED_REASON] == [None], columns
     row = {field.name: pa.array(columns[field.name], field.type)[0].as_py() for field in ADDS}
     _is_drawable(base, row, answer)

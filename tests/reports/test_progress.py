@@ -54,7 +54,7 @@ def at(monkeypatch):
 
     def read(seconds: float, watch: Watch, *operators: Operator) -> None:
         monkeypatch.setattr(time, "monotonic", lambda: seconds)
-        watch._read(SimpleNamespace(_topology=operators))
+        watch.read(SimpleNamespace(_topology=operators))
 
     return read
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -35,17 +36,18 @@ def _pid(process: subprocess.Popen) -> int:
 
 def test_what_the_run_started_is_not_of_others(others):
     child, orphan = others
-    found = {pid for pid, _ in neighbours._seconds_of_others()}
+    found = {pid for pid, _ in neighbours.seconds_of_others()}
     assert orphan in found
     assert not {child, os.getpid()} & found
 
 
-def test_what_others_used_adds_up(others):
-    watched = Neighbours(gpus=False)
-    watched._last = {}  # as if all had begun just now
+def test_what_others_used_adds_up(request: pytest.FixtureRequest):
+    began, watched = time.monotonic(), Neighbours(gpus=False)
+    request.getfixturevalue("others")
     watched.sample()
-    assert watched._used >= 0.2
-    assert watched.seen().gpu_processes is None
+    seen = watched.seen()
+    assert seen.cpus is not None and seen.cpus * (time.monotonic() - began) >= 0.2
+    assert seen.gpu_processes is None
 
 
 @pytest.mark.parametrize(

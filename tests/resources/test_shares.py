@@ -21,7 +21,7 @@ from imagepipe.cli.run import main
 from imagepipe.config import Config, Share
 from imagepipe.errors import UserError
 from imagepipe.execution.prepare import prepared
-from imagepipe.resources.machine import GIB, Machine, Node, _cpus, this_machine
+from imagepipe.resources.machine import GIB, Machine, Node, cpu_count, this_machine
 from imagepipe.resources.packing import pack
 from imagepipe.resources.process import alone_on_gpus, out_of_memory_error
 from imagepipe.resources.shares import resolve
@@ -372,12 +372,12 @@ def test_a_container_has_the_cpus_that_its_limit_leaves(
     said: str, cpus: int, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    assert _cpus(tmp_path) == 8
+    assert cpu_count(tmp_path) == 8
     (tmp_path / "proc" / "self").mkdir(parents=True)
     (tmp_path / "proc" / "self" / "cgroup").write_text("0::/\n")
     (tmp_path / "sys" / "fs" / "cgroup").mkdir(parents=True)
     (tmp_path / "sys" / "fs" / "cgroup" / "cpu.max").write_text(said)
-    assert _cpus(tmp_path) == cpus
+    assert cpu_count(tmp_path) == cpus
 
 
 def test_a_process_is_held_to_its_threads():

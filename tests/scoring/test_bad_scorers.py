@@ -31,7 +31,7 @@ def test_a_folder_without_a_processor(tmp_path: Path):
 
 def test_a_server_that_does_not_answer_in_time():
     server = LLM("m", "openai", "m", base_url="http://host/v1", timeout_s=2)
-    assert str(trial._unreached(server, "ReadTimeout", "")) == (
+    assert str(trial.unreached(server, "ReadTimeout", "")) == (
         "llm.timeout_s=2: http://host/v1 took a question and did not answer it within that time. "
         "Raise it: a server that still loads its model, or thinks, takes longer."
     )
@@ -39,7 +39,7 @@ def test_a_server_that_does_not_answer_in_time():
 
 @pytest.mark.parametrize("kind", ["clip", "t5", "vit"])
 def test_a_model_that_does_not_go_on_from_a_text(kind: str):
-    assert refusal(kinds._check_class, LLM("m", "transformers", "me/m"), kind) == (
+    assert refusal(kinds.check_class, LLM("m", "transformers", "me/m"), kind) == (
         f"llm.path=me/m: is a {kind}, which does not go on from a text as chat models do. "
         "Name an instruction-tuned language model."
     )
@@ -47,7 +47,7 @@ def test_a_model_that_does_not_go_on_from_a_text(kind: str):
 
 def test_a_share_that_is_too_large_to_write_in():
     machine = Machine((Node(2, 0),))
-    assert shares._sink_misfit(Share(num_cpus=0.5), machine) is None
-    misfit = shares._sink_misfit(Share(num_cpus=8), machine)
+    assert shares.sink_misfit(Share(num_cpus=0.5), machine) is None
+    misfit = shares.sink_misfit(Share(num_cpus=8), machine)
     assert misfit is not None
     assert misfit.problem == "a task that writes has 1 CPU at most beside the other stages"

@@ -12,6 +12,7 @@ from helpers.refusals import refusal
 from imagepipe.config import Sink
 from imagepipe.errors import RunFailed
 from imagepipe.sink import hub, lock
+from imagepipe.store import Store
 
 
 def test_a_disk_without_file_locks(tmp_path: Path, monkeypatch):
@@ -28,10 +29,10 @@ def test_a_disk_without_file_locks(tmp_path: Path, monkeypatch):
 
 def test_a_process_that_still_writes(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(lock, "BATCH_S", 0.0)
-    with (tmp_path / "lock").open("w") as theirs, (tmp_path / "lock").open("w") as ours:
+    with (tmp_path / "lock").open("w") as theirs:
         fcntl.flock(theirs, fcntl.LOCK_EX)
-        with pytest.raises(RunFailed, match="a process still writes into /out; end it"):
-            lock._lock(ours.fileno(), "/out")
+        with pytest.raises(RunFailed, match=f"a process still writes into {tmp_path}; end it"):
+            lock.RunLock(Store(str(tmp_path)), "lock").end()
 
 
 def test_more_pictures_than_the_hub_takes():

@@ -14,7 +14,8 @@ from helpers.refusals import refusal
 from imagepipe.config import Join
 from imagepipe.errors import UserError
 from imagepipe.sources import checks, multiply, scan
-from imagepipe.sources.formats import arrow, csv_text, json
+from imagepipe.sources.formats import csv_text, json
+from imagepipe.sources.formats.arrow import ArrowFormat
 from imagepipe.sources.unreadable import Unreadable
 from imagepipe.store import open_url
 
@@ -85,7 +86,7 @@ def test_text_with_a_cell_that_is_too_large(tmp_path: Path, monkeypatch):
 
 def test_values_that_do_not_fit_the_type_of_the_other_files():
     with pytest.raises(Unreadable) as caught:
-        arrow._cast(pa.array(["x"]), pa.field("n", pa.int64()))
+        ArrowFormat().decode(pa.table({"n": ["x"]}), pa.schema({"n": pa.int64()}))
     assert caught.value.problem.startswith(
         "holds values in column 'n' that do not fit int64, which is its type in all files together"
     )

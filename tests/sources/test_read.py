@@ -45,7 +45,7 @@ def test_rejected_rows_come_back_as_they_were(tmp_path: Path, ray_session: None)
     rows = rows_of(asked)
     assert rows["what"].to_pylist() == ["caf\ufffd", "a"]
     leave = replace(writer(tmp_path), input_columns={n: n for n in ("id", "what", "by")})
-    leave._write_rejected(rows, "failed")
+    leave.write_rejected(rows, "failed")
     [part] = (tmp_path / ".failed").iterdir()
     left = pq.read_table(part)
     assert left["what"].cast(pa.binary()).to_pylist() == [b"caf\xe9", b"a"]

@@ -23,7 +23,7 @@ from imagepipe.sources import Tables, formats, read, scan
 from imagepipe.sources.blocks import raw_blocks
 from imagepipe.sources.formats.jsonl import LINE
 from imagepipe.sources.keys import keys_of
-from imagepipe.sources.read import _fail_second_rows
+from imagepipe.sources.read import fail_second_rows
 from imagepipe.sources.tables import KEY, ORIGINAL, new_names
 from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE
 
@@ -625,7 +625,7 @@ def test_the_first_of_several_rows_by_what_python_cannot_read() -> None:
     nulls = pa.nulls(3, pa.string())
     table = pa.table({KEY: ["1", "1", "2"], "day": days, FAILED_STAGE: nulls, FAILED_REASON: nulls})
     for order in ([0, 1, 2], [2, 1, 0]):
-        rows = _fail_second_rows(table.take(order))
+        rows = fail_second_rows(table.take(order))
         good = rows.filter(rows[FAILED_STAGE].is_null())
         assert sorted(good["day"].cast(pa.int32()).to_pylist()) == [0, 2932900]
 

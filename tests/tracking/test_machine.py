@@ -36,7 +36,7 @@ class Nvml:
 @pytest.mark.parametrize("tells_power", [True, False], ids=["power", "no-power"])
 def test_a_gpu_is_told_of_as_far_as_it_tells(tells_power):
     power = {"power_usage_watts": 350.0, "power_usage_percentage": 50.0} if tells_power else {}
-    assert dict(machine._gpu(Nvml(tells_power=tells_power), object())) == {
+    assert dict(machine.gpu_figures(Nvml(tells_power=tells_power), object())) == {
         "memory_usage_megabytes": 20_000.0,
         "memory_usage_percentage": 25.0,
         "utilization_percentage": 75,

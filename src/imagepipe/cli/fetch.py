@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     missing = sum(file.size or 0 for file in files if not file.cached)
     if asked.dry_run:
         return 0
-    _check_room(missing)
+    check_room(missing, Path(_cache()).absolute())
     for one, some in found.items():
         if any(not file.cached for file in some):
             fetching.fetch(one, [file.name for file in some])
@@ -83,11 +83,10 @@ def _size(files: Sequence[File]) -> str:
     return f"{size / 1e9:.2f} GB" if size >= 1e7 else f"{size / 1e6:.2f} MB" if size else "0 MB"
 
 
-def _check_room(size: int) -> None:
-    """Raise UserError where the cache's disk has less than `size` bytes free."""
+def check_room(size: int, cache: Path) -> None:
+    """Raise UserError where the disk of the folder `cache` has less than `size` bytes free."""
     import shutil
 
-    cache = Path(_cache()).absolute()
     there = next(path for path in (cache, *cache.parents) if path.exists())
     free = shutil.disk_usage(there).free
     if free < size:

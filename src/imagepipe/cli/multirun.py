@@ -55,7 +55,7 @@ class Multirun:
         folder = Path(whole.hydra.sweep.dir).absolute()
         record = self._record(folder, whole)
         if self.resumed is not None:
-            _check_resumed(self.resumed, folder, record)
+            check_resumed(self.resumed, folder, record)
         if record.sweeper == "optuna":
             _prepare_optuna(whole)
         self._locks.enter_context(leaving_nothing("hydra.sweep.dir", folder))
@@ -118,7 +118,7 @@ class Multirun:
         return error
 
 
-def _check_resumed(asked: Path, folder: Path, now: sweeps.Record) -> None:
+def check_resumed(asked: Path, folder: Path, now: sweeps.Record) -> None:
     """Raise UserError where the jobs to be run are not those of the sweep in `asked`."""
     if asked != folder:
         raise UserError(
@@ -194,9 +194,9 @@ def _prepare_optuna(whole: DictConfig) -> None:
     logging.getLogger("hydra_plugins").setLevel(logging.ERROR)  # that a job failed is told by us
     hydra = whole.hydra
     with read_write(hydra), open_dict(hydra):
-        hydra.overrides.task = [_with_quotes(text) for text in hydra.overrides.task]
+        hydra.overrides.task = [with_quotes(text) for text in hydra.overrides.task]
         for key, value in (hydra.sweeper.get("params") or {}).items():
-            hydra.sweeper.params[key] = _with_quotes(f"{key}={value}").partition("=")[2]
+            hydra.sweeper.params[key] = with_quotes(f"{key}={value}").partition("=")[2]
         url = hydra.sweeper.storage
         if isinstance(url, str) and not url.startswith("redis"):
             hydra.sweeper.storage = _database(url)
@@ -221,7 +221,7 @@ def _database(url: str) -> dict[str, Any]:
     return {"_target_": "optuna.storages.RDBStorage", "url": url, "engine_kwargs": options}
 
 
-def _with_quotes(text: str) -> str:
+def with_quotes(text: str) -> str:
     """The override `text`, its choices such that the plugin's own overrides are whole again.
 
     It takes the quotes away that Hydra's `choice()` needs, and puts none around what it types.

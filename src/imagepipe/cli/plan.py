@@ -91,7 +91,7 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
         few = TRIAL_BATCHES * max(1, shares.model.pool) * shares.model.batch_size
         expected: Expected | None = _trial(config, shares, tables.rows, few)
     else:
-        expected = _from_earlier(config, shares, machine, tables.rows)
+        expected = from_earlier(config, shares, machine, tables.rows)
     stages = [
         {
             "name": stage.name,
@@ -172,9 +172,7 @@ def _measured(config: Config, machine: Machine, *, calibrate: bool) -> Calibrati
         return calibration.calibrate(config, machine)
 
 
-def _from_earlier(
-    config: Config, shares: Resources, machine: Machine, rows: int
-) -> Expected | None:
+def from_earlier(config: Config, shares: Resources, machine: Machine, rows: int) -> Expected | None:
     """What the newest finished run under `outputs` did with the same models and shares here."""
     from imagepipe.reports.summary import speed_digest
 

@@ -57,13 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _show(_page(asked.folder).as_uri(), asked.no_browser)
         return 0
     try:
-        uri = _store(asked.outputs, asked.uri)
+        uri = store_of(asked.outputs, asked.uri)
         port = _port(asked.port)
         with termination_as_interrupt(), _server(uri, asked.outputs, port) as process:
             link = f"http://{HOST}:{port}{_runs(port)}"
             _show(f"{link}\nCtrl-C ends it.", asked.no_browser)
             process.wait()
-            raise _broken("the server has ended by itself")
+            raise broken("the server has ended by itself")
     except KeyboardInterrupt:
         return 0
 
@@ -90,7 +90,7 @@ def _show(said: str, no_browser: bool) -> None:
         webbrowser.open(said.partition("\n")[0])
 
 
-def _store(outputs: Path, uri: str | None) -> str:
+def store_of(outputs: Path, uri: str | None) -> str:
     """The database to show; raises UserError where there is none."""
     uri = uri or default_uri(outputs)
     config = Tracking(name="typed", backend="mlflow", uri=uri)
@@ -155,16 +155,16 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
             log.seek(0)
             said = log.read().decode("utf-8", "replace").strip().splitlines()
             errors = [line for line in said if "error" in line.lower()] or said
-            raise _broken(errors[-1] if errors else f"exit code {process.returncode}")
+            raise broken(errors[-1] if errors else f"exit code {process.returncode}")
         try:
             with DIRECTLY.open(f"http://{HOST}:{port}/health", timeout=2):
                 return
         except OSError:
             time.sleep(0.1)
-    raise _broken(f"no answer within {START_S:.0f} s")
+    raise broken(f"no answer within {START_S:.0f} s")
 
 
-def _broken(why: str) -> UserError:
+def broken(why: str) -> UserError:
     return UserError(
         field="mlflow server",
         value=HOST,

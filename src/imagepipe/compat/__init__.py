@@ -19,8 +19,8 @@ from typing import Any
 NONE_FOUND = "IMAGEPIPE_NO_PRIVATE_NAMES"  # for tests: as if no library had any of the names
 SAY = "IMAGEPIPE_SAY_WHAT_IS_LOST"  # a variable, for the processes that this one starts say it too
 
-_lost: dict[str, str] = {}  # by name, in this process
-_said: set[str] = set()
+LOST: dict[str, str] = {}  # by name, in this process
+SAID: set[str] = set()
 
 
 def find(owner: object, name: str, lost: str) -> Any:
@@ -96,12 +96,12 @@ def _look_up(name: str, lost: str, get: Callable[[], Any]) -> Any:
 
 def miss(name: str, lost: str) -> None:
     """Note that there is no `name`."""
-    _lost[name] = lost
+    LOST[name] = lost
     if SAY in os.environ:
         _say()
 
 
 def _say() -> None:
-    for name in _lost.keys() - _said:
-        print(f"imagepipe: {name} is not there. {_lost[name]}", file=sys.stderr)
-    _said.update(_lost)
+    for name in LOST.keys() - SAID:
+        print(f"imagepipe: {name} is not there. {LOST[name]}", file=sys.stderr)
+    SAID.update(LOST)

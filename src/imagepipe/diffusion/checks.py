@@ -66,7 +66,7 @@ def check(model: Model) -> None:
 
 
 def _check_described(model: Model, described: repository.Description) -> None:
-    _check_size(model, parts.configs(model, described))
+    check_size(model, parts.configs(model, described))
     if model.scheduler is not None or model.scheduler_config:
         schedulers.check(model, described)
     if model.weights == "trained" and not described.is_known:
@@ -76,9 +76,9 @@ def _check_described(model: Model, described: repository.Description) -> None:
         asked or model.call_kwargs or model.columns or not (model.path or "").startswith("asset:")
     ):  # which needs no library to tell
         repository.quiet()
-        _check_call(model, random_weights.pipeline_class(described.index, model))
+        check_call(model, random_weights.pipeline_class(described.index, model))
     if "mask_image" in model.pictures:
-        _check_mask(model, described.configs.get("unet", {}))
+        check_mask(model, described.configs.get("unet", {}))
     if model.weights == "trained":
         parts.check(model, described)
     if asked:
@@ -116,7 +116,7 @@ def latents(vae: Mapping[str, Any]) -> tuple[int, int]:
     return vae.get("latent_channels") or vae.get("z_dim") or 4, 2**halvings
 
 
-def _check_mask(model: Model, unet: dict[str, Any]) -> None:
+def check_mask(model: Model, unet: dict[str, Any]) -> None:
     """diffusers fills masks with a UNet of 4 channels, or of 9 that was trained for it."""
     channels = unet.get("in_channels", 4)
     if channels not in (4, 9):
@@ -128,7 +128,7 @@ def _check_mask(model: Model, unet: dict[str, Any]) -> None:
         )
 
 
-def _check_size(model: Model, configs: dict[str, Any]) -> None:
+def check_size(model: Model, configs: dict[str, Any]) -> None:
     factor = size_factor(configs)
     for field, pixels in (("width", model.width), ("height", model.height)):
         if pixels % factor:
@@ -171,7 +171,7 @@ def _check_options(model: Model, described: repository.Description) -> None:
     options.configure(random_weights.pipeline(model, "meta", torch.float32, **given), model)
 
 
-def _check_call(model: Model, pipeline: Any) -> None:
+def check_call(model: Model, pipeline: Any) -> None:
     kind, takes = pipeline.__name__, inspect.signature(pipeline.__call__).parameters
     tasks.check(pipeline, model)
     adapters.check(model)

@@ -32,7 +32,7 @@ def add(pipe: Any, model: Model) -> None:
         shapes = loading.shapes(f"model.{FIELD}", one.path, file)
         word = _word(one, shapes)
         for name, shape in shapes.items():
-            _check(pipe, one, ENCODERS.get(name, "text_encoder"), word, shape)
+            check_fits(pipe, one, ENCODERS.get(name, "text_encoder"), word, shape)
         _load(pipe, one, file, word)
 
 
@@ -82,7 +82,9 @@ def _word(one: TextualInversion, shapes: Mapping[str, tuple[int, ...]]) -> str:
     return one.token or names[0]
 
 
-def _check(pipe: Any, one: TextualInversion, part: str, word: str, shape: tuple[int, ...]) -> None:
+def check_fits(
+    pipe: Any, one: TextualInversion, part: str, word: str, shape: tuple[int, ...]
+) -> None:
     encoder = getattr(pipe, part, None)
     kind = type(pipe).__name__
     if encoder is None:

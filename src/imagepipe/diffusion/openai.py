@@ -68,9 +68,9 @@ def check(model: Model) -> None:
                 "server, which has its own",
                 "Leave it out.",
             )
-    _check_told(model)
+    check_told(model)
     if model.pictures:
-        _check_pictures(model)
+        check_pictures(model)
     if model.api_key_env is not None and trial.lists(model):
         return  # a picture may be charged to that key
     grey = np.full((model.height, model.width, 3), 127, np.uint8)
@@ -78,7 +78,7 @@ def check(model: Model) -> None:
     trial.ask(model, asked, partial(_tried, model), {"size": SIZE})
 
 
-def _check_told(model: Model) -> None:
+def check_told(model: Model) -> None:
     """Raise UserError where a request would say another seed, or another setting, than each picture
     says of itself. Servers write a size in several ways, and what comes back is looked at.
     """
@@ -96,7 +96,7 @@ def _check_told(model: Model) -> None:
             raise refused(f"{field}.{name}", value, said, remedy.replace("model.seed", "seed"))
 
 
-def _check_pictures(model: Model) -> None:
+def check_pictures(model: Model) -> None:
     """Raise UserError for pictures that the interface has no place for."""
     for key, column in model.pictures.items():
         if key != MASK and not REFERENCE.fullmatch(key):

@@ -123,7 +123,7 @@ def fetch(model: Model) -> Path:
     _refuse_code(model, found)
     if not _has_variant(found, model):
         raise no_variant(model, str(found))
-    _refuse_missing(model, _without_weights(found, model), found)
+    refuse_missing(model, _without_weights(found, model), found)
     return found
 
 
@@ -230,7 +230,7 @@ def _has_variant(found: Path, model: Model) -> bool:
     return model.variant is None or any(_is_of(file, model.variant) for file in files)
 
 
-def _refuse_missing(model: Model, missing: dict[str, list[str]], found: Path) -> None:
+def refuse_missing(model: Model, missing: dict[str, list[str]], found: Path) -> None:
     for name, files in missing.items():
         variants = [file for file in files if file.count(".") == 2]
         if variants and model.variant is None:

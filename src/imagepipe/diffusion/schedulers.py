@@ -51,7 +51,7 @@ def check(model: Model, described: repository.Description) -> None:
     if use is None:
         return
     takes = {} if pipeline is None else inspect.signature(pipeline.__call__).parameters
-    trial = partial(_trouble, told=arguments([model], takes), use=use)
+    trial = partial(try_out, told=arguments([model], takes), use=use)
     trouble = trial(kind, config, model.scheduler_config)
     # A trial that the model's own does not pass says nothing about another.
     if trouble and not trial(own, config, {}):
@@ -92,7 +92,7 @@ def _can_flow(kind: Any) -> bool:
     return "use_flow_sigmas" in inspect.signature(kind.__init__).parameters
 
 
-def _trouble(
+def try_out(
     kind: Any,
     config: dict[str, Any],
     settings: dict[str, Any],

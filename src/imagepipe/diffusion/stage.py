@@ -196,12 +196,12 @@ def _alike(models: list[Model | None]) -> list[tuple[list[int], list[Model]]]:
 def _are_black(images: np.ndarray | list[np.ndarray | None]) -> list[bool]:
     """Of each row whether one of its pictures is."""
     if isinstance(images, np.ndarray):
-        black = _is_black(images.reshape(-1, *images.shape[2:]))
+        black = is_black(images.reshape(-1, *images.shape[2:]))
         return [bool(of_row.any()) for of_row in black.reshape(len(images), -1)]
-    return [one is not None and bool(_is_black(one).any()) for one in images]
+    return [one is not None and bool(is_black(one).any()) for one in images]
 
 
-def _is_black(pictures: np.ndarray) -> np.ndarray:
+def is_black(pictures: np.ndarray) -> np.ndarray:
     """bool (n,) of uint8 (n, height, width, 3). The first line tells most: a GPU waits for this."""
     light: np.ndarray = np.asarray(pictures[:, 0].any(axis=(1, 2)))
     light[~light] = pictures[~light].any(axis=(1, 2, 3))

@@ -46,7 +46,7 @@ class Probe:
         import psutil
 
         self.work = None
-        self._forget()
+        self.forget()
         before = psutil.Process().memory_info().rss
         bind_threads(threads)
         self.work = stage.recipe()
@@ -70,7 +70,7 @@ class Probe:
             return None
         finally:
             used = _gpu_memory()
-            self._forget()
+            self.forget()
         return rate, used
 
     def hand_on(self, stage: Stage, table: pa.Table, *, loaded: bool) -> pa.Table:
@@ -78,7 +78,7 @@ class Probe:
         work = self.work if loaded and self.work else stage.recipe()
         return _good(apply(stage, work, table))
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         gc.collect()
         if torch := _torch_on_gpu():
             torch.cuda.empty_cache()

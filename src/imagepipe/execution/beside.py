@@ -172,11 +172,11 @@ def main() -> None:
     except BaseException as problem:
         error = problem
     whole = answer.with_suffix(".part")
-    whole.write_bytes(_pickled(error))
+    whole.write_bytes(pickled(error))
     whole.replace(answer)
 
 
-def _pickled(error: BaseException | None) -> bytes:
+def pickled(error: BaseException | None) -> bytes:
     """As `error` without its cause, which may be of any class, where that comes back as it was: of
     an exception with arguments of its own it does not.
     """

@@ -37,7 +37,7 @@ def known(config: Config, machine: Machine) -> Calibration | None:
 
     Null where there is none that can be read, or which other releases of libraries have made.
     """
-    path = _path(config, machine)
+    path = kept_at(config, machine)
     try:
         found = json.loads(path.read_text("utf-8"))
         if _changed(found):
@@ -54,7 +54,7 @@ def calibrate(config: Config, machine: Machine) -> Calibration:
     A stage that breaks or takes too long ends it, is told of in `missing`, and nothing is kept:
     the run itself will show what is wrong.
     """
-    began, path = time.monotonic(), _path(config, machine)
+    began, path = time.monotonic(), kept_at(config, machine)
     until = began + (config.resources.calibrate_s or 0.0)
     tables = sources.scan(config.dataset, min(ROWS, config.limit or ROWS), config.model.columns)
     node = min(machine.nodes, key=lambda node: (node.gpus, node.cpus))
@@ -106,12 +106,12 @@ def stale(folder: Path) -> dict[Path, str]:
 
 def _changed(said: dict[str, Any]) -> str | None:
     """What a kept calibration was measured with that is another now; null: nothing."""
-    was, now = said.get("versions") or {}, _versions()
+    was, now = said.get("versions") or {}, versions()
     names = sorted(name for name in {*was, *now} if was.get(name) != now.get(name))
     return ", ".join(f"{n} {was.get(n)} -> {now.get(n)}" for n in names) or None
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """The releases that decide how fast a stage is."""
     found = {}
     for name in DECIDE_SPEED:
@@ -122,12 +122,12 @@ def _versions() -> dict[str, str]:
 
 def _keep(made: Calibration, path: Path) -> Calibration:
     path.parent.mkdir(parents=True, exist_ok=True)
-    whole = {**asdict(made), "host": platform.node(), "versions": _versions()}
+    whole = {**asdict(made), "host": platform.node(), "versions": versions()}
     write_whole(path, json.dumps(whole, indent=2).encode())
     return replace(made, kept=str(path))
 
 
-def _path(config: Config, machine: Machine) -> Path:
+def kept_at(config: Config, machine: Machine) -> Path:
     """One file for all runs whose stages should be equally fast."""
     whole = asdict(config)
     stages = (whole[key] for key in ("llm", "model", "scorer", "stages"))

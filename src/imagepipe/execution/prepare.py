@@ -111,11 +111,11 @@ def _check(
     if machine is not None:
         shares, _ = resources.resolve(config, machine, tables.rows)  # refuse before Ray starts
         share_memory.check(config, shares, machine)
-    _check_hub(config, tables.rows, shares.sink.batch_size, sweep_job)
+    check_hub(config, tables.rows, shares.sink.batch_size, sweep_job)
     return stages, machine
 
 
-def _check_hub(config: Config, rows: int, in_a_part: int, sweep_job: SweepJob | None) -> None:
+def check_hub(config: Config, rows: int, in_a_part: int, sweep_job: SweepJob | None) -> None:
     """As `publishing.check`, and no job of a sweep can."""
     if config.sink.hub is not None and sweep_job is not None:
         raise UserError(

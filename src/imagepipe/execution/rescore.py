@@ -206,7 +206,7 @@ def _leave(
     config: Scoring, place: Place, console: Console, rows: int, began: float
 ) -> dict[str, Any]:
     """The figures in the summary, the gallery and MLflow, all of them from the table."""
-    before = _before(place.folder) if place.run else _nothing(place, rows, began)
+    before = summary_before(place.folder) if place.run else _nothing(place, rows, began)
     judged = _all_judged(place)
     columns = {score.name: score.column for score in judged if not score.is_text}
     found, unscored = rescored.figures(place.store, judged)
@@ -246,7 +246,7 @@ def _metadata(
     return run_metadata(place.run, tracker.run_id, stages)
 
 
-def _before(folder: Path) -> dict[str, Any]:
+def summary_before(folder: Path) -> dict[str, Any]:
     """The run's summary; not that it is on the hub, which does not have its table with the scores:
     so it can be pushed again.
     """

@@ -227,14 +227,14 @@ def taken(done: Mapping[str, Work], folders: Sequence[Path], *, sure: bool) -> d
             continue
         parts = reuse.parts(Store.of(said.get("store"), folder))
         of_run = {name: reuse.find(parts, work) for name, work in done.items()}
-        found.append((of_run, _whole(of_run, said) if sure else set()))
+        found.append((of_run, stages_with_all_rows(of_run, said) if sure else set()))
     found.sort(key=lambda one: -len(one[1]))
     merged = {name: reuse.merged([of_run[name] for of_run, _ in found]) for name in done if found}
     whole = found[0][1] if found else set()
     return {name: Taken(one, name in whole) for name, one in merged.items() if len(one.keys)}
 
 
-def _whole(found: Mapping[str, Found], said: Mapping[str, Any]) -> set[str]:
+def stages_with_all_rows(found: Mapping[str, Found], said: Mapping[str, Any]) -> set[str]:
     """Of which stages a run has all rows, and of those before them. `said` is its summary."""
     if said["status"] != "FINISHED":
         return set()

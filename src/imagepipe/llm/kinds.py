@@ -32,7 +32,7 @@ def check_of_transformers(config: LLM) -> None:
         raise _refused(config, "is quantised for MLX", "Name the model as transformers has it.")
     _check_quantized(config, described.get("quantization_config"))
     if not str(described.get("architectures")).count("ForCausalLM"):  # else transformers' 3 s
-        _check_class(config, described.get("model_type"))
+        check_class(config, described.get("model_type"))
 
 
 def _check_quantized(config: LLM, quantized: Any) -> None:
@@ -57,7 +57,7 @@ def _check_quantized(config: LLM, quantized: Any) -> None:
         return
 
 
-def _check_class(config: LLM, kind: Any) -> None:
+def check_class(config: LLM, kind: Any) -> None:
     from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
 
     if kind in CONFIG_MAPPING and CONFIG_MAPPING[kind] not in MODEL_FOR_CAUSAL_LM_MAPPING:

@@ -77,7 +77,7 @@ def _enhancer(make: Callable[[], Enhancer], config: LLM, limit: Callable[[], Lim
     def work(rows: pa.Table) -> Columns:
         prompts, seeds = rows["base_prompt"].to_pylist(), rows["seed"].to_pylist()
         seasons = [season_of(seed) for seed in seeds]
-        return _columns(rows, enhancer.enhance(prompts, seasons, seeds), config, limited)
+        return columns_of(rows, enhancer.enhance(prompts, seasons, seeds), config, limited)
 
     return work
 
@@ -89,12 +89,12 @@ def _reader(
     limited = limit()
 
     def work(rows: pa.Table) -> Columns:
-        return _columns(rows, answers(rows), config, limited)
+        return columns_of(rows, answers(rows), config, limited)
 
     return work
 
 
-def _columns(rows: pa.Table, answers: Sequence[Answer], config: LLM, limit: Limit) -> Columns:
+def columns_of(rows: pa.Table, answers: Sequence[Answer], config: LLM, limit: Limit) -> Columns:
     bases = rows["base_prompt"].to_pylist()
     seasons = [season_of(seed) for seed in rows["seed"].to_pylist()]
     asked = [_asked(config, *row) for row in zip(bases, seasons, strict=True)]

@@ -87,7 +87,7 @@ class Watch:
 
     def follow(self, context: DataContext) -> None:
         """Watch the runs with `context`."""
-        step, end, timeout_s = self._step, self._read, self.start_timeout_s
+        step, end, timeout_s = self._step, self.read, self.start_timeout_s
         self._follows = ray_data.watch(context, step, end, timeout_s)
 
     def stop(self) -> None:
@@ -105,9 +105,9 @@ class Watch:
             if not self._follows:
                 os.kill(os.getpid(), signal.SIGINT)  # the second: this is another thread
         if time.monotonic() >= self._last + INTERVAL_S:
-            self._read(executor)
+            self.read(executor)
 
-    def _read(self, executor: Any) -> None:
+    def read(self, executor: Any) -> None:
         now = time.monotonic()
         if self._began is None:
             self._began = self._last = now

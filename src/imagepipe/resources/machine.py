@@ -57,7 +57,7 @@ def this_machine(options: RayOptions) -> Machine:
     """What this computer has, or what `ray.num_cpus` and `ray.num_gpus` say, without asking Ray."""
     import psutil
 
-    cpus = options.num_cpus or _cpus()
+    cpus = options.num_cpus or cpu_count()
     gpus = _gpus() if options.num_gpus is None else options.num_gpus
     total = psutil.virtual_memory().total
     memory = int(MEMORY_SHARE * min(total, limits.memory_limit() or total))
@@ -128,7 +128,7 @@ def _node(resources: Mapping[str, float]) -> Node:
     )
 
 
-def _cpus(root: Path = limits.ROOT) -> int:
+def cpu_count(root: Path = limits.ROOT) -> int:
     """Those that this process may use; in a container no more than its part of their time."""
     tied = hasattr(os, "sched_getaffinity")  # not on macOS
     cpus = len(os.sched_getaffinity(0)) if tied else os.cpu_count() or 1

@@ -50,12 +50,12 @@ class Neighbours:
         self._load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
         self._gpu = gpu_processes() if gpus else None
         self._began = time.monotonic()
-        self._last = _seconds_of_others()
+        self._last = seconds_of_others()
         self._used = 0.0  # CPU seconds
 
     def sample(self) -> None:
         """Take in what others have used since the last sample."""
-        now = _seconds_of_others()
+        now = seconds_of_others()
         for process, seconds in now.items():
             self._used += max(0.0, seconds - self._last.get(process, 0.0))
         self._last = now
@@ -71,7 +71,7 @@ class Neighbours:
         return Beside(self._load, cpus, psutil.cpu_count() or 1, count, held)
 
 
-def _seconds_of_others() -> dict[tuple[int, float], float]:
+def seconds_of_others() -> dict[tuple[int, float], float]:
     """CPU seconds so far of each process but this one and those that it has started."""
     import psutil
 

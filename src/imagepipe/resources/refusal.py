@@ -25,7 +25,7 @@ def check(
     """
     wanted = load.pools(resources)
     packed = pack(wanted, machine)
-    misfit = packed if isinstance(packed, Misfit) else _sink_misfit(resources.sink, machine)
+    misfit = packed if isinstance(packed, Misfit) else sink_misfit(resources.sink, machine)
     if not misfit:
         return
     fits = _nearest(load, clipped(wanted), machine)
@@ -48,7 +48,7 @@ def check(
     )
 
 
-def _sink_misfit(share: Share, machine: Machine) -> Misfit | None:
+def sink_misfit(share: Share, machine: Machine) -> Misfit | None:
     """Writing is done by tasks, in what the other stages leave them."""
     room = _room_to_write(machine)
     if share.num_cpus <= room:

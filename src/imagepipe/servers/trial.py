@@ -66,7 +66,7 @@ def _ask(
         cause = error.__cause__ or error
         if type(cause).__name__ not in TIMEOUTS and _models(api):
             return  # it is there, and only this question is lost
-        raise _unreached(server, type(cause).__name__, client.plain(cause, key)) from None
+        raise unreached(server, type(cause).__name__, client.plain(cause, key)) from None
     except Exception as error:  # what answers is no server of this kind, or says its own error
         said = client.plain(error, key).partition(": ")[2].rstrip(".")
         raise UserError(
@@ -96,7 +96,7 @@ def check_given(server: Server) -> None:
             )
 
 
-def _unreached(server: Server, cause: str, said: str) -> UserError:
+def unreached(server: Server, cause: str, said: str) -> UserError:
     if cause in TIMEOUTS:
         return UserError(
             field=f"{server.section}.timeout_s",

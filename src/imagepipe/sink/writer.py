@@ -118,12 +118,12 @@ class Writer:
         known = {stage: good[n] for stage, n in named.items() if n in good.column_names}
         asked = good.filter(pc.invert(known["llm"])) if "llm" in known else good
         if self.filter.near_duplicates is not None:
-            self._write_rejected(good, duplicates.FOLDER)
+            self.write_rejected(good, duplicates.FOLDER)
         kept, pictures, reasons, errors = self._write_good(good)
         filtered, unscored = filtered_rows(good, reasons, errors)
         failed = pa.concat_tables([failed, unscored])
         for rows, name in zip((failed, unmatched, filtered), REJECTED, strict=True):
-            self._write_rejected(rows, name)
+            self.write_rejected(rows, name)
         counts = {
             "written": good.num_rows - filtered.num_rows - unscored.num_rows,
             "failed": failed.num_rows,
@@ -248,7 +248,7 @@ class Writer:
         digests = {inputs.TEXT.format(k): row[inputs.DIGEST.format(k)] for k in keys}
         return of_picture(row, self.id_column, metadata | digests, shape)
 
-    def _write_rejected(self, rows: pa.Table, name: str) -> None:
+    def write_rejected(self, rows: pa.Table, name: str) -> None:
         """The dataset's own columns under their own names, so that they can be fed in again.
 
         Cells that are no text are the bytes that they were. Behind them stand those of `why`.

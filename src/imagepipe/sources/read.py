@@ -105,7 +105,7 @@ def _one_row_an_id(rows: Dataset, id: str, num_cpus: float) -> Dataset:
     """Fail all rows of an id but one; a hash shuffle brings them together in one block."""
     keyed = rows.map_batches(partial(_keyed, id=id), **tasks(num_cpus))
     together = keyed.repartition(partitions(), keys=[KEY])
-    return together.map_batches(_fail_second_rows, **tasks(num_cpus))
+    return together.map_batches(fail_second_rows, **tasks(num_cpus))
 
 
 def _keyed(rows: pa.Table, id: str) -> pa.Table:
@@ -113,7 +113,7 @@ def _keyed(rows: pa.Table, id: str) -> pa.Table:
     return rows.append_column(KEY, pc.if_else(good, keys_of(rows, [id]), None))
 
 
-def _fail_second_rows(rows: pa.Table) -> pa.Table:
+def fail_second_rows(rows: pa.Table) -> pa.Table:
     """Of several good rows of one id the first by content stays, whatever order they came in."""
     counts = rows[KEY].drop_null().value_counts()
     repeated = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")

@@ -24,7 +24,7 @@ def figures(closing: threading.Event, interval_s: float) -> Iterator[dict[str, f
     while not closing.wait(interval_s):
         values = _machine(before)
         for number, gpu in enumerate(gpus):
-            values |= {f"gpu_{number}_{name}": value for name, value in _gpu(nvml, gpu)}
+            values |= {f"gpu_{number}_{name}": value for name, value in gpu_figures(nvml, gpu)}
         yield {name: round(value, 1) for name, value in values.items()}
 
 
@@ -59,7 +59,7 @@ def _gpus() -> tuple[Any, list[Any]]:
     return pynvml, [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(count)]
 
 
-def _gpu(nvml: Any, gpu: Any) -> Iterator[tuple[str, float]]:
+def gpu_figures(nvml: Any, gpu: Any) -> Iterator[tuple[str, float]]:
     """What this GPU tells: some know no power, and one that was lost tells nothing."""
     with suppress(nvml.NVMLError):
         memory = nvml.nvmlDeviceGetMemoryInfo(gpu)
