@@ -9,14 +9,14 @@ import re
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from filelock import FileLock
-from helpers import TESTS, asking, one_session, warm
-from helpers.collected import COLLECTED, parameters
+from helpers import TESTS, asking, collected, one_session, warm
 from helpers.command import imagepipe
 from helpers.s3_server import S3
 from helpers.sweeps import Swept
@@ -67,23 +67,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda one: one.path in with_ray)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    with collected.elsewhere():
+        return (yield)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Before any test runs: an exception that is raised may say more of itself afterwards."""
-    session.config.stash[COLLECTED] = {one.nodeid: parameters(one) for one in session.items}
+    session.config.stash[collected.COLLECTED] = found = collected.found(session)
+    collected.leave(found)
     gc.collect()
     gc.freeze()  # else each collection, of which there are many, goes through all test modules
     gc.set_threshold(20_000, 20, 20)  # and a tenth of the time went into collections even so
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    if asking.SHARED not in os.environ:  # else this is one of several processes of pytest
+        os.environ[asking.SHARED] = tempfile.mkdtemp(prefix="imagepipe-tests-")
+        config.add_cleanup(_end_what_is_shared)
     asking.ENVIRONMENT.update(os.environ)
+
+
+def _end_what_is_shared() -> None:
+    one_session.SERVER.close()
+    shutil.rmtree(os.environ.pop(asking.SHARED))
 
 
 def pytest_unconfigure() -> None:
     if "ray" in sys.modules:
         sys.modules["ray"].shutdown()
-    for server in (warm.SERVER, one_session.SERVER):
-        server.close()
+    warm.SERVER.close()
 
 
 @pytest.fixture(autouse=True)

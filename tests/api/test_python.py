@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import warm
 from helpers.compared import RED, Made
 from helpers.tracked import with_database
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -25,13 +25,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What `helpers.from_python` saw, in one process of its own."""
     folder = tmp_path_factory.mktemp("python")
     with_database(folder / "outputs")
-    done = subprocess.run(
-        [sys.executable, "-m", "helpers.from_python"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"HF_HUB_OFFLINE": "1"},
-    )
+    done = warm.command(folder, module="helpers.from_python")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -22,6 +22,7 @@ from imagepipe.execution.prepare import prepared
 def default_run(tmp_path_factory) -> Path:
     """What `make run` does, with fewer rows."""
     folder = tmp_path_factory.mktemp("default")
+    with_database(folder / "outputs")
     typed = ["hydra.run.dir=out", "limit=12", "tracking.system_metrics=false"]
     code, said = start(folder, *typed, HF_HUB_OFFLINE="1").wait()
     assert (code, summary(folder / "out")["status"]) == (0, "FINISHED"), said

@@ -1,4 +1,4 @@
-"""A process that answers: a line of JSON in, a line of JSON out, until its input ends."""
+"""A process that answers: a line of JSON in, a line of JSON out, until it gets null or no more."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import psutil
+from filelock import FileLock
 from helpers import ROOT
 
 ENVIRONMENT: dict[str, str] = {}  # before any test has changed it
+SHARED = "IMAGEPIPE_TEST_SHARED"  # a folder that all processes of pytest have
 
 
 class Server:
@@ -29,14 +35,8 @@ class Server:
     def start(self) -> subprocess.Popen[str]:
         if self._process is None:
             self.environment = (ENVIRONMENT or dict(os.environ)) | self._more
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", self._module],
-                cwd=ROOT,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                env=self.environment,
-                start_new_session=True,
+            self._process = _started(
+                self._module, self.environment, subprocess.PIPE, subprocess.PIPE
             )
         return self._process
 
@@ -45,12 +45,9 @@ class Server:
         assert process.stdin and process.stdout
         try:
             print(json.dumps(question), file=process.stdin, flush=True)
-            line = process.stdout.readline()
-            assert line, f"{self._module} ended with {process.wait()}"
-            return json.loads(line)
+            return _answer(self._module, process.stdout.readline())
         except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            _kill(process.pid)
             process.wait()
             self._process = None
             raise
@@ -63,3 +60,88 @@ class Server:
         last, _ = process.communicate()
         assert process.returncode == 0
         return json.loads(last) if last else None
+
+
+class SharedServer:
+    """As `Server`, one for all processes of pytest: whoever asks first starts it, and it answers
+    one question at a time.
+    """
+
+    def __init__(self, module: str, **environment: str) -> None:
+        self._module, self._more = module, environment
+
+    def ask(self, **question: Any) -> Any:
+        with self._locked() as folder:
+            if not _lives(folder):
+                self._start(folder)
+            try:
+                return _answer(self._module, _exchange(folder, question))
+            except BaseException:
+                _kill(_pid(folder))
+                raise
+
+    def close(self) -> None:
+        """By the process of pytest that outlives the others."""
+        with self._locked() as folder:
+            if _lives(folder):
+                process = psutil.Process(_pid(folder))
+                _exchange(folder, None)
+                process.wait()
+
+    @contextmanager
+    def _locked(self) -> Iterator[Path]:
+        folder = Path(os.environ[SHARED], self._module)
+        folder.mkdir(exist_ok=True)
+        with FileLock(folder / "lock"):
+            yield folder
+
+    def _start(self, folder: Path) -> None:
+        """It holds both ends of its pipes, so that they outlive who asks."""
+        for pipe in (folder / "in", folder / "out"):
+            pipe.unlink(missing_ok=True)
+            os.mkfifo(pipe)
+        ends = [os.open(folder / name, os.O_RDWR) for name in ("in", "out")]
+        process = _started(self._module, ENVIRONMENT | self._more, *ends)
+        for end in ends:
+            os.close(end)
+        (folder / "pid").write_text(str(process.pid))
+
+
+def _started(
+    module: str, environment: dict[str, str], stdin: int, stdout: int
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", module],
+        cwd=ROOT,
+        stdin=stdin,
+        stdout=stdout,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    )
+
+
+def _answer(module: str, line: str) -> Any:
+    assert line, f"{module} has ended"
+    return json.loads(line)
+
+
+def _exchange(folder: Path, question: Any) -> str:
+    with (folder / "in").open("w") as asked, (folder / "out").open() as answers:
+        print(json.dumps(question), file=asked, flush=True)
+        return answers.readline()
+
+
+def _pid(folder: Path) -> int:
+    return int((folder / "pid").read_text())
+
+
+def _lives(folder: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError, psutil.NoSuchProcess):
+        return psutil.Process(_pid(folder)).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)

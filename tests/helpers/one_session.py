@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helpers.asking import Server
+from helpers.asking import Server, SharedServer
 from helpers.warm import OFFLINE
 
 # With what the embedded models need loaded once for all.
-SERVER = Server("helpers.one_session", PRELOAD="1", **OFFLINE)
+SERVER = SharedServer("helpers.one_session", PRELOAD="1", **OFFLINE)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def run_jobs(place: Path, jobs: list[list[str]]) -> tuple[list[Job], list[bool]]
     return done, server.close()
 
 
-def _ask(server: Server, place: Path, name: str, overrides: Any) -> Job:
+def _ask(server: Server | SharedServer, place: Path, name: str, overrides: Any) -> Job:
     with tempfile.NamedTemporaryFile() as said:
         answer = server.ask(place=str(place), name=name, overrides=overrides, said=said.name)
         return Job(place / name, answer[0], Path(said.name).read_text("utf-8"), answer[1:])
@@ -92,7 +92,8 @@ def main() -> None:
     shared = SharedSession()
     always = loading.libraries(composed()) if "PRELOAD" in os.environ else []
     for line in sys.stdin:
-        asked = json.loads(line)
+        if (asked := json.loads(line)) is None:
+            break
         os.chdir(asked["place"])
         with _stderr_in(asked["said"]):
             answer = perform(shared, always, Path(asked["name"]).absolute(), asked["overrides"])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from filelock import FileLock
+from helpers.asking import SHARED
 from PIL import Image
 
 from imagepipe import tracking
@@ -52,10 +54,13 @@ def with_database(folder: Path, name: str = "mlflow.db") -> Path:
 
 @cache
 def _database() -> bytes:
-    """What MLflow takes seconds to make."""
-    with TemporaryDirectory() as folder:
-        connect(resolve(config(), Path(folder)))
-        return Path(folder, "mlflow.db").read_bytes()
+    """What MLflow takes seconds to make: once for all processes of pytest."""
+    folder = Path(os.environ[SHARED], "database")
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            folder.mkdir()
+            connect(resolve(config(), folder))
+    return (folder / "mlflow.db").read_bytes()
 
 
 def begin(outputs: Path, name: str, settings: Tracking, **values) -> tracking.Tracker:

@@ -31,12 +31,14 @@ OFFLINE = {"HF_HUB_OFFLINE": "1"}
 SERVER = Server("helpers.warm", **OFFLINE)
 
 
-def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`python -m imagepipe ARGUMENTS`, as a person types it in `folder`, without a way to the hub.
+def command(
+    folder: Path, *arguments: str, module: str = "imagepipe"
+) -> subprocess.CompletedProcess[str]:
+    """`python -m MODULE ARGUMENTS`, as a person types it in `folder`, without a way to the hub.
 
     In an environment other than the one that the server has it is a process of its own.
     """
-    typed = [sys.executable, "-m", "imagepipe", *arguments]
+    typed = [sys.executable, "-m", module, *arguments]
     environment = os.environ | OFFLINE
     SERVER.start()
     if _early(environment) != _early(SERVER.environment):
@@ -46,7 +48,11 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     with tempfile.TemporaryDirectory() as place:
         streams = [os.devnull, f"{place}/out", f"{place}/err"]
         code = SERVER.ask(
-            arguments=arguments, folder=str(folder), environment=environment, streams=streams
+            module=module,
+            arguments=arguments,
+            folder=str(folder),
+            environment=environment,
+            streams=streams,
         )
         out, err = (Path(stream).read_text("utf-8") for stream in streams[1:])
     return subprocess.CompletedProcess(typed, code, out, err)
@@ -71,7 +77,7 @@ def main() -> None:
 
 
 def become(asked: dict[str, Any]) -> None:
-    """Do in this process what is asked: the command, which mostly ends it."""
+    """Do in this process what is asked, which mostly ends it."""
     for number, stream in enumerate(asked["streams"]):
         file = os.open(stream, os.O_RDWR | os.O_CREAT)
         os.dup2(file, number)
@@ -80,8 +86,8 @@ def become(asked: dict[str, Any]) -> None:
     os.environ.update(asked["environment"])
     os.chdir(asked["folder"])
     sys.path[0] = asked["folder"]
-    sys.argv = ["imagepipe", *asked["arguments"]]
-    runpy.run_module("imagepipe", run_name="__main__", alter_sys=True)
+    sys.argv = [asked["module"], *asked["arguments"]]
+    runpy.run_module(asked["module"], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

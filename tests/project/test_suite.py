@@ -11,34 +11,46 @@ from pathlib import Path
 
 import pytest
 from helpers import ROOT
-from helpers.collected import COLLECTED
+from helpers.asking import SHARED
+from helpers.collected import COLLECTED, ELSEWHERE, others
 
 LONGEST = 60  # characters of what stands behind a test's name
 
 
+OURS = ("PYTEST_XDIST_WORKER", SHARED)
+
+
 def collect(file: Path, environment: dict[str, str]) -> dict[str, str]:
     """The parameters of each test by its id."""
+    environment = environment | {"COLLECTED": str(file)}
     options = ["--collect-only", "-m", "", "-p", "helpers.collected", "-p", "no:cacheprovider"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        env=os.environ | {"COLLECTED": str(file)} | environment,
+        env={n: v for n, v in os.environ.items() if n not in OURS} | environment,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(file.read_text())
 
 
-def test_the_same_tests_with_the_same_parameters_are_collected(
-    request: pytest.FixtureRequest, tmp_path: Path
-):
-    """By another process, later, which differs from this one in all that a test's name may not
-    depend on: more than pytest-xdist compares of `make test`'s own two, which start at one time.
+def test_the_same_tests_with_the_same_parameters_are_collected(request: pytest.FixtureRequest):
+    """By the processes of `make test`, of which the second is a second later and elsewhere: more
+    than pytest-xdist compares of them.
     """
+    own = request.config.stash[COLLECTED]
+    assert odd(own) == []
+    for other in others():
+        assert own == other
+        assert list(own) == list(other)
+
+
+@pytest.mark.faults
+def test_another_process_collects_the_same(request: pytest.FixtureRequest, tmp_path: Path):
+    """Which began elsewhere, with another seed for its hashes."""
     seed = int(os.environ.get("PYTHONHASHSEED", "random").replace("random", "0"))
-    differ = {"PYTHONHASHSEED": str(seed + 1), "LC_ALL": "POSIX", "TZ": "Pacific/Kiritimati"}
-    collected = collect(tmp_path / "ids.json", differ)
+    collected = collect(tmp_path / "ids.json", {"PYTHONHASHSEED": str(seed + 1)} | ELSEWHERE)
     own = request.config.stash[COLLECTED]  # be they all or some, in the order that was typed
     other = {name: given for name, given in collected.items() if name in own}
     assert own == other

@@ -21,6 +21,7 @@ from PIL import Image
 from imagepipe import diffusion, llm, scoring
 from imagepipe.config import LLM, Scorer
 from imagepipe.errors import UserError
+from imagepipe.execution.calibration import FOLDER
 from imagepipe.scoring.features import PictureFeatures
 from imagepipe.stages.engines import TABLE, Engine
 
@@ -119,9 +120,21 @@ def test_new_engines_run_as_actors_with_shares_of_their_own(new_engines: tuple[d
         assert len(stages[kind]["places"]) == stages[kind]["share"]["pool"] >= 1
         assert shares[kind]["num_cpus"] == stages[kind]["share"]["num_cpus"] > 0
         assert summary(out)["stages"][kind]["busy_s"] > 0  # which tasks do not tell
-    assert said["unmeasured"] == {"llm": "it takes no time"}
     assert "colorsys" in said["libraries"]
     assert "torch" not in said["libraries"]
+
+
+@pytest.mark.faults
+def test_new_engines_are_measured_and_get_shares_by_that(new_engines: tuple[dict, Path]):
+    said, out = new_engines
+    (kept,) = (out.parent / FOLDER).iterdir()
+    measured = json.loads(kept.read_text())
+    assert {point["stage"] for point in measured["points"]} == {"model", "scorer"}
+    assert all(point["rows_per_s"] > 0 for point in measured["points"])
+    assert measured["missing"] == said["unmeasured"] == {"llm": "it takes no time"}
+    for stage in ("model", "scorer"):
+        assert f"{stage}: " in said["plan"]["resources"]
+    assert "rows/s at most, by " in said["plan"]["resources"]
 
 
 @pytest.mark.faults
