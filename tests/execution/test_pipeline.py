@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -127,6 +129,25 @@ def test_batches_are_full_however_the_rows_were_read(plan, tmp_path):
         "resources.rows_per_block=16",
     )
     assert sorted(row["written"] for row in data.take_all()) == [10, 16, 16]
+
+
+def test_rows_with_settings_of_their_own_fill_batches_where_the_table_allows_it(plan, tmp_path):
+    """Nine kinds of six or seven rows each, mixed."""
+    kinds = [(8 * (1 + n % 3), 1 + n // 3 % 3) for n in range(60)]
+    lines = ["id,width,steps,seed", *(f"{n},{w},{s},{7 * n}" for n, (w, s) in enumerate(kinds))]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    data = plan(
+        *("dataset=csv", f"dataset.path={tmp_path}/t.csv", "dataset.id=id"),
+        *("dataset.prompt='cat {id}'", "llm=none", "scorer=none", "model=noop"),
+        *("model.engine=custom", "model._target_=helpers.painters.Noting", "model.height=8"),
+        f"+model.options.file={tmp_path}/drawn",
+        "+model.columns={width: width, steps: steps, seed: seed}",
+        *("resources.model.pool=1", "resources.model.batch_size=6"),
+    )
+    assert sum(row["written"] for row in data.take_all()) == 60
+    drawn = [int(line) for line in (tmp_path / "drawn").read_text().split()]
+    allowed = sum(math.ceil(number / 6) for number in Counter(kinds).values())
+    assert sum(drawn) == 60 and allowed / len(drawn) >= 0.9
 
 
 def test_a_writer_whose_claim_has_ended_says_so_plainly(ray_session, tmp_path):

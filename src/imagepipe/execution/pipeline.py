@@ -98,9 +98,9 @@ def drawn(
     taken: Mapping[str, Taken] = NOTHING,
 ) -> Dataset:
     """The plan without its writer, lazily: running it yields the rows with their pictures."""
-    data = sources.read(tables, LIGHT_CPUS, done)
     shares = dict(pools(config, resources))
     own = rows.settings(config.model, tables.renamed)
+    data = sources.read(tables, LIGHT_CPUS, done, by_one_task=bool(own.shared))
     first = next(s for s in every if s.name in {*shares, PICTURES})  # a model has processes
     for stage in every:
         share = shares.get(stage.name)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,12 +31,19 @@ if TYPE_CHECKING:
     from ray.data import Dataset
 
 
-def read(tables: Tables, num_cpus: float = 1.0, done: pa.Array | None = None) -> Dataset:
+def read(
+    tables: Tables,
+    num_cpus: float = 1.0,
+    done: pa.Array | None = None,
+    *,
+    by_one_task: bool = False,
+) -> Dataset:
     """The joined rows without those of the ids `done`, lazily where nothing is shuffled.
 
     Each task takes `num_cpus`. A shuffle runs before this returns: each of its tasks asks for a
     whole CPU, whatever `num_cpus` says, and would wait for ever beside the processes of later
-    stages.
+    stages. `by_one_task`: for what looks at the rows of a block together, since Ray Data cuts what
+    few tasks read into many small blocks, and what one does into blocks of up to 128 MiB.
 
     Columns: those of `tables.columns`, by the names that `tables.renamed` gives some of them, then
     ORIGINAL, `failed_stage` and `failed_reason`, null for good rows. Rows fail in the stage "read"
@@ -44,7 +51,7 @@ def read(tables: Tables, num_cpus: float = 1.0, done: pa.Array | None = None) ->
     a match). Ray must be running: `done`, texts as `keys_of` makes them, and tables to broadcast
     are put into its object store.
     """
-    rows = _rows(tables, num_cpus)
+    rows = _rows(tables, num_cpus, {"override_num_blocks": 1} if by_one_task else {})
     if not tables.scanned:
         rows = _one_row_an_id(rows, tables.id, num_cpus)
     rows = repeated(rows, tables, num_cpus)
@@ -60,18 +67,18 @@ def read(tables: Tables, num_cpus: float = 1.0, done: pa.Array | None = None) ->
     return rows.materialize() if tables.shuffled else rows
 
 
-def _rows(tables: Tables, num_cpus: float) -> Dataset:
+def _rows(tables: Tables, num_cpus: float, how: Mapping[str, Any]) -> Dataset:
     """The first `tables.rows` rows: whole files, and of the last as many as are still wanted."""
     left = tables.left
     check = partial(checked, table=left, renamed=tables.renamed, id=tables.id)
     *before, last = left.files
     wanted = left.rows - sum(file.rows for file in before)
     if wanted == last.rows:
-        return raw_blocks(left, left.files, num_cpus).map_batches(check, **tasks(num_cpus))
+        return raw_blocks(left, left.files, num_cpus, **how).map_batches(check, **tasks(num_cpus))
     part = raw_blocks(left, [last], num_cpus, override_num_blocks=1)  # one task keeps the order
     rows = part.map_batches(check, **tasks(num_cpus)).limit(wanted)
     if before:
-        whole = raw_blocks(left, before, num_cpus)
+        whole = raw_blocks(left, before, num_cpus, **how)
         rows = whole.map_batches(check, **tasks(num_cpus)).union(rows)
     return rows
 
