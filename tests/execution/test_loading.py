@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,9 @@ def test_what_a_refused_run_began_to_load_goes_with_it():
             (begun["process"],) = set(psutil.Process().children()) - before
             assert begun["process"].cmdline()[-len(loaded) :] == loaded
             assert begun["folder"].is_dir()
+            blocked = Path(f"/proc/{begun['process'].pid}/status").read_text()
+            hangup = int(blocked.partition("SigBlk:")[2].split()[0], 16) >> (signal.SIGHUP - 1) & 1
+            assert hangup  # the run ends on it, and its processes with the run
             raise UserError(field="key", value=1, problem="is refused", remedy="Name another.")
 
     with pytest.raises(UserError, match="is refused"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from imagepipe.compat.forkserver import forkserver
@@ -18,6 +18,7 @@ from imagepipe.config import Config
 from imagepipe.execution import preflight
 from imagepipe.execution.surroundings import environment
 from imagepipe.resources.machine import Machine, this_machine
+from imagepipe.signals import hangup_is_ours_alone
 from imagepipe.stages import engines
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ def loading(config: Config) -> Iterator[str | None]:
     if machine is None or not can_fork(machine):
         yield None
         return
-    with (
-        environment(preflight.environment(machine)),
-        forkserver(libraries(config), verbose=config.verbose) as script,
-    ):
+    with ExitStack() as stack:
+        stack.enter_context(environment(preflight.environment(machine)))
+        with hangup_is_ours_alone():
+            script = stack.enter_context(forkserver(libraries(config), verbose=config.verbose))
         yield script
