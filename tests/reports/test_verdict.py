@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,12 +23,19 @@ STEADY = [[8.0, 1.0]] * statistics.BLOCKS
 SPEED, SCORE = Sweep(), Sweep(objective="score")
 
 
-def job(number: int, label: str, blocks=None, rate: float = 8.0, rows: int = 0) -> Job:
+def job(
+    number: int,
+    label: str,
+    blocks=None,
+    rate: float = 8.0,
+    rows: int = 0,
+    more: Mapping[str, Any] = MappingProxyType({}),
+) -> Job:
     """As a finished run leaves it; `rows` are what an interval would take."""
     rates = {"steady": rate, "end_to_end": rate, "blocks": blocks}
     entry = {"job": number, "label": label, "swept": {}}
     summary = {"status": "FINISHED", "sweep": entry, "images_per_s": rates}
-    return Job(Path(str(number)), summary | {"rows_for_interval": rows})
+    return Job(Path(str(number)), {**summary, "rows_for_interval": rows, **more})
 
 
 def timed(*slower: float, aim: Sweep = SPEED) -> Verdict:
@@ -83,6 +93,39 @@ def test_a_job_that_was_too_short_takes_part_in_no_ranking_by_speed():
     assert found.remarks == [
         "too few pictures to compare the speed of: llm=none and llm=tiny; about limit=304 would do"
     ]
+
+
+@pytest.mark.parametrize(
+    ("tables", "typed"),
+    [
+        pytest.param({"rows": 24, "times": 1, "repeat": 1, "whole": False}, "limit=304", id="more"),
+        pytest.param(
+            {"rows": 100, "times": 1, "repeat": 1, "whole": True}, "dataset.repeat=4", id="all"
+        ),
+        pytest.param(
+            {"rows": 100, "times": 2, "repeat": 2, "whole": True}, "dataset.repeat=4", id="repeated"
+        ),
+        pytest.param(
+            {"rows": 100, "times": 3, "repeat": 1, "whole": True}, "dataset.repeat=2", id="crossed"
+        ),
+        pytest.param(
+            {"rows": 24, "times": 3, "repeat": 1, "whole": False}, "limit=102", id="more-crossed"
+        ),
+        pytest.param({"notes": []}, "limit=304", id="of-before"),
+    ],
+)
+def test_what_gives_more_rows_is_what_the_table_allows(tables: dict, typed: str):
+    jobs = [
+        job(place, name, None, rows=304, more={"tables": tables}) for place, name in enumerate("ab")
+    ]
+    (remark,) = conclude(jobs, SPEED).remarks
+    assert remark == f"too few pictures to compare the speed of: a and b; about {typed} would do"
+    noise = np.random.default_rng(3).normal(size=(2, 40))
+    found = [Entry(name, [one]) for name, one in zip("ab", jobs, strict=True)]
+    scores = {"a": by_row(noise[0]), "b": by_row(noise[1] + 0.1)}
+    measure, remarks = measures.scored(found, SCORE, "clip", scores)
+    said = verdict.judge(measure, remarks, SCORE).sentence
+    assert f"about {typed.partition('=')[0]}=" in said
 
 
 def test_the_baseline_is_what_is_asked_for_or_the_first():

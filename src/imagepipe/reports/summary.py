@@ -103,7 +103,7 @@ def summarize(job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
         "resources": asdict(job.shares),
         "resources_why": job.why.splitlines(),
         "machine": _machine(job),
-        "tables": {"notes": job.tables.notes, "left_out": job.tables.left_out},
+        "tables": _tables(job),
         "joins": [join.reason for join in job.tables.joins],
         "config_digest": config_digest(job.config),
         "speed_digest": speed_digest(job.config, job.shares, job.machine),
@@ -142,6 +142,20 @@ def _cost(job: Job, end_to_end: float) -> dict[str, Any]:
         job.machines,
         (job.meter.joules() if job.meter else None, job.ledger.pictures),
     )
+
+
+def _tables(job: Job) -> dict[str, Any]:
+    """`rows` are those of the left table that were read, each `times` over, of which `repeat` are
+    dataset.repeat's; `whole`: that is all that it has."""
+    tables, limit = job.tables, job.config.limit
+    return {
+        "rows": tables.left.rows,
+        "times": tables.times,
+        "repeat": tables.repeat,
+        "whole": limit is None or tables.left.rows < limit,
+        "notes": tables.notes,
+        "left_out": tables.left_out,
+    }
 
 
 def _rows_for_interval(job: Job) -> int:

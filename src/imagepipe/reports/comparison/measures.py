@@ -124,8 +124,18 @@ def _too_short(short: Sequence[Entry]) -> list[str]:
         return []
     rows = [job.summary.get("rows_for_interval") for entry in short for job in entry.runs]
     known = [number for number in rows if number]
-    enough = f"; about limit={max(known)} would do" if known else ""
+    enough = f"; about {_as_typed(max(known), short)} would do" if known else ""
     return [f"too few pictures to compare the speed of: {listed_entries(short)}{enough}"]
+
+
+def _as_typed(rows: int, found: Sequence[Entry]) -> str:
+    """What gives about so many `rows`: a limit, or of a table that has no more of them repeats."""
+    every = [job.summary.get("tables") or {} for entry in found for job in entry.runs]
+    read = [(one["rows"], one["times"], one["repeat"]) for one in every if one.get("whole")]
+    if read:
+        needed = max(math.ceil(rows * repeat / (own * times)) for own, times, repeat in read)
+        return f"dataset.repeat={needed}"
+    return f"limit={math.ceil(rows / min([one.get('times', 1) for one in every]))}"
 
 
 def _less(found: Sequence[Entry]) -> list[str]:
@@ -168,7 +178,9 @@ def scored(
         if apart.spread == 0:
             return "every row scores the same"
         rows = statistics.needed(apart.interval.value, apart.spread, aim.level)
-        return f"about limit={rows} would decide" if rows else "treat them as equally good"
+        if rows is None:
+            return "treat them as equally good"
+        return f"about {_as_typed(rows, having)} would decide"
 
     measure = Measure(
         name=name,
