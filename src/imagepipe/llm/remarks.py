@@ -4,36 +4,17 @@ from __future__ import annotations
 
 import re
 
+from imagepipe.llm.asides import ASIDE, NOTE, SIGN_OFF
+
 LINE = 50  # characters: a shorter line that ends without a comma was not broken for its length
 MARKER = (
     r"(?:[-*•–]\s|\(?\d{1,2}[.)]\s|\(?[A-Ca-c][.)]\s"
     r"|(?:option|prompt|version|variation|variant|alternative|description|choice)\s*#?(?:\d|[A-C]\b))"
 )
-# What a remark is called, in the languages in which refusals are known.
-_NOTE = (
-    r"(?:notes?|n\.?b\.?|p\.?s\.?|disclaimer|hinweis|anmerkung|notiz|remarque|nota|observación"
-    r"|observação|obs|osservazione|opmerking|uwaga|not|примечание|заметка|примітка|anmärkning|bemærk"
-    r"|bemærkning|merknad|merk|huom|huomautus|poznámka|megjegyzés|notă|σημείωση|catatan|lưu ý"
-    r"|ghi chú|注|注意|注释|注釋|备注|備註|备考|備考|附注|说明|說明|補足|注記|참고|주의|비고"
-    r"|ملاحظة|توجه|הערה|नोट|टिप्पणी|หมายเหตุ)[*_]*\s*[:：】]"
-)
-_TELLS = (  # what was done
-    r"(?:i(?:'ve| have)? (?:kept|added|enriched|made|included|tried|chose|replaced|changed|used)"
-    r"|ich habe?\b|j'ai\b|he \w+[aei]do\b|ho \w+to\b|ik heb\b|(?:jag|jeg) har\b"
-    r"|(?:adicion|acrescent|mant|inclu|preserv|enriquec)(?:ei|ive|í|i)\b"
-    r"|(?:doda|zachowa|wzbogaci)ł[ae]m\b|я \w+(?:ил|ел|ал)а?\b|我(?:已|添|加|保留|增|将|把|为))"
-)
-_ASIDE = (
-    rf"(?:{_NOTE}|{_TELLS}|note\b|please note|(?:please )?let me know|feel free"
-    r"|(?:i )?hope (?:this|that|you)|would you like|is there anything|do you want"
-    r"|if you(?:'d| would| need| want| have)|enjoy\b|happy to help"
-    r"|as (?:you )?(?:requested|asked|wished)\b"
-    r"|this (?:enriched |new |updated )?(?:prompt|description|version|rewrite|revision)"
-    r"|this (?:keeps|adds|maintains|retains|preserves|captures|ensures|should|will))"
-)
 _BEHIND = (  # how a remark begins once the description has ended
-    rf"(?:{_ASIDE}|(?:user|human|assistant|explanation|changes|reasoning|output|input|answer)\s*:)"
+    rf"(?:{ASIDE}|(?:user|human|assistant|explanation|changes|reasoning|output|input|answer)\s*:)"
 )
+_COUNT = r"(?:(?:approximately |about )?\d+ words?\s*(?:[.)\]]|\Z)|word count\b)"
 _BRACKETS = r"\((?:[^()]|\([^()]*\))+\)|\[[^][]+\]|（[^（）]+）|［[^［］]+］|【[^【】]+】"
 _ENCLOSED = re.compile(
     rf"(?<![*_])(?:[*_]*(?:{_BRACKETS})[*_]*"
@@ -41,14 +22,14 @@ _ENCLOSED = re.compile(
 )
 # Surely a remark where it is enclosed: also one whose verb stands at the end.
 _REMARK = re.compile(
-    rf"{_ASIDE}|(?:approximately |about )?\d+ words?\b|word count"
+    rf"{ASIDE}|{_COUNT}"
     r"|[^\n.。]{0,60}(?:ました|です|습니다|ekledim|korudum)[.。]?\Z",
     re.IGNORECASE,
 )
 # In brackets, sentences and what has a label are remarks, in any language; "snow:1.3" is a weight.
 _SENTENCE = re.compile(r"\S+\s+\S+\s.*\.|.*。", re.DOTALL)
 _LABELLED = re.compile(r"(?![a-zа-я])[^\W\d][\w' -]{0,40}[:：](?!\s*[\d.]+\Z)")
-_OPENING = re.compile(rf"[*_>【\s]*{_ASIDE}", re.IGNORECASE)
+_OPENING = re.compile(rf"[*_>【\s]*{ASIDE}", re.IGNORECASE)
 _UNIT = re.compile(r"\n|(?<=[.!?])\s|(?<=[。！？])|\Z")
 # A line that begins something else: a label, a rule, a heading, a remark, an item of a list.
 _NEXT = re.compile(
@@ -58,12 +39,12 @@ _NEXT = re.compile(
 )
 _RUNS_ON = re.compile(
     r"\s+[(\[*_]*(?:negative prompt|word count|(?-i:Season|Prompt))[*_]*\s*:"
-    rf"|\s+(?:[(\[*_]+|(?-i:(?![a-zà-ÿа-я]))){_NOTE}"
-    r"|\s+[(\[]\s*(?:note\b|\d+ words?\b|word count|approximately \d+)"
-    r"|\s+(?:please )?(?:let me know|feel free to)\b"
+    rf"|\s+(?:[(\[*_]+|(?-i:(?![a-zà-ÿа-я]))){NOTE}"
+    rf"|\s+[(\[]\s*(?:note(?::| that\b)|{_COUNT})"
+    rf"|\s+(?-i:(?=please|[PLF])){SIGN_OFF}"
     r"|\s+--(?:ar|v|s|q|no|style|stylize|chaos|niji|seed|quality)\b"  # Midjourney's
-    r"|\s[–—-]\s(?:this|i) (?:keep|add|kept|maintain|retain)"
-    rf"|(?<=[.!?…\"”)。])\s*(?<=[\s。])[(\[*_]*{_BEHIND}",
+    rf"|\s[–—-]\s{ASIDE}"
+    rf"|(?<=[.!?…\"”)。！？])\s*(?<=[\s。！？])[(\[*_]*{_BEHIND}",
     re.IGNORECASE,
 )
 
