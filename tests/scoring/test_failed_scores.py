@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -60,6 +61,21 @@ def test_of_a_rows_pictures_only_the_one_without_a_score_says_why(tmp_path: Path
     rows = pq.read_table(tmp_path / "table").to_pylist()
     assert [(row["score"], row["scorer_error"]) for row in rows] == [(1.0, None), (None, NO_NUMBER)]
     assert ledger.unscored == {NO_NUMBER: 1}
+
+
+def test_a_stage_of_a_persons_own_is_counted_by_its_name(tmp_path: Path):
+    rows = scored(PROMPTS[:3]).append_column("sharp_error", pa.array([None, "no", None]))
+    errors = {"scorer_error": "scorer", "sharp_error": "sharp"}
+    ledger = Ledger(rows_read=3)
+    ledger.add(replace(writer(tmp_path, SCORES), errors=errors)(rows))
+    assert ledger.adds_up and ledger.written == 3
+    assert ledger.unscored == {CURSED: 1, NO_NUMBER: 1, "sharp: no": 1}
+    assert pq.read_table(tmp_path / "table")["sharp_error"].to_pylist() == [None, "no", None]
+    (tmp_path / "t.csv").write_text("id,what\nr0,a\nr1,b\nr2,c\n")
+    data = Dataset(path=str(tmp_path / "t.csv"), format="csv", id="id", prompt="{what}")
+    given = (Store(str(tmp_path)), scan(data, None), "id")
+    done = resume.take_in(*given, retry_failed=False, scores=SCORES, errors=errors)
+    assert done.unscored == ledger.unscored
 
 
 def test_a_resumed_run_counts_those_of_before(tmp_path: Path):

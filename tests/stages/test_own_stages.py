@@ -189,10 +189,10 @@ def rows(*prompts: str, sizes: int = 8) -> pa.Table:
     return table
 
 
-def made(target: str, most: float = 16_383, **arguments: Any) -> Stage:
+def made(target: str, most: float = 16_383, behind: bool = False, **arguments: Any) -> Stage:
     section = type("Entry", (), {"_target_": f"{HERE}.{target}", "name": target.lower()})
     section.arguments = arguments
-    return own_stage(section, "stages.0", Pictures(1, most))
+    return own_stage(section, "stages.0", Pictures(1, most), behind_model=behind)
 
 
 def done(stage: Stage, table: pa.Table) -> pa.Table:
@@ -219,6 +219,35 @@ def test_an_exception_fails_the_rows_that_raise_it():
     table = done(stage, rows("a", "b", "c", "b", "e"))
     assert table["said"].to_pylist() == ["x", None, "x", None, None]
     assert table["failed_reason"].to_pylist()[1] == "RuntimeError: a broken row"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        pytest.param({"gives": {"said": "x"}, "raises": "b"}, "a broken row", id="raises"),
+        pytest.param({"gives": {"said": 5}}, "Expected bytes, got a 'int' object", id="type"),
+        pytest.param({"gives": {}}, "the class gave no said", id="lacks"),
+    ],
+)
+def test_behind_the_model_what_it_drew_is_kept(arguments: Any, why: str):
+    table = done(made("Says", adds=["said"], behind=True, **arguments), rows("a", "b", "c"))
+    assert table["failed_stage"].to_pylist() == [None, None, "model"]
+    assert table["said"].to_pylist()[1:] == [None, None]
+    said = table["says_error"].to_pylist()
+    assert why in said[1] and (said[0] is None) == ("raises" in arguments)
+
+
+def test_behind_the_model_a_reason_and_a_picture_that_lacks_its_change_fail_rows():
+    told = made("Says", gives={"failed_reason": "too dark"}, behind=True)
+    assert done(told, rows("a", "b"))["failed_reason"].to_pylist() == ["too dark", "it broke"]
+    changed = made("Draws", kind="text", behind=True)
+    assert done(changed, rows("a", "b"))["failed_stage"].to_pylist() == ["draws", "model"]
+
+
+def test_only_behind_the_model_a_stage_has_a_column_of_what_failed():
+    entries = ("Says, after: llm", "Verdict, after: scorer", "Larger, after: model")
+    chained = stages_of(with_stages(*entries, more=("scorer=tiny_clip",)))
+    assert chain.errors(chained) == {"scorer_error": "scorer", "verdict_error": "verdict"}
 
 
 @pytest.mark.parametrize(

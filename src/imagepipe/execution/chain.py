@@ -63,7 +63,18 @@ def own_stages(config: Config) -> dict[str, Stage]:
     """Those of a person's own, by their names. Raises UserError where a class cannot be one."""
     pictures = Pictures(config.model.images_per_prompt, most_pixels(config.sink))
     keys = {one.name: config.resources.key(one.name) for one in config.stages}
-    return {one.name: own_stage(one, keys[one.name], pictures) for one in config.stages}
+    behind = config.order[config.order.index("model") :]
+    return {
+        one.name: own_stage(one, keys[one.name], pictures, behind_model=one.name in behind)
+        for one in config.stages
+    }
+
+
+def errors(every: Iterable[Stage]) -> dict[str, str]:
+    """{column: stage} of those of `every` that keep the pictures of rows that they fail with, by
+    the column that says why.
+    """
+    return {one.error: one.name for one in every if one.error}
 
 
 def _check_columns(config: Config, tables: sources.Tables, chain: Sequence[Stage]) -> None:

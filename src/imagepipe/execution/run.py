@@ -160,6 +160,7 @@ def _done(ready: Ready) -> Done:
         why,
         retry_failed=config.retry_failed,
         scores=config.judged,
+        errors=chain.errors(ready.stages),
     )
 
 
@@ -234,6 +235,7 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
         features=job.tables.features,
         settings=rows.settings(job.config.model, job.tables.renamed),
         scores=job.config.judged,
+        errors=chain.errors(job.stages),
         filter=chain.kept(job.config, job.tables),
         made_by=job.reuse.made_by if job.reuse else None,
         thumbnails=gallery.thumbnails(job.config, job.tables.rows, job.store),
@@ -269,7 +271,8 @@ def _leave_out(job: Job) -> None:
         id, why = job.config.dataset.id, why_failed(tables)
         dropped = duplicates.leave_out(job.store, most, tables.id, id, why, job.run_lock)
         job.ledger.drop(dropped, job.done.ids)
-        job.ledger.scores, job.ledger.unscored = rescored.figures(job.store, job.config.judged)
+        found = rescored.figures(job.store, job.config.judged, chain.errors(job.stages))
+        job.ledger.scores, job.ledger.unscored = found
 
 
 def _metadata(job: Job, tracker: tracking.Tracker) -> dict[str, str]:

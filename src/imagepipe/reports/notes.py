@@ -41,8 +41,9 @@ def warnings(job: Job) -> list[str]:
         said.append(f"{ledger.llm_trimmed} answers of the LLM were shortened (column llm_answer)")
     for reason, number in ledger.llm_fallbacks.most_common():
         said.append(f"{number} answers of the LLM were not used ({reason}): {_advice(reason)}")
+    what = "a value" if job.config.stages else "a score"  # of a stage of a person's own, or not
     for reason, number in ledger.unscored.most_common(3):
-        said.append(f"{number} pictures are kept without a score: {reason}")
+        said.append(f"{number} pictures are kept without {what}: {reason}")
     for reason, number in ledger.reasons.most_common(3):
         said.append(f"{number} failed: {reason}")
     return [*said, *_rejected(job)]

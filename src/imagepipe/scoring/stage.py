@@ -14,7 +14,7 @@ from imagepipe.config import Score, Scorer, said_by, share_key
 from imagepipe.scoring import SCORER_ERROR, ImageScorer, RowScorer, recipe
 from imagepipe.stages import engines
 from imagepipe.stages.pictures import pictures
-from imagepipe.stages.stage import Columns, Stage, lost_gpu, reason
+from imagepipe.stages.stage import Columns, Stage
 
 NO_NUMBER = "the scorer gave a number that is none"
 BY_PROMPT = "prompt"  # the column that an ImageScorer reads
@@ -35,8 +35,14 @@ def stage(scorer: Scorer, each: int, name: str = "scorer") -> Stage:
     adds.append((scores[0].error, pa.string()))
     hint = f"give it more of a GPU ({share_key(name)}.num_gpus)"
     make = partial(_row_scorer, recipe(scorer), engines.of("scorer", scorer).by_row)
-    work = partial(_worker, make, each, scores, hint)
-    return Stage(name, ("image", *make().reads), pa.schema(adds), work, out_of_memory_hint=hint)
+    return Stage(
+        name,
+        ("image", *make().reads),
+        pa.schema(adds),
+        partial(_worker, make, each, scores),
+        out_of_memory_hint=hint,
+        error=scores[0].error,
+    )
 
 
 class _ByPrompt:
@@ -65,7 +71,7 @@ def _row_scorer(make: Callable[[], Any], by_row: bool) -> RowScorer:
 
 
 def _worker(
-    make: Callable[[], RowScorer], each: int, scores: Sequence[Score], hint: str
+    make: Callable[[], RowScorer], each: int, scores: Sequence[Score]
 ) -> Callable[[pa.Table], Columns]:
     judge = make()
     judge.load()
@@ -74,13 +80,7 @@ def _worker(
     def work(rows: pa.Table) -> Columns:
         images = [image for of_row in pictures(rows["image"]) for image in of_row]
         read = rows.select(list(judge.reads)).take(np.repeat(np.arange(rows.num_rows), each))
-        try:
-            said = _judged(judge, images, read)
-        except Exception as problem:
-            if rows.num_rows > 1 or lost_gpu(problem):
-                raise  # and the halves are tried
-            nothing = dict.fromkeys(judge.adds.names, [None] * each)
-            said = {**nothing, SCORER_ERROR: [reason(problem, hint)] * each}
+        said = _judged(judge, images, read)
         values = {score.column: _values(said[score.part], judge, score.part) for score in scores}
         lists = {name: pa.FixedSizeListArray.from_arrays(v, each) for name, v in values.items()}
         return {**lists, error: _reasons(said[SCORER_ERROR], list(values.values()), each)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -25,7 +25,7 @@ from imagepipe.errors import UserError, with_class
 from imagepipe.sink.ledger import Scores, Tally
 from imagepipe.sink.lock import RunLock
 from imagepipe.sink.parts import encoded, written_parts
-from imagepipe.sink.scored import missing
+from imagepipe.sink.scored import NO_ERRORS, missing
 from imagepipe.stages.pictures import PIXELS, pixels
 from imagepipe.stages.stage import FAILED_REASON, FAILED_STAGE
 from imagepipe.store import Store
@@ -219,19 +219,21 @@ def merge(store: Store, scores: Sequence[Score], run_lock: RunLock) -> None:
         store.remove_folder(KEPT)
 
 
-def figures(store: Store, scores: Sequence[Score]) -> tuple[dict[str, Scores], Tally]:
-    """Of the scores in the table, by name; and why others are missing."""
+def figures(
+    store: Store, scores: Sequence[Score], errors: Mapping[str, str] = NO_ERRORS
+) -> tuple[dict[str, Scores], Tally]:
+    """Of the scores in the table, by name; and why others are missing, or columns of stages."""
     found = {score.name: Scores() for score in scores if not score.is_text}
     unscored = Tally()
     for part in written_parts(store):
         names = _schema(store, part).names
         here = [score for score in scores if {score.column, score.error} <= set(names)]
         wanted = dict.fromkeys(name for score in here for name in (score.column, score.error))
-        rows = pq.read_table(store.open(part), columns=[*wanted])
+        rows = pq.read_table(store.open(part), columns=[*dict.fromkeys([*wanted, *errors])])
         for score in here:
             if not score.is_text:
                 found[score.name].add(rows[score.column].drop_null().to_pylist())
-        unscored.add(missing(rows, here))
+        unscored.add(missing(rows, here, errors))
     return {name: one for name, one in found.items() if one.count}, unscored
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -16,7 +16,7 @@ from imagepipe.sink import duplicates, thumbnails
 from imagepipe.sink.ledger import FOR_GOOD, Ledger, Scores, Tally
 from imagepipe.sink.parts import REJECTED, merge, written_parts
 from imagepipe.sink.rejected import WHY
-from imagepipe.sink.scored import missing
+from imagepipe.sink.scored import NO_ERRORS, missing
 from imagepipe.sources import Tables, keys_of
 from imagepipe.store import Store
 
@@ -74,25 +74,26 @@ def take_in(
     *,
     retry_failed: bool,
     scores: Sequence[Score] = (),
+    errors: Mapping[str, str] = NO_ERRORS,
 ) -> Done:
     """Look what is done in `store`, and clear away what killed writers left.
 
-    `id_column` is the id's name in the dataset, `why` and `scores` as in `sink.Writer`. Nobody
-    else may write there meanwhile. Can itself be killed at any moment, and done again.
+    `id_column` is the id's name in the dataset, the others are as in `sink.Writer`. Nobody else may
+    write there meanwhile. Can itself be killed at any moment, and done again.
     """
     for name in FOLDERS:
         store.clear(name)
     torn: list[str] = []
     figures = {score.name: Scores() for score in scores if not score.is_text}
     unscored, pictures, keys = Tally(), 0, [_no_ids()]
-    columns = [name for score in scores for name in (score.column, score.error)]
+    columns = [name for score in scores for name in (score.column, score.error)] + [*errors]
     for _, rows in _tables(store, written_parts(store), [tables.id], columns, torn):
         pictures += rows.num_rows
         keys.append(keys_of(rows, [tables.id]).unique())
         for score in scores:
             if not score.is_text:
                 figures[score.name].add(rows[score.column].drop_null().to_pylist())
-        unscored.add(missing(rows, scores))
+        unscored.add(missing(rows, scores, errors))
     _drop_shards_without_a_part(store)
     written = pa.concat_arrays(keys).unique()
     failed = _rejected(store, "failed", id_column, why, written, torn, again=retry_failed)

@@ -1,14 +1,20 @@
-"""What scorers say of the rows that a writer gets: lists of a value a picture, and reasons."""
+"""What scorers say of the rows that a writer gets: lists of a value a picture, and reasons.
+
+`errors` maps the columns that say why something is missing to the stages whose they are: scorers,
+and stages of a person's own that keep pictures which they fail with.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from imagepipe.config import Score, by_error
+
+NO_ERRORS: Mapping[str, str] = {}
 
 
 def a_picture(table: pa.Table, rows: pa.Table, scores: Sequence[Score]) -> pa.Table:
@@ -37,20 +43,30 @@ def numbers(pictures: pa.Table, scores: Sequence[Score]) -> list[tuple[str, list
     ]
 
 
-def missing(pictures: pa.Table, scores: Sequence[Score]) -> list[str]:
-    """Why, for each picture that a scorer left without something; of several also which scorer."""
+def missing(
+    pictures: pa.Table, scores: Sequence[Score], errors: Mapping[str, str] = NO_ERRORS
+) -> list[str]:
+    """Why, for each picture that a scorer or a stage left without something; but for the only
+    scorer also which one.
+    """
     found = by_error(scores)
+    named = {error: of[0].scorer if len(found) > 1 else "" for error, of in found.items()}
     return [
-        f"{of[0].scorer}: {reason}" if len(found) > 1 else reason
-        for error, of in found.items()
+        f"{name}: {reason}" if name else reason
+        for error, name in {**errors, **named}.items()
+        if error in pictures.column_names
         for reason in pictures[error].drop_null().to_pylist()
     ]
 
 
-def errors_of_rows(pictures: pa.Table, scores: Sequence[Score], rows: int) -> list[str | None]:
-    """Of each of `rows` the first error that a scorer left with one of its pictures; else null."""
+def errors_of_rows(
+    pictures: pa.Table, scores: Sequence[Score], errors: Mapping[str, str], rows: int
+) -> list[str | None]:
+    """Of each of `rows` the first error that a scorer or a stage left with one of its pictures;
+    else null.
+    """
     found: list[str | None] = [None] * rows
-    for error in by_error(scores):
+    for error in {**by_error(scores), **errors}:
         for place, why in enumerate(pictures[error].to_pylist()):
             row = place * rows // pictures.num_rows
             found[row] = found[row] or why

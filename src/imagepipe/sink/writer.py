@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -85,7 +86,8 @@ class Writer:
     dataset's own columns, as they are in the batch, to the names that they came with; `why` are
     the columns that say of a rejected row in which stage it was, and the reason; `features` are
     what Hugging Face's `datasets` takes columns for; `scores` are what scorers say of the rows'
-    pictures; `made_by` goes into the parts, and `thumbnails` says which pictures get a small one.
+    pictures, and `errors` as `sink.scored` has them; `made_by` goes into the parts, and
+    `thumbnails` says which pictures get a small one.
     Raises RunFailed where the command's lock of the folder has ended.
     """
 
@@ -100,6 +102,7 @@ class Writer:
     features: dict[str, Any] = field(default_factory=dict)
     settings: RowSettings = field(default_factory=lambda: RowSettings(Model()))
     scores: tuple[Score, ...] = ()
+    errors: Mapping[str, str] = field(default_factory=dict)
     filter: Filter = field(default_factory=Filter)
     made_by: MadeBy | None = None
     thumbnails: Thumbnails = field(default_factory=Thumbnails)
@@ -147,7 +150,7 @@ class Writer:
             "unmatched_reasons": [reason[:TOLD] for reason in ledger_of(unmatched)[1]],
             "filtered_reasons": [reason[:TOLD] for reason in ledger_of(filtered)[1]],
             "scores": scored.numbers(kept, self.scores),
-            "unscored": [why[:TOLD] for why in scored.missing(kept, self.scores)],
+            "unscored": [why[:TOLD] for why in scored.missing(kept, self.scores, self.errors)],
         }
         return pa.table({name: [value] for name, value in counts.items()}, schema=COUNTS)
 
@@ -169,7 +172,7 @@ class Writer:
         reasons: list[str | None] = [None] * rows.num_rows
         errors: list[str | None] = [None] * rows.num_rows
         if self.filter.works:
-            errors = scored.errors_of_rows(table, self.scores, rows.num_rows)
+            errors = scored.errors_of_rows(table, self.scores, self.errors, rows.num_rows)
             kept, reasons = self.filter.kept(table, len(images[0]))
             table = table.filter(pa.array(kept))
             flat = [image for image, is_kept in zip(flat, kept, strict=True) if is_kept]

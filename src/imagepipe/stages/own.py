@@ -38,8 +38,11 @@ class Pictures:
     most: float
 
 
-def stage(section: Section, key: str, wanted: Pictures) -> Stage:
+def stage(section: Section, key: str, wanted: Pictures, *, behind_model: bool) -> Stage:
     """The stage that `section` describes; `key` is its place in the configuration.
+
+    Where it raises `behind_model` the picture is kept, and the column NAME_error says why the
+    stage's own are null: but for one that changes pictures, which are then not what was asked for.
 
     Raises UserError where the class cannot be imported or made, or is no RowStage.
     """
@@ -53,13 +56,15 @@ def stage(section: Section, key: str, wanted: Pictures) -> Stage:
     if unknown := [name for name in changes if name not in CHANGEABLE]:
         remedy = f"It may change {', '.join(CHANGEABLE)}. A column of its own stands in adds."
         raise _wrong(key, made, "changes", ", ".join(unknown), remedy)
+    error = f"{section.name}_error" if behind_model and not changes else None
     return Stage(
         section.name,
         reads,
-        adds,
-        partial(_worker, recipe, wanted),
+        adds if error is None else adds.append(pa.field(error, pa.string())),
+        partial(_worker, recipe, wanted, error),
         changes=pa.schema([(name, CHANGEABLE[name]) for name in changes]),
         out_of_memory_hint=f"give it more of a GPU ({key}.num_gpus)",
+        error=error,
     )
 
 
@@ -127,7 +132,9 @@ def _wrong(key: str, made: RowStage, attribute: str, value: object, remedy: str)
     )
 
 
-def _worker(recipe: Callable[[], RowStage], wanted: Pictures) -> Callable[[pa.Table], Columns]:
+def _worker(
+    recipe: Callable[[], RowStage], wanted: Pictures, error: str | None
+) -> Callable[[pa.Table], Columns]:
     made = recipe()
     made.load()
     gives = [*getattr(made, "adds", pa.schema([])).names, *getattr(made, "changes", ())]
@@ -139,7 +146,8 @@ def _worker(recipe: Callable[[], RowStage], wanted: Pictures) -> Callable[[pa.Ta
         reasons = [_text(one) for one in given.get(FAILED_REASON, [None] * rows.num_rows)]
         for name in CHANGEABLE.keys() & gives:
             given[name], reasons = _good(name, given[name], reasons, wanted)
-        return given | {FAILED_REASON: reasons}
+        good = {} if error is None else {error: [None] * rows.num_rows}
+        return given | {FAILED_REASON: reasons} | good
 
     return work
 

@@ -48,6 +48,9 @@ class Stage:
     again, down to one row. `out_of_memory_hint` says what to change where that one is too large
     for the memory. The columns of `changes` it returns too: they take the place of those there.
     Those that `drops` names go no further.
+
+    A row fails, but where `error` names a column of `adds`: that says why the row has none of the
+    others, and what it has by then, such as a picture, is kept.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Stage:
     changes: pa.Schema = field(default=pa.schema([]), kw_only=True)
     out_of_memory_hint: str = field(default="give the stage more memory", kw_only=True)
     drops: tuple[str, ...] = field(default=(), kw_only=True)
+    error: str | None = field(default=None, kw_only=True)
 
     @property
     def gives(self) -> list[pa.Field]:
@@ -177,7 +181,7 @@ def _work(stage: Stage, work: Worker, rows: pa.Table) -> tuple[Columns, list[str
     except Exception as error:
         if rows.num_rows == 1:
             log.debug("stage %s failed a row", stage.name, exc_info=True)
-            return _nothing(stage), [reason(error, stage.out_of_memory_hint)]
+            return _failed(stage, reason(error, stage.out_of_memory_hint))
         full = out_of_memory(error)
     if full:  # here and not above: the error's stack held what the batch had in memory
         _free()
@@ -188,6 +192,14 @@ def _work(stage: Stage, work: Worker, rows: pa.Table) -> tuple[Columns, list[str
         for field in stage.gives
     }
     return columns, [reason for part in parts for reason in part[1]]
+
+
+def _failed(stage: Stage, why: str) -> tuple[Columns, list[str | None]]:
+    """As `_work`, of a row that the stage failed with by itself."""
+    nothing = {f.name: _empty(1, f.type) for f in stage.gives}
+    if stage.error is None:
+        return nothing, [why]
+    return nothing | {stage.error: [why]}, [None]
 
 
 def reason(error: Exception, out_of_memory_hint: str) -> str:
@@ -226,14 +238,12 @@ def _typed(values: Any, kind: pa.DataType) -> Any:
     return values.cast(kind)
 
 
-def _nothing(stage: Stage) -> Columns:
-    return {f.name: _empty(1, f.type) for f in stage.gives}
-
-
 def _empty(rows: int, kind: pa.DataType) -> Any:
     """A tensor column has no nulls in Arrow's zero-copy layout, so a failed row holds zeros."""
     if isinstance(kind, pa.FixedShapeTensorType):
         return np.zeros((rows, *kind.shape), kind.value_type.to_pandas_dtype())
+    if pa.types.is_fixed_size_list(kind):  # a value for each picture of a row
+        return [[None] * kind.list_size] * rows
     return [None] * rows
 
 
