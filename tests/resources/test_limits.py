@@ -46,8 +46,20 @@ VERSION_1 = "5:pids:/a\n4:memory:/a/b\n2:cpu,cpuacct:/docker/x\n1:name=systemd:/
             0.5,
         ),
         ("", {"cpu.max": "100000 100000"}, None),
+        (
+            VERSION_1,
+            {
+                "cpu,cpuacct/docker/x/cpu.cfs_quota_us": "150000",
+                "cpu,cpuacct/docker/x/cpu.cfs_period_us": "50000",
+            },
+            3,
+        ),
+        (VERSION_1 + VERSION_2, {"unified/cpu.max": "250000 100000"}, 2.5),
+        ("0::/../above\n", {"cpu.max": "100000 100000"}, 1),
+        ("no group\n\n" + VERSION_2, {"cpu.max": "max"}, None),
+        (VERSION_1, {"cpu/cpu.cfs_quota_us": "5", "cpu/cpu.cfs_period_us": "0"}, None),
     ],
-    ids=["none", "max", "v2", "nested", "v1", "v1-none", "v1-nested", "no-group"],
+    ids="none max v2 nested v1 v1-none v1-nested no-group v1-together both above odd zero".split(),
 )
 def test_the_cpus_that_groups_leave(tmp_path, groups, files, cpus):
     assert limits.cpu_quota(planted(tmp_path, groups, **files)) == cpus

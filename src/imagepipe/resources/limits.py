@@ -63,19 +63,23 @@ def _least(root: Path, controller: str, read: Callable[[Path], float | None]) ->
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:
-    """The folders of the groups that this process is in for `controller`, and of those above."""
+    """The folders of the groups that this process is in for `controller`, and of those above.
+
+    Version 1 mounts controllers together (`cpu,cpuacct`), and not everywhere has a link for each;
+    version 2 beside it is mounted as `unified`.
+    """
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:  # not Linux
         return
     mounts = root / "sys/fs/cgroup"
     for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and controller not in controllers.split(","):
+        controllers, found, path = line.partition(":")[2].partition(":")
+        if not found or (controllers and controller not in controllers.split(",")):
             continue
-        mount = mounts / controller if controllers else mounts
         inside = Path(path.lstrip("/"))
-        yield from (mount / group for group in (inside, *inside.parents))
+        for mount in (controller, controllers) if controllers else ("", "unified"):
+            yield from (mounts / mount / group for group in (inside, *inside.parents))
 
 
 def _number(group: Path, names: tuple[str, ...]) -> int | None:
@@ -93,10 +97,11 @@ def _quota(group: Path) -> float | None:
     """Microseconds of CPU time a period, over that period."""
     try:
         quota, period = (group / "cpu.max").read_text().split()
-    except OSError:
+    except (OSError, ValueError):
         quota = str(_number(group, ("cpu.cfs_quota_us",)))
         period = str(_number(group, ("cpu.cfs_period_us",)))
-    return int(quota) / int(period) if quota.isdecimal() and period.isdecimal() else None
+    numbers = quota.isdecimal() and period.isdecimal() and int(period) > 0
+    return int(quota) / int(period) if numbers else None
 
 
 def _room(group: Path) -> float | None:
