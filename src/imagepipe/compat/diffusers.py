@@ -20,6 +20,7 @@ class SchedulerUse:
     gives_mu: str = ""  # to the schedule: "always", or to one that "shifts" it
     sigmas: str = ""  # of its own: an "array", or a "list"
     leaves_sigmas: bool = False  # to a scheduler of flow matching with `use_flow_sigmas`
+    leaves_last: bool = False  # of its timesteps
 
 
 def scheduler_use(pipeline: type) -> SchedulerUse | None:
@@ -38,6 +39,7 @@ def scheduler_use(pipeline: type) -> SchedulerUse | None:
         gives_mu="" if "mu = " not in code else "shifts" if "mu" in takes else "always",
         sigmas="" if not own else "array" if "np.linspace" in code else "list",
         leaves_sigmas="use_flow_sigmas" in code,
+        leaves_last="timesteps = timesteps[:-1]" in code,
     )
 
 

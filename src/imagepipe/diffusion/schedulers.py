@@ -15,6 +15,10 @@ from imagepipe.diffusion.diffusers import arguments
 from imagepipe.diffusion.refusals import refused
 from imagepipe.errors import UserError, did_you_mean, one_line
 
+STEPS = "num_inference_steps"  # what a pipeline's call takes them as
+USUAL = (4, 20, 100)  # what is tried where a scheduler cannot draw in so many steps as are asked
+MOST = 4000  # of its steps that are tried: a second or two
+TRAINED = 1000  # steps, where a scheduler's settings do not say of how many a model has learnt
 FLOWS = ("FlowMatch", "FlowMap", "LTXEulerAncestralRF")  # schedulers, by how their names begin
 
 
@@ -34,28 +38,63 @@ def check_name(name: str) -> None:
 
 
 def check(model: Model, described: repository.Description) -> None:
-    """Raises UserError where the scheduler or the settings that `model` asks for cannot draw."""
+    """Raises UserError where the scheduler, its settings or the steps of `model` cannot draw.
+
+    What its scheduler takes and then cannot step with would fail every row.
+    """
     import diffusers
 
     if "scheduler" not in described.configs:
-        raise _refused(model, "this model has no scheduler that could be changed")
+        if is_changed(model):
+            raise _refused(model, "this model has no scheduler that could be changed")
+        return
     name, config = described.parts["scheduler"][1], described.configs["scheduler"]
     own = getattr(diffusers, name, None)
     if own is None:
         return  # its code comes with the model, and is not read here
     kind = own if model.scheduler is None else getattr(diffusers, model.scheduler)
-    _check_noise(model, own, kind, config)
+    if is_changed(model):
+        _check_noise(model, own, kind, config)
     repository.quiet()
+    _check_trial(model, described, own, kind)
+
+
+def _check_trial(model: Model, described: repository.Description, own: Any, kind: Any) -> None:
+    """It must make all steps; the model's `own` tells whose fault it is where it does not."""
+    config = described.configs["scheduler"]
     pipeline = random_weights.pipeline_class(described.index, model) if described.is_known else None
     use = SchedulerUse() if pipeline is None else scheduler_use(pipeline)
     if use is None:
         return
     takes = {} if pipeline is None else inspect.signature(pipeline.__call__).parameters
-    trial = partial(try_out, told=arguments([model], takes), use=use)
+    told = arguments([model], takes)
+    trial = partial(try_out, use=use, told=told)
     trouble = trial(kind, config, model.scheduler_config)
+    if trouble is None:
+        return
+    for steps in sorted(USUAL, key=lambda number: abs(number - model.steps)):
+        if trial(kind, config, model.scheduler_config, told=told | {STEPS: steps}) is None:
+            problem = f"{kind.__name__} cannot draw in that number ({trouble})"
+            raise refused("steps", model.steps, problem, f"It can in {steps}.")
     # A trial that the model's own does not pass says nothing about another.
-    if trouble and not trial(own, config, {}):
+    own_trouble = trial(own, config, {}) if is_changed(model) else trouble
+    if own_trouble is None:
         raise _refused(model, f"cannot draw with this model ({trouble})")
+    # Nor one that its class does not pass with its defaults about what came with the model.
+    if trial(own, {}, {}) is None:
+        broken = f"its scheduler_config.json cannot be used ({own_trouble})"
+        raise refused("path", model.path, broken, "Correct it, or fetch the model again.")
+
+
+def is_changed(model: Model) -> bool:
+    """Whether `model` asks for another scheduler than its own, or for other settings of it."""
+    return bool(model.scheduler is not None or model.scheduler_config)
+
+
+def is_usual(model: Model, described: repository.Description) -> bool:
+    """Whether it is the model's own, and makes no more steps than the model was trained with."""
+    learnt = described.configs.get("scheduler", {}).get("num_train_timesteps", TRAINED)
+    return not is_changed(model) and model.steps <= learnt
 
 
 def _refused(model: Model, problem: str, remedy: str = "Leave it out.") -> UserError:
@@ -113,8 +152,9 @@ def try_out(
         raise
     except Exception as error:  # of any kind: what is wrong shows deep in the scheduler
         return one_line(error)
-    by_seed = torch.allclose(both[1:], last, equal_nan=True)
-    return None if by_seed else "its noise does not depend on the seed alone"
+    if not torch.isfinite(both).all():
+        return "its steps give numbers that are none, which would be drawn black"
+    return None if torch.allclose(both[1:], last) else "its noise does not depend on the seed alone"
 
 
 def _steps(scheduler: Any, told: dict[str, Any], use: SchedulerUse, seeds: list[int]) -> Any:
@@ -127,7 +167,8 @@ def _steps(scheduler: Any, told: dict[str, Any], use: SchedulerUse, seeds: list[
     rows, takes = torch.zeros(len(seeds), 4, 2, 2), inspect.signature(scheduler.step).parameters
     noise = {"generator": [torch.Generator().manual_seed(seed) for seed in seeds]}
     given = noise if "generator" in takes else {}
-    for time in scheduler.timesteps:
+    times = scheduler.timesteps[:-1] if use.leaves_last else scheduler.timesteps
+    for time in times[:MOST]:
         if hasattr(scheduler, "scale_model_input"):
             scheduler.scale_model_input(rows, time)  # else some warn
         rows = scheduler.step(torch.zeros_like(rows), time, rows, return_dict=False, **given)[0]
@@ -142,7 +183,7 @@ def _schedule(scheduler: Any, told: dict[str, Any], use: SchedulerUse) -> dict[s
     if use.gives_mu == "always" or (use.gives_mu and shifts):
         given["mu"] = 1.0
     if use.sigmas and not (use.leaves_sigmas and scheduler.config.get("use_flow_sigmas")):
-        sigmas = np.linspace(1, 1 / told["num_inference_steps"], told["num_inference_steps"])
+        sigmas = np.linspace(1, 1 / told[STEPS], told[STEPS])
         given["sigmas"] = sigmas if use.sigmas == "array" else sigmas.tolist()
-        given.pop("num_inference_steps", None)
+        given.pop(STEPS, None)
     return given
