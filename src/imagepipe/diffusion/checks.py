@@ -67,15 +67,17 @@ def check(model: Model) -> None:
 
 def _check_described(model: Model, described: repository.Description) -> None:
     check_size(model, parts.configs(model, described))
+    if model.weights == "trained" and not described.is_known:  # its code comes with the model,
+        if schedulers.is_changed(model):  # and is not read here
+            schedulers.check(model, described)
+        return
     plain = (model.path or "").startswith("asset:")  # which needs no library to tell
-    if not (plain and schedulers.is_usual(model, described)):
-        schedulers.check(model, described)
-    if model.weights == "trained" and not described.is_known:
-        return  # its code comes with the model, and is not read here
     asked = _has_options(model, described.configs)
     if asked or model.call_kwargs or model.columns or not plain:
         repository.quiet()
         check_call(model, random_weights.pipeline_class(described.index, model))
+    if not (plain and schedulers.is_usual(model, described)):
+        schedulers.check(model, described)
     if "mask_image" in model.pictures:
         check_mask(model, described.configs.get("unet", {}))
     if model.weights == "trained":

@@ -153,15 +153,9 @@ def _done(ready: Ready) -> Done:
     # That of the command before would say that nothing is left, once its failed rows are taken in.
     (folder / "summary.json").unlink(missing_ok=True)
     why = why_failed(ready.tables)
-    return resume.take_in(
-        store,
-        ready.tables,
-        config.dataset.id,
-        why,
-        retry_failed=config.retry_failed,
-        scores=config.judged,
-        errors=chain.errors(ready.stages),
-    )
+    again, errors = config.retry_failed, chain.errors(ready.stages)
+    given = (store, ready.tables, config.dataset.id, why)
+    return resume.take_in(*given, retry_failed=again, scores=config.judged, errors=errors)
 
 
 def why_failed(tables: sources.Tables) -> tuple[str, str]:
