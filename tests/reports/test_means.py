@@ -29,7 +29,7 @@ def interval(values, limits: means.Limits) -> Interval:
 @pytest.mark.parametrize("rows", [64, 200])
 def test_the_mean_of_probabilities_near_one_is_held_as_often_as_said(kind: str, rows: int):
     rng, (drawn, truth) = np.random.default_rng(11), NEAR_ONE[kind]
-    found = [interval(drawn(rng, rows), PROBABILITY) for _ in range(1000)]
+    found = [interval(drawn(rng, rows), PROBABILITY) for _ in range(2000)]
     held = np.mean([one.low <= truth <= one.high for one in found])
     assert 0.93 <= held <= 0.97
     assert all(0 <= one.low <= one.value <= one.high <= 1 for one in found)

@@ -29,14 +29,15 @@ def blocks(rng: np.random.Generator, alike: float, batches: int = 40, noise: flo
     return found
 
 
+@pytest.mark.parametrize("sets", [500, pytest.param(2000, marks=pytest.mark.faults)])
 @pytest.mark.parametrize("kind", SCORES)
-def test_the_interval_of_a_difference_holds_the_truth_as_often_as_it_says(kind: str):
+def test_the_interval_of_a_difference_holds_the_truth_as_often_as_it_says(kind: str, sets: int):
     rng, held = np.random.default_rng(5), 0
-    for _ in range(1000):
+    for _ in range(sets):
         other = rng.normal(size=32)
         found = statistics.paired(other + SCORES[kind](rng, 32), other, LEVEL, 400).interval
         held += found.low <= TRUTH[kind] <= found.high
-    assert 0.93 <= held / 1000 <= 0.97
+    assert 0.93 <= held / sets <= 0.97
 
 
 @pytest.mark.parametrize("alike", [0.0, 0.3, 0.6])

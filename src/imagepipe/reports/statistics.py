@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 import numpy as np
@@ -254,6 +255,7 @@ def needed(effect: float, spread: float, level: float) -> int | None:
     return high
 
 
+@cache
 def reach_of(level: float, free: int) -> float:
     """Student's t: how many standard errors the interval reaches to each side."""
     from scipy import stats
