@@ -79,6 +79,15 @@ def test_rows_are_aligned_by_what_they_have_in_common(tmp_path, other: dict, by:
     assert (none in found.said_beside) == (rows == 0)
 
 
+def test_that_the_machines_differ_is_said_beside_what_is_concluded(tmp_path):
+    machines = {"cpu": "x", "gpus": ["H100"]}, {"cpu": "x", "gpus": ["A100"]}
+    runs = [run(tmp_path / m["gpus"][0], {}, more={"machine": m}) for m in machines]
+    said = "the machines differ, so a difference in speed may be theirs"
+    assert compared(tmp_path, *runs).said_beside == [said]
+    alike = run(tmp_path / "a", {"seed": 1}, more={"machine": {**machines[0], "others": {"cpus": 0.5}}})
+    assert compared(tmp_path, runs[0], alike).said_beside == []
+
+
 def test_the_rows_that_one_failed_are_left_out_and_said(tmp_path):
     runs = [run(tmp_path / "a", {}), run(tmp_path / "b", {}, scores=[0.75, None])]
     said = "scores compared on the 1 of 2 rows that every job has"

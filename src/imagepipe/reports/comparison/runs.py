@@ -18,6 +18,7 @@ BEGUN = "run.json"
 NO_DIFFERENCE = ("tracking", "sweep", "outputs", "resume", "retry_failed", "verbose")  # in results
 MOST_IN_A_LABEL = 3  # keys
 NOTHING = "–"
+MACHINE = "machine: "  # before what differs of it
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,10 @@ def compared(folders: Sequence[Path], aim: Sweep, by: str | None = None) -> Comp
     by = by or _by(runs, jobs)
     jobs = [replace(job, by=None if by == "id" else by) for job in jobs]
     common = set.intersection(*(set(job.keys) for job in jobs))
-    none = [] if common else [f"no row is in all runs: they are known by {by}"]
-    return Comparison(jobs, aim, remarks=none, differences=apart, by=by)
+    remarks = [] if common else [f"no row is in all runs: they are known by {by}"]
+    if any(one["key"].startswith(MACHINE) for one in apart):
+        remarks.append("the machines differ, so a difference in speed may be theirs")
+    return Comparison(jobs, aim, remarks=remarks, differences=apart, by=by)
 
 
 def _places(folder: Path) -> list[Path]:
@@ -98,7 +101,7 @@ def _differences(runs: Sequence[Run]) -> list[dict[str, Any]]:
         ("", [_flat(run.begun.get("config") or {}) for run in runs]),
         ("input tables", [{"": json_digest(run.begun.get("tables"), 4)} for run in runs]),
         ("version of ", [run.summary.get("versions") or {} for run in runs]),
-        ("machine: ", [_machine(run) for run in runs]),
+        (MACHINE, [_machine(run) for run in runs]),
     ):
         for key in dict.fromkeys(key for one in said for key in one):
             values = [one.get(key, NOTHING) for one in said]
