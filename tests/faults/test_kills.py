@@ -156,7 +156,8 @@ def broken_run(
             command.end()
         if code == 0:
             return folder, victims[: len(victims) - len(left)]
-        assert victim in ("driver", "raylet"), f"{victim} was killed: {said}"
+        busy = "Ray did not start" in said  # within its 30 s, beside other tests: nothing was drawn
+        assert busy or victim in ("driver", "raylet"), f"{victim} was killed: {said}"
         if (folder / "run.json").exists():
             typed = [f"resume={folder}"]
 

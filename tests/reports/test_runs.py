@@ -84,7 +84,9 @@ def test_that_the_machines_differ_is_said_beside_what_is_concluded(tmp_path):
     runs = [run(tmp_path / m["gpus"][0], {}, more={"machine": m}) for m in machines]
     said = "the machines differ, so a difference in speed may be theirs"
     assert compared(tmp_path, *runs).said_beside == [said]
-    alike = run(tmp_path / "a", {"seed": 1}, more={"machine": {**machines[0], "others": {"cpus": 0.5}}})
+    alike = run(
+        tmp_path / "a", {"seed": 1}, more={"machine": {**machines[0], "others": {"cpus": 0.5}}}
+    )
     assert compared(tmp_path, runs[0], alike).said_beside == []
 
 
