@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 from helpers.asked import dataset, written
-from ray.exceptions import RayTaskError, UserCodeException
+from ray.data.exceptions import SystemException
+from ray.exceptions import ActorDiedError, RayTaskError, UserCodeException
 
 from imagepipe.execution.messages import user_message
 from imagepipe.sources import scan
@@ -53,6 +54,14 @@ def test_the_innermost_exception_and_its_stage_are_told(
     path = written(tmp_path / "t.parquet", {"id": ["1"], "what": ["a"]})
     job = SimpleNamespace(tables=scan(dataset(path), None))
     assert user_message(job, RayTaskError("f", text, cause)) == said
+
+
+def test_what_a_process_died_of_is_told_and_not_rays_mark() -> None:
+    made = "ray::_Actor.__init__()\n  File 'x.py', line 1\nImportError: no module"
+    error = ActorDiedError(RayTaskError("_Actor", made, ImportError("no module")))
+    error.__cause__ = SystemException()
+    job = SimpleNamespace(watch=SimpleNamespace(stages={}))
+    assert user_message(job, error) == "ImportError: no module"
 
 
 def test_what_began_a_chain_is_told(tmp_path: Path) -> None:

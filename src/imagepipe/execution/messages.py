@@ -21,12 +21,11 @@ def user_message(job: Job, error: Exception) -> str:
     if ray_data.is_stall(error):
         return stall_message(job)
     cause = getattr(error, "cause", None) or error.__cause__ or error
-    if isinstance(cause, SystemException):  # Ray's mark, not the error
-        cause = error
+    is_mark = isinstance(cause, SystemException | UserCodeException)  # Ray's, not the error
     every = f"{error}\n{cause}".splitlines()
     ours = (line.partition(f"{errors.__name__}.")[2].partition(": ")[2] for line in every[::-1])
     said = next(filter(None, ours), None)
-    began = error if isinstance(cause, UserCodeException) else _innermost(cause)  # a mark too
+    began = error if is_mark else _innermost(cause)
     return said or f"{errors.with_class(began)}{_where(job, str(error))}"
 
 
