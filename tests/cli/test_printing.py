@@ -41,6 +41,24 @@ def test_a_command_ends_well_whatever_becomes_of_its_messages(tmp_path, stderr: 
         assert (err.read_text() if err.exists() else "").startswith(said)
 
 
+@pytest.mark.parametrize(
+    ("encoding", "told", "said"),
+    [
+        ("ascii", "ein Hut für 红猫 🐈", b"ein Hut f\\xfcr \\u7ea2\\u732b \\U0001f408"),
+        ("latin-1", "ein Hut für 红猫", b"ein Hut f\xfcr \\u7ea2\\u732b"),
+        ("utf-8", "a name that is none: \udce7", b"a name that is none: \\udce7"),
+    ],
+)
+def test_a_terminal_without_a_sign_for_it_gets_its_number(encoding: str, told: str, said: bytes):
+    script = (
+        "import sys; from imagepipe.cli import printing; printing.print_whatever_happens()\n"
+        f"for stream in (sys.stdout, sys.stderr): print({told!a}, file=stream)\n"
+    )
+    env = os.environ | {"PYTHONIOENCODING": encoding}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, env=env)
+    assert (done.returncode, done.stdout, done.stderr) == (0, said + b"\n", said + b"\n")
+
+
 def test_a_reader_that_has_enough_is_no_error(tmp_path):
     command = f"set -o pipefail; '{sys.executable}' -m imagepipe --help | head -1"
     env = os.environ | {"COLUMNS": "80"}

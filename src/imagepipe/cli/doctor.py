@@ -89,7 +89,9 @@ def _locked() -> dict[str, str]:
     file = config_dir().parent / "requirements.lock"
     if not file.is_file():
         return {}
-    pins = [Requirement(one) for one in file.read_text().splitlines() if one[:1] not in ("#", "")]
+    pins = [
+        Requirement(one) for one in file.read_text("utf-8").splitlines() if one[:1] not in ("#", "")
+    ]
     now = [pin for pin in pins if pin.marker is None or pin.marker.evaluate()]
     return {pin.name: str(pin.specifier).removeprefix("==") for pin in now}
 

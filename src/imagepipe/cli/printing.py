@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import sys
@@ -74,5 +75,10 @@ def print_whatever_happens() -> None:
             os.open(os.devnull, mode)  # the lowest number that is free
     out: IO[str] = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     err: IO[str] = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    for stream in (out, err):
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # as `\u7ea2` where the terminal has no sign for it
+            stream.reconfigure(errors="backslashreplace")
     sys.stdout = Printed(out, needed=True)
     sys.stderr = Printed(err, needed=False)

@@ -57,7 +57,7 @@ def forkserver(libraries: Sequence[str], *, verbose: bool) -> Iterator[str]:
         if len(os.fsencode(address)) > LONGEST:
             raise OSError(f"the path of a socket cannot exceed {LONGEST} bytes: {address}")
         script = os.path.join(folder, SETUP_WORKER)
-        with open(script, "w") as file:
+        with open(script, "w", encoding="utf-8") as file:
             file.write(SCRIPT.format(module=__file__, address=address))
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(address)
