@@ -33,7 +33,7 @@ from imagepipe.config import Sweep
 from imagepipe.reports import comparison
 
 ALIKE, SLOWER, STEPS = "two alike jobs", "a tenth slower", "1 step and 6"
-SECONDS = 0.05  # a picture, of the faster one
+SECONDS = 0.1  # a picture, of the faster one
 SLEEPS = {
     "llm": "none",
     "scorer": "none",
