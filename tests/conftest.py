@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,37 +154,27 @@ def no_ray() -> None:
 
 
 @pytest.fixture(scope="session")
-def untrained(tmp_path_factory) -> Callable[[str], Path]:
-    """The folder of a hub id's tiny architecture, without weights."""
+def untrained() -> Callable[[str], Path]:
+    """The folder of a hub id's tiny architecture, without weights, for all that read it."""
     from helpers import tiny_pipelines
 
-    root = tmp_path_factory.mktemp("architectures")
-
-    def folder(hub_id: str) -> Path:
-        where = root / hub_id.replace("/", "--")
-        return where if where.exists() else tiny_pipelines.write(hub_id, where)
-
-    return folder
+    return partial(asking.shared, "architectures", tiny_pipelines.write)
 
 
 @pytest.fixture(scope="session")
-def trained(untrained, tmp_path_factory) -> Callable[[str], Path]:
+def trained(untrained) -> Callable[[str], Path]:
     """The same with weights, as diffusers saves them."""
-    import torch
-    from helpers.tiny_pipelines import small
 
-    from imagepipe.diffusion import random_weights
+    def write(hub_id: str, where: Path) -> None:
+        import torch
+        from helpers.tiny_pipelines import small
 
-    root = tmp_path_factory.mktemp("weights")
+        from imagepipe.diffusion import random_weights
 
-    def folder(hub_id: str) -> Path:
-        where = root / hub_id.replace("/", "--")
-        if not where.exists():
-            model = small(untrained(hub_id), weights="random")
-            random_weights.pipeline(model, "cpu", torch.float32).save_pretrained(where)
-        return where
+        model = small(untrained(hub_id), weights="random")
+        random_weights.pipeline(model, "cpu", torch.float32).save_pretrained(where)
 
-    return folder
+    return partial(asking.shared, "weights", write)
 
 
 class Patient:
@@ -239,23 +230,26 @@ SWEPT += ["resources.model.pool=1", "scorer=none"]
 
 
 @pytest.fixture(scope="session")
-def swept(tmp_path_factory: pytest.TempPathFactory) -> Swept:
-    """Three jobs that draw with the embedded model, and between them one that cannot work.
+def swept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Swept:
+    """Three jobs that draw, and between them one that cannot work: with the embedded model where
+    somebody will look at the pictures.
 
     Made once for all of pytest's processes: whoever comes second waits.
     """
+    seen = request.config.getoption("--screenshots") is not None
+    asked = [*SWEPT, *([] if seen else ["model=noop"])]
     base = tmp_path_factory.getbasetemp()
     home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "swept"
     said = home / "said.txt"
     with FileLock(f"{home}.lock"):
         if not said.exists():
             with_database(home / "outputs")
-            said.write_text(_sweep(home))
-    return Swept(home, home / "sweep", said.read_text(), SWEPT)
+            said.write_text(_sweep(home, asked))
+    return Swept(home, home / "sweep", said.read_text(), asked)
 
 
-def _sweep(home: Path) -> str:
-    typed = ["-m", "model.steps=1,0,2,4", "hydra.sweep.dir=sweep", *SWEPT]
+def _sweep(home: Path, asked: list[str]) -> str:
+    typed = ["-m", "model.steps=1,-1,2,4", "hydra.sweep.dir=sweep", *asked]
     done = imagepipe(home, *typed, "tracking.system_metrics=false")
     assert done.returncode == 2, done.stderr
     return done.stderr

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +21,12 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
-from helpers.command import imagepipe
 from helpers.sweeps import finished, marked, recorded
 from helpers.waiting import until
 from mlflow import MlflowClient
+from PIL import Image
 
-from imagepipe.cli.ui import store_of
+from imagepipe.cli.ui import main, store_of
 from imagepipe.config import Tracking
 from imagepipe.tracking.address import resolve
 
@@ -126,7 +126,7 @@ def test_the_jobs_stand_with_their_rates_the_best_first(page, links, swept):
     assert [float(cell) for cell in shown] == pytest.approx(best_first, rel=0.01)
     names = page.locator('.ag-row [col-id="attributes.`Run Name`"]').all_inner_texts()
     assert {name.split()[-1] for name in names} == {
-        f"model.steps={steps}" for steps in (0, 1, 2, 4)
+        f"model.steps={steps}" for steps in (-1, 1, 2, 4)
     }
 
 
@@ -176,7 +176,9 @@ def test_a_job_has_its_gallery_beside_its_pictures(browser, swept):
     page = browser.new_page(viewport={"width": 1400, "height": 760})
     page.goto((folder / "gallery.html").as_uri())
     page.click(".card >> nth=0")
-    until(lambda: page.evaluate("document.querySelector('#view img').naturalWidth === 128"))
+    with Image.open(next((folder / "images").iterdir())) as whole:
+        width = whole.width
+    until(lambda: page.evaluate("document.querySelector('#view img').naturalWidth") == width)
     said = page.locator("#view dl").inner_text()
     assert re.search(r"^steps\n4$", said, re.M) and "model" in said
     page.close()
@@ -190,9 +192,9 @@ def test_the_report_works_inside_the_artifact_view(page, served, swept, screensh
     report = page.frame_locator("iframe")
     report.locator("#swept-chart .dot").nth(2).wait_for()
     steps = report.locator("#jobs tbody td:nth-child(2)")
-    assert steps.all_inner_texts() == ["1", "0", "2", "4"]
+    assert steps.all_inner_texts() == ["1", "-1", "2", "4"]
     report.locator("#jobs th button").filter(has_text="model.steps").click()
-    assert steps.all_inner_texts() == ["0", "1", "2", "4"]
+    assert steps.all_inner_texts() == ["-1", "1", "2", "4"]
     report.locator("h1").scroll_into_view_if_needed()
     screenshot(page, "mlflow_report")
     report.locator("#grid button").first.click()
@@ -241,20 +243,25 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def refused(folder: Path, *arguments: str) -> str:
-    done = imagepipe(folder, "ui", "--no-browser", *arguments)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    assert not list(folder.glob("ml*"))
-    return done.stderr
+@pytest.fixture
+def refused(tmp_path, monkeypatch, capsys) -> Callable[..., str]:
+    """What the command says, typed in `tmp_path`, which has to refuse what is asked."""
+    monkeypatch.chdir(tmp_path)
+
+    def said(*arguments: str) -> str:
+        assert main(["--no-browser", *arguments]) == 2
+        assert not list(tmp_path.glob("ml*"))
+        return capsys.readouterr().err
+
+    return said
 
 
-def test_where_there_are_no_runs_yet_it_says_so(tmp_path):
-    assert "--outputs=outputs: holds no runs yet" in refused(tmp_path)
-    assert "holds no runs yet (no other.db)" in refused(tmp_path, "--uri", "sqlite:///other.db")
+def test_where_there_are_no_runs_yet_it_says_so(refused):
+    assert "--outputs=outputs: holds no runs yet" in refused()
+    assert "holds no runs yet (no other.db)" in refused("--uri", "sqlite:///other.db")
 
 
-def test_a_port_that_is_taken_is_refused(tmp_path):
+def test_a_port_that_is_taken_is_refused(tmp_path, refused):
     (tmp_path / "outputs").mkdir()
     (tmp_path / "outputs" / "mlflow.db").write_bytes(b"")
     with socket.socket() as taken:
@@ -262,14 +269,14 @@ def test_a_port_that_is_taken_is_refused(tmp_path):
         taken.listen()
         port = taken.getsockname()[1]
         assert f"--port={port}: cannot be used (Address already in use" in refused(
-            tmp_path, "--port", str(port)
+            "--port", str(port)
         )
-    assert "--port=99999: cannot be used" in refused(tmp_path, "--port", "99999")
+    assert "--port=99999: cannot be used" in refused("--port", "99999")
 
 
-def test_what_is_no_database_is_refused(tmp_path):
+def test_what_is_no_database_is_refused(tmp_path, refused):
     (tmp_path / "outputs").mkdir()
     (tmp_path / "outputs" / "mlflow.db").write_text("my notes, and no database at all")
-    assert "is a file, but no sqlite database" in refused(tmp_path)
-    assert "tracking.uri=ftp://x" in refused(tmp_path, "--uri", "ftp://x")
-    assert "is a server already" in refused(tmp_path, "--uri", "http://127.0.0.1:5000")
+    assert "is a file, but no sqlite database" in refused()
+    assert "tracking.uri=ftp://x" in refused("--uri", "ftp://x")
+    assert "is a server already" in refused("--uri", "http://127.0.0.1:5000")

@@ -25,7 +25,7 @@ SMALL = [*FAST, "limit=3", "hydra.sweep.dir=sweep", "tracking.system_metrics=fal
 
 def test_a_failed_job_does_not_keep_the_others_from_running(swept):
     assert "Traceback" not in swept.said
-    assert "imagepipe: model.steps=0: is too small. At least 1." in swept.said
+    assert "imagepipe: model.steps=-1: is too small. At least 0." in swept.said
     expected = {"0": "FINISHED", "1": "FAILED", "2": "FINISHED", "3": "FINISHED"}
     assert statuses(swept.folder) == expected
     said = "3 of 4 jobs finished, 1 did not. Nothing to compare by images_per_s. (too short for "
@@ -42,12 +42,12 @@ def test_a_failed_job_does_not_keep_the_others_from_running(swept):
 def test_mlflow_has_one_parent_and_a_child_a_job(swept):
     client, parent, children = recorded(swept.home)
     assert [run.info.status for run in children] == ["FINISHED", "FAILED", "FINISHED", "FINISHED"]
-    assert [run.info.run_name for run in children] == [f"model.steps={n}" for n in (1, 0, 2, 4)]
-    assert [run.data.params["steps"] for run in children] == ["1", "0", "2", "4"]
+    assert [run.info.run_name for run in children] == [f"model.steps={n}" for n in (1, -1, 2, 4)]
+    assert [run.data.params["steps"] for run in children] == ["1", "-1", "2", "4"]
     assert len({run.data.tags["sweep"] for run in children}) == 1
     assert max(len(run.data.params) for run in children) <= 13  # nine, three typed, one swept
     refused = children[1]
-    assert refused.data.tags["trouble"] == "model.steps=0: is too small. At least 1."
+    assert refused.data.tags["trouble"] == "model.steps=-1: is too small. At least 0."
     said = json.loads((swept.folder / "1" / "summary.json").read_text())
     assert said["mlflow"]["run_id"] == refused.info.run_id
     assert parent.info.status == "FAILED"

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,16 @@ class SharedServer:
         for end in ends:
             os.close(end)
         (folder / "pid").write_text(str(process.pid))
+
+
+def shared(kind: str, write: Callable[[str, Path], Any], name: str) -> Path:
+    """The folder of `kind` that `write(name, FOLDER)` makes: once for all processes of pytest."""
+    where = Path(os.environ[SHARED], kind, name.replace("/", "--"))
+    where.parent.mkdir(exist_ok=True)
+    with FileLock(f"{where}.lock"):
+        if not where.exists():
+            write(name, where)
+    return where
 
 
 def _started(

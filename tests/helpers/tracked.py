@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from functools import cache
 from pathlib import Path
 
-from filelock import FileLock
-from helpers.asking import SHARED
+from helpers.asking import shared
 from PIL import Image
 
 from imagepipe import tracking
@@ -55,12 +53,12 @@ def with_database(folder: Path, name: str = "mlflow.db") -> Path:
 @cache
 def _database() -> bytes:
     """What MLflow takes seconds to make: once for all processes of pytest."""
-    folder = Path(os.environ[SHARED], "database")
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            folder.mkdir()
-            connect(resolve(config(), folder))
-    return (folder / "mlflow.db").read_bytes()
+    return (shared("databases", _make, "new") / "mlflow.db").read_bytes()
+
+
+def _make(_: str, folder: Path) -> None:
+    folder.mkdir()
+    connect(resolve(config(), folder))
 
 
 def begin(outputs: Path, name: str, settings: Tracking, **values) -> tracking.Tracker:

@@ -380,26 +380,19 @@ def test_a_container_has_the_cpus_that_its_limit_leaves(
     assert cpu_count(tmp_path) == cpus
 
 
-def test_a_process_is_held_to_its_threads():
-    code = (
-        "from imagepipe.resources.process import bind; from imagepipe.config import Share\n"
-        "bind(Share(num_cpus=0.3)); import torch; print(torch.get_num_threads())\n"
-        "bind(Share(num_cpus=2)); print(torch.get_num_threads())"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["1", "2"]
-
-
-def test_a_share_of_a_gpu_is_told_to_cudas_multi_process_service():
+def test_a_process_is_held_to_its_threads_and_to_its_part_of_a_gpu():
+    """Of that CUDA's multi-process service is told."""
     code = (
         "import contextlib, os; from imagepipe.resources.process import bind\n"
         "from imagepipe.config import Share\n"
+        "bind(Share(num_cpus=0.3)); import torch; print(torch.get_num_threads())\n"
+        "bind(Share(num_cpus=2)); print(torch.get_num_threads())\n"
         "with contextlib.suppress(AssertionError, RuntimeError):  # torch without CUDA\n"
         "    bind(Share(num_cpus=1, num_gpus=0.35))\n"
         "print(os.environ['CUDA_MPS_ACTIVE_THREAD_PERCENTAGE'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["35"]
+    assert done.stdout.split() == ["1", "2", "35"]
 
 
 def test_a_process_without_a_gpu_sees_none():
