@@ -119,12 +119,14 @@ def filled(kind: Any, config: dict[str, Any], device: str, dtype: torch.dtype) -
             part = kind(kind.config_class.from_dict(config))
         else:
             part = kind.from_config(config)
-    rng = torch.Generator(device).manual_seed(SEED) if device != "meta" else None
-    values = {
-        name: _values(name, parameter, rng, device, dtype)
-        for name, parameter in part.named_parameters()
-    }
-    part.load_state_dict(values, strict=False, assign=True)
+    if device == "meta":
+        for parameter in part.parameters():
+            parameter.data = parameter.data.to(dtype)
+    else:
+        rng = torch.Generator(device).manual_seed(SEED)
+        named = part.named_parameters()
+        values = {name: _values(name, one, rng, device, dtype) for name, one in named}
+        part.load_state_dict(values, strict=False, assign=True)
     if hasattr(part, "tie_weights"):
         part.tie_weights()
     return part.to(device).eval().requires_grad_(False)
