@@ -93,7 +93,7 @@ def test_a_place_that_cannot_work_is_named(s3: S3, path: str, said: str):
 
 def test_a_folder_whose_name_is_no_text_is_named(tmp_path: Path):
     place = Store(str(tmp_path / "d_\udcff"))  # as Python reads a byte that is no UTF-8
-    with pytest.raises(UserError, match=r"^hydra.run.dir=.*: has a name that is no UTF-8"):
+    with pytest.raises(UserError, match=r"^hydra.run.dir=.*: has a name that is not UTF-8"):
         place.check("hydra.run.dir")
 
 
@@ -141,7 +141,9 @@ def test_a_place_without_a_key_passes(url: str):
 
 
 def test_what_is_no_address_is_refused_and_not_shown():
-    with pytest.raises(UserError, match=r"^sink.path=\.\.\.: is no address \(Invalid IPv6 URL\)"):
+    with pytest.raises(
+        UserError, match=r"^sink.path=\.\.\.: is not an address \(Invalid IPv6 URL\)"
+    ):
         check_url("sink.path", "s3://[bucket/run")
 
 

@@ -145,7 +145,7 @@ class Store:
             raise UserError(
                 field=field,
                 value=self.url,
-                problem="has a name that is no UTF-8",
+                problem="has a name that is not UTF-8",
                 remedy="Name another place, or give the folder another name.",
             ) from error
         except OSError as error:
@@ -185,7 +185,7 @@ def check_url(field: str, url: str) -> None:
         raise UserError(
             field=field,
             value="...",
-            problem=f"is no address ({error})",
+            problem=f"is not an address ({error})",
             remedy="Give a folder, or an address such as s3://bucket/prefix.",
         ) from error
     more = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)} - NO_KEYS
@@ -195,7 +195,7 @@ def check_url(field: str, url: str) -> None:
     raise UserError(
         field=field,
         value="...",
-        problem="carries more than a place, and what it carries would be written down",
+        problem="contains more than a place, which would be recorded",
         remedy="Leave user, password and keys out; they come from the environment, for S3 "
         "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL.",
     )

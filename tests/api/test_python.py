@@ -108,7 +108,7 @@ def _plain(value: Any) -> Any:
         (["model.stepz=4"], 'Did you mean "model.steps"?'),
         (["model.steps=many"], "model.steps: "),
         (["-m", "model.steps=1,2"], "is an option of the command"),
-        (["nonsense"], "is no setting"),
+        (["nonsense"], "is not a setting"),
         (["llm.api_key_env=sk-0123456789abcdef0123456789abcdef"], "llm.api_key_env"),
     ],
     ids=["choice", "key", "value", "option", "word", "secret"],

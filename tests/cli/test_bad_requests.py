@@ -27,14 +27,14 @@ def begun(folder: Path, *values: int) -> Record:
 def test_python_resumes_no_sweep(tmp_path: Path):
     begun(tmp_path, 1, 2)
     assert refusal(imagepipe.run, resume=tmp_path) == (
-        f"resume={tmp_path}: is a sweep's, which the command resumes. "
+        f"resume={tmp_path}: is a sweep, which only the command can resume. "
         f"Type: {shell.resume_command(tmp_path)}"
     )
 
 
 def test_a_run_is_resumed_as_no_sweep(tmp_path: Path):
     assert refusal(run.to_resume, ["-m", f"resume={tmp_path}"]) == (
-        f"resume={tmp_path}: is one run's, and not a sweep's. Leave -m out."
+        f"resume={tmp_path}: is a single run, not a sweep. Leave -m out."
     )
 
 
@@ -46,8 +46,7 @@ def test_a_sweep_is_resumed_where_it_was_begun_as_it_was_begun(tmp_path: Path):
     )
     other = Record(["-m"], ["model.steps"], "basic", None, jobs=record.jobs[:1])
     assert refusal(multirun.check_resumed, tmp_path, tmp_path, other).endswith(
-        ": what the sweep varies is no longer what it was begun with. "
-        "Leave that out, or begin another sweep."
+        ": the sweep was started with other settings to vary. Leave that out, or start a new sweep."
     )
 
 
@@ -55,8 +54,8 @@ def test_jobs_that_are_chosen_one_after_another_are_not_repeated():
     choices = {"runtime": {"choices": {"hydra/sweeper": "optuna"}}}
     cfg, whole = (OmegaConf.create(one) for one in ({"sweep": {"repeats": 3}}, {"hydra": choices}))
     assert refusal(multirun.prepare_repeats, cfg, whole) == (
-        "sweep.repeats=3: runs every job again, and this sweeper chooses one job after another. "
-        "Leave it out, and run the jobs that are to be compared again without it."
+        "sweep.repeats=3: repeats every job, but this sweeper chooses one job after another. "
+        "Leave it out, and run the jobs you want to compare again without it."
     )
 
 
@@ -82,15 +81,15 @@ def test_a_picture_that_loses_some_is_not_drawn_again(tmp_path: Path):
     path = tmp_path / "one.png"
     Image.new("RGB", (8, 8)).save(path, "JPEG")
     assert refusal(reproduce.read, path) == (
-        f"IMAGE={path}: is a JPEG, whose pixels are not quite those that were drawn. "
-        "Take a picture of a run with sink.image_format=png."
+        f"IMAGE={path}: is a JPEG, which changes pixels a little. "
+        "Use a picture of a run with sink.image_format=png."
     )
 
 
 def test_pictures_are_scored_by_a_scorer_that_is_named(tmp_path: Path, capsys):
     assert score.main([str(tmp_path)]) == 2
     assert capsys.readouterr().err == (
-        "imagepipe: scorer=auto: goes with a model, and none draws here. "
+        "imagepipe: scorer=auto: depends on the model that draws, and none draws here. "
         "Choose one, or a list: scorer=clip, 'scorer=[clip,pickscore]'\n"
     )
 

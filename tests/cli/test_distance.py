@@ -146,7 +146,7 @@ def test_too_few_pictures_are_refused(sets, tmp_path: Path, capsys):
     [
         ([], "distance=none: names no network whose features tell pictures apart"),
         (["distance=clip", "distance.path=nowhere"], "distance.path=nowhere: no model is there"),
-        (["--level", "2"], "--level=2.0: is no level"),
+        (["--level", "2"], "--level=2.0: is not a level"),
     ],
     ids=["none", "gone", "level"],
 )

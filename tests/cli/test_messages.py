@@ -35,4 +35,4 @@ def test_the_sign_that_needs_quotes_is_named_and_what_to_type_works(key, value, 
 def test_what_is_no_setting_at_all_is_told_so():
     with pytest.raises(OverrideParseException) as refusal:
         OverridesParser.create().parse_overrides(["limit 8"])
-    assert explain(refusal.value).startswith("limit 8: is no setting. Write KEY=VALUE")
+    assert explain(refusal.value).startswith("limit 8: is not a setting. Write KEY=VALUE")

@@ -64,12 +64,12 @@ def test_a_sign_without_a_key() -> None:
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("dataset=null", r"dataset=null: is no name, .* Choose one of: animals_outfits, "),
-        ("model=a,3", r"model=a,3: is no name"),
-        ("+scorer=true", r"scorer=true: is no name"),
-        ("~llm=1.5", r"llm=1\.5: is no name"),
-        ("sink=[1]", r"sink=\[1\]: is no name"),
-        ("hydra/launcher=null", r"hydra/launcher=null: is no name, .* Name one\."),
+        ("dataset=null", r"dataset=null: is not a name, .* Choose one of: animals_outfits, "),
+        ("model=a,3", r"model=a,3: is not a name"),
+        ("+scorer=true", r"scorer=true: is not a name"),
+        ("~llm=1.5", r"llm=1\.5: is not a name"),
+        ("sink=[1]", r"sink=\[1\]: is not a name"),
+        ("hydra/launcher=null", r"hydra/launcher=null: is not a name, .* Name one\."),
     ],
     ids=["null", "of-a-sweep", "added", "removed", "list", "hydra"],
 )
@@ -100,12 +100,12 @@ def test_a_group_that_is_put_elsewhere_is_named() -> None:
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("~limit", "~limit: a key cannot be taken out. Give it a value, such as limit=null."),
-        ("~model.steps", "~model.steps: a key cannot be taken out."),
-        ("~seed=1", "~seed: a key cannot be taken out."),
+        ("~limit", "~limit: a key cannot be removed. Give it a value, such as limit=null."),
+        ("~model.steps", "~model.steps: a key cannot be removed."),
+        ("~seed=1", "~seed: a key cannot be removed."),
         ("~modle.steps", 'modle.steps: there is no such key. Did you mean "model.steps"?'),
         ("experiment=[lab_1_images,b]", "experiment=b: there is no such choice."),
-        ("", "'': is no setting. Write KEY=VALUE"),
+        ("", "'': is not a setting. Write KEY=VALUE"),
     ],
     ids=["null", "of-a-section", "other", "unknown", "list", "nothing"],
 )

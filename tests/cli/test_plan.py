@@ -132,7 +132,7 @@ def test_a_run_to_go_on_with_is_refused_with_what_would_plan_it(tmp_path: Path):
     (tmp_path / manifest.RECORD).write_text(manifest.to_json(made))
     done = planned(tmp_path, "resume=.")
     assert done.returncode == 2
-    assert done.stderr.startswith("imagepipe: resume=.: a plan is of a whole run")
+    assert done.stderr.startswith("imagepipe: resume=.: that run has already started")
     typed = " ".join(FAST)
     end = f""" -m imagepipe plan {typed} 'dataset.prompt='"'"'{{animal}}'"'"''\n"""
     assert done.stderr.endswith(end)
@@ -178,8 +178,8 @@ def test_a_trial_that_fails_says_why_and_names_no_folder_that_is_gone(tmp_path: 
         (["model.stepz=4"], 'Did you mean "model.steps"?'),
         (["dataset.path=nowhere.csv"], "dataset.path=nowhere.csv"),
         (["tracking.uri=ftp://x"], "tracking.uri=ftp://x"),
-        (["sink.path=s3://me:key@bucket"], "sink.path=...: carries more than a place"),
-        (["--config-dir", "nowhere"], "--config-dir=nowhere: is no folder"),
+        (["sink.path=s3://me:key@bucket"], "sink.path=...: contains more than a place"),
+        (["--config-dir", "nowhere"], "--config-dir=nowhere: is not a folder"),
     ],
 )
 def test_what_would_be_refused_is_refused_here(tmp_path: Path, arguments: list[str], said: str):

@@ -29,11 +29,11 @@ SWEEP = ["-m", "tracking=none", "hydra.sweep.dir=new/out", "seed=1,2"]
         ([*SWEEP, "llm=none,tinny"], "llm=tinny: there is no such choice"),
         (
             [*SWEEP, "hydra/sweeper=optuna", "hydra.sweeper.storage=nosql:x"],
-            "hydra.sweeper.storage=nosql:x: is no database",
+            "hydra.sweeper.storage=nosql:x: is not a database",
         ),
         (
             [*SWEEP, "hydra/sweeper=optuna", "hydra.sweeper.storage=mysql://me:pw@host/db"],
-            "hydra.sweeper.storage=...: carries a user or password",
+            "hydra.sweeper.storage=...: contains a user or password",
         ),
     ],
     ids=["steps", "chdir", "subdir", "batches", "choice", "storage", "password"],
@@ -62,7 +62,7 @@ def test_a_file_that_the_packages_own_hides_is_refused(tmp_path, name: str, text
     done = imagepipe(tmp_path, "--config-dir", "my", *QUICK, *asked, "model.steps=0")
     assert done.returncode == 2
     assert f"my/{name} is not read" in done.stderr
-    assert "Give yours another name." in done.stderr
+    assert "Give your file another name." in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def test_a_picture_may_not_name_code(tmp_path, capsys, settings, what):
     path = picture(tmp_path, **{metadata.SETTINGS: json.dumps(said)})
     line = refusal(capsys, path)
     assert f"IMAGE={path}: was drawn with model.{what}, which can run any code" in line
-    assert line.endswith("Say --trust if the picture is your own.")
+    assert line.endswith("Add --trust if the picture is your own.")
     if settings.get("engine") != "custom":
         assert reproduce.main([str(path), "--trust"]) == 0
 
@@ -241,7 +241,7 @@ def test_a_model_that_lies_elsewhere_is_named_behind_the_picture(drawn, tmp_path
 )
 def test_what_is_no_setting_of_the_model_is_refused(tmp_path, capsys, change):
     line = refusal(capsys, picture(tmp_path), change)
-    assert f"{change.partition('=')[0]}={change.partition('=')[2]}: is no setting of the" in line
+    assert f"{change.partition('=')[0]}={change.partition('=')[2]}: is not a setting of the" in line
 
 
 def test_what_is_kept_says_what_was_drawn(tmp_path):
@@ -279,7 +279,7 @@ def test_files_that_are_no_picture_and_places_that_take_none(tmp_path, capsys):
     assert f"IMAGE={gone}: is not there" in refusal(capsys, gone)
     assert "is a JPEG, whose pixels are not quite those" in refusal(capsys, jpeg)
     for path in (text, torn, tmp_path):
-        assert f"IMAGE={path}: is no PNG that can be read" in refusal(capsys, path)
+        assert f"IMAGE={path}: is not a PNG that can be read" in refusal(capsys, path)
     out = tmp_path / "nowhere" / "again.png"
     line = refusal(capsys, picture(tmp_path), "--out", str(out))
     assert f"--out={out}: cannot be written" in line

@@ -100,7 +100,7 @@ def test_votes_that_are_refused_change_nothing(tmp_path, capsys):
         "other": ({**given, "of": "t"}, "is of another comparison, 't'; this is 's'"),
         "gone": ({**given, "folder": "/no/where"}, "is of the comparison in /no/where, which is"),
         "edited": ({**given, "votes": [{}]}, "lacks row, left, right, better in vote 1"),
-        "text": ("x", "is no file that the page of a comparison has exported"),
+        "text": ("x", "is not a file exported by a comparison's page"),
     }
     right = tmp_path / "right.json"
     right.write_text(json.dumps(given))

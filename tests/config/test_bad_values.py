@@ -27,7 +27,7 @@ from imagepipe.config.own import OwnStage
         ),
         (
             "ray.nodes=[a,b]",
-            "ray.nodes=a,b: are a cluster's, and ray.address names none. "
+            "ray.nodes=a,b: is for clusters, but ray.address is not set. "
             "Leave it out, or use ray=cluster.",
         ),
     ],
@@ -39,7 +39,7 @@ def test_a_key(typed: str, said: str):
 @pytest.mark.parametrize("given", ["my.Upscale", {"_target_": "my.Upscale"}, ["my.Upscale"]])
 def test_stages_that_are_no_list_of_mappings(given: Any):
     assert refusal(own.split, given, auto=False) == (
-        f"stages={given}: is no list of stages. "
+        f"stages={given}: is not a list of stages. "
         "Give one as 'stages=[{_target_: my_package.Upscale, after: model}]'."
     )
 
@@ -67,6 +67,6 @@ def test_a_scorer_without_a_place_beside_others():
     flat = {"name": "mine", "engine": "clip"}
     others = {"clip": {"name": "clip"}, "aesthetic": {"name": "aesthetic"}}
     assert refusal(scorers.sections, {**flat, **others}) == (
-        "scorer.name=mine: stands beside clip, aesthetic, and as one of several it needs a place. "
+        "scorer.name=mine: stands beside clip, aesthetic, so it needs a place of its own. "
         "Begin its file with # @package scorer.mine. Or give another name: scorer.clip.name=..."
     )

@@ -11,7 +11,7 @@ from imagepipe.errors import UserError
 @pytest.mark.parametrize(
     ("settings", "field", "problem"),
     [
-        (["retry_failed=true"], "retry_failed", "a new run has no failed rows"),
+        (["retry_failed=true"], "retry_failed", "only a run that is resumed has failed rows"),
         (["sweep.reuse=5"], "sweep.reuse", "is neither true, false nor auto, and names no folder"),
         (
             ["sink.hub=user/name", "sink.path=s3://bucket/x"],
@@ -23,7 +23,7 @@ from imagepipe.errors import UserError
             "sink.parquet",
             "the table is how a run knows which rows it has written",
         ),
-        (["sink.png=false"], "sink", "keeps no picture"),
+        (["sink.png=false"], "sink", "saves no pictures"),
         (
             ["scorer=[tiny_clip,clip]", "+scorer.pickscore.path=x"],
             "scorer.pickscore",
@@ -37,12 +37,12 @@ from imagepipe.errors import UserError
         (
             ["model.compile_whole=true"],
             "model.compile_whole",
-            "says what to compile, and nothing is compiled",
+            "has no effect without model.compile",
         ),
         (
             ["sweep.at_least_images_per_s=2"],
             "sweep.at_least_images_per_s",
-            "means nothing to sweep.objective=images_per_s",
+            "has no effect with sweep.objective=images_per_s",
         ),
         (["sweep.objective=pictures_per_dollar"], "sweep.objective", "needs a price"),
     ],

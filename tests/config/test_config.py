@@ -44,7 +44,7 @@ def test_the_defaults_are_the_embedded_models():
         ("llm.max_model_len=64", "llm.max_model_len=64: is too small. At least 65."),
         ("llm.engine=openay", 'Did you mean "openai"?'),
         ("modle.steps=3", 'modle: there is no such key. Did you mean "model"?'),
-        ("limit 8", "limit 8: is no setting. Write KEY=VALUE"),
+        ("limit 8", "limit 8: is not a setting. Write KEY=VALUE"),
         ("dataset.prompt={animal} in a hat", """Write 'dataset.prompt="{animal} in a hat"'"""),
         ("={animal}", "in quotes twice: 'KEY=\"VALUE\"'."),
         ("+nonsense.deep=3", "nonsense={'deep': 3}: there is no such key."),
@@ -64,8 +64,8 @@ def test_the_defaults_are_the_embedded_models():
         ("sink.gallery_images=-1", "sink.gallery_images=-1: is too small. At least 0."),
         ("tracking.system_metrics_interval_s=0", "interval_s=0.0: is too small. At least 0.1."),
         ("ray.address=ray://host:10001", "submit the run: ray job submit."),
-        ("ray.address=host:port", "has no number of a port behind its last colon"),
-        ("ray.address=host:65536", "has no number of a port behind its last colon"),
+        ("ray.address=host:port", "has no port number after its last colon"),
+        ("ray.address=host:65536", "has no port number after its last colon"),
         ("+ray.runtime_env.env_vars.MY_TOKEN=hunter2", "MY_TOKEN=...: looks like a secret"),
         ("+ray.runtime_env.env_vars.DB_PASSWD=hunter2", "DB_PASSWD=...: looks like a secret"),
         ("+model.options={store: {api_key: hunter2}}", "store.api_key=...: looks like a secret"),
@@ -74,7 +74,7 @@ def test_the_defaults_are_the_embedded_models():
             "read.token=...: looks like a s",
         ),
         ("+llm.options.key_env=sk-hunter2", "llm.options.key_env=...: looks like a secret"),
-        ("resources.model.num_cpus=nan", "num_cpus=nan: is no number. At least 0."),
+        ("resources.model.num_cpus=nan", "num_cpus=nan: is not a number. At least 0."),
         ("resources.model.pool_max=0", "resources.model.pool_max=0: is too small. At least 1."),
         ("ray.object_store_gb=0.01", "ray.object_store_gb=0.01: is too small. At least 0.08."),
         ("max_failures=-1", "max_failures=-1: is neither a count of rows nor a share of them."),
@@ -91,7 +91,7 @@ def test_the_defaults_are_the_embedded_models():
         ("dataset=csv", "dataset.path=???: is required and has no value"),
         ("model.steps=???", "model.steps=???: is required and has no value"),
         ("seed=???", "seed=???: is required and has no value"),
-        ("sink.png=false", "sink=files: keeps no picture"),
+        ("sink.png=false", "sink=files: saves no pictures"),
         ("sweep.objective=sore", 'Did you mean "score"?'),
         ("sweep.at_least_images_per_s=2", "Set sweep.objective=score, or leave it out."),
         ("sink.parquet=false", "sink.parquet=False: the table is how a run knows"),
@@ -105,13 +105,15 @@ def test_what_is_wrong_is_said_with_field_value_and_remedy(override: str, said: 
 def test_a_share_is_given_by_hand_or_measured():
     assert complaint("resources=cpu", "resources.model.pool=0").endswith("At least 1.")
     said = complaint("resources=tuned", "resources.model.num_gpus=0.5")
-    assert said.startswith("resources.model.num_gpus=0.5: is given by hand, and would be measured")
+    assert said.startswith(
+        "resources.model.num_gpus=0.5: is set by hand, but resources=tuned measures it"
+    )
     assert "use resources=auto" in said
 
 
 def test_a_sweep_for_a_score_needs_a_scorer():
     assert "Choose another scorer" in complaint("sweep.objective=score", "scorer=none")
-    assert "is no rate" in complaint("sweep.objective=score", "sweep.at_least_images_per_s=0")
+    assert "is not a rate" in complaint("sweep.objective=score", "sweep.at_least_images_per_s=0")
 
 
 def test_a_bare_on_in_yaml_is_explained(tmp_path):
@@ -190,7 +192,7 @@ def test_a_rate_limit_needs_one_process():
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        (["llm=template", "+llm.request.seed=1"], "llm.request={'seed': 1}: is for servers, and"),
+        (["llm=template", "+llm.request.seed=1"], "llm.request={'seed': 1}: is for servers, but"),
         (["model=noop", "+model.request.n=2"], "model.engine=noop asks none. Leave it out, or use"),
         (["scorer=clip", "+scorer.request.n=2"], "or use scorer.engine=openai_vlm or scorer.engi"),
         (["scorer=[clip,none]", "+scorer.clip.request.n=2"], "scorer.request={'n': 2}"),
@@ -220,7 +222,7 @@ def test_the_yaml_of_a_run_composes_to_the_same_run():
 
 def test_a_score_that_no_scorer_gives_is_refused():
     said = complaint("sweep.objective=score", "sweep.score=clip", "scorer=tiny_clip")
-    assert said.startswith("sweep.score=clip: is no score of this run. There are tiny_clip (")
+    assert said.startswith("sweep.score=clip: is not a score of this run. There are tiny_clip (")
     assert composed("sweep.objective=score", "sweep.score=tiny_clip").sweep.score == "tiny_clip"
 
 

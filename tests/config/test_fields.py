@@ -52,7 +52,7 @@ def refusal(section: object) -> str:
         ),
         pytest.param(
             Outer(inner=Inner(math.nan)),
-            "outer.inner.rate=nan: is no number. At least 0.",
+            "outer.inner.rate=nan: is not a number. At least 0.",
             id="nan",
         ),
     ],

@@ -56,7 +56,9 @@ def test_the_scale_is_the_one_that_is_asked(trained, folder: Path):
         pytest.param(tensors(LAYERS, 32), "does not fit StableDiffusionPipeline", id="width"),
         pytest.param(tensors({"1": 32}, WIDTH), "does not fit StableDiffusion", id="fewer"),
         pytest.param(tensors(LAYERS | {"9": 32}, WIDTH), "has 5 layers, and Stable", id="more"),
-        pytest.param({"a": tensors({}, 8)["image_proj.proj.bias"]}, "is no IP-Adapter", id="else"),
+        pytest.param(
+            {"a": tensors({}, 8)["image_proj.proj.bias"]}, "is not an IP-Adapter", id="else"
+        ),
     ],
 )
 def test_a_file_that_was_made_for_another_model_is_told(
@@ -87,8 +89,14 @@ def test_an_adapter_that_is_not_there_or_that_nothing_can_use(trained, folder: P
     for asked, said in (
         (adapter(folder, subfolder=""), "image_encoder holds no config.json. Name the folder of"),
         (adapter(folder, weight_name="b.safetensors"), "there is no models/b.safetensors in it."),
-        (adapter(folder, weight_name="a.bin"), "model.ip_adapter.weight_name=a.bin: is no safet"),
-        (adapter(folder, weight_name=None), "weight_name=None: is no safetensors file. Name the"),
+        (
+            adapter(folder, weight_name="a.bin"),
+            "model.ip_adapter.weight_name=a.bin: is not a safet",
+        ),
+        (
+            adapter(folder, weight_name=None),
+            "weight_name=None: is not a safetensors file. Name the",
+        ),
         (adapter(folder, image_encoder_folder="looks"), "looks holds no config.json. Name the"),
         (adapter(tmp_path / "gone"), "there is no such file or folder"),
         (IPAdapter(), "columns.ip_adapter_image=like: is for an IP-Adapter, and there is none"),

@@ -63,8 +63,8 @@ def test_a_picture_of_a_size_that_the_decoder_does_not_make():
 def test_a_mask_for_a_model_that_fills_none():
     asked = changed(columns={"image": "photo", "mask_image": "mask"})
     assert refusal(checks.check_mask, asked, {"in_channels": 8}) == (
-        "model.columns.mask_image=mask: diffusers fills no masks with a UNet of 8 channels. "
-        "Name a model of 4, or one that was trained to fill masks, of 9."
+        "model.columns.mask_image=mask: diffusers cannot inpaint with a UNet of 8 channels. "
+        "Use a model with 4 channels, or an inpainting model with 9."
     )
 
 
@@ -119,10 +119,10 @@ def test_what_a_call_does_not_take(changes: dict[str, Any], kind: type, said: st
 @pytest.mark.parametrize(
     ("pictures", "said"),
     [
-        ({"mask_image": "mask"}, "mask_image=mask: goes in beside a picture, and there is none. "),
+        ({"mask_image": "mask"}, "mask_image=mask: needs an input picture, and there is none. "),
         (
             {"image": "photo", "control_image": "edges"},
-            "control_image=edges: is a picture that servers have no name for. ",
+            "control_image=edges: is a picture that servers do not accept. ",
         ),
     ],
     ids=["mask", "control"],
@@ -136,7 +136,7 @@ def test_pictures_for_a_server(pictures: dict[str, str], said: str):
 def test_a_request_that_says_another_seed(field: str):
     asked = changed(engine="openai_images", **{field: {"seed": "s"}})
     assert refusal(openai.check_told, asked) == (
-        f"model.{field}.seed=s: is not what each picture would say of itself. "
+        f"model.{field}.seed=s: differs from what each picture's metadata would say. "
         "Use seed, or model.columns.seed."
     )
 
@@ -234,7 +234,7 @@ def test_a_folder_that_is_no_controlnet(tmp_path: Path, kind: str, said: str):
             "model.variant=None: the weights in {0} are of a variant (unet/model.fp16.safetensors)."
             " Try model.variant=fp16.",
         ),
-        ([], False, "model.path=me/mine: its part 'unet' is missing in {0}. Name a whole model."),
+        ([], False, "model.path=me/mine: its part 'unet' is missing in {0}. Use a complete model."),
         (
             [],
             True,

@@ -56,8 +56,8 @@ def test_what_cannot_be_cached_is_refused(trained: Folder, kind: str, changes, s
 
 @pytest.mark.parametrize("cache", ["FirstBlockCacheConfig", "SeaCacheConfig"])
 def test_what_decides_for_a_batch_has_batches_of_one(cache: str):
-    with pytest.raises(UserError, match="a picture would depend on its neighbours"):
+    with pytest.raises(UserError, match="a picture would depend on others in its batch"):
         composed(f"model.cache={cache}")
     assert composed(f"model.cache={cache}", "resources.model.batch_size=1").model.cache == cache
-    with pytest.raises(UserError, match="are settings of a cache, and there is none"):
+    with pytest.raises(UserError, match="has no effect without model.cache"):
         composed("+model.cache_config.threshold=1")

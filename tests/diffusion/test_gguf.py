@@ -58,7 +58,9 @@ def test_what_does_not_fit_is_named_before_the_run(trained: Folder, state, tmp_p
     (tmp_path / "c.gguf").write_bytes(b"GGUF1234")
     assert "c.gguf is broken" in complaint(with_file(trained(FLUX), tmp_path / "c.gguf"))
     text = complaint(with_file(trained(FLUX), tmp_path / "b.gguf", "text_encoder_2"))
-    assert "is GGUF, which diffusers reads of its own classes and not of a T5EncoderModel" in text
+    assert (
+        "is GGUF, which diffusers reads only for its own classes, not for a T5EncoderModel" in text
+    )
 
 
 def test_without_its_package_the_command_is_named(tmp_path: Path):

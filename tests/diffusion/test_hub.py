@@ -201,7 +201,7 @@ def test_what_the_hub_does_not_give_is_explained(said: Said):
     assert others[1].startswith("scorer.path=tiny/gated: is gated")
     assert others[2].startswith("llm.path=tiny/pickled: has only pickled weights (unet/diffusion")
     assert others[3].startswith("scorer.path=tiny/pickled: has only pickled weights")
-    assert others[4].startswith("llm.path=tiny/code: brings Python code of its own")
+    assert others[4].startswith("llm.path=tiny/code: contains Python code of its own")
 
 
 def test_a_cache_that_holds_no_weights_is_not_believed(said: Said):
@@ -249,7 +249,7 @@ def test_a_cached_model_is_drawn_with_at_its_pinned_revision(trained, tmp_path):
 
 def test_a_hub_out_of_reach_and_a_cache_that_is_not_whole_name_the_command(said: Said):
     nothing, other, partly, measured, variant, none = said.offline[: len(OUT_OF_REACH)]
-    trouble = "is no folder here, not whole in the hub's cache"
+    trouble = "is not a folder here, not whole in the hub's cache"
     assert nothing.startswith(f"model.path=tiny/none: {trouble}")
     assert f"hf download tiny/none --revision {COMMIT} --include" in nothing
     assert '"*.fp16*.safetensors"' in nothing

@@ -117,9 +117,9 @@ def bomb() -> bytes:
     ("content", "said"),
     [
         pytest.param(b"", "is empty", id="empty"),
-        pytest.param(b"<html>no such page</html>", "is no picture of PNG", id="page"),
+        pytest.param(b"<html>no such page</html>", "is not a picture of PNG", id="page"),
         pytest.param(
-            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is no picture", id="eps"
+            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not a picture", id="eps"
         ),
         pytest.param(file(halves())[:48], "cannot be read", id="cut"),
         pytest.param(bomb(), "more pixels than are safe to read (89,478,485)", id="bomb"),

@@ -57,7 +57,7 @@ def test_what_stands_for_several_tokens_counts_as_such(trained: Folder, tmp_path
         (SD, {"clip_l": (1, 16), "clip_g": (1, 16)}, "<x>", "for a text_encoder_2, and StableDiff"),
         (SD, {"emb_params": (2, 16)}, None, "does not say which word stands for it"),
         (SD, {"cat</w>": (1, 16)}, None, "the model knows 'cat</w>' already"),
-        (SD, {"a": (1, 16), "b": (1, 16)}, None, "is no textual inversion: it holds 2 weights"),
+        (SD, {"a": (1, 16), "b": (1, 16)}, None, "is not a textual inversion: it holds 2 weights"),
         (PIXART, {"<x>": (1, 32)}, None, "PixArtSigmaPipeline takes no textual inversion"),
         (FLUX, {"<x>": (1, 32)}, None, "has 32 numbers an embedding, and the text_encoder of this"),
     ],

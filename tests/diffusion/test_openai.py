@@ -100,9 +100,9 @@ def pixels(content: bytes) -> np.ndarray:
     [
         (
             {"control_image": "c"},
-            "model.columns.control_image=c: is a picture that servers have no name for",
+            "model.columns.control_image=c: is a picture that servers do not accept",
         ),
-        ({"mask_image": "m"}, "model.columns.mask_image=m: goes in beside a picture"),
+        ({"mask_image": "m"}, "model.columns.mask_image=m: needs an input picture"),
     ],
 )
 def test_pictures_that_no_server_takes_are_refused(columns: dict[str, str], said: str):
@@ -135,18 +135,18 @@ def test_a_picture_in_a_private_network_is_not_fetched():
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        pytest.param("<html>Welcome to nginx!</html>", "is no picture: <html>", id="html"),
-        pytest.param(answer(), 'is no picture: {"created"', id="none"),
+        pytest.param("<html>Welcome to nginx!</html>", "is not a picture: <html>", id="html"),
+        pytest.param(answer(), 'is not a picture: {"created"', id="none"),
         pytest.param(answer({"b64_json": "aGk="}, {"b64_json": "aGk="}), "no picture", id="two"),
-        pytest.param(answer({"revised_prompt": "x"}), "is no picture", id="neither"),
+        pytest.param(answer({"revised_prompt": "x"}), "is not a picture", id="neither"),
         pytest.param('{"error": {"message": "overloaded"}}', "overloaded", id="error"),
-        pytest.param(answer({"b64_json": "aGk="}), "is no picture of PNG", id="bytes"),
+        pytest.param(answer({"b64_json": "aGk="}), "is not a picture of PNG", id="bytes"),
         pytest.param(answer({"b64_json": "a"}), "Error", id="base64"),
         pytest.param(answer({"url": "/files/none.png"}), "the server says 404", id="gone"),
         pytest.param(
-            answer({"url": "file://127.0.0.1/etc/passwd"}), "is no web address", id="file"
+            answer({"url": "file://127.0.0.1/etc/passwd"}), "is not a web address", id="file"
         ),
-        pytest.param("null", "is no picture", id="null"),
+        pytest.param("null", "is not a picture", id="null"),
     ],
 )
 def test_an_answer_without_a_picture_fails_its_row_alone(body: str, said: str):
@@ -188,7 +188,7 @@ def test_a_server_in_trouble_is_asked_again_and_a_refusal_is_not():
         ),
         pytest.param(404, "nothing here", "there are no pictures at", id="address"),
         pytest.param(401, '{"error": "bad key"}', "does not accept the key (HTTP 401)", id="key"),
-        pytest.param(200, "<html>", "the server's answer is no picture: <html>", id="html"),
+        pytest.param(200, "<html>", "the server's answer is not a picture: <html>", id="html"),
     ],
 )
 def test_what_would_fail_every_row_is_refused_before_a_run(status: int, body: str, said: str):
@@ -232,10 +232,13 @@ def test_what_is_decided_at_the_server_is_refused(key: str, value: object):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"request": {"seed": 5}}, "model.request.seed=5: is not what each picture would say"),
+        ({"request": {"seed": 5}}, "model.request.seed=5: differs from what each picture"),
         ({"request": {"num_inference_steps": 30}}, "Use model.steps, or model.columns."),
         ({"columns": {"num_inference_steps": "n"}}, "Use model.steps, or model.columns.steps."),
-        ({"call_kwargs": {"guidance_scale": 2}}, "model.call_kwargs.guidance_scale=2: is not"),
+        (
+            {"call_kwargs": {"guidance_scale": 2}},
+            "model.call_kwargs.guidance_scale=2: differs from what",
+        ),
         ({"call_kwargs": {"negative_prompt": "fog"}}, "Use model.negative_prompt, or"),
     ],
     ids=["seed", "steps", "row", "guidance", "negative"],
@@ -258,7 +261,7 @@ def test_a_server_promises_no_seeds_and_the_picture_says_so():
 def test_a_typed_key_reaches_no_file_and_no_message(tmp_path: Path):
     done = imagepipe(tmp_path, "model=image_server", f"model.api_key_env={KEY}")
     assert done.returncode == 2
-    assert "model.api_key_env=...: is no name of a variable" in done.stderr
+    assert "model.api_key_env=...: is not a name of a variable" in done.stderr
     assert not list(tmp_path.iterdir())
 
 

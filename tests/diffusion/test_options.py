@@ -610,7 +610,7 @@ def test_code_that_comes_with_a_model_runs_only_if_asked(trained, tmp_path):
     settings = {"timestep_spacing": "trailing"}
     one = painter(replace(one.model, vae_slicing=True, scheduler_config=settings))
     assert one.pipe.vae.use_slicing and one.pipe.scheduler.config.timestep_spacing == "trailing"
-    assert "is no text-to-image pipeline" in complaint(replace(one.model, weights="random"))
+    assert "is not a text-to-image pipeline" in complaint(replace(one.model, weights="random"))
 
 
 def test_a_picture_of_nan_fails_its_row_and_is_not_kept(trained, tmp_path):

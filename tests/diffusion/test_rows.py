@@ -69,7 +69,7 @@ def test_cells_are_settings(cells: dict[str, object], expected: dict[str, object
         pytest.param(
             {"image": "a", "strength": "much"}, "for strength, holds much, no num", id="much"
         ),
-        pytest.param({"image": "a", "strength": 1.5}, "1.5: is beyond 0 to 1", id="strong"),
+        pytest.param({"image": "a", "strength": 1.5}, "1.5: is not between 0 and 1", id="strong"),
         pytest.param(
             {"image": "a", "strength": 0.14}, "model.steps=6. Give 8 steps, or more.", id="weak"
         ),
@@ -209,7 +209,7 @@ def test_several_pictures_a_row_have_the_seeds_that_follow_a_given_one():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"columns": {"path": "p"}}, "model.columns.path=p: is one for the whole run. A row can"),
+        ({"columns": {"path": "p"}}, "model.columns.path=p: applies to the whole run. A row can"),
         ({"columns": {"lora_1": "p"}}, "model.columns.lora_1=p: model.loras has no such LoRA"),
         ({"columns": {"clip_skp": "p"}}, 'Did you mean "clip_skip"?'),
         ({"columns": {"latents": "p"}}, "takes no number or text"),

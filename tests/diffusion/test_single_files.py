@@ -158,7 +158,7 @@ def test_parts_that_cannot_be_are_refused(trained: Folder, single, tmp_path: Pat
         return refused(small(folder, parts={name: Part(path) for name, path in parts.items()}))
 
     assert 'has no such part. Did you mean "text_encoder"?' in said(text_encodr="x")
-    assert said(vae="x").endswith("has a key of its own. Use model.vae.")
+    assert said(vae="x").endswith("has its own key. Use model.vae.")
     assert "there is no such file or folder" in said(unet="./x")
     whole = str(single(SDXL).path)
     assert "is of a StableDiffusionXLPipeline, and the model is a StableDiffusionPip" in said(
@@ -191,7 +191,7 @@ def test_files_that_are_no_checkpoint(name: str, content: bytes, said: str, tmp_
 
 def test_a_file_that_does_not_tell_its_model_wants_a_configuration(tmp_path: Path):
     save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
-    assert "do not tell of which model. Name its configuration" in complaint(
+    assert "do not show which model it is. Name its configuration" in complaint(
         small(tmp_path / "x.safetensors")
     )
     save_file({"lora_unet_x.lora_up.weight": torch.zeros(1)}, tmp_path / "x.safetensors")

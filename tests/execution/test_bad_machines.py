@@ -52,8 +52,8 @@ def test_a_machine_that_does_not_reach_itself():
 def test_jobs_of_a_sweep_are_not_pushed():
     config = composed("sink.hub=me/cats")
     assert refusal(prepare.check_hub, config, 8, 8, object()) == (
-        "sink.hub=me/cats: is one data set, and each job of a sweep would replace the one before "
-        "it. Push the job that you choose at the end: resume=ITS_FOLDER sink.hub=user/name."
+        "sink.hub=me/cats: is one data set, and each job of a sweep would overwrite the one "
+        "before. Push the job that you choose at the end: resume=ITS_FOLDER sink.hub=user/name."
     )
 
 

@@ -125,7 +125,7 @@ def test_jobs_show_it_with_its_interval_and_none_is_best_by_it(tmp_path: Path):
         (
             ["distance=tiny_clip", "distance.reference=nowhere"],
             40,
-            "reference=nowhere: holds neither pictures",
+            "reference=nowhere: contains neither pictures",
         ),
         (
             ["distance=tiny_clip", "distance.path=nowhere", "distance.reference={here}"],
@@ -154,12 +154,12 @@ def test_what_could_not_be_told_is_refused_before_the_run(
     ids=["key", "word"],
 )
 def test_what_was_typed_is_named(field: str, column: str, tmp_path: Path):
-    with pytest.raises(UserError, match=rf"^{field}=nowhere: holds neither pictures nor"):
+    with pytest.raises(UserError, match=rf"^{field}=nowhere: contains neither pictures nor"):
         list(Pictures("nowhere", field).batches())
     (tmp_path / "t.csv").write_text("id,file\n1,a.png\n")
     with pytest.raises(UserError, match=rf"^{column}=None: the table has neither a column image"):
         list(Pictures(str(tmp_path / "t.csv"), field).batches())
-    with pytest.raises(UserError, match=rf"^{column}=fil: is no column of the table"):
+    with pytest.raises(UserError, match=rf"^{column}=fil: is not a column of the table"):
         list(Pictures(str(tmp_path / "t.csv"), field, "fil").batches())
 
 

@@ -31,7 +31,7 @@ def test_a_release_of_ray_that_cannot_is_refused():
 
 
 def test_nodes_of_no_cluster_are_refused():
-    with pytest.raises(UserError, match=r"^ray\.nodes=a1: are a cluster's, and ray\.address"):
+    with pytest.raises(UserError, match=r"^ray\.nodes=a1: is for clusters, but ray\.address"):
         composed("ray.nodes=[a1]")
     assert composed("ray.nodes=[a1]", "ray=cluster").ray.nodes == ["a1"]
 

@@ -40,7 +40,7 @@ def test_jobs_are_repeated_by_turns_and_taken_together(tmp_path: Path):
         pytest.param(["sweep.repeats=0"], "sweep.repeats=0: is too small", id="none"),
         pytest.param(
             ["sweep.repeats=2", "hydra/sweeper=optuna", "model.steps=choice(1,2)"],
-            "sweep.repeats=2: runs every job again, and this sweeper",
+            "sweep.repeats=2: repeats every job, but this sweeper",
             id="optuna",
         ),
     ],

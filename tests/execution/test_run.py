@@ -33,7 +33,7 @@ def test_a_stage_that_never_starts_ends_the_run_and_says_why(tmp_path):
     options = [*FAST, *never, "scorer=none", "limit=2", "tracking=none"]
     done = imagepipe(tmp_path, *options, "ray.start_timeout_s=0.1", "ray.num_cpus=2")
     assert done.returncode == 1
-    why = "(model): none of its processes came up within ray.start_timeout_s=0.1 s. One asks for "
+    why = "(model): none of its processes started within ray.start_timeout_s=0.1 s. One asks for "
     assert f"{why}1 CPUs, 0 GPUs; free now are " in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -227,7 +227,7 @@ def test_words_that_the_model_does_not_know_are_a_warning(tmp_path):
         (["tracking.uri=ftp://x"], "tracking.uri=ftp://x"),
         pytest.param(
             ["model.path=no/where"],
-            "model.path=no/where: is no folder here",
+            "model.path=no/where: is not a folder here",
             marks=pytest.mark.faults,
         ),
     ],
@@ -296,7 +296,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     done = imagepipe(tmp_path, f"hydra.run.dir={tmp_path / 'file' / 'out'}")
     assert done.returncode == 2
-    assert "no folder can be made there (Not a directory)" in done.stderr
+    assert "cannot create a folder there (Not a directory)" in done.stderr
 
 
 def test_a_folder_in_which_ray_cannot_start_is_refused(tmp_path, monkeypatch):

@@ -181,7 +181,7 @@ def rate_of(run) -> float:
         ),
         pytest.param(
             ["hydra/sweeper=optuna", "seed=range(1,9)", "tracking.backend=wandb"],
-            "tracking.backend=wandb: is no way of tracking",
+            "tracking.backend=wandb: is not a tracking backend",
             marks=pytest.mark.faults,
         ),
         (["llm=none,tinny"], 'Did you mean "tiny"?'),
@@ -228,7 +228,7 @@ def test_a_secret_among_what_a_preset_sweeps_is_not_shown(tmp_path):
     asked = ["-m", "--config-dir", "mine", "experiment=both", "hydra.sweep.dir=sweep"]
     done = imagepipe(tmp_path, *asked)
     assert done.returncode == 2
-    assert "tracking.uri=http://a: carries a user" in done.stderr
+    assert "tracking.uri=http://a: contains a user" in done.stderr
     assert_nowhere("hunter2", tmp_path, preset, done)
 
 
@@ -247,7 +247,7 @@ def test_a_job_that_may_not_be_written_down_is_counted(tmp_path):
         for number in ("0", "1")
     }
     assert [one["sweep"]["job"] for one in said.values()] == [0, 1]
-    assert said["0"]["trouble"].startswith("tracking.uri=http://host:5000: carries a user")
+    assert said["0"]["trouble"].startswith("tracking.uri=http://host:5000: contains a user")
     assert said["1"]["trouble"].startswith("model.steps=0: is too small")
     assert_nowhere("hunter2", tmp_path, preset, done)
 

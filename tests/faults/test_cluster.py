@@ -154,7 +154,7 @@ def test_each_node_is_tried_with_the_package_that_travelled(cluster: Any, s3: S3
     assert done.returncode == 0, done.stderr
     package, unseen, bucket, shared = json.loads(done.stdout.splitlines()[-1])
     assert "py_modules_files" in package  # not the copy that this machine has installed
-    assert unseen.startswith("sink.path=memory://run: is no place for the node ")
+    assert unseen.startswith("sink.path=memory://run: is not a place for the node ")
     assert "Set sink.path to a folder that all nodes share" in unseen
     assert (bucket, shared) == ("passed", "passed")
     assert not list(tmp_path.iterdir())

@@ -15,17 +15,17 @@ from helpers import ROOT, TESTS
 from helpers.said import PLACEHOLDER, Message, messages
 
 PAGE = ROOT / "docs" / "messages.md"
-ENDED = "A run that breaks, or is ended"
+ENDED = "Runs that fail or are stopped"
 FEW = 10  # letters that a test has to repeat
 HEAD = """# Messages
 
-What can be said where something cannot work, and what to do then. A message is one line,
-`FIELD=VALUE: PROBLEM. REMEDY`; *names* stand for what differs. What Hydra or a library says
-itself is not here. `make reference` writes this page.
-Exit codes: 2 where what was typed has to change, 1 where a run broke, 130 after Ctrl-C.
+All error messages of imagepipe, and what to do. A message is one line,
+`FIELD=VALUE: PROBLEM. REMEDY`; *names* stand for what varies. Messages of Hydra and other
+libraries are not here. `make reference` writes this page.
+Exit codes: 2 if the command has to change, 1 if a run failed, 130 after Ctrl-C.
 """
 TITLES = {
-    "api": "Settings that do not compose, and Python",
+    "api": "Settings that are not valid, and Python",
     "llm": "llm",
     "prompts": "dataset",
     "reports": "Commands",
@@ -36,9 +36,9 @@ TITLES = {
     "scoring": "scorer",
     "servers": "Servers",
     "sources": "Tables and pictures",
-    "stages": "Models of any kind",
-    "store": "Places to write to",
-    "sink": "Places to write to",
+    "stages": "All models",
+    "store": "Output folders and stores",
+    "sink": "Output folders and stores",
     "resources": "resources",
     "tracking": "tracking",
 }

@@ -28,8 +28,8 @@ from imagepipe.stages import engines
 PAGE = ROOT / "docs" / "reference.md"
 HEAD = """# Reference
 
-What can be typed: commands, groups with their choices, and keys; and what can be
-[imported](#python). `make reference` writes this page.
+All commands, config groups with their choices, and keys; then the [Python API](#python).
+`make reference` writes this page.
 """
 
 

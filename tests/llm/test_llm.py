@@ -261,7 +261,7 @@ def test_a_model_that_needs_code_of_its_own_is_refused(tmp_path: Path) -> None:
     file.write_text(json.dumps(config))
     check(LLM("tiny", "transformers", path=str(model)))  # transformers has the class itself
     file.write_text(json.dumps(config | {"model_type": "mine"}))
-    with pytest.raises(UserError, match="brings Python code of its own"):
+    with pytest.raises(UserError, match="contains Python code of its own"):
         check(LLM("tiny", "transformers", path=str(model)))
 
 
@@ -282,7 +282,7 @@ def test_a_folder_whose_weights_are_not_whole_is_refused(tmp_path: Path) -> None
     check(config)
     (model / names[1]).unlink()
     with pytest.raises(
-        UserError, match=rf"llm\.path=.*weights are not whole .*{names[1]} does not"
+        UserError, match=rf"llm\.path=.*weights are incomplete .*{names[1]} does not"
     ):
         check(config)
     index.write_text("{")

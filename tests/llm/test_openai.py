@@ -126,7 +126,7 @@ def test_one_request_that_fails_does_not_take_the_batch() -> None:
 def test_nonsense_fails_the_row(headers: dict[str, str], body: str) -> None:
     with serving(script=[(200, headers, body)]) as server:
         bad, good = (ask(server, PROMPTS[:1])[0] for _ in range(2))
-    assert "is no chat completion" in str(bad.error)
+    assert "is not a chat completion" in str(bad.error)
     assert good.text
 
 
@@ -179,12 +179,12 @@ def test_address_and_model_are_needed(missing: str) -> None:
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        (f"llm.api_key_env={KEY}", "llm.api_key_env=...: is no name of a variable"),
-        (f"+llm.api_key_env='{KEY}'", "llm.api_key_env=...: is no name of a variable"),
+        (f"llm.api_key_env={KEY}", "llm.api_key_env=...: is not a name of a variable"),
+        (f"+llm.api_key_env='{KEY}'", "llm.api_key_env=...: is not a name of a variable"),
         ("llm.api_key_env=gsk_9aSecretOfOurs", "names no variable that is set here"),
-        (f"llm.api_key_env=PATH,{KEY}", "llm.api_key_env=...: is no name of a variable"),
-        ("llm.base_url=http://me:aSecretOfOurs@host/v1", "carries more than an address"),
-        ("llm.base_url=http://host/v1?api_key=aSecretOfOurs", "carries more than an address"),
+        (f"llm.api_key_env=PATH,{KEY}", "llm.api_key_env=...: is not a name of a variable"),
+        ("llm.base_url=http://me:aSecretOfOurs@host/v1", "contains more than an address"),
+        ("llm.base_url=http://host/v1?api_key=aSecretOfOurs", "contains more than an address"),
     ],
 )
 def test_a_typed_key_reaches_no_file_and_no_message(tmp_path: Path, typed: str, said: str) -> None:
@@ -198,7 +198,7 @@ def test_a_typed_key_reaches_no_file_and_no_message(tmp_path: Path, typed: str, 
 @pytest.mark.parametrize(
     ("key", "typed", "said"),
     [
-        (KEY, ["hydra.run.dir=out"], "is no name of a variable"),
+        (KEY, ["hydra.run.dir=out"], "is not a name of a variable"),
         ("gsk_9aSecretOfOurs", ["hydra.run.dir=out"], "names no variable that is set here"),
         ("gsk_9aSecretOfOurs", ["-m", "seed=1,2", "hydra.sweep.dir=out"], "names no variable"),
     ],
@@ -256,7 +256,7 @@ def test_a_long_complaint_is_not_cut_within_the_key(monkeypatch: pytest.MonkeyPa
 def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
     done = imagepipe(tmp_path, "llm=openai", "llm.base_url=localhost:8000")
     assert done.returncode == 2
-    assert "llm.base_url=localhost:8000: is no address of a server" in done.stderr
+    assert "llm.base_url=localhost:8000: is not an address of a server" in done.stderr
 
 
 # --- a whole run

@@ -56,7 +56,7 @@ def error(message: str) -> dict[str, Any]:
         (
             404,
             "404 page not found",
-            "llm.base_url=URL: there are no chat completions at URL/chat",
+            "llm.base_url=URL: there are not a chat completions at URL/chat",
         ),
         (
             400,
@@ -64,19 +64,23 @@ def error(message: str) -> dict[str, Any]:
             '400: {"error": "Context length exceeded',
         ),
         (403, "Your IP is not allowed", "(HTTP 403: Your IP is not allowed)"),
-        (402, error("Insufficient Balance"), "its account has nothing left to spend: HTTP 402"),
+        (402, error("Insufficient Balance"), "its account has no credit left: HTTP 402"),
         (
             429,
             {"error": {"code": "insufficient_quota"}},
-            "its account has nothing left",
+            "its account has no credit left",
         ),
-        (200, {"error": {"message": "no such model"}}, 'no chat completion: {"error": {"message"'),
+        (
+            200,
+            {"error": {"message": "no such model"}},
+            'not a chat completion: {"error": {"message"',
+        ),
         (200, {"error": "out of memory"}, "Its own log says more; type the command again once"),
-        (200, "", "no chat completion: nothing at all. Give the address"),
+        (200, "", "not a chat completion: nothing at all. Use the address"),
         (
             200,
             'data: {"choices"',
-            "the server's answer is no chat completion: data",
+            "the server's answer is not a chat completion: data",
         ),
         (200, {"choices": [{"error": {"message": "overloaded"}}]}, "overloaded"),
     ],

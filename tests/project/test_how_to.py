@@ -44,4 +44,4 @@ def test_commands_compose_or_are_refused_plainly(words, page, place, capsys):
     assert importlib.import_module(COMMANDS[name].module).main(arguments) == 2
     said = capsys.readouterr().err
     assert said.startswith("imagepipe: ")
-    assert re.search("does not exist|holds no|not there|No such file|is no folder", said), said
+    assert re.search("does not exist|holds no|not there|No such file|is not a folder", said), said

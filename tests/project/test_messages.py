@@ -26,5 +26,5 @@ def test_few_messages_are_named_by_no_test():
 
 
 def test_words_are_those_that_are_always_said():
-    one = said.Message("a.py:1", "key", "holds ⟨count⟩ of them, which are no pictures", "")
-    assert one.words == ["of them, which are no pictures", "holds"]
+    one = said.Message("a.py:1", "key", "holds ⟨count⟩ of them, which are not pictures", "")
+    assert one.words == ["of them, which are not pictures", "holds"]

@@ -208,7 +208,7 @@ PRESETS = {
 @pytest.mark.parametrize(
     ("group", "said"),
     [
-        ("tracking", "tracking.uri=http://host:5000: carries a user"),
+        ("tracking", "tracking.uri=http://host:5000: contains a user"),
         ("llm", "Environment variable 'NOT_SET_HERE' not found"),
         ("experiment", "hydra.job.env_set.MY_TOKEN=...: looks like a secret"),
     ],
@@ -241,7 +241,7 @@ def test_a_refused_resume_leaves_the_run_as_it_is(tmp_path):
     own = presets(tmp_path, "tracking")
     done = command(tmp_path, "resume=out", f"--config-dir={own}", "tracking=mine")
     assert done.returncode == 2
-    assert "carries a user, password or token" in done.stderr
+    assert "contains a user, password or token" in done.stderr
     assert before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
 
 

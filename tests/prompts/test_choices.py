@@ -91,8 +91,8 @@ def test_a_file_that_many_name_is_read_once(tmp_path: Path) -> None:
         ({"coat": "red"}, "__caot__", 'caot.txt: is not there. Did you mean "coat"?'),
         ({"a": "# none\n\n"}, "__a__", "has no line to choose"),
         ({"a": b"\xff\xfe\xfa"}, "__a__", "is not UTF-8"),
-        ({"a": "0::x\n"}, "__a__", "has a choice whose weights are all 0"),
-        ({"a": "x {\n"}, "__a__", "has a brace that is alone, at '{'"),
+        ({"a": "0::x\n"}, "__a__", "has a choice with only weights of 0"),
+        ({"a": "x {\n"}, "__a__", "has an unmatched brace, at '{'"),
     ],
 )
 def test_wildcards_that_cannot_be(
@@ -108,11 +108,11 @@ def test_wildcards_that_cannot_be(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{a|b", "a brace that is alone, at '{a|b'"),
-        ("a|b}", "a brace that is alone, at '}'"),
-        ("{a {b} c}", "a brace that is alone"),
-        ("{0::a|0::b}", "weights are all 0"),
-        ("{a|{waht}}", "names 'waht', which is no column"),
+        ("{a|b", "an unmatched brace, at '{a|b'"),
+        ("a|b}", "an unmatched brace, at '}'"),
+        ("{a {b} c}", "an unmatched brace"),
+        ("{0::a|0::b}", "only weights of 0"),
+        ("{a|{waht}}", "names 'waht', which is not a column"),
         ("", "is empty"),
     ],
 )

@@ -81,7 +81,7 @@ def test_a_plan_tells_it_beside_the_rate():
     ("overrides", "said"),
     [
         (["resources.price_per_hour.gpu=-1"], "price_per_hour.gpu=-1.0: is too small. At least 0"),
-        (["resources.price_per_hour.machine=nan"], "price_per_hour.machine=nan: is no number"),
+        (["resources.price_per_hour.machine=nan"], "price_per_hour.machine=nan: is not a number"),
         (["sweep.objective=pictures_per_dollar"], "=pictures_per_dollar: needs a price"),
     ],
     ids=["negative", "nan", "missing"],

@@ -389,7 +389,7 @@ def test_rows_without_a_picture_say_why(show):
     assert options == ["written (2)", "failed (1)", "filtered (1)", "all rows (4)"]
     assert ids(page) == ["0", "1"]
     page.select_option("#status", "failed")
-    assert page.inner_text(".card").split("\n") == ["model: drew black", "eel", "f"]
+    assert page.inner_text(".card").split("\n") == ["model: drew black", "eel", "id f"]
     page.click(".card")
     assert cells_of(page)["failed"] == "model: drew black"
     assert "steps" not in cells_of(page)

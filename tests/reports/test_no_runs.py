@@ -15,5 +15,5 @@ from imagepipe.sink import sweeps
 def test_a_sweep_without_a_finished_job_is_refused(tmp_path: Path):
     job = sweeps.PlannedJob(0, ["seed=1"])
     sweeps.write(tmp_path, sweeps.Record(["-m", "seed=1"], ["seed"], "basic", None, "/", [job]))
-    with pytest.raises(UserError, match="holds no finished run"):
+    with pytest.raises(UserError, match="contains no finished run"):
         compared([tmp_path], Sweep())

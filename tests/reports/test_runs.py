@@ -125,9 +125,9 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
         ([one], "is a single run"),
         ([one, one], "is named twice"),
         ([one, failed], "has not finished: FAILED"),
-        ([one, torn], "is no run that has ended"),
-        ([one, tmp_path / "d"], "is no run that has ended"),
-        ([one, tmp_path / "e"], "is no run that has ended"),
+        ([one, torn], "is not a run that has ended"),
+        ([one, tmp_path / "d"], "is not a run that has ended"),
+        ([one, tmp_path / "e"], "is not a run that has ended"),
     ):
         with pytest.raises(UserError, match=f"RUN={runs[-1]}: {said}"):
             compared(tmp_path, *runs)

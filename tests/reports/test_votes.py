@@ -40,9 +40,9 @@ def one(**more) -> dict[str, str]:
     ("given", "more", "said"),
     [
         ([one()], {"of": "t"}, "is of another comparison, 't'; this is 's'"),
-        ([one()], {"imagepipe_votes": 2}, "holds no votes that the page"),
+        ([one()], {"imagepipe_votes": 2}, "contains no votes exported"),
         ([one()], {"voter": "../x"}, "has a voter '../x'"),
-        ([one(left="a=3")], {}, "names 'a=3' in vote 1, which is no job here: a=1, a=2"),
+        ([one(left="a=3")], {}, "names 'a=3' in vote 1, which is not a job here: a=1, a=2"),
         ([one(better="both")], {}, "says 'both' of a=1 and a=2 in vote 1"),
         ([one(right="a=1")], {}, "says 'left' of a=1 and a=1 in vote 1"),
         ([one(), one(left="a=2", right="a=1")], {}, "votes 2 times on row 'r0' of a=1 and a=2"),
@@ -50,7 +50,7 @@ def one(**more) -> dict[str, str]:
         (["left"], {}, "lacks row, left, right, better in vote 1"),
         ("left", {}, "has no list of votes"),
         ([], {}, "has no list of votes"),
-        ([one(row="r7")], {}, "votes on row 'r7', of which no job here has a picture"),
+        ([one(row="r7")], {}, "votes on row 'r7', for which no job here has a picture"),
     ],
     ids="other format voter job word same twice part text whole none row".split(),
 )

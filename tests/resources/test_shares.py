@@ -200,7 +200,7 @@ CLUSTER = Machine((Node(4, 1, 16 * GIB, {"fast": 1}), Node(4, 1, 16 * GIB)))
         (
             TWO_GPUS,
             [*ON_GPU, "llm=none", "resources.model.num_gpus=0.4", "resources.model.pool=5"],
-            "only 4 of its 5 processes find a place on 16 CPUs, 2 GPUs beside the other stages; a "
+            "only 4 of its 5 processes fit on 16 CPUs, 2 GPUs beside the other stages; a "
             "share cannot straddle two GPUs",
         ),
         (

@@ -32,7 +32,7 @@ def test_a_folder_without_a_processor(tmp_path: Path):
 def test_a_server_that_does_not_answer_in_time():
     server = LLM("m", "openai", "m", base_url="http://host/v1", timeout_s=2)
     assert str(trial.unreached(server, "ReadTimeout", "")) == (
-        "llm.timeout_s=2: http://host/v1 took a question and did not answer it within that time. "
+        "llm.timeout_s=2: http://host/v1 did not answer a question within that time. "
         "Raise it: a server that still loads its model, or thinks, takes longer."
     )
 

@@ -103,7 +103,7 @@ def test_another_file_is_refused(
 
 
 def test_a_file_that_is_not_there_or_is_another_is_refused(file: Path):
-    with pytest.raises(UserError, match="is no file here, and nothing fetches it"):
+    with pytest.raises(UserError, match="is not a file here, and nothing fetches it"):
         features.check(of("nowhere.pth"))
     with pytest.raises(UserError, match="its SHA-256 begins with [0-9a-f]{8}, not with 6726825d"):
         features.check(of(file, sha256="6726825d"))

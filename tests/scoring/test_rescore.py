@@ -227,7 +227,7 @@ def test_a_scorer_that_scored_nothing_keeps_no_name_and_one_that_did_does(home: 
     rescored.check_names(store, said_of(one), one.judged)
     rescored.check_names(store, said_of(other), other.judged)  # the first broke as it loaded
     keep(store, rescored.left(store, other.judged, 9), lock_of(store))
-    with pytest.raises(UserError, match=r"the table has scores of that name already"):
+    with pytest.raises(UserError, match=r"the table already has scores with that name"):
         rescored.check_names(store, said_of(one), one.judged)
 
 
@@ -296,11 +296,11 @@ def test_a_table_of_pictures_keeps_its_columns(home: Path, form: str):
     ("typed", "said"),
     [
         pytest.param(["nowhere"], "score=nowhere: does not exist", id="absent"),
-        pytest.param(["empty"], "holds neither pictures nor a table", id="empty"),
+        pytest.param(["empty"], "contains neither pictures nor a table", id="empty"),
         pytest.param(["silent"], "--prompt=None: there are no prompts", id="no-prompts"),
         pytest.param(["silent", "--prompt=what"], "a folder of pictures has none", id="folder"),
         pytest.param(["t.csv"], "neither a column image nor image_path", id="no-image"),
-        pytest.param(["t.csv", "--image=file", "--prompt=why"], "--prompt=why: is no column",
+        pytest.param(["t.csv", "--image=file", "--prompt=why"], "--prompt=why: is not a column",
                      id="no-column"),
         pytest.param(["t.csv", "--image=file"], "--prompt=None: there are no prompts", id="which"),
         pytest.param(["silent", "model.steps=3"], "model.steps=3: means nothing", id="key"),

@@ -142,7 +142,7 @@ def test_what_else_a_server_will_not_take_names_the_scorers_keys():
         assert complaint(server).startswith("scorer.api_key_env=None: the server does not accept")
         assert complaint(server, base_url=None).startswith("scorer.base_url=None: this engine")
         said = complaint(server, api_key_env="sk-secret")
-    assert said.startswith("scorer.api_key_env=...: is no name") and "sk-secret" not in said
+    assert said.startswith("scorer.api_key_env=...: is not a name") and "sk-secret" not in said
 
 
 def test_one_process_alone_keeps_to_a_rate():

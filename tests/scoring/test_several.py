@@ -81,8 +81,8 @@ def test_the_only_scorer_needs_no_name(overrides: list[str], paths: dict[str, st
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        pytest.param([TWO, "scorer.path=x"], "scorer.path=x: may be of any of the scorers "
-                     "tiny_clip, clip. Name the one that is meant: scorer.tiny_clip.path=",
+        pytest.param([TWO, "scorer.path=x"], "scorer.path=x: could belong to any of the scorers "
+                     "tiny_clip, clip. Name one: scorer.tiny_clip.path=",
                      id="whose"),
         pytest.param(["scorer.clip.path=x"], "To have it too: scorer=[tiny_clip,clip]", id="no"),
         pytest.param([TWO, "scorer.clip.pth=x"], 'Did you mean "scorer.clip.path"?', id="key"),

@@ -134,7 +134,7 @@ def test_a_whole_model_passes(model: Path):
     ("questions", "said"),
     [
         ({}, "scorer.questions={}: scorer.engine=vlm needs at least one"),
-        ({"a": "is this {x"}, "scorer.questions.a=is this {x: has a brace that is alone"),
+        ({"a": "is this {x"}, "scorer.questions.a=is this {x: has an unmatched brace"),
         ({"a": ""}, "scorer.questions.a=: is empty"),
     ],
     ids=["none", "brace", "blank"],
@@ -145,7 +145,7 @@ def test_bad_questions_are_refused(questions: dict[str, str], said: str, model: 
 
 def test_what_is_no_such_model_is_refused(model: Path, tmp_path: Path):
     asked = scorer("vlm", folder("asset:tiny_clip"))
-    assert "its config.json says clip, which is no model that answers" in complaint(asked)
+    assert "its config.json says clip, which is not a model that answers" in complaint(asked)
     for file in model.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "chat_template.jinja").unlink()

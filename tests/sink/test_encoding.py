@@ -77,7 +77,7 @@ def test_each_sink_writes_it_and_finds_it_again(tmp_path: Path, kind: str):
     ("overrides", "said"),
     [
         (["sink.image_format=gif"], "Choose one of: png, jpeg, webp"),
-        (["sink.quality=80"], "sink.quality=80: means nothing to sink.image_format=png"),
+        (["sink.quality=80"], "sink.quality=80: has no effect with sink.image_format=png"),
         (["sink.image_format=jpeg", "sink.quality=0"], "sink.quality=0: is too small"),
         (["sink.image_format=webp", "model.width=16384"], "model.width=16384: is too large"),
     ],

@@ -67,9 +67,9 @@ def test_an_expression_decides_by_the_cells(keep: str, expected: list[int]):
 @pytest.mark.parametrize(
     ("keep", "said"),
     [
-        ("score >", "is no expression"),
-        ("not " * 5000 + "good", "is too deep or too long"),
-        ("scor > 4", "names 'scor', which is no column. Did you mean \"score\"?"),
+        ("score >", "is not an expression"),
+        ("not " * 5000 + "good", "is too long or too deeply nested"),
+        ("scor > 4", "names 'scor', which is not a column. Did you mean \"score\"?"),
         ("weight > 4", "Cells of a CSV are text: float(column) takes one as a number."),
         ("score + 4", "it is double, not true or false"),
         ("score == None", "holds score == None. It may hold columns, numbers"),
@@ -82,11 +82,11 @@ def test_an_expression_decides_by_the_cells(keep: str, expected: list[int]):
         ("score > 1 if good else good", "holds score > 1 if good else good"),
         ("f'{score}' == '1'", "holds f'{score}'"),
         ("animal > 1", "cannot be decided"),
-        ("score == 99999999999999999999999", "is no expression"),
+        ("score == 99999999999999999999999", "is not an expression"),
         ("float(float(weight)) > 1", "holds float(float(weight))"),
-        ("[1] in [1]", "is no expression"),
-        ("not [1]", "is no expression"),
-        (" and ".join(["good"] * 3000), "is too deep or too long"),
+        ("[1] in [1]", "is not an expression"),
+        ("not [1]", "is not an expression"),
+        (" and ".join(["good"] * 3000), "is too long or too deeply nested"),
         ("float(good) > 0", "bool holds no numbers"),
     ],
     ids=range(21),
@@ -192,14 +192,14 @@ def test_large_numbers_and_far_dates_are_judged_and_said():
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["filter.keep='drawn_at > 1'"], "names 'drawn_at', which is no column"),
-        (["filter.keep='score > 2'", "scorer=none"], "names 'score', which is no column"),
+        (["filter.keep='drawn_at > 1'"], "names 'drawn_at', which is not a column"),
+        (["filter.keep='score > 2'", "scorer=none"], "names 'score', which is not a column"),
         (["filter.keep='outfitt == 1'"], 'Did you mean "outfit"?'),
-        (["filter.best=1"], "filter.best=1: keeps all of a row's 1. Draw more a row"),
-        (["filter.best=2", "model.images_per_prompt=2"], "keeps all of a row's 2"),
+        (["filter.best=1"], "filter.best=1: would keep all of a row's 1. Draw more a row"),
+        (["filter.best=2", "model.images_per_prompt=2"], "would keep all of a row's 2"),
         (
             ["filter.best=1", "model.images_per_prompt=2", "scorer=none"],
-            "filter.best=1: needs a score to go by",
+            "filter.best=1: needs a score",
         ),
         (
             ["filter.best=1", "filter.by=animal", "model.images_per_prompt=2"],

@@ -83,7 +83,7 @@ def test_pictures_that_are_in_the_table_are_not_pushed_twice(sink: dict, pushed:
         ({}, "me/cats", None, None),
         ({}, "ours/cats", None, None),
         ({"repositories": {"theirs/cats": {}}}, "theirs/cats", None, None),
-        ({}, "theirs/cats", None, "is in nobody's name that the token is of. Yours: me, ours"),
+        ({}, "theirs/cats", None, "belongs to another account than the token. Yours: me, ours"),
         (
             {"readable": ("me/cats",)},
             "me/cats",
@@ -91,8 +91,8 @@ def test_pictures_that_are_in_the_table_are_not_pushed_twice(sink: dict, pushed:
             "the token may not write there (HTTP 403: You",
         ),
         ({}, "me/cats", "hf_wrong", "the hub does not accept the token. Set HF_TOKEN"),
-        ({}, "cats", None, "is no name of a data set. Name one as user/name"),
-        ({}, "https://huggingface.co/datasets/me/cats", None, "is no name of a data set"),
+        ({}, "cats", None, "is not a name of a data set. Name one as user/name"),
+        ({}, "https://huggingface.co/datasets/me/cats", None, "is not a name of a data set"),
     ],
     ids=["new", "org", "theirs", "nobody", "read", "token", "name", "url"],
 )

@@ -66,7 +66,7 @@ def said(folder: Path) -> list[dict[str, Any]]:
     """The shard's JSON texts, by a parser that takes nothing but JSON."""
 
     def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is no JSON")
+        raise ValueError(f"{constant} is not JSON")
 
     (shard,) = (folder / "shards").iterdir()
     with tarfile.open(shard) as tar:

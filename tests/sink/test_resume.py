@@ -361,7 +361,7 @@ def test_what_is_typed_now_takes_the_place_of_what_was_typed(tmp_path):
         (None, "holds no run that can be resumed"),
         ("{", "cannot be read"),
         ('{"strange": 1}', "cannot be read"),
-        (json.dumps({"version": "0.0.0"}), "was begun by imagepipe 0.0.0"),
+        (json.dumps({"version": "0.0.0"}), "was started with imagepipe 0.0.0"),
     ],
 )
 def test_a_folder_that_is_no_run_is_refused(tmp_path, content: str | None, said: str):

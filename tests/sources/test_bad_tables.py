@@ -23,9 +23,9 @@ from imagepipe.store import open_url
 @pytest.mark.parametrize(
     ("format", "said"),
     [
-        ("delta", "is no Delta table. Name the folder that holds _delta_log/."),
-        ("lance", "is no Lance table. Name the folder that holds _versions/."),
-        ("iceberg", "is no Iceberg table. Name the folder that holds metadata/."),
+        ("delta", "is not a Delta table. Name the folder that holds _delta_log/."),
+        ("lance", "is not a Lance table. Name the folder that holds _versions/."),
+        ("iceberg", "is not an Iceberg table. Name the folder that holds metadata/."),
         ("huggingface", "is an empty folder. Name what save_to_disk wrote."),
     ],
 )
@@ -71,7 +71,7 @@ def test_two_columns_of_one_name(tmp_path: Path):
 def test_text_with_a_nul_character(tmp_path: Path):
     path = written(tmp_path / "t.csv", b"id,what\n1,a\x00\n2\n")
     assert str(refused(dataset(path))) == (
-        f"dataset.path={path}: has a NUL character in line 2, which is no text. "
+        f"dataset.path={path}: has a NUL character in line 2, which is not text. "
         "Leave it out of the cell, or save the table as Parquet."
     )
 

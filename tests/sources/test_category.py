@@ -32,8 +32,8 @@ def test_it_is_a_column_of_any_of_the_tables(tmp_path: Path, category: str, foun
 @pytest.mark.parametrize(
     ("category", "said"),
     [
-        ("knid", 'is no column of the tables. Did you mean "kind"?'),
-        ("parts", "holds struct<n: int64> in the tables, which is no category."),
+        ("knid", 'is not a column of the tables. Did you mean "kind"?'),
+        ("parts", "holds struct<n: int64> in the tables, which is not a category."),
     ],
 )
 def test_what_is_no_column_is_refused(tmp_path: Path, category: str, said: str):

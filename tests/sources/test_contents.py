@@ -47,7 +47,7 @@ def test_other_kinds_of_file(
         ('id,what\n1, "a red cat"\n', "line 2 has a blank before the quote of the cell 'a red cat"),
         ('id,what\n1,a\n2,"a \\"red\\" dog"\n', "line 3 has text after the closing quote"),
         ('id,what\n1,"a" cat\n', "line 2 has text after the closing quote"),
-        ("id,what\n1,a\nid,what\n2,b\n", "has its header once more in line 3"),
+        ("id,what\n1,a\nid,what\n2,b\n", "repeats its header in line 3"),
         ("id;what;n, m\n1;a;2\n", "separated by ';'"),
     ],
     ids=["blank", "backslash", "after", "header", "semicolon"],
@@ -73,7 +73,7 @@ def test_a_pipe_is_no_table(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "t.csv")
     error = refused(dataset(tmp_path / "t.csv"))
     assert "neither a file nor a folder" in error.problem
-    assert "save it to a file" in error.remedy
+    assert "Save it to a file" in error.remedy
 
 
 def test_pandas_own_json_is_known(tmp_path: Path) -> None:

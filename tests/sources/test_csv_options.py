@@ -60,7 +60,7 @@ def test_tabs(tmp_path: Path) -> None:
 def test_columns_that_are_not_named_are_not_there(tmp_path: Path) -> None:
     path = written(tmp_path / "t.jsonl", [{"id": 1, "what": "a", "x": 1}])
     assert scan(dataset(path, read={"columns": ["id", "what"]}), None).columns == ("id", "what")
-    assert "is no column of t.jsonl" in str(refused(dataset(path, read={"columns": ["what"]})))
+    assert "is not a column of t.jsonl" in str(refused(dataset(path, read={"columns": ["what"]})))
 
 
 def test_a_joined_table_is_read_as_the_dataset_is_or_by_its_own_options(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_joined_table_is_read_as_the_dataset_is_or_by_its_own_options(tmp_path
             "dataset.read.delimeter",
             'Did you mean "delimiter"? Its',
         ),
-        ({"split": "train"}, "dataset.read.split", "is no option of the format csv"),
+        ({"split": "train"}, "dataset.read.split", "is not an option of the format csv"),
         ({"delimiter": "::"}, "dataset.read.delimiter", "is not one ASCII character"),
         ({"delimiter": 1}, "dataset.read.delimiter", "is of another type. It takes text."),
         ({"quote_char": "«"}, "dataset.read.quote_char", "is not one ASCII character"),
@@ -96,8 +96,8 @@ def test_a_joined_table_is_read_as_the_dataset_is_or_by_its_own_options(tmp_path
         ({"skip_rows": -1}, "dataset.read.skip_rows", "is below 0"),
         ({"columns": "id"}, "dataset.read.columns", "It takes a list or null"),
         ({"columns": ["id", "waht"]}, "dataset.read.columns", 'Did you mean "what"?'),
-        ({"encoding": "cp1225"}, "dataset.read.encoding", "is no encoding of text"),
-        ({"encoding": "base64"}, "dataset.read.encoding", "is no encoding of text"),
+        ({"encoding": "cp1225"}, "dataset.read.encoding", "is not an encoding of text"),
+        ({"encoding": "base64"}, "dataset.read.encoding", "is not an encoding of text"),
     ],
 )
 def test_options_that_cannot_be(

@@ -45,7 +45,7 @@ def images(path: Any, **more: Any) -> Any:
         ('[{"id": 1}, 2]', "line 2 is not an object but: 2"),
         ("[]", "has no rows"),
         ("id,what\n", "is not JSON: "),
-        ('[{"no": 1}]', "is no column of t.json"),
+        ('[{"no": 1}]', "is not a column of t.json"),
     ],
 )
 def test_unusable_json(tmp_path: Path, text: str, words: str) -> None:
@@ -123,7 +123,7 @@ def test_a_sample_is_a_row(tmp_path: Path) -> None:
             {"1.txt": b"", "2.txt": b"", "1.png": b""}, "has files of '1' in two places", id="apart"
         ),
         pytest.param({"README": b""}, "has no rows", id="none"),
-        pytest.param({"1.png": b""}, "is no column of t.tar", id="pictures"),
+        pytest.param({"1.png": b""}, "is not a column of t.tar", id="pictures"),
         pytest.param({}, "has no rows", id="empty"),
     ],
 )
@@ -133,11 +133,11 @@ def test_unusable_shards(tmp_path: Path, files: dict[str, bytes], words: str) ->
 
 def test_what_is_no_archive(tmp_path: Path) -> None:
     path = written(tmp_path / "t.tar", "id,what\n1,a\n")
-    assert "is no tar archive" in str(refused(dataset(path, "webdataset")))
+    assert "is not a tar archive" in str(refused(dataset(path, "webdataset")))
     whole = tar(
         tmp_path / "u.tar", {"1.json": b'{"id": 1, "what": "a"}' + b" " * 2000}
     ).read_bytes()
-    assert "is no tar archive: unexpected end" in str(
+    assert "is not a tar archive: unexpected end" in str(
         refused(dataset(written(tmp_path / "cut.tar", whole[:1500]), "webdataset"))
     )
 

@@ -76,29 +76,41 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dataset]:
 @pytest.mark.parametrize(
     ("format", "read", "words"),
     [
-        ("delta", {"version": 99}, "version=99: is no version of the table. Its newest is 3"),
-        ("lance", {"version": 99}, "version=99: is no version of the table. Its newest is 2"),
+        ("delta", {"version": 99}, "version=99: is not a version of the table. Its newest is 3"),
+        ("lance", {"version": 99}, "version=99: is not a version of the table. Its newest is 2"),
         ("lance", {"version": "new"}, "version=new: is of another type. It takes a whole number"),
-        ("iceberg", {"snapshot_id": 7}, "snapshot_id=7: is no snapshot of the table"),
-        ("iceberg", {"snapshots": 7}, 'is no option of the format iceberg. Did you mean "snapshot'),
+        ("iceberg", {"snapshot_id": 7}, "snapshot_id=7: is not a snapshot of the table"),
+        (
+            "iceberg",
+            {"snapshots": 7},
+            'is not an option of the format iceberg. Did you mean "snapshot',
+        ),
         ("huggingface", {}, "split=None: is needed: the data set has several. Name one of them: t"),
-        ("huggingface", {"split": "trian"}, 'is no split of the data set. Did you mean "train"?'),
-        ("sql", {"table": "thing"}, 'is no table of the database. Did you mean "things"?'),
-        ("sql", {"table": "other.things"}, "is no table of the database"),
+        (
+            "huggingface",
+            {"split": "trian"},
+            'is not a split of the data set. Did you mean "train"?',
+        ),
+        ("sql", {"table": "thing"}, 'is not a table of the database. Did you mean "things"?'),
+        ("sql", {"table": "other.things"}, "is not a table of the database"),
         ("sql", {}, "or read.query, one of the two, says what is read. Tables: things."),
         ("sql", {"table": "things", "query": "SELECT 1"}, "one of the two"),
         ("sql", {"query": "SELECT * FROM thing"}, "refused by the database: no such table: thing"),
         ("sql", {"query": "SELEC 1"}, 'refused by the database: near "SELEC": syntax error'),
         ("sql", {"query": "DELETE FROM things"}, "attempt to write a readonly database"),
         ("sql", {"query": "SELECT id, id FROM things"}, "several columns of the name 'id'"),
-        ("sql", {"query": "SELECT id FROM things"}, "names 'what', which is no column"),
+        ("sql", {"query": "SELECT id FROM things"}, "names 'what', which is not a column"),
         ("sql", {"query": "SELECT * FROM things WHERE size > 99"}, "has no rows"),
         (
             "sql",
             {"table": "things", "password_env": "NOT_SET"},
-            "is no variable of the environment",
+            "is not a variable of the environment",
         ),
-        ("delta", {"columns": ["id", "waht"]}, "columns=waht: is no column of the table. Did you"),
+        (
+            "delta",
+            {"columns": ["id", "waht"]},
+            "columns=waht: is not a column of the table. Did you",
+        ),
     ],
 )
 def test_options_that_the_table_does_not_fit(
@@ -150,7 +162,7 @@ def test_an_iceberg_table_of_two_newest_states(tmp_path: Path) -> None:
     for name in ("00001-a", "00002-b", "00002-c"):
         written(tmp_path / "t" / "metadata" / f"{name}.metadata.json", "{}")
     error = refused(dataset(str(tmp_path / "t"), "iceberg"))
-    assert "several newest states: 00002-b.metadata.json, 00002-c.metadata.json" in error.problem
+    assert "several newest versions: 00002-b.metadata.json, 00002-c.metadata.json" in error.problem
 
 
 @pytest.mark.parametrize(
@@ -159,7 +171,7 @@ def test_an_iceberg_table_of_two_newest_states(tmp_path: Path) -> None:
         ("postgresql://me:hunter2@host/db", "carries a password"),
         ("mysql://me@host/db?password=hunter2", "carries a password"),
         ("mssql+pyodbc://?odbc_connect=DRIVER%3Dx%3BPWD%3Dhunter2", "carries a password"),
-        ("nothing like it", "is no address of a database"),
+        ("nothing like it", "is not an address of a database"),
         ("oracool://host/db", "a kind of database that SQLAlchemy does not know: oracool"),
         ("sqlite:///", "is not there"),
     ],
@@ -218,7 +230,7 @@ def test_a_folder_that_datasets_reads_as_it_reads_the_hub(
     asked = dataset(tmp_path / "d", "huggingface", read={"split": "test"})
     assert prompts_of(asked) == ["a test"]
     assert scan(asked, None).features["what"]["_type"] == "Value"
-    assert 'is no split of the data set. Did you mean "train"' in str(
+    assert 'is not a split of the data set. Did you mean "train"' in str(
         refused(dataset(tmp_path / "d", "huggingface", read={"split": "trian"}))
     )
     error = refused(dataset(tmp_path / "d", "huggingface", read={"split": "test", "config": "x"}))

@@ -107,7 +107,7 @@ def test_a_crossed_table_has_no_column_of_the_other(tmp_path: Path):
     left = written(tmp_path / "l.csv", "id,what\n1,a\n")
     right = written(tmp_path / "r.csv", "id,style\n1,ink\n")
     error = refused(dataset(left, join=Join(path=str(right), format="csv", how="cross")))
-    assert error.problem == "has columns that the left table has too: id"
+    assert error.problem == "has columns that the left table has, too: id"
     assert error.remedy == "Rename them, or leave them out of one file; none is shared."
 
 
@@ -117,7 +117,7 @@ def test_a_crossed_table_has_no_column_of_the_other(tmp_path: Path):
         ({"repeat": 400_000}, "dataset.repeat", "would make 1,200,000 rows"),
         ({"join": {"how": "cross"}, "most_rows": 8}, "dataset.join.how", "would make 9 rows"),
         ({"join": {"how": "cross"}, "repeat": 10**6}, "dataset.repeat", "would make 9,000,000"),
-        ({"join": {"how": "cross", "on": "n"}}, "dataset.join.on", "means nothing to how=cross"),
+        ({"join": {"how": "cross", "on": "n"}}, "dataset.join.on", "has no effect with how=cross"),
     ],
     ids=["repeat", "cross", "both", "key"],
 )

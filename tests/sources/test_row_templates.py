@@ -37,11 +37,14 @@ def test_a_value_with_braces_is_a_template_and_others_are_columns(tmp_path: Path
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        ({"prompt_2": "{styl}"}, "model.columns.prompt_2={styl}: names 'styl', which is no column"),
-        ({"prompt_2": "{a"}, "model.columns.prompt_2={a: has a brace that is alone"),
+        (
+            {"prompt_2": "{styl}"},
+            "model.columns.prompt_2={styl}: names 'styl', which is not a column",
+        ),
+        ({"prompt_2": "{a"}, "model.columns.prompt_2={a: has an unmatched brace"),
         ({"prompt_2": "__gone__ {what}"}, "dataset.wildcards=gone.txt: "),
-        ({"image": "{what}"}, "model.columns.image={what}: is no column"),
-        ({"seed": "{what}"}, "model.columns.seed={what}: is no column"),
+        ({"image": "{what}"}, "model.columns.image={what}: is not a column"),
+        ({"seed": "{what}"}, "model.columns.seed={what}: is not a column"),
     ],
     ids=["column", "brace", "wildcard", "picture", "seed"],
 )

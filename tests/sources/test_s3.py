@@ -84,10 +84,10 @@ def test_a_second_run_there_is_refused(home: Path, store: Store):
     ("path", "said"),
     [
         ("s3://no-such-bucket/run", "sink.path=s3://no-such-bucket/run: cannot be written to (NO_"),
-        ("s3://id:hunter2@bucket/run", "sink.path=...: carries more than a place"),
+        ("s3://id:hunter2@bucket/run", "sink.path=...: contains more than a place"),
         pytest.param(
             "'s3://[bucket/run'",
-            "sink.path=...: is no address (Invalid IPv6 URL)",
+            "sink.path=...: is not an address (Invalid IPv6 URL)",
             marks=pytest.mark.faults,
         ),
         pytest.param(

@@ -115,7 +115,7 @@ def by_id(tables: Tables) -> dict[Any, dict[str, Any]]:
         (b"PAR1....", "Set dataset.format=parquet"),
         (b"PK\x03\x04....", "an Excel workbook"),
         (b"id,what\n1,a\n2,b\n1,c\n1,d\n", "is not unique in"),
-        (b"key,what\n1,a\n", "is no column of t.csv. Columns: key, what"),
+        (b"key,what\n1,a\n", "is not a column of t.csv. Columns: key, what"),
         (b"iid,what\n1,a\n", 'Did you mean "iid"?'),
         (b"id;what\n1;a\n", "separated by ';': dataset.read={delimiter: ';'}"),
         (b"id,what\n1," + b"x" * (13 << 20) + b"\n", "a cell of more than 4 MiB"),
@@ -136,8 +136,8 @@ def test_unusable_csv(tmp_path: Path, content: bytes, words: str) -> None:
         (b'[{"id": 1}]', "is one JSON array, not jsonl"),
         (b'[\n  {"id": 1}]', "is one JSON array, not jsonl"),
         (b"\n \n", "has no rows"),
-        (b'{"no": 1}\n', "is no column of t.jsonl"),
-        (b'{"id": {"a": 1}, "what": "a"}\n', "which is no key"),
+        (b'{"no": 1}\n', "is not a column of t.jsonl"),
+        (b'{"id": {"a": 1}, "what": "a"}\n', "which is not a key"),
         (b'{"id": 1.5, "what": "a"}\n', "Use a column of text or whole numbers"),
         (b'{"id": 1, "what": ["a"]}\n', "names 'what', which holds list"),
     ],
@@ -160,7 +160,7 @@ def test_unusable_parquet(tmp_path: Path) -> None:
     assert "names 'what', which holds list" in error.problem
     ids = pa.table({"id": pa.array([bytes(16)], pa.uuid()), "what": ["a"]})
     error = refused(dataset(written(tmp_path / "uuid.parquet", ids), "parquet"))
-    assert "holds extension<arrow.uuid> in uuid.parquet, which is no key" in str(error)
+    assert "holds extension<arrow.uuid> in uuid.parquet, which is not a key" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -285,22 +285,22 @@ def test_the_template_is_checked(tmp_path: Path) -> None:
     path = written(tmp_path / "t.csv", GOOD)
     error = refused(dataset(path, prompt="{waht} in {place}"))
     assert error.field == "dataset.prompt"
-    assert "names 'waht', which is no column" in error.problem
+    assert "names 'waht', which is not a column" in error.problem
     assert 'Did you mean "what"? Columns: id, what.' in error.remedy
     assert "no column" in str(refused(dataset(path, prompt="{what.__class__}")))
     assert "no column" in str(refused(dataset(path, prompt="{0}")))
-    assert "a brace that is alone" in str(refused(dataset(path, prompt="{what")))
+    assert "an unmatched brace" in str(refused(dataset(path, prompt="{what")))
 
 
 @pytest.mark.parametrize(
     ("right", "join", "field", "words"),
     [
         (b"id,wears\n1,hat\n", {"on": "key"}, "dataset.join.on", "column of the table to the left"),
-        (b"key,wears\n1,hat\n", {"on": "id"}, "dataset.join.on", "is no column of right.csv"),
+        (b"key,wears\n1,hat\n", {"on": "id"}, "dataset.join.on", "is not a column of right.csv"),
         (b"id,wears\n1,hat\n", {"on": None}, "dataset.join.on", "names no key column"),
         (b"id,wears\n1,hat\n", {"on": 0}, "dataset.join.on", "column of the table to the left"),
         (b"id,wears\n1,a\n1,b\n", {"on": "id"}, "dataset.join.on", "'1' 2 times"),
-        (b"id,what\n1,hat\n", {"on": "id"}, "dataset.join.path", "left table has too: what"),
+        (b"id,what\n1,hat\n", {"on": "id"}, "dataset.join.path", "left table has, too: what"),
         (b"id,wears\n", {"on": "id"}, "dataset.join.path", "has no rows"),
         (b"", {"on": "id"}, "dataset.join.path", "is empty"),
         (b"PAR1", {"on": "id"}, "dataset.join.path", "Set dataset.join.format=parquet"),

@@ -124,8 +124,8 @@ def test_lists_of_an_index_that_are_no_part() -> None:
     ("kind", "part", "said"),
     [
         ("tiny", "unet", "its part 'unet' has no weights"),
-        ("tiny_llm", "", r"its weights are not whole \(.* does not exist\)"),
-        ("tiny_clip", "", r"its weights are not whole \(.* does not exist\)"),
+        ("tiny_llm", "", r"its weights are incomplete \(.* does not exist\)"),
+        ("tiny_clip", "", r"its weights are incomplete \(.* does not exist\)"),
     ],
     ids=["model", "llm", "scorer"],
 )

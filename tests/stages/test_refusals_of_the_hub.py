@@ -19,9 +19,9 @@ ANSWER = httpx2.Response(404, request=httpx2.Request("GET", "https://huggingface
         (
             errors.GatedRepoError,
             "model",
-            "model.path=me/cats: is gated: the hub gives it only to accounts that accepted its "
-            "terms. Accept them on its page (https://huggingface.co/me/cats), then: hf auth login. "
-            "Or set HF_TOKEN to a token of that account.",
+            "model.path=me/cats: is gated: the hub gives it only to accounts that have accepted "
+            "its terms. Accept the terms on its page (https://huggingface.co/me/cats), then: hf "
+            "auth login. Or set HF_TOKEN to a token of that account.",
         ),
         (
             errors.RevisionNotFoundError,
@@ -32,13 +32,13 @@ ANSWER = httpx2.Response(404, request=httpx2.Request("GET", "https://huggingface
         (
             errors.RemoteEntryNotFoundError,
             "dataset",
-            "model.path=me/cats: is on the hub, but lacks the files of such a dataset. "
+            "model.path=me/cats: is on the hub, but lacks the files of a dataset. "
             "Its files: https://huggingface.co/datasets/me/cats/tree/main.",
         ),
         (
             errors.RepositoryNotFoundError,
             "model",
-            "model.path=me/cats: is no folder here, and the hub knows no such model or keeps it "
+            "model.path=me/cats: is not a folder here, and the hub knows no such model or keeps it "
             "private. Check the name. For a private model: hf auth login, or set HF_TOKEN.",
         ),
     ],
@@ -69,8 +69,8 @@ def test_a_model_whose_weights_are_not_whole(tmp_path):
     (tmp_path / "model-1.safetensors").write_bytes(b"")
     gone = tmp_path / "model-2.safetensors"
     assert refusal(weights.check_safe, "llm.path", str(tmp_path), None) == (
-        f"llm.path={tmp_path}: its weights are not whole ({gone} does not exist). "
-        "Name a whole model."
+        f"llm.path={tmp_path}: its weights are incomplete ({gone} does not exist). "
+        "Use a complete model."
     )
 
 

@@ -84,7 +84,7 @@ def test_a_recipe_works_in_a_process_whose_table_lacks_the_line():
     ("target", "said"),
     [
         pytest.param("nowhere.Thing", "cannot be imported (No module named 'nowhere')", id="gone"),
-        pytest.param("os.path.join", "cannot be imported (it is no class)", id="function"),
+        pytest.param("os.path.join", "cannot be imported (it is not a class)", id="function"),
         pytest.param("my-package.Thing", "cannot be imported (invalid format", id="text"),
         pytest.param("imagepipe.config.Scorer", "lacks the methods load, score", id="methods"),
         pytest.param(None, "needs a class of your own", id="null"),

@@ -13,8 +13,8 @@ from imagepipe.tracking.address import REMEDY, check_uri
 @pytest.mark.parametrize(
     ("uri", "said"),
     [
-        ("ftp://host/runs", "ftp://host/runs: 'ftp:' is no store that MLflow can open"),
-        ("s3://bucket/runs", "s3://bucket/runs: 's3:' is no store that MLflow can open"),
+        ("ftp://host/runs", "ftp://host/runs: 'ftp:' is not a store that MLflow can open"),
+        ("s3://bucket/runs", "s3://bucket/runs: 's3:' is not a store that MLflow can open"),
         (
             "sqlite:///a.db?mode=ro",
             "sqlite:///a.db?...: takes no options (write %3F for a ? in a file's name)",
@@ -32,7 +32,7 @@ def test_an_address_that_is_none(uri: str, said: str):
 
 def test_the_address_of_a_page():
     assert refusal(check_uri, config(uri="http://host:5000/#/experiments/1")) == (
-        "tracking.uri=http://host:5000/#...: is the address of a page. "
+        "tracking.uri=http://host:5000/#...: is the address of a web page. "
         "Give the server's own: http://host:5000/"
     )
 

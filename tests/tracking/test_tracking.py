@@ -275,13 +275,13 @@ def test_no_tracking_leaves_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("uri", "problem"),
     [
-        ("file:./mlruns", "no store"),
-        ("ftp://host/x", "no store"),
+        ("file:./mlruns", "not a store"),
+        ("ftp://host/x", "not a store"),
         ("./mlruns", "does not say"),
-        ("localhost:5000", "no store"),
+        ("localhost:5000", "not a store"),
         ("http://", "no host"),
-        ("http://host:port", "no address"),
-        ("http://host:99999", "no address"),
+        ("http://host:port", "not an address"),
+        ("http://host:99999", "not an address"),
         ("http://a b", "blanks"),
         ("sqlite://", "no file"),
         ("sqlite:////proc/no/mlflow.db", "cannot be written"),
@@ -289,9 +289,9 @@ def test_no_tracking_leaves_nothing(tmp_path):
         ("http://[ a b", "brackets"),
         (
             "http://host:5000/#/experiments/1",
-            r"of a page\. Give the server's own: http://host:5000/$",
+            r"of a web page\. Give the server's own: http://host:5000/$",
         ),
-        ("http://host:5000#", "of a page"),
+        ("http://host:5000#", "of a web page"),
         ("sqlite:////no/q?1/mlflow.db", "write %3F"),
         ("sqlite:/mlflow.db", "no file"),
         (" sqlite:////no/mlflow.db", "blanks"),
@@ -307,7 +307,7 @@ def test_a_uri_that_cannot_be_right_ends_the_run_before_it_starts(tmp_path, uri,
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "notes.db"
     path.write_text("my notes, not yours")
-    with pytest.raises(UserError, match="no sqlite database"):
+    with pytest.raises(UserError, match="not a sqlite database"):
         begin(tmp_path, "bad", config(uri=f"sqlite:///{path}"))
     assert path.read_text() == "my notes, not yours"
 
@@ -338,7 +338,7 @@ def test_a_password_is_refused_and_never_shown(tmp_path, uri, caplog):
 
 @pytest.mark.parametrize("name", ["", "  "])
 def test_an_experiment_without_a_name_is_refused(name):
-    with pytest.raises(UserError, match=r"tracking\.experiment='.*is no name"):
+    with pytest.raises(UserError, match=r"tracking\.experiment='.*is not a name"):
         tracking.check(config(experiment=name))
     tracking.check(config(experiment=name, backend="none"))
 
@@ -410,17 +410,17 @@ def test_nothing_is_lost_when_the_server_goes_and_comes_back(tmp_path, server, c
 
     never = begin(tmp_path, "never", settings)  # the server is away from the start
     assert never.run_id is None and never.url is None
-    assert caplog.text.count("does not take the run (") == 1
+    assert caplog.text.count("does not accept the run (") == 1
     caplog.clear()
     for run in (gone, back, never):
         run.metrics({"written": 2.0}, 2)
-    until(lambda: caplog.text.count("does not take the run (") == 2)
+    until(lambda: caplog.text.count("does not accept the run (") == 2)
     assert all(record.thread != threading.get_ident() for record in caplog.records)  # none waited
     finish(gone, tmp_path / "gone")
     finish(never, tmp_path / "never")
     later = f"send the rest later with: {python()} -m imagepipe track"
     assert caplog.text.count(later) == 2
-    assert caplog.text.count("does not take the run (") == 2
+    assert caplog.text.count("does not accept the run (") == 2
     assert send_later([str(tmp_path / "gone")]) == 2
 
     server.start()

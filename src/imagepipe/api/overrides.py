@@ -59,7 +59,7 @@ def _refuse_options(arguments: Sequence[str]) -> None:
             raise UserError(
                 field="imagepipe.run",
                 value=argument,
-                problem="is an option of the command, and no setting",
+                problem="is an option of the command, not a setting",
                 remedy=f"Type it: imagepipe {argument} ... Presets of your own are config_dir=",
             )
 

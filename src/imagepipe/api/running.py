@@ -32,7 +32,7 @@ def run(*typed: str, config_dir: str | Path | None = None, **keys: Any) -> Resul
             raise UserError(
                 field="resume",
                 value=sweep,
-                problem="is a sweep's, which the command resumes",
+                problem="is a sweep, which only the command can resume",
                 remedy=f"Type: {shell.resume_command(sweep)}",
             )
         with checked(arguments, config_dir) as cfg:

@@ -102,9 +102,9 @@ def refuse_unread(whole: DictConfig) -> None:
                 raise UserError(
                     field=group or "--config-name",
                     value=choice,
-                    problem=f"{shell.typed_path(mine)} is not read, for the package has a file of "
-                    "that name",
-                    remedy="Give yours another name.",
+                    problem=f"{shell.typed_path(mine)} is not read, because imagepipe has a file "
+                    "with that name",
+                    remedy="Give your file another name.",
                 )
 
 
@@ -134,7 +134,7 @@ def check_choices(arguments: Sequence[str]) -> None:
                 raise UserError(
                     field=key,
                     value=argument.partition("=")[2],
-                    problem="is no name, and a group takes the name of one of its choices",
+                    problem="is not a name, and a group takes the name of one of its choices",
                     remedy=f"Choose one of: {listed(choices)}." if choices else "Name one.",
                 )
 
@@ -191,7 +191,7 @@ def _check_storage(url: str) -> None:
         raise UserError(
             field="hydra.sweeper.storage",
             value="...",
-            problem="carries a user or password, which would be written down",
+            problem="contains a user or password, which would be recorded",
             remedy="Keep the study in a file: sqlite:///study.db.",
         )
 

@@ -64,7 +64,7 @@ def _place(own: str) -> str:
         raise UserError(
             field="--config-dir",
             value=own,
-            problem="is no folder",
+            problem="is not a folder",
             remedy="Name the one that holds your presets.",
         )
     return shell.quoted(f"file://{Path(own).absolute()}")

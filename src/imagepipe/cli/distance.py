@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_intermixed_args(arguments)
     if not 0.5 <= asked.level < 1:
         raise UserError(
-            field="--level", value=asked.level, problem="is no level", remedy="Such as 0.95."
+            field="--level", value=asked.level, problem="is not a level", remedy="Such as 0.95."
         )
     config = composed(asked.overrides, asked.config_dir)
     from imagepipe.execution.distance import Pictures, measured  # heavy: not before all is known

@@ -102,12 +102,12 @@ def _of_grammar(typed: str) -> str:
     )
     if not (key and equals and sign):
         return (
-            f"{typed or repr(typed)}: is no setting. Write KEY=VALUE, and a value with braces, "
+            f"{typed or repr(typed)}: is not a setting. Write KEY=VALUE, and a value with braces, "
             "commas or quotes in quotes twice: 'KEY=\"VALUE\"'."
         )
     quoted = QuotedString(value, Quote.double).with_quotes()
     return (
-        f"{typed}: has a {sign} in its value, which Hydra takes in quotes alone. "
+        f"{typed}: has a {sign} in its value, which Hydra accepts only in quotes. "
         f"Write {shlex.quote(f'{key}={quoted}')}"
     )
 
@@ -118,12 +118,12 @@ def _of_composing(error: Exception) -> str:
     key = next((found[1] for place in places if (found := re.search(place, text))), "")
     known = set(configuration.keys(OmegaConf.structured(configuration.Config)))
     if key in known and re.search("not delete|support deletion", text):
-        return f"~{key}: a key cannot be taken out. Give it a value, such as {key}=null."
+        return f"~{key}: a key cannot be removed. Give it a value, such as {key}=null."
     if key.endswith(".True"):
         return f'{key}: YAML reads a bare `on:` as true. Write it in quotes: "on": ...'
     if re.search(r"Key '\S+' (is )?not in|Could not (override|delete)", text):
         if configuration.is_open(key):
-            return f"{key}: is not there yet. Add it with a plus: +{key}=..."
+            return f"{key}: does not exist yet. Add it with a plus: +{key}=..."
         guess = did_you_mean(key, known).strip()
         return f"{key}: there is no such key. {guess or 'See python -m imagepipe --help.'}"
     cause = error.__cause__ or error

@@ -134,8 +134,8 @@ def check_resumed(asked: Path, folder: Path, now: sweeps.Record) -> None:
         raise UserError(
             field="resume",
             value=shell.typed_path(folder),
-            problem="what the sweep varies is no longer what it was begun with",
-            remedy="Leave that out, or begin another sweep.",
+            problem="the sweep was started with other settings to vary",
+            remedy="Leave that out, or start a new sweep.",
         )
 
 
@@ -165,8 +165,8 @@ def prepare_repeats(cfg: DictConfig, whole: DictConfig) -> None:
         raise UserError(
             field="sweep.repeats",
             value=repeats,
-            problem="runs every job again, and this sweeper chooses one job after another",
-            remedy="Leave it out, and run the jobs that are to be compared again without it.",
+            problem="repeats every job, but this sweeper chooses one job after another",
+            remedy="Leave it out, and run the jobs you want to compare again without it.",
         )
     params = dict(hydra.sweeper.get("params") or {})
     with read_write(hydra), open_dict(hydra):
@@ -215,7 +215,7 @@ def _database(url: str) -> dict[str, Any]:
         raise UserError(
             field="hydra.sweeper.storage",
             value=url,
-            problem=f"is no database that a study can be kept in ({said})",
+            problem=f"is not a database that a study can be kept in ({said})",
             remedy="Name a file, such as sqlite:///study.db.",
         ) from error
     return {"_target_": "optuna.storages.RDBStorage", "url": url, "engine_kwargs": options}

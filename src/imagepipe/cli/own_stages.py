@@ -25,9 +25,9 @@ def check(path: Path, texts: Mapping[str, str], *, trust: bool) -> None:
         raise UserError(
             field="IMAGE",
             value=path,
-            problem=f"was changed by stages of somebody's own ({shown(texts[STAGES])}), which can "
+            problem=f"was changed by custom stages ({shown(texts[STAGES])}), which can "
             "run any code",
-            remedy="Say --trust if the picture is your own.",
+            remedy="Add --trust if the picture is your own.",
         )
 
 

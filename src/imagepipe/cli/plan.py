@@ -125,8 +125,9 @@ def _refuse_resume(folder: Path) -> None:
     raise UserError(
         field="resume",
         value=folder,
-        problem="a plan is of a whole run, and that one is under way",
-        remedy=f"What it was begun with: {shell.python()} -m imagepipe plan {shlex.join(typed)}",
+        problem="that run has already started, and a plan is for a whole run",
+        remedy="Plan it with its own settings: "
+        f"{shell.python()} -m imagepipe plan {shlex.join(typed)}",
     )
 
 

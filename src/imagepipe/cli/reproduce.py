@@ -99,9 +99,9 @@ def read(
     if lacking:
         raise _refused(
             path,
-            f"does not say how it was drawn: it has no {', '.join(lacking)}",
-            "Take a picture as imagepipe wrote it. Those of older versions, and of engines of your "
-            "own, do not have all.",
+            f"does not say how it was drawn: it lacks {', '.join(lacking)}",
+            "Use a picture as imagepipe wrote it. Pictures of older versions and of custom engines "
+            "lack some of it.",
         )
     try:
         seed, model = _seed(texts["seed"]), _model(json.loads(texts[SETTINGS]), changes)
@@ -110,7 +110,7 @@ def read(
         raise _refused(
             path,
             f"has settings that cannot be read ({_with_key(error)})",
-            "Take a picture as imagepipe wrote it, and the same version: it says "
+            "Use a picture as imagepipe wrote it, and the same version: it says "
             f"{texts.get('imagepipe_version', 'none')}, and this is {__version__}.",
         ) from error
     if not trust:
@@ -121,7 +121,7 @@ def read(
             path,
             f"is of {image.shape[1]}x{image.shape[0]} pixels, and was drawn as "
             f"{model.width}x{model.height}",
-            "Take the picture as it was drawn.",
+            "Use the picture as it was drawn.",
         )
     return Drawn(
         path, image, texts, seed, model, given_pictures.files(path, pictures, texts, model)
@@ -183,13 +183,15 @@ def _open(path: Path) -> tuple[np.ndarray, dict[str, str]]:
         raise _refused(path, "is not there", "Name a PNG file that imagepipe wrote.") from None
     except Exception as error:  # whatever Pillow raises for a file that is broken
         raise _refused(
-            path, f"is no PNG that can be read ({error})", "Name a PNG file that imagepipe wrote."
+            path,
+            f"is not a PNG that can be read ({error})",
+            "Name a PNG file that imagepipe wrote.",
         ) from error
     if kind != "PNG":
         raise _refused(
             path,
-            f"is a {kind}, whose pixels are not quite those that were drawn",
-            "Take a picture of a run with sink.image_format=png.",
+            f"is a {kind}, which changes pixels a little",
+            "Use a picture of a run with sink.image_format=png.",
         )
     return pixels, texts
 
@@ -222,7 +224,7 @@ def _change(whole: Any, change: str) -> None:
         raise UserError(
             field=key,
             value=value,
-            problem=f"is no setting of the model ({_with_key(error)})",
+            problem=f"is not a setting of the model ({_with_key(error)})",
             remedy="Give one as imagepipe takes it, such as model.path=FOLDER.",
         ) from error
 
@@ -243,13 +245,13 @@ def _check_harmless(path: Path, model: Model) -> None:
             raise _refused(
                 path,
                 f"was drawn with model.{setting}, which can run any code",
-                "Say --trust if the picture is your own.",
+                "Add --trust if the picture is your own.",
             )
 
 
 def _check_out(out: Path, drawn: Drawn) -> None:
     if out.exists() and out.samefile(drawn.path):
-        raise _no_place(out, "is the picture itself, which would be lost")
+        raise _no_place(out, "is the picture itself, which would be overwritten")
     if out.is_dir() or not os.access(out.parent, os.W_OK):
         raise _no_place(out, "cannot be written")
 
@@ -274,7 +276,7 @@ def _no_place(out: Path, problem: str) -> UserError:
         field="--out",
         value=out,
         problem=problem,
-        remedy="Name another file, in a folder that is there.",
+        remedy="Name another file, in an existing folder.",
     )
 
 

@@ -142,7 +142,7 @@ def to_resume(arguments: list[str]) -> tuple[list[str], Path | None]:
         raise UserError(
             field="resume",
             value=folder,
-            problem="is one run's, and not a sweep's",
+            problem="is a single run, not a sweep",
             remedy="Leave -m out.",
         )
     others = [text for text in arguments if text not in asked]

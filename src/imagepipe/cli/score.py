@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(
             field="scorer",
             value="auto",
-            problem="goes with a model, and none draws here",
+            problem="depends on the model that draws, and none draws here",
             remedy="Choose one, or a list: scorer=clip, 'scorer=[clip,pickscore]'",
         )
     config = composed(asked.overrides, asked.config_dir)
@@ -76,7 +76,7 @@ def _check_key(text: str) -> None:
     raise UserError(
         field=key,
         value=text.partition("=")[2],
-        problem="means nothing where no picture is drawn",
+        problem="has no effect on existing pictures",
         remedy=f"Keys here: {', '.join(KEYS)}",
     )
 

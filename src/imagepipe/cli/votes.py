@@ -60,7 +60,7 @@ def _folder(path: Path) -> Path:
         raise UserError(
             field="FILE",
             value=path,
-            problem=f"is no file that the page of a comparison has exported ({error})",
+            problem=f"is not a file exported by a comparison's page ({error})",
             remedy="Name one, such as votes-VOTER.json.",
         ) from error
     if not named.is_dir():

@@ -49,8 +49,8 @@ def check(config: Config) -> None:
         raise UserError(
             field="retry_failed",
             value=True,
-            problem="a new run has no failed rows",
-            remedy="Name the run whose failed rows to try again: resume=FOLDER.",
+            problem="only a run that is resumed has failed rows",
+            remedy="Name the run: resume=FOLDER.",
         )
 
 
@@ -83,7 +83,7 @@ def _check_request(key: str, section: Any) -> None:
         raise UserError(
             field=f"{key}.request",
             value=section.request,
-            problem=f"is for servers, and {kind}.engine={section.engine} asks none",
+            problem=f"is for servers, but {kind}.engine={section.engine} asks none",
             remedy=f"Leave it out, or use {' or '.join(asking)}.",
         )
 
@@ -101,7 +101,7 @@ def _check_model(model: Model) -> None:
         raise UserError(
             field="model.compile_whole",
             value=True,
-            problem="says what to compile, and nothing is compiled",
+            problem="has no effect without model.compile",
             remedy="Set model.compile=inductor, or leave it out.",
         )
 
@@ -135,7 +135,7 @@ def _check_resources(resources: Resources) -> None:
         raise UserError(
             field="resources.calibrate_s",
             value=resources.calibrate_s,
-            problem=f"resources={resources.name} gives every share, so nothing is to be chosen",
+            problem=f"resources={resources.name} sets every share, so there is nothing to choose",
             remedy="Use resources=tuned, or leave it out.",
         )
     for stage, share in resources.shares().items() if resources.calibrate_s is not None else ():
@@ -144,7 +144,7 @@ def _check_resources(resources: Resources) -> None:
                 raise UserError(
                     field=f"{resources.key(stage)}.{key}",
                     value=getattr(share, key),
-                    problem="is given by hand, and would be measured",
+                    problem="is set by hand, but resources=tuned measures it",
                     remedy="Leave it out, or use resources=auto, which keeps to it.",
                 )
 
@@ -178,7 +178,7 @@ def _check_sweep(sweep: Sweep, scores: Sequence[Score]) -> None:
         raise UserError(
             field="sweep.score",
             value=sweep.score,
-            problem="is no score of this run",
+            problem="is not a score of this run",
             remedy=f"There are {', '.join(columns)}. Left out it is the first.",
         )
     least = sweep.at_least_images_per_s
@@ -188,14 +188,14 @@ def _check_sweep(sweep: Sweep, scores: Sequence[Score]) -> None:
         raise UserError(
             field="sweep.at_least_images_per_s",
             value=least,
-            problem=f"means nothing to sweep.objective={sweep.objective}",
+            problem=f"has no effect with sweep.objective={sweep.objective}",
             remedy="Set sweep.objective=score, or leave it out.",
         )
     if not least > 0:
         raise UserError(
             field="sweep.at_least_images_per_s",
             value=least,
-            problem="is no rate",
+            problem="is not a rate",
             remedy="Give pictures per second, such as 2.5.",
         )
 
@@ -206,7 +206,7 @@ def _check_cache(config: Config) -> None:
         raise UserError(
             field="model.cache_config",
             value=model.cache_config,
-            problem="are settings of a cache, and there is none",
+            problem="has no effect without model.cache",
             remedy="Set model.cache, or leave it out.",
         )
     one_a_batch = resources.model.batch_size == 1 and resources.calibrate_s is None
@@ -214,9 +214,9 @@ def _check_cache(config: Config) -> None:
         raise UserError(
             field="model.cache",
             value=model.cache,
-            problem="decides for a batch as a whole, so a picture would depend on its neighbours",
+            problem="decides for a whole batch, so a picture would depend on others in its batch",
             remedy="Set resources.model.batch_size=1 (not with resources=tuned), or use "
-            "TaylorSeerCacheConfig, which goes by the step.",
+            "TaylorSeerCacheConfig, which decides by step.",
         )
 
 
@@ -237,14 +237,14 @@ def _check_ray(ray: RayOptions) -> None:
         raise UserError(
             field="ray.nodes",
             value=",".join(ray.nodes),
-            problem="are a cluster's, and ray.address names none",
+            problem="is for clusters, but ray.address is not set",
             remedy="Leave it out, or use ray=cluster.",
         )
     if (ray.address or "").startswith("ray://"):
         raise UserError(
             field="ray.address",
             value=ray.address,
-            problem="is an address of Ray's client, through which Ray Data does not run here",
+            problem="is a Ray Client address, which Ray Data does not support here",
             remedy="Give HOST:PORT of the cluster's head, or submit the run: ray job submit.",
         )
     host, _, port = (ray.address or "auto").rpartition(":")
@@ -252,7 +252,7 @@ def _check_ray(ray: RayOptions) -> None:
         raise UserError(
             field="ray.address",
             value=ray.address,
-            problem="has no number of a port behind its last colon",
+            problem="has no port number after its last colon",
             remedy="Give HOST:PORT of the cluster's head, as `ray start --head` says it.",
         )
 
@@ -262,7 +262,7 @@ def _check_sink(sink: Sink, model: Model) -> None:
         raise UserError(
             field="sink",
             value=sink.name,
-            problem="keeps no picture",
+            problem="saves no pictures",
             remedy="Set sink.png=true, sink.image_bytes=true or sink.webdataset=true.",
         )
     most = most_pixels(sink)
@@ -272,7 +272,7 @@ def _check_sink(sink: Sink, model: Model) -> None:
         raise UserError(
             field="sink.quality",
             value=sink.quality,
-            problem="means nothing to sink.image_format=png, which loses nothing",
+            problem="has no effect with sink.image_format=png, which is lossless",
             remedy="Set sink.image_format=jpeg or webp, or leave it out.",
         )
     if sink.hub is not None and "://" in (sink.path or ""):

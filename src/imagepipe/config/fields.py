@@ -72,7 +72,7 @@ def check_bounds(least: float, most: float, key: str, value: float | None) -> No
         return
     if value > most:
         raise UserError(field=key, value=value, problem="is too large", remedy=f"At most {most}.")
-    problem = "is no number" if math.isnan(value) else "is too small"
+    problem = "is not a number" if math.isnan(value) else "is too small"
     raise UserError(field=key, value=value, problem=problem, remedy=f"At least {least}.")
 
 

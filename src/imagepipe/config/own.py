@@ -57,7 +57,7 @@ def split(given: Any, *, auto: bool) -> tuple[list[dict[str, Any]], dict[str, di
         raise UserError(
             field="stages",
             value=given,
-            problem="is no list of stages",
+            problem="is not a list of stages",
             remedy="Give one as 'stages=[{_target_: my_package.Upscale, after: model}]'.",
         )
     sections, shares = [], {}
@@ -68,7 +68,7 @@ def split(given: Any, *, auto: bool) -> tuple[list[dict[str, Any]], dict[str, di
                 field=f"stages.{number}.name",
                 value=name,
                 problem="is the name of another stage of this run",
-                remedy="Give each a name of its own: name=...",
+                remedy="Give each its own name: name=...",
             )
         arguments = {k: v for k, v in entry.items() if k not in FIELDS | SHARE_FIELDS}
         known = {key: value for key, value in entry.items() if key in FIELDS}
@@ -116,8 +116,8 @@ def check(own: Sequence[OwnStage], ours: Sequence[str]) -> None:
             raise UserError(
                 field=f"stages.{number}.after",
                 value=one.after,
-                problem="there is no such stage before it",
+                problem="there is no such stage to come after",
                 remedy=did_you_mean(one.after, places).strip()
-                or f"It can stand behind: {listed(places, one.after)}.",
+                or f"It can come after: {listed(places, one.after)}.",
             )
         places.append(one.name)

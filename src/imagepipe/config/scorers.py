@@ -50,7 +50,7 @@ def sections(given: Mapping[str, Any]) -> Sections:
         raise UserError(
             field="scorer.name",
             value=flat["name"],
-            problem=f"stands beside {', '.join(inner)}, and as one of several it needs a place",
+            problem=f"stands beside {', '.join(inner)}, so it needs a place of its own",
             remedy=f"Begin its file with # @package scorer.{flat['name']}. Or give "
             f"another name: scorer.{next(iter(inner))}.name=...",
         )
@@ -59,8 +59,8 @@ def sections(given: Mapping[str, Any]) -> Sections:
         raise UserError(
             field=f"scorer.{key}",
             value=value,
-            problem=f"may be of any of the scorers {', '.join(inner)}",
-            remedy=f"Name the one that is meant: scorer.{next(iter(inner))}.{key}=...",
+            problem=f"could belong to any of the scorers {', '.join(inner)}",
+            remedy=f"Name one: scorer.{next(iter(inner))}.{key}=...",
         )
     [(name, one)] = inner.items()
     whole: Any = OmegaConf.to_container(OmegaConf.merge(one, flat), resolve=False)

@@ -72,7 +72,7 @@ def check_table(field: str, path: Any) -> None:
             raise UserError(
                 field=field,
                 value=HIDDEN,
-                problem="carries a password, a key or a signature, which would be written down",
+                problem="contains a password, a key or a signature, which would be recorded",
                 remedy="Give it in the environment, as the store's own tools take it "
                 "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3://), a database's by "
                 "dataset.read.password_env=ITS_NAME, or fetch the file first.",
@@ -101,7 +101,7 @@ def check_named(key: str, value: Any) -> None:
         raise UserError(
             field=key,
             value=HIDDEN,
-            problem="looks like a secret, which would be written down",
+            problem="looks like a secret, which would be recorded",
             remedy=remedy,
         )
 

@@ -98,7 +98,7 @@ def _held(model: Model, *, on_meta: bool) -> dict[str, dict[str, Any]]:
         if part in parts:
             parts[part][own] = value
     if not all(parts.values()):
-        said = f"{where.name} is no IP-Adapter, which has image_proj.* and ip_adapter.*"
+        said = f"{where.name} is not an IP-Adapter, which has image_proj.* and ip_adapter.*"
         remedy = "Name the file of one: model.ip_adapter.weight_name."
         raise refused("ip_adapter.path", asked.path, said, remedy)
     return parts
@@ -108,7 +108,7 @@ def _where(model: Model) -> Path:
     """The file, of the hub in its cache, where it is fetched to."""
     asked, name = model.ip_adapter, file(model)
     if not name.endswith(kinds.SAFE):
-        told = "is no safetensors file"
+        told = "is not a safetensors file"
         raise refused("ip_adapter.weight_name", asked.weight_name, told, SUCH)
     path = found("ip_adapter.path", asked.path or "")
     here = weights.file_here(path, name, asked.revision)

@@ -124,8 +124,8 @@ def check_mask(model: Model, unet: dict[str, Any]) -> None:
         raise refused(
             "columns.mask_image",
             model.pictures["mask_image"],
-            f"diffusers fills no masks with a UNet of {channels} channels",
-            "Name a model of 4, or one that was trained to fill masks, of 9.",
+            f"diffusers cannot inpaint with a UNet of {channels} channels",
+            "Use a model with 4 channels, or an inpainting model with 9.",
         )
 
 

@@ -47,7 +47,7 @@ def decoded(content: bytes) -> Image:
         most = f"{Image.MAX_IMAGE_PIXELS or 0:,}"
         raise Unusable(f"has more pixels than are safe to read ({most})") from error
     except UnidentifiedImageError as error:
-        raise Unusable(f"is no picture of {', '.join(FORMATS)}") from error
+        raise Unusable(f"is not a picture of {', '.join(FORMATS)}") from error
     except Unusable:
         raise
     except Exception as error:  # whatever Pillow's many readers raise for a file that is broken

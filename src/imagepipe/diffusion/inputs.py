@@ -175,7 +175,7 @@ def _named(cell: pa.Scalar) -> str:
     try:  # a signed link lets in whoever reads it, and reasons are sent to MLflow
         return shown(without_secrets(str(value)))
     except ValueError:
-        return "what is no address"
+        return "what is not an address"
 
 
 def _plain(error: Exception) -> str:

@@ -74,7 +74,7 @@ def _word(one: TextualInversion, shapes: Mapping[str, tuple[int, ...]]) -> str:
     """What stands for it in prompts: as configured, or as the file's only name says."""
     names = list(shapes)
     if any(name not in UNNAMED for name in names[1:]) or not names:
-        said = f"is no textual inversion: it holds {len(names)} weights"
+        said = f"is not a textual inversion: it holds {len(names)} weights"
         raise refused(FIELD, one.path, said, "Leave it out.")
     if one.token is None and names[0] in UNNAMED:
         said = "does not say which word stands for it"

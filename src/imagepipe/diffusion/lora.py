@@ -83,7 +83,7 @@ def _unfit(pipe: Any, lora: Lora, cause: str = "") -> UserError:
     """Why nothing of a file can be added: it is no LoRA, or one for another model."""
     names = _names(lora)
     if names and len(names) <= MOST_EMBEDDINGS and not any("lora" in name for name in names):
-        said = "is no LoRA: it looks like a textual inversion"
+        said = "is not a LoRA: it looks like a textual inversion"
         remedy = f"Name it there: model.textual_inversions=[{{path: {lora.path}}}]."
         return refused("loras", lora.path, said, remedy)
     for part, (what, remedy) in KINDS.items():

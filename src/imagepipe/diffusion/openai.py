@@ -92,7 +92,7 @@ def check_told(model: Model) -> None:
             if key == "size" or value is None or same:
                 continue
             remedy = f"Use model.{key}, or model.columns.{key}."
-            said = "is not what each picture would say of itself"
+            said = "differs from what each picture's metadata would say"
             raise refused(f"{field}.{name}", value, said, remedy.replace("model.seed", "seed"))
 
 
@@ -100,11 +100,11 @@ def check_pictures(model: Model) -> None:
     """Raise UserError for pictures that the interface has no place for."""
     for key, column in model.pictures.items():
         if key != MASK and not REFERENCE.fullmatch(key):
-            said = "is a picture that servers have no name for"
+            said = "is a picture that servers do not accept"
             raise refused(f"columns.{key}", column, said, "Leave it out.")
     if "image" not in model.pictures:
         key, column = next(iter(model.pictures.items()))
-        said = "goes in beside a picture, and there is none"
+        said = "needs an input picture, and there is none"
         raise refused(f"columns.{key}", column, said, "Name its column: model.columns.image=...")
 
 
@@ -212,7 +212,7 @@ def picture(model: Model, body: str) -> np.ndarray:
         if not isinstance(text or url, str):
             raise LookupError
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        raise ValueError(f"the server's answer is no picture: {body}") from None
+        raise ValueError(f"the server's answer is not a picture: {body}") from None
     content = base64.b64decode(text.rpartition(",")[2]) if text else _fetched(model, url)
     found = fitting.decoded(content)
     if found.size != (model.width, model.height):
@@ -230,6 +230,6 @@ def _fetched(model: Model, url: str) -> bytes:
     base = f"{endpoint.parted(model.base_url or '')[0]}/"
     where = urlsplit(urljoin(base, url))
     if where.scheme not in ("http", "https"):
-        raise ValueError(f"the server's answer names what is no web address: {url}")
+        raise ValueError(f"the server's answer names what is not a web address: {url}")
     is_own = where.hostname == urlsplit(base).hostname or model.private_urls
     return web.fetch(where.geturl(), web.MOST_BYTES, None if is_own else web.is_private)

@@ -83,7 +83,7 @@ def _guessed(model: Model, file: Path) -> str:
 
     shapes = loading.shapes("model.path", model.path, file)
     if kinds.checkpoint(shapes) is None:
-        told = "is one file, and its weights do not tell of which model"
+        told = "is one file, and its weights do not show which model it is"
         raise refused("path", model.path, told, "Name its configuration: model.config=FOLDER.")
     held = {name: SimpleNamespace(shape=shape) for name, shape in shapes.items()}
     return str(fetch_diffusers_config(held)["pretrained_model_name_or_path"])

@@ -48,9 +48,7 @@ def sources(model: Model, described: repository.Description) -> dict[str, Source
     held = [name for name in described.parts if _has_weights(described, name)]
     for name in model.parts:
         if name == "vae":
-            raise refused(
-                "parts.vae.path", given[name].path, "has a key of its own", "Use model.vae."
-            )
+            raise refused("parts.vae.path", given[name].path, "has its own key", "Use model.vae.")
         if name not in held:
             told = f"{described.index['_class_name']} has no such part"
             remedy = f"{did_you_mean(name, held)}Its parts: {', '.join(held)}."
@@ -145,7 +143,7 @@ def _converted(
     part = _empty(kind, config)
     needs = part.state_dict().keys()
     if source.is_gguf and hasattr(kind, "config_class"):
-        told = f"is GGUF, which diffusers reads of its own classes and not of a {kind.__name__}"
+        told = f"is GGUF, which diffusers reads only for its own classes, not for a {kind.__name__}"
         raise refused(source.field, source.path, told, "Name a .safetensors file or a folder.")
     try:
         found = single_files.converted(name, kind, config, held, needs)

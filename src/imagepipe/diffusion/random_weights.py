@@ -59,7 +59,7 @@ def pipeline_class(index: dict[str, Any], model: Model) -> Any:
         raise UserError(
             field="model.path",
             value=model.path,
-            problem=f"{index['_class_name']} is no text-to-image pipeline of diffusers "
+            problem=f"{index['_class_name']} is not a text-to-image pipeline of diffusers "
             f"{diffusers.__version__}",
             remedy="Name another model.",
         )

@@ -52,6 +52,6 @@ def brings_code(model: Model) -> UserError:
     return UserError(
         field="model.trust_remote_code",
         value=model.trust_remote_code,
-        problem=f"{model.path} brings Python code of its own, which would run here",
+        problem=f"{model.path} contains Python code of its own, which would run here",
         remedy="Set model.trust_remote_code=true if you have read that code and trust it.",
     )

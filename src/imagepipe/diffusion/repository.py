@@ -248,7 +248,7 @@ def refuse_missing(model: Model, missing: dict[str, list[str]], found: Path) -> 
                 field="model.path",
                 value=model.path,
                 problem=f"its part {name!r} is missing in {found}",
-                remedy="Name a whole model.",
+                remedy="Use a complete model.",
             )
         raise UserError(
             field="model.path",

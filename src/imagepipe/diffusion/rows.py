@@ -50,7 +50,10 @@ class Strength:
             return
         if not 0 < strength <= 1:
             raise refused(
-                f"call_kwargs.{STRENGTH}", strength, "is beyond 0 to 1", "Give one in them."
+                f"call_kwargs.{STRENGTH}",
+                strength,
+                "is not between 0 and 1",
+                "Give a number from 0 to 1.",
             )
         rows_say = said is None and not model.columns.keys().isdisjoint((STRENGTH, "steps"))
         if rows_say or self.draws_begun or int(model.steps * strength) > 0:
@@ -184,7 +187,7 @@ def check(model: Model) -> None:
         if key in {declared.name for declared in fields(Model)} and not is_setting(key):
             able = ", ".join((SEED, *NUMBERS, "negative_prompt", "lora_0", "image"))
             raise refused(
-                f"columns.{key}", column, "is one for the whole run", f"A row can decide {able}."
+                f"columns.{key}", column, "applies to the whole run", f"A row can set {able}."
             )
 
 

@@ -90,7 +90,7 @@ def fetch(
     except URLError as error:
         raise Unfetched(one_line(str(error.reason))) from error
     except InvalidURL as error:  # which repeats it, with what may be a signature
-        raise Unfetched("is no address: it holds a blank or another such sign") from error
+        raise Unfetched("is not an address: it holds a blank or another such sign") from error
     except (OSError, HTTPException, ValueError) as error:
         raise Unfetched(one_line(error)) from error
     if len(content) > most:

@@ -102,7 +102,7 @@ def _check_there(config: Config, stage: Stage, columns: set[str], chain: Sequenc
     raise UserError(
         field=_asked(config, stage.name),
         value=", ".join(missing),
-        problem="this stage reads columns that nothing before it gives",
+        problem="this stage reads columns that no earlier stage provides",
         remedy=f"{later}Columns so far: {listed(sorted(columns), missing[0])}.",
     )
 
@@ -137,7 +137,7 @@ def _check_in_time(key: str, stage: Stage, passed: set[str]) -> None:
                 field=f"{key}.after",
                 value=name,
                 problem=f"this stage changes what the stage {USED_BY[name]} has used by then",
-                remedy=f"Let it stand before the {USED_BY[name]}.",
+                remedy=f"Put it before the stage {USED_BY[name]}.",
             )
 
 

@@ -118,7 +118,7 @@ def _check_version(folder: Path, version: str) -> None:
         raise UserError(
             field="resume",
             value=folder,
-            problem=f"was begun by imagepipe {version}, and this is {__version__}",
+            problem=f"was started with imagepipe {version}, and this is {__version__}",
             remedy=f"Install imagepipe=={version}, or begin the run again.",
         )
 
@@ -168,7 +168,7 @@ def check(record: Record, now: Record, folder: Path) -> None:
             field=key,
             value=new,
             problem=f"the run in {folder} began with {key}={was}",
-            remedy=f"Leave it so. What may change: {', '.join(MAY_CHANGE)}. Or begin a new run.",
+            remedy=f"Keep that value. You may change: {', '.join(MAY_CHANGE)}. Or begin a new run.",
         )
     if problem := _other_tables(record.tables, now.tables):
         raise UserError(

@@ -116,7 +116,7 @@ def check_answer(config: Config, store: Store, mark: str, node: str, answer: Ans
         raise UserError(
             field=field,
             value=store.url,
-            problem=f"is no place for the node {node} to write to ({problem})",
+            problem=f"is not a place for the node {node} to write to ({problem})",
             remedy=f"Set sink.path to {SHARED}; keys come from each node's environment.",
         )
 

@@ -53,7 +53,7 @@ def opened(target: str, out: Path, existing: Existing) -> Iterator[tuple[Place, 
         raise UserError(
             field="score",
             value=folder,
-            problem="is a sweep, whose jobs have a table each",
+            problem="is a sweep; each of its jobs has a table",
             remedy=f"Name one of them, such as {folder / '0'}",
         )
     store = Store.of(None, out)
@@ -105,7 +105,7 @@ def summary_of(folder: Path, field: str = "score") -> dict[str, Any]:
             field=field,
             value=folder,
             problem="is a run that has not ended",
-            remedy=f"Let it end first; where it was killed: resume={folder}",
+            remedy=f"Wait until it ends; if it was killed: resume={folder}",
         ) from None
     return found
 

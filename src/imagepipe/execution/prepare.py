@@ -121,7 +121,7 @@ def check_hub(config: Config, rows: int, in_a_part: int, sweep_job: SweepJob | N
         raise UserError(
             field="sink.hub",
             value=config.sink.hub,
-            problem="is one data set, and each job of a sweep would replace the one before it",
+            problem="is one data set, and each job of a sweep would overwrite the one before",
             remedy="Push the job that you choose at the end: resume=ITS_FOLDER sink.hub=user/name.",
         )
     publishing.check(config, rows, in_a_part)

@@ -21,7 +21,7 @@ def read(text: str) -> Answer:
         return _answer(choice, completion.get("usage"))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         said = text.strip() or "nothing at all"
-        raise ValueError(f"the server's answer is no chat completion: {said}") from None
+        raise ValueError(f"the server's answer is not a chat completion: {said}") from None
 
 
 def _answer(choice: dict[str, Any], usage: Any) -> Answer:

@@ -128,7 +128,7 @@ def _closing(text: str, place: int) -> int:
         if depth <= 0:
             break
     if depth != 0:
-        raise refused(text, f"has a brace that is alone, at {text[place : place + 20]!r}")
+        raise refused(text, f"has an unmatched brace, at {text[place : place + 20]!r}")
     return end + 1
 
 
@@ -137,7 +137,7 @@ def _braced(inside: str, text: str, wildcards: Wildcards | None, within: tuple[s
     if len(options) > 1 and wildcards is not None:
         return _choice(text, [_weighted(option, wildcards, within) for option in options])
     if "{" in inside:
-        raise refused(text, f"has a brace that is alone, at {('{' + inside)[:20]!r}")
+        raise refused(text, f"has an unmatched brace, at {('{' + inside)[:20]!r}")
     if not inside.strip():
         raise refused(text, "has braces that hold no column name")
     return Column(inside)
@@ -163,7 +163,7 @@ def _weighted(option: str, wildcards: Wildcards, within: tuple[str, ...]) -> tup
 def _choice(text: str, options: list[tuple[float, Parts]]) -> Choice:
     ends = tuple(accumulate(weight for weight, _ in options))
     if ends[-1] <= 0:
-        raise refused(text, "has a choice whose weights are all 0")
+        raise refused(text, "has a choice with only weights of 0")
     return Choice(tuple(parts for _, parts in options), ends)
 
 

@@ -134,7 +134,7 @@ class Watch:
 
         asked, free = ray_data.asked(operator), ray.available_resources()
         return (
-            f"{operator.name}: none of its processes came up within ray.start_timeout_s="
+            f"{operator.name}: none of its processes started within ray.start_timeout_s="
             f"{self.start_timeout_s:g} s. One asks for {_listed(asked)}; free now are "
             f"{_listed({name: free.get(name, 0) for name in asked})}. Loading large weights takes "
             "long: raise the limit; where others hold the machine, wait or ask for less "

@@ -234,7 +234,7 @@ def write_files(folder: Path, summary: Mapping[str, Any], shown: Sequence[Pictur
 
 def title(config: Config) -> str:
     """What a run's gallery is called."""
-    return f"{config.dataset.name}, {config.llm.name}, {config.model.name}"
+    return f"{config.dataset.name}, LLM {config.llm.name}, model {config.model.name}"
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

@@ -197,7 +197,7 @@ def _crowded(stage: str, share: Share, number: int, machine: Machine) -> Misfit:
     return Misfit(
         stage,
         key,
-        f"only {number} of its {share.pool} processes find a place on {machine} beside the other "
+        f"only {number} of its {share.pool} processes fit on {machine} beside the other "
         f"stages{straddle}",
     )
 

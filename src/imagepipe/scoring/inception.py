@@ -56,7 +56,7 @@ def _file(distance: Distance) -> Path:
     raise UserError(
         field=FIELD,
         value=distance.path,
-        problem="is no file here, and nothing fetches it",
+        problem="is not a file here, and nothing fetches it",
         remedy="Fetch weights-inception-2015-12-05-6726825d.pth, which torch-fidelity's releases "
         "have (github.com/toshas/torch-fidelity, v0.2.0), and name where it lies.",
     )

@@ -17,7 +17,7 @@ import numpy as np
 
 GROUPS = 10  # that are left out in turn
 LEAST = 2 * GROUPS  # pictures of either set
-NO_NUMBER = "is no number, of these features"
+NO_NUMBER = "is not a number for these features"
 NEIGHBOURS = 3  # Kynkäänniemi et al. 2019, section 3
 SIGMA, SCALE = 10.0, 1000.0  # Jayasumana et al. 2024, section 5
 ROWS = 1024  # of a matrix of distances at a time, so that memory does not grow with both sets

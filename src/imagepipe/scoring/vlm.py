@@ -49,7 +49,7 @@ def _check_kind(scorer: Scorer, config: Any) -> None:
         raise UserError(
             field=f"{scorer.section}.path",
             value=scorer.path,
-            problem=f"its config.json says {config.model_type}, which is no model that answers "
+            problem=f"its config.json says {config.model_type}, which is not a model that answers "
             "questions about pictures",
             remedy="Name one, such as HuggingFaceTB/SmolVLM-256M-Instruct.",
         )

@@ -44,7 +44,7 @@ def check_url(url: str, field: str = "llm.base_url") -> None:
         raise UserError(
             field=field,
             value=HIDDEN,
-            problem="carries more than an address, and what it carries would be written down",
+            problem="contains more than an address, which would be recorded",
             remedy="Leave user, password and query out, and name the key's variable in "
             f"{field.replace('base_url', 'api_key_env')}. Of a query only Azure's {VERSION} is "
             "taken.",
@@ -53,7 +53,7 @@ def check_url(url: str, field: str = "llm.base_url") -> None:
         raise UserError(
             field=field,
             value=url,
-            problem="is no address of a server",
+            problem="is not an address of a server",
             remedy="Give one such as http://host:8000/v1.",
         )
 
@@ -70,7 +70,7 @@ def check_name(name: str, field: str = "llm.api_key_env") -> None:
     A key is not told from a name by its looks alone: what no variable is called is refused too.
     """
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or re.match(r"sk[-_]", name):
-        problem = "is no name of a variable; if it is the key itself, it was not written down"
+        problem = "is not a name of a variable; if it is the key itself, it was not recorded"
     elif not os.environ.get(name):
         problem = "names no variable that is set here"
     else:

@@ -101,7 +101,7 @@ def unreached(server: Server, cause: str, said: str) -> UserError:
         return UserError(
             field=f"{server.section}.timeout_s",
             value=server.timeout_s,
-            problem=f"{server.base_url} took a question and did not answer it within that time",
+            problem=f"{server.base_url} did not answer a question within that time",
             remedy="Raise it: a server that still loads its model, or thinks, takes longer.",
         )
     return UserError(
@@ -129,7 +129,7 @@ def _refused(
             value=server.api_key_env,
             problem=f"the server does not accept the key (HTTP {status}): {told}"
             if status == 401
-            else f"its account has nothing left to spend: {told}",
+            else f"its account has no credit left: {told}",
             remedy="Put the right key into that variable."
             if server.api_key_env
             else "Put a key into the environment and name its variable here.",
@@ -192,7 +192,7 @@ def _address(server: Server) -> str:
     short = OWN_PATH.sub("", url.rstrip("/"))
     meant = short if query or re.search(r"/v\d", short) else f"{short}/v1"
     if query or meant == url.rstrip("/"):
-        return "Give the address as the server's makers do, such as http://host:8000/v1."
+        return "Use the address from the server's documentation, such as http://host:8000/v1."
     return f"Try {server.section}.base_url={meant}."
 
 

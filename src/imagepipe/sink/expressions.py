@@ -60,9 +60,9 @@ def parsed(text: str) -> Rule:
         expression = reader.visit(ast.parse(text.strip(), mode="eval").body)
         expression.to_pyarrow()
     except (SyntaxError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
-        raise refused("keep", text, f"is no expression ({one_line(error)})", EXAMPLE) from error
+        raise refused("keep", text, f"is not an expression ({one_line(error)})", EXAMPLE) from error
     except (RecursionError, MemoryError) as error:
-        raise refused("keep", text, "is too deep or too long", EXAMPLE) from error
+        raise refused("keep", text, "is too long or too deeply nested", EXAMPLE) from error
     return Rule(expression, tuple(reader.columns), tuple(reader.numbers))
 
 

@@ -84,12 +84,12 @@ class Filter:
 
     def _check_best(self, schema: pa.Schema, each: int) -> None:
         if self.best is not None and self.best >= each:
-            told = f"keeps all of a row's {each}"
+            told = f"would keep all of a row's {each}"
             remedy = "Draw more a row (model.images_per_prompt), or leave it out."
             raise refused("best", self.best, told, remedy)
         if self.by is None:
             remedy = "Choose a scorer, or name a column: filter.by=..."
-            raise refused("best", self.best, "needs a score to go by", remedy)
+            raise refused("best", self.best, "needs a score", remedy)
         _check_column("by", self.by, self.by, self.renamed, schema)
         kind = schema.field(self.renamed.get(self.by, self.by)).type
         if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
@@ -144,5 +144,5 @@ def _check_column(
     known = [*renamed, *(one for one in schema.names if one not in renamed.values())]
     if name not in known:
         guess = did_you_mean(name, known)
-        told = f"names {name!r}, which is no column"
+        told = f"names {name!r}, which is not a column"
         raise refused(key, value, told, f"{guess}Columns: {listed(known, name)}.")

@@ -43,7 +43,7 @@ def check(sink: Sink, pictures: int, api: HfApi | None = None, *, parts: int = 0
     if sink.hub is None:
         return
     if not HUB_ID.fullmatch(sink.hub):
-        raise _refused(sink, "is no name of a data set", "Name one as user/name.")
+        raise _refused(sink, "is not a name of a data set", "Name one as user/name.")
     if "images" in folders(sink):
         _check_count(sink, "images", pictures)
     _check_count(sink, "table", parts)
@@ -79,7 +79,7 @@ def _check_rights(sink: Sink, name: str, api: HfApi) -> None:
         if name.partition("/")[0] not in mine:
             raise _refused(
                 sink,
-                "is in nobody's name that the token is of",
+                "belongs to another account than the token",
                 f"Yours: {', '.join(mine)}. Or use a token of that account.",
             ) from None
     except Exception as error:  # whatever the reason, nothing could be pushed

@@ -155,7 +155,7 @@ def leaving_nothing(field: str, folder: Path) -> Iterator[None]:
         raise UserError(
             field=field,
             value=folder,
-            problem=f"no folder can be made there ({reason(error)})",
+            problem=f"cannot create a folder there ({reason(error)})",
             remedy="Name another place.",
         ) from error
     try:

@@ -62,7 +62,7 @@ def check_names(
             raise UserError(
                 field=f"scorer.{score.scorer}",
                 value=score.scorer,
-                problem=f"the table has scores of that name already, which {who} gave",
+                problem=f"the table already has scores with that name, from {who}",
                 remedy=f"Give this one another name: scorer.{score.scorer}.name=NAME",
             )
     store.write(JOURNAL, json.dumps(known | scorers, indent=1).encode())

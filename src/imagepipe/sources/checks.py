@@ -21,14 +21,14 @@ from imagepipe.sources.unreadable import Unreadable
 FIRST = 1000  # rows whose seeds are looked at before the run
 
 
-def check_key(key: str, name: str, schema: pa.Schema, where: str, wanted: str = "key") -> None:
+def check_key(key: str, name: str, schema: pa.Schema, where: str, wanted: str = "a key") -> None:
     """Raise UserError where the column `name` cannot be a key of `where`, or what is `wanted`."""
     names = schema.names
     if name not in names:
         raise UserError(
             field=key,
             value=name,
-            problem=f"is no column of {where}",
+            problem=f"is not a column of {where}",
             remedy=f"{_separator(key, names)}{did_you_mean(name, names)}"
             f"Columns: {listed(names, name)}.",
         )
@@ -41,7 +41,7 @@ def check_key(key: str, name: str, schema: pa.Schema, where: str, wanted: str = 
         raise UserError(
             field=key,
             value=name,
-            problem=f"holds {brief(kind)} in {where}, which is no {wanted}",
+            problem=f"holds {brief(kind)} in {where}, which is not {wanted}",
             remedy=f"{hint}Use a column of text or numbers.",
         )
 
@@ -85,7 +85,7 @@ def check_columns(columns: Mapping[str, str], schema: pa.Schema) -> None:
             raise UserError(
                 field=f"model.columns.{key}",
                 value=name,
-                problem="is no column",
+                problem="is not a column",
                 remedy=f"{did_you_mean(name, schema.names)}Columns: {listed(schema.names, name)}.",
             )
         kind = schema.field(name).type
@@ -136,7 +136,7 @@ def _check_pictures(key: str, name: str, kind: pa.DataType) -> None:
     raise UserError(
         field=f"model.columns.{key}",
         value=name,
-        problem=f"holds {brief(kind)}, which are no pictures",
+        problem=f"holds {brief(kind)}, which are not pictures",
         remedy="Name a column of paths, of URLs, or of pictures as bytes or Hugging Face's Image.",
     )
 
@@ -148,7 +148,7 @@ def check_template(field: str, template: prompts.Template, schema: pa.Schema) ->
             raise UserError(
                 field=field,
                 value=template.text,
-                problem=f"names {name!r}, which is no column",
+                problem=f"names {name!r}, which is not a column",
                 remedy=f"{did_you_mean(name, schema.names)}Columns: {listed(schema.names, name)}.",
             )
         kind = schema.field(name).type

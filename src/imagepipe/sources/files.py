@@ -122,7 +122,7 @@ def _expand(key: str, entry: str, filesystem: fs.FileSystem, place: str, found: 
             field=key,
             value=entry,
             problem="is neither a file nor a folder",
-            remedy="A table is read twice, which a pipe cannot be: save it to a file.",
+            remedy="A table is read twice, which a pipe does not allow. Save it to a file.",
         )
     else:
         _add_glob(key, entry, filesystem, place, found)

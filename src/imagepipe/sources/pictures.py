@@ -77,7 +77,7 @@ class Existing:
         raise UserError(
             field=self.field,
             value=self.path,
-            problem="holds neither pictures nor a table of them",
+            problem="contains neither pictures nor a table of them",
             remedy=f"Name a run's folder, a folder with pictures ({', '.join(SUFFIXES)}), or a "
             f"table ({', '.join(FORMATS)}).",
         )
@@ -90,7 +90,7 @@ class Existing:
                 field=self.image_field,
                 value=self.image,
                 problem="the table has neither a column image nor image_path",
-                remedy=f"Name the one of the files or their bytes: {listed(schema.names)}.",
+                remedy=f"Name the column with the files or their bytes: {listed(schema.names)}.",
             )
         return image, _column("--prompt", self.prompt, ("prompt", "base_prompt"), schema)
 
@@ -104,7 +104,7 @@ def _column(
         raise UserError(
             field=option,
             value=asked,
-            problem="is no column of the table",
+            problem="is not a column of the table",
             remedy=f"Columns: {listed(schema.names, asked)}.",
         )
     return asked
@@ -166,8 +166,8 @@ def _of_folder(found: Path, pictures: list[Path], prompt: str | None) -> Iterato
         raise UserError(
             field="--prompt",
             value=prompt,
-            problem="names a column, and a folder of pictures has none",
-            remedy="Leave it out: the prompts are those that the PNG files say. Or name a table.",
+            problem="names a column, but a folder of pictures has none",
+            remedy="Leave it out: the prompts are read from the PNG files. Or name a table.",
         )
     home = found if found.is_dir() else found.parent
     for start in range(0, len(pictures), BLOCK):

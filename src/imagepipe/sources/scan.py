@@ -63,7 +63,7 @@ def scan(
         joins.append(_join(prefix, join, dataset, schema, left, drawn))
         schema = pa.unify_schemas([schema, _taken(joins[-1])])
     if dataset.category is not None:
-        check_key("dataset.category", dataset.category, schema, "the tables", "category")
+        check_key("dataset.category", dataset.category, schema, "the tables", "a category")
     check_columns(columns, schema)
     tables = _tables(dataset, template, texts, left, joins)
     for field, one in tables.templates.items():
@@ -231,7 +231,7 @@ def _cross(
         raise UserError(
             field=f"{prefix}.on",
             value=join.on,
-            problem="means nothing to how=cross, which takes every row",
+            problem="has no effect with how=cross, which takes every row",
             remedy="Leave it out, or use how=inner.",
         )
     form = formats.of(prefix, join.format or dataset.format, _read(join, dataset))
@@ -254,7 +254,7 @@ def _check_names(request: Request, table: Table, left: pa.Schema, adds: Sequence
         raise UserError(
             field=request.field,
             value=table.name,
-            problem=f"has columns that the left table has too: {listed(both)}",
+            problem=f"has columns that the left table has, too: {listed(both)}",
             remedy=f"Rename them, or leave them out of one file; {_shared(request.keys)} shared.",
         )
 

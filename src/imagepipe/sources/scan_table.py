@@ -256,7 +256,7 @@ def _chosen(scanned: Scanned, schema: pa.Schema) -> pa.Schema:
     for name in names:
         if name not in there:
             raise BadOption(
-                *("columns", name, "is no column of the table"),
+                *("columns", name, "is not a column of the table"),
                 f"{did_you_mean(str(name), there)}Columns: {listed(there, str(name))}.",
             )
     return pa.schema([column for column in schema if column.name in names], schema.metadata)

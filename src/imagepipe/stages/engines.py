@@ -227,7 +227,7 @@ def _own_class(kind: str, section: Section) -> Any:
     try:
         found = resolve_name(section._target_)
         if not isinstance(found, type):
-            raise TypeError("it is no class")
+            raise TypeError("it is not a class")
         return found
     except Exception as error:  # whatever importing somebody's module raises
         raise UserError(

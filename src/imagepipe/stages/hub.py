@@ -27,8 +27,8 @@ def refused(
         return UserError(
             field=field,
             value=name,
-            problem="is gated: the hub gives it only to accounts that accepted its terms",
-            remedy=f"Accept them on its page ({_page(name, kind)}), then: hf auth login. "
+            problem="is gated: the hub gives it only to accounts that have accepted its terms",
+            remedy=f"Accept the terms on its page ({_page(name, kind)}), then: hf auth login. "
             "Or set HF_TOKEN to a token of that account.",
         )
     if any(isinstance(cause, errors.RevisionNotFoundError) for cause in causes):
@@ -42,14 +42,14 @@ def refused(
         return UserError(
             field=field,
             value=name,
-            problem=f"is on the hub, but lacks the files of such a {kind}",
+            problem=f"is on the hub, but lacks the files of a {kind}",
             remedy=f"Its files: {_page(name, kind)}/tree/main.",
         )
     if any(isinstance(cause, errors.RepositoryNotFoundError) for cause in causes):
         return UserError(
             field=field,
             value=name,
-            problem=f"is no folder here, and the hub knows no such {kind} or keeps it private",
+            problem=f"is not a folder here, and the hub knows no such {kind} or keeps it private",
             remedy=f"Check the name. For a private {kind}: hf auth login, or set HF_TOKEN.",
         )
     repository = "" if kind == "model" else f" --repo-type {kind}"
@@ -57,7 +57,7 @@ def refused(
     return UserError(
         field=field,
         value=name,
-        problem="is no folder here, not whole in the hub's cache, and the hub does not give it "
+        problem="is not a folder here, not whole in the hub's cache, and the hub does not give it "
         f"({type(causes[-1]).__name__})",
         remedy="Name a local folder, or fetch it where the hub can be reached: "
         f"hf download {name}{repository}{pinned} {files}".strip(),

@@ -101,7 +101,7 @@ def check_safe(field: str, path: str | None, revision: str | None) -> None:
             value=path,
             problem=f"has only pickled weights ({pickles[0]}), and a pickle can run any code when "
             "it is read",
-            remedy="Name a model that comes as .safetensors.",
+            remedy="Use a model with .safetensors weights.",
         )
 
 
@@ -120,7 +120,7 @@ def check_code(field: str, path: str | None, revision: str | None) -> None:
         raise UserError(
             field=field,
             value=path,
-            problem="brings Python code of its own, which would run here",
+            problem="contains Python code of its own, which would run here",
             remedy="Name a model that transformers has a class for.",
         )
 
@@ -171,8 +171,8 @@ def _files(
             value=path,
             problem=other[0]
             if other
-            else f"its weights are not whole ({where / lacking} does not exist)",
-            remedy=other[1] if other else "Name a whole model.",
+            else f"its weights are incomplete ({where / lacking} does not exist)",
+            remedy=other[1] if other else "Use a complete model.",
         )
     if weights:
         described(field, path, where / index)
@@ -217,7 +217,7 @@ def described(field: str, path: object, file: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise broken(field, path, file, one_line(error)) from error
     if not isinstance(said, dict):
-        raise broken(field, path, file, "it is no JSON object")
+        raise broken(field, path, file, "it is not a JSON object")
     return said
 
 
@@ -227,7 +227,7 @@ def broken(field: str, path: object, file: Path, cause: str) -> UserError:
         return UserError(
             field=field,
             value=path,
-            problem=f"{file} is a pointer of Git LFS, and not the file",
+            problem=f"{file} is a Git LFS pointer, not the file itself",
             remedy=kinds.POINTED,
         )
     return UserError(

@@ -126,7 +126,7 @@ def check(config: Tracking) -> None:
         raise UserError(
             field="tracking.backend",
             value=config.backend,
-            problem="is no way of tracking",
+            problem="is not a tracking backend",
             remedy="Use mlflow or none",
         )
     check_uri(config)
@@ -136,7 +136,7 @@ def check(config: Tracking) -> None:
         raise UserError(
             field="tracking.experiment",
             value=repr(config.experiment),
-            problem="is no name",
+            problem="is not a name",
             remedy="Name one (MLFLOW_EXPERIMENT_NAME does, too), or leave it out for imagepipe",
         )
 
@@ -195,7 +195,7 @@ def _check_uri(uri: str) -> None:
     parts = _split(uri)
     kind = parts.scheme.partition("+")[0]
     if kind not in SERVERS + DATABASES:
-        _refuse(uri, f"'{parts.scheme}:' is no store that MLflow can open")
+        _refuse(uri, f"'{parts.scheme}:' is not a store that MLflow can open")
     if kind == "sqlite" and "?" in uri:
         path = uri.partition("?")[0]
         _refuse(f"{path}?{HIDDEN}", "takes no options (write %3F for a ? in a file's name)")
@@ -210,7 +210,7 @@ def _parts(uri: str) -> SplitResult:
     try:
         return urlsplit(uri)
     except ValueError:  # what it says may hold a password, as the address may
-        _refuse(HIDDEN, "is no address (see whether its brackets are right)")
+        _refuse(HIDDEN, "is not an address (see whether its brackets are right)")
 
 
 def _split(uri: str) -> SplitResult:
@@ -220,7 +220,7 @@ def _split(uri: str) -> SplitResult:
     try:
         _ = parts.port  # out of range or no number: ValueError
     except ValueError as error:
-        _refuse(uri, f"is no address ({error})")
+        _refuse(uri, f"is not an address ({error})")
     if not parts.scheme:
         _refuse(uri, "does not say what kind of store it is")
     return parts
@@ -233,7 +233,7 @@ def _check_carried(uri: str, parts: SplitResult) -> None:
         raise UserError(
             field="tracking.uri",
             value=without_secrets(uri.partition("?")[0]),
-            problem="carries a user, password or token, which would be written down",
+            problem="contains a user, password or token, which would be recorded",
             remedy="Leave it out and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD "
             "(or MLFLOW_TRACKING_TOKEN) in the environment; for a database, run an MLflow server "
             "before it",
@@ -243,7 +243,7 @@ def _check_carried(uri: str, parts: SplitResult) -> None:
         raise UserError(
             field="tracking.uri",
             value=f"{place}#{HIDDEN}",
-            problem="is the address of a page",
+            problem="is the address of a web page",
             remedy=f"Give the server's own: {place}",
         )
 
@@ -283,5 +283,5 @@ def _writable_sqlite(uri: str) -> Path:
     except OSError as error:
         _refuse(uri, f"cannot be written ({error.strerror})")
     if head not in (b"", SQLITE_MAGIC):
-        _refuse(uri, "is a file, but no sqlite database")
+        _refuse(uri, "is a file, but not a sqlite database")
     return path

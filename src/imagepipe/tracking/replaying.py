@@ -62,7 +62,7 @@ def _untaken(address: Address, why: str) -> UserError:
     return UserError(
         field="tracking.uri",
         value=address.uri,
-        problem=f"does not take the run ({why})",
+        problem=f"does not accept the run ({why})",
         remedy="Try again when it does, or send it elsewhere with --uri; the record stays in the "
         "folder",
     )

@@ -252,7 +252,7 @@ class MlflowTracker:
 
     def _warn(self, error: Exception) -> None:
         log.warning(
-            "MLflow at %s does not take the run (%s); it goes on, recorded in %s",
+            "MLflow at %s does not accept the run (%s); it goes on, recorded in %s",
             self._sender.address.uri,
             reason(error),
             self._journal.path,

@@ -9,6 +9,7 @@ from typing import Any
 
 from imagepipe.reports.comparison import tables
 from imagepipe.reports.comparison.grid import Grid
+from imagepipe.reports.comparison.job import Job
 from imagepipe.reports.comparison.jobs import Comparison
 from imagepipe.reports.comparison.pictures import pictures
 from imagepipe.reports.comparison.tables import RATES
@@ -42,6 +43,13 @@ def html(comparison: Comparison, grid: Grid, title: str, folder: Path) -> str:
         stages=list(dict.fromkeys(name for job in comparison.jobs for name in job.utilisation)),
         lines=len(grid.lines),
         left_out=grid.left_out,
+    )
+
+
+def _short(job: Job) -> str:
+    """What the sweep gave the job, by the last words of keys: steps=6."""
+    return ", ".join(f"{key.rpartition('.')[2]}={value}" for key, value in job.swept.items()) or (
+        job.label
     )
 
 
@@ -102,7 +110,7 @@ def _pictures(comparison: Comparison, grid: Grid, folder: Path) -> dict[str, Any
         "of": comparison.name,
         "folder": encodable(str(folder.absolute())),
         "jobs": [encodable(job.label) for job in grid.jobs],
-        "short": [encodable(", ".join(job.swept.values()) or job.label) for job in grid.jobs],
+        "short": [encodable(_short(job)) for job in grid.jobs],
         "scores": [encodable(name) for name in comparison.scores],
         "rows": [
             [

@@ -43,7 +43,7 @@ def compared(folders: Sequence[Path], aim: Sweep, by: str | None = None) -> Comp
             raise _refused(run.folder, "is named twice", "Name each run once.")
     if not runs:
         place = next(iter(folders), Path())
-        raise _refused(place, "holds no finished run", "Name runs that have finished.")
+        raise _refused(place, "contains no finished run", "Name runs that have finished.")
     if len(runs) < 2:
         raise _refused(runs[0].folder, "is a single run", "Name another one to compare it with.")
     apart = _differences(runs)
@@ -78,7 +78,7 @@ def _read(folder: Path) -> Run:
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise _refused(
             folder,
-            f"is no run that has ended ({error})",
+            f"is not a run that has ended ({error})",
             "Name the folder of one, such as outputs/2026-01-31/12-00-00.",
         ) from error
     if status != "FINISHED":

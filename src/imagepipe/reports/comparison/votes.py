@@ -63,7 +63,7 @@ def read(
     found = [_vote(path, number, one, labels) for number, one in enumerate(given, 1)]
     for vote in found:
         if vote.row not in rows:
-            raise _refused(path, f"votes on row {vote.row!r}, of which no job here has a picture")
+            raise _refused(path, f"votes on row {vote.row!r}, for which no job here has a picture")
     for (row, pair), times in Counter((one.row, one.pair) for one in found).items():
         if times > 1:
             raise _refused(path, f"votes {times} times on row {row!r} of {' and '.join(pair)}")
@@ -77,12 +77,12 @@ def _whole(path: Path, name: str) -> tuple[str, list[Any]]:
     except (OSError, ValueError) as error:
         raise _refused(path, f"cannot be read as JSON ({error})") from error
     if not isinstance(whole, dict) or whole.get("imagepipe_votes") != FORMAT:
-        raise _refused(path, "holds no votes that the page of a comparison has exported")
+        raise _refused(path, "contains no votes exported by a comparison's page")
     if whole.get("of") != name:
         raise _refused(path, f"is of another comparison, {whole.get('of')!r}; this is {name!r}")
     voter, given = whole.get("voter"), whole.get("votes")
     if not (isinstance(voter, str) and voter.isalnum() and len(voter) <= 64):
-        raise _refused(path, f"has a voter {voter!r}, which is no name of letters and digits")
+        raise _refused(path, f"has a voter {voter!r}, which is not a name of letters and digits")
     if not (isinstance(given, list) and given):
         raise _refused(path, "has no list of votes")
     return voter, given
@@ -95,9 +95,8 @@ def _vote(path: Path, number: int, given: Any, labels: Collection[str]) -> Vote:
     vote = Vote(*(given[name] for name in names))
     for label in (vote.left, vote.right):
         if label not in labels:
-            told = (
-                f"{label!r} in vote {number}, which is no job here: {listed(list(labels), label)}"
-            )
+            known = listed(list(labels), label)
+            told = f"{label!r} in vote {number}, which is not a job here: {known}"
             raise _refused(path, f"names {told}")
     if vote.left == vote.right or vote.better not in ("left", "right", "neither"):
         raise _refused(
@@ -111,7 +110,7 @@ def _refused(path: Path, problem: str) -> UserError:
         field="FILE",
         value=path,
         problem=problem,
-        remedy="Take the file as the page of this comparison exported it.",
+        remedy="Use the file as this comparison's page exported it.",
     )
 
 

@@ -180,7 +180,7 @@ function cardAt(place, high) {
   const row = shown[place], card = made("button", { class: "card", type: "button" });
   card.style.cssText = `width: ${side}px; height: ${high - GAP}px; transform: translate(${(place % across) * (side + GAP)}px, ${Math.floor(place / across) * high}px)`;
   const text = made("span", { class: "text" }), meta = made("span", { class: "meta" });
-  meta.append(made("span", { class: "id" }, all.id[row]), ...figures(row).map((one) => ` · ${one}`));
+  meta.append("id ", made("span", { class: "id" }, all.id[row]), ...figures(row).map((one) => ` · ${one}`));
   text.append(made("span", { class: "prompt" }, titleOf(row)), made("span", { class: "base" }, base(row)), meta);
   card.append(pictureOf(row, false), text);
   card.addEventListener("click", () => show(place));
@@ -191,9 +191,11 @@ function cardAt(place, high) {
 /* The prompt; of a row that has none, what its table says. */
 function titleOf(row) {
   if (all.reason[row] === null) return value("prompt", row) ?? "";
-  return [...all.columns.values()].map((values) => values[row]).filter((one) => one !== null && String(one) !== all.id[row]).slice(0, -2).join(" · ");
+  return [...all.columns.values()].map((values) => values[row]).filter((one) => one !== null && String(one) !== all.id[row]).slice(0, -2).filter((one) => one !== "").join(" · ");
 }
 
+/* 0.1137630045413971 as 0.113763; texts and whole numbers as they are. */
+const rounded = (one) => (typeof one === "number" && !Number.isInteger(one) ? Number(one.toPrecision(6)) : one);
 const base = (row) => (value("base_prompt", row) === value("prompt", row) ? "" : value("base_prompt", row) ?? "");
 
 function figures(row) {
@@ -234,7 +236,7 @@ function show(place) {
   const cells = [...all.columns].map(([name, values]) => [name, values[row]]).filter(([name, one]) => one !== null && !["id", "prompt", "base_prompt"].includes(name));
   const head = [["id", all.id[row]], ...(all.reason[row] === null ? [] : [[all.status[row], all.reason[row]]])];
   const told = [...head, ...cells, ...(all.reason[row] === null ? data.parameters : [])];
-  part("cells").replaceChildren(...told.flatMap(([name, one]) => [made("dt", {}, name), made("dd", {}, one)]));
+  part("cells").replaceChildren(...told.flatMap(([name, one]) => [made("dt", {}, name), made("dd", {}, rounded(one))]));
   if (!view.open) view.showModal();
 }
 

@@ -47,7 +47,7 @@ def of(prefix: str, name: str, options: Mapping[str, Any]) -> Format:
             raise UserError(
                 field=field,
                 value=value,
-                problem=f"is no option of the format {name}",
+                problem=f"is not an option of the format {name}",
                 remedy=f"{did_you_mean(option, known)}Its options: {', '.join(sorted(known))}.",
             )
         takes = _classes(types[option])

@@ -54,7 +54,7 @@ class Csv(FileFormat):
             object.__setattr__(self, "encoding", codecs.lookup(self.encoding).name)
         except LookupError as error:
             raise BadOption(
-                *("encoding", self.encoding, "is no encoding of text that Python knows"),
+                *("encoding", self.encoding, "is not an encoding of text that Python knows"),
                 "Give one such as utf-8, cp1252, latin-1, utf-16, shift_jis or gb18030.",
             ) from error
         if self.skip_rows < 0:

@@ -130,8 +130,8 @@ class CsvText:
         again = next((line for line, row in rows if row == header), None)
         if again is not None:
             raise Unreadable(
-                f"has its header once more in line {again}",
-                "Leave that line out: files that were put together keep one header.",
+                f"repeats its header in line {again}",
+                "Remove that line: concatenated files keep only the first header.",
             )
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
@@ -163,7 +163,7 @@ class CsvText:
         nul = self._line_of_nul()
         if nul is not None:  # it makes the reader miss the ends of lines
             return Unreadable(
-                f"has a NUL character in line {nul}, which is no text",
+                f"has a NUL character in line {nul}, which is not text",
                 "Leave it out of the cell, or save the table as Parquet.",
             )
         ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", error)

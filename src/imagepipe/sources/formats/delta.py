@@ -30,7 +30,7 @@ class Delta(External):
         from deltalake.exceptions import DeltaError
 
         if not DeltaTable.is_deltatable(place):
-            raise Unreadable("is no Delta table", "Name the folder that holds _delta_log/.")
+            raise Unreadable("is not a Delta table", "Name the folder that holds _delta_log/.")
         try:
             return replace(self, version=self._table(place).version()), place
         except DeltaError as error:
@@ -38,7 +38,7 @@ class Delta(External):
                 raise
             newest = DeltaTable(place).version()
             raise BadOption(
-                *("version", self.version, "is no version of the table"),
+                *("version", self.version, "is not a version of the table"),
                 f"Its newest is {newest}.",
             ) from error
 

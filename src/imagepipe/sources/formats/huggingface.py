@@ -47,7 +47,7 @@ class HuggingFace(External):
         if split is not None and split.partition("[")[0] not in splits:
             remedy = f"Splits: {listed(splits)}." if splits else "It has none: leave it out."
             raise BadOption(
-                *("split", split, "is no split of the data set"),
+                *("split", split, "is not a split of the data set"),
                 did_you_mean(split, splits) + remedy,
             )
         return replace(self, split=split), place

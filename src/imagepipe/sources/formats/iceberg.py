@@ -50,14 +50,14 @@ class Iceberg(External):
             table = self._table(place)
         except (FileNotFoundError, NoSuchTableError) as error:
             raise Unreadable(
-                "is no Iceberg table",
+                "is not an Iceberg table",
                 "Name its folder, its *.metadata.json, or by dataset.read.catalog=NAME a table of "
                 "a catalog that pyiceberg knows.",
             ) from error
         snapshot = self.snapshot_id or table.metadata.current_snapshot_id
         if self.snapshot_id and table.snapshot_by_id(self.snapshot_id) is None:
             raise BadOption(
-                *("snapshot_id", self.snapshot_id, "is no snapshot of the table"),
+                *("snapshot_id", self.snapshot_id, "is not a snapshot of the table"),
                 f"Its newest is {table.metadata.current_snapshot_id}.",
             )
         return replace(self, snapshot_id=snapshot), place
@@ -111,10 +111,10 @@ def _newest(folder: str) -> str:
     numbers = {name: int(found[1]) for name, found in numbered.items() if found}
     newest = [name for name, number in numbers.items() if number == max(numbers.values())]
     if not newest:
-        raise Unreadable("is no Iceberg table", "Name the folder that holds metadata/.")
+        raise Unreadable("is not an Iceberg table", "Name the folder that holds metadata/.")
     if len(newest) > 1:
         raise Unreadable(
-            f"has several newest states: {', '.join(sorted(newest))}",
+            f"has several newest versions: {', '.join(sorted(newest))}",
             "Name one of these files in its folder metadata/.",
         )
     return f"{folder.rstrip('/')}/metadata/{newest[0]}"

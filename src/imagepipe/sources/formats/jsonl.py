@@ -202,7 +202,7 @@ def _problem(value: Any, wanted: pa.DataType) -> str | None:
     try:
         pa.array([value], wanted)
     except NO_VALUE as error:
-        return f"what is no {wanted}: {error}"
+        return f"a value that is not {wanted}: {error}"
     return None
 
 

@@ -32,13 +32,13 @@ class Lance(External):
             newest = lance.dataset(place)
         except ValueError as error:
             raise Unreadable(
-                "is no Lance table", "Name the folder that holds _versions/."
+                "is not a Lance table", "Name the folder that holds _versions/."
             ) from error
         try:
             return replace(self, version=self._table(place).version), place
         except ValueError as error:
             raise BadOption(
-                *("version", self.version, "is no version of the table"),
+                *("version", self.version, "is not a version of the table"),
                 f"Its newest is {newest.version}.",
             ) from error
 

@@ -47,7 +47,7 @@ class Sql(External):
             url = make_url(path)
         except ArgumentError as error:
             raise Unreadable(
-                "is no address of a database",
+                "is not an address of a database",
                 "Give one such as sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME.",
             ) from error
         if url.get_backend_name() == "sqlite":
@@ -136,7 +136,7 @@ class Sql(External):
             return url
         if self.password_env not in os.environ:
             raise BadOption(
-                *("password_env", self.password_env, "is no variable of the environment"),
+                *("password_env", self.password_env, "is not a variable of the environment"),
                 "Export it, with the password as its value.",
             )
         return url.set(password=os.environ[self.password_env])
@@ -156,7 +156,7 @@ class Sql(External):
         schema, _, name = str(self.table).rpartition(".")
         if not inspector.has_table(name, schema or None):
             raise BadOption(
-                *("table", self.table, "is no table of the database"),
+                *("table", self.table, "is not a table of the database"),
                 f"{did_you_mean(str(self.table), there)}Tables: {listed(there)}.",
             )
         table = Table(name, MetaData(), schema=schema or None, autoload_with=connection)

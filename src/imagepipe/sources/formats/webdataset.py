@@ -55,7 +55,7 @@ class WebDataset(Jsonl):
                 while part := list(islice(rows, AT_ONCE)):
                     yield pa.table({LINE: pa.array([row[LINE] for row in part], pa.binary())})
         except tarfile.TarError as error:
-            raise Unreadable(f"is no tar archive: {error}", "Name the shards, *.tar.") from error
+            raise Unreadable(f"is not a tar archive: {error}", "Name the shards, *.tar.") from error
 
     def dataset(
         self, filesystem: FileSystem, paths: list[str], schema: pa.Schema, **options: Any
