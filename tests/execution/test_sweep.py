@@ -207,7 +207,7 @@ def test_what_a_preset_may_not_hold_is_copied_by_no_sweep(tmp_path):
     asked = ["-m", "--config-dir", "mine", "tracking=none", "hydra.sweep.dir=sweep"]
     done = imagepipe(tmp_path, *asked, "dataset=shop", "seed=1,2")
     assert done.returncode == 2
-    assert "dataset.path=...: carries a password" in done.stderr
+    assert "dataset.path=...: contains a password" in done.stderr
     assert_nowhere("hunter2", tmp_path, preset, done)
 
 

@@ -290,7 +290,7 @@ def test_a_folder_whose_weights_are_not_whole_is_refused(tmp_path: Path) -> None
         check(config)
     index.unlink()
     (model / names[0]).unlink()
-    with pytest.raises(UserError, match=r"not whole \(.*/model\.safetensors does not exist"):
+    with pytest.raises(UserError, match=r"incomplete \(.*/model\.safetensors does not exist"):
         check(config)
 
 

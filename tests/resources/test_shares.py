@@ -179,15 +179,15 @@ CLUSTER = Machine((Node(4, 1, 16 * GIB, {"fast": 1}), Node(4, 1, 16 * GIB)))
     [
         (LAPTOP, ON_GPU, "resources.llm.num_gpus=0.6: no machine here has 0.6 GPUs; at most 0"),
         (LAPTOP, [*ON_CPU, "resources.model.num_cpus=3"], "no machine here has 3 CPUs; at most 2"),
-        (LAPTOP, [*ON_CPU, "resources.model.pool=9"], "only 5 of its 9 processes find a place"),
+        (LAPTOP, [*ON_CPU, "resources.model.pool=9"], "only 5 of its 9 processes fit"),
         (LAPTOP, [*ON_CPU, "resources.model.num_cpus=0.6"], "hold 1.2 CPUs, and beside the tasks"),
         (
             LAPTOP,
             ["resources=cpu", "resources.llm.num_cpus=1.5", "resources.model.num_cpus=1.5"],
-            "processes find a place",
+            "processes fit",
         ),
         (LAPTOP, [*ON_CPU, "resources.model.memory_gb=500"], "has 500 GiB of memory; at most"),
-        (LAPTOP, [*ON_CPU, "resources.model.memory_gb=8"], "only 1 of its 2 processes find"),
+        (LAPTOP, [*ON_CPU, "resources.model.memory_gb=8"], "only 1 of its 2 processes fit"),
         (LAPTOP, [*ON_CPU, "+resources.model.custom={fast: 1}"], "1 of the resource 'fast'; at"),
         (LAPTOP, [*ON_CPU, "resources.sink.num_cpus=4"], "has 1 CPU at most beside the other"),
         (LAPTOP, ["resources=cpu", "resources.model.pool=500"], "only 5 of its 500 processes find"),
@@ -215,7 +215,7 @@ CLUSTER = Machine((Node(4, 1, 16 * GIB, {"fast": 1}), Node(4, 1, 16 * GIB)))
         (
             CLUSTER,
             [*ON_GPU, "+resources.model.custom={fast: 1}", "resources.model.pool=2"],
-            "only 1 of its 2 processes find a place",
+            "only 1 of its 2 processes fit",
         ),
     ],
 )

@@ -303,7 +303,9 @@ def test_a_table_of_pictures_keeps_its_columns(home: Path, form: str):
         pytest.param(["t.csv", "--image=file", "--prompt=why"], "--prompt=why: is not a column",
                      id="no-column"),
         pytest.param(["t.csv", "--image=file"], "--prompt=None: there are no prompts", id="which"),
-        pytest.param(["silent", "model.steps=3"], "model.steps=3: means nothing", id="key"),
+        pytest.param(
+            ["silent", "model.steps=3"], "model.steps=3: has no effect on existing pictures", id="key"
+        ),
         pytest.param(["run", "scorer.path=x"], "scores of that name already, which another",
                      id="other-scorer"),
         pytest.param(["run", "scorer.name=first"], "the run itself gave. Give this one another",

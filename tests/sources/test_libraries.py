@@ -168,9 +168,9 @@ def test_an_iceberg_table_of_two_newest_states(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("postgresql://me:hunter2@host/db", "carries a password"),
-        ("mysql://me@host/db?password=hunter2", "carries a password"),
-        ("mssql+pyodbc://?odbc_connect=DRIVER%3Dx%3BPWD%3Dhunter2", "carries a password"),
+        ("postgresql://me:hunter2@host/db", "contains a password"),
+        ("mysql://me@host/db?password=hunter2", "contains a password"),
+        ("mssql+pyodbc://?odbc_connect=DRIVER%3Dx%3BPWD%3Dhunter2", "contains a password"),
         ("nothing like it", "is not an address of a database"),
         ("oracool://host/db", "a kind of database that SQLAlchemy does not know: oracool"),
         ("sqlite:///", "is not there"),

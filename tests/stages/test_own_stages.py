@@ -77,7 +77,7 @@ REFUSED = {
     "no table's type": ("Says, adds: [tensor], after: model", "stages.0._target_", "has adds"),
     "changes the seed": ("Says, changes: [seed], after: llm", "stages.0._target_", "has changes"),
     "no column": ("Verdict, after: model, of: beauty", "stages.0", "reads columns"),
-    "too early": ("Larger, after: llm", "stages.0", "stand behind that"),
+    "too early": ("Larger, after: llm", "stages.0", "put this stage after it"),
     "a column of the table": ("Says, adds: [animal], after: llm", "stages.0", "animal"),
     "in capitals": ("Says, adds: [Animal], after: llm", "stages.0", "Animal"),
     "a column to come": ("Says, adds: [prompt_cut], after: llm", "stages.0", "is there"),

@@ -98,7 +98,7 @@ def _check_there(config: Config, stage: Stage, columns: set[str], chain: Sequenc
     if not missing:
         return
     giver = next((one.name for one in chain if missing[0] in one.adds.names), None)
-    later = f"It comes from the stage {giver}: stand behind that. " if giver else ""
+    later = f"It comes from the stage {giver}: put this stage after it. " if giver else ""
     raise UserError(
         field=_asked(config, stage.name),
         value=", ".join(missing),

@@ -227,7 +227,7 @@ def broken(field: str, path: object, file: Path, cause: str) -> UserError:
         return UserError(
             field=field,
             value=path,
-            problem=f"{file} is a Git LFS pointer, not the file itself",
+            problem=f"{file} is a pointer of Git LFS, and not the file",
             remedy=kinds.POINTED,
         )
     return UserError(
