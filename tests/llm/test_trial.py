@@ -56,7 +56,7 @@ def error(message: str) -> dict[str, Any]:
         (
             404,
             "404 page not found",
-            "llm.base_url=URL: there are not a chat completions at URL/chat",
+            "llm.base_url=URL: there are no chat completions at URL/chat",
         ),
         (
             400,

@@ -304,11 +304,11 @@ def test_a_table_of_pictures_keeps_its_columns(home: Path, form: str):
                      id="no-column"),
         pytest.param(["t.csv", "--image=file"], "--prompt=None: there are no prompts", id="which"),
         pytest.param(
-            ["silent", "model.steps=3"], "model.steps=3: has no effect on existing pictures", id="key"
+            ["silent", "model.steps=3"], "model.steps=3: has no effect on existing", id="key"
         ),
-        pytest.param(["run", "scorer.path=x"], "scores of that name already, which another",
+        pytest.param(["run", "scorer.path=x"], "scores with that name, from another",
                      id="other-scorer"),
-        pytest.param(["run", "scorer.name=first"], "the run itself gave. Give this one another",
+        pytest.param(["run", "scorer.name=first"], ", from the run itself. Give this one another",
                      id="name-of-the-run"),
         pytest.param(["begun"], "is a run that has not ended", id="not-ended"),
         pytest.param(["sweep"], "Name one of them, such as", id="sweep"),
