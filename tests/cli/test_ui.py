@@ -277,6 +277,6 @@ def test_a_port_that_is_taken_is_refused(tmp_path, refused):
 def test_what_is_no_database_is_refused(tmp_path, refused):
     (tmp_path / "outputs").mkdir()
     (tmp_path / "outputs" / "mlflow.db").write_text("my notes, and no database at all")
-    assert "is a file, but no sqlite database" in refused()
+    assert "is a file, but not a sqlite database" in refused()
     assert "tracking.uri=ftp://x" in refused("--uri", "ftp://x")
     assert "is a server already" in refused("--uri", "http://127.0.0.1:5000")
