@@ -64,12 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="an input picture, such as image=photo.jpg; must be the same file as before",
     )
     parser.add_argument("--out", type=Path, help="save the new picture in this file")
-    parser.add_argument(
-        "--levels",
-        type=int,
-        default=SAME,
-        help=f"difference that still counts as the same, of 255; default {SAME}",
-    )
+    levels = f"difference that still counts as the same, of 255; default {SAME}"
+    parser.add_argument("--levels", type=int, default=SAME, help=levels)
     parser.add_argument(
         "--trust", action="store_true", help="allow the picture to name code and pickled weights"
     )
