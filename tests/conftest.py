@@ -86,6 +86,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if asking.SHARED not in os.environ:  # else this is one of several processes of pytest
         os.environ[asking.SHARED] = tempfile.mkdtemp(prefix="imagepipe-tests-")
+        one_session.SERVER.keep()
         config.add_cleanup(_end_what_is_shared)
     asking.ENVIRONMENT.update(os.environ)
 

@@ -1,4 +1,4 @@
-"""A process that answers: a line of JSON in, a line of JSON out, until it gets null or no more."""
+"""A process that answers: a line of JSON in, a line of JSON out, until its input ends."""
 
 from __future__ import annotations
 
@@ -64,11 +64,18 @@ class Server:
 
 class SharedServer:
     """As `Server`, one for all processes of pytest: whoever asks first starts it, and it answers
-    one question at a time.
+    one question at a time. Its input ends with the process that is to `keep` it.
     """
 
     def __init__(self, module: str, **environment: str) -> None:
         self._module, self._more = module, environment
+        self._kept: int | None = None
+
+    def keep(self) -> None:
+        """By the process of pytest that outlives the others, before any of them asks."""
+        with self._locked() as folder:
+            os.mkfifo(folder / "in")
+            self._kept = os.open(folder / "in", os.O_RDWR)
 
     def ask(self, **question: Any) -> Any:
         with self._locked() as folder:
@@ -81,12 +88,12 @@ class SharedServer:
                 raise
 
     def close(self) -> None:
-        """By the process of pytest that outlives the others."""
+        """By the process that keeps it."""
+        assert self._kept is not None
+        os.close(self._kept)
         with self._locked() as folder:
             if _lives(folder):
-                process = psutil.Process(_pid(folder))
-                _exchange(folder, None)
-                process.wait()
+                psutil.Process(_pid(folder)).wait()
 
     @contextmanager
     def _locked(self) -> Iterator[Path]:
@@ -96,14 +103,18 @@ class SharedServer:
             yield folder
 
     def _start(self, folder: Path) -> None:
-        """It holds both ends of its pipes, so that they outlive who asks."""
-        for pipe in (folder / "in", folder / "out"):
-            pipe.unlink(missing_ok=True)
-            os.mkfifo(pipe)
-        ends = [os.open(folder / name, os.O_RDWR) for name in ("in", "out")]
-        process = _started(self._module, ENVIRONMENT | self._more, *ends)
-        for end in ends:
-            os.close(end)
+        """It holds both ends of the pipe of its answers, so that this outlives who asks."""
+        (folder / "out").unlink(missing_ok=True)
+        os.mkfifo(folder / "out")
+        asked = os.open(folder / "in", os.O_RDONLY | os.O_NONBLOCK)
+        with contextlib.suppress(BlockingIOError):  # what one before it did not come to
+            while os.read(asked, 1 << 16):
+                pass
+        os.set_blocking(asked, True)
+        answers = os.open(folder / "out", os.O_RDWR)
+        process = _started(self._module, ENVIRONMENT | self._more, asked, answers)
+        os.close(asked)
+        os.close(answers)
         (folder / "pid").write_text(str(process.pid))
 
 

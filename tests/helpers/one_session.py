@@ -92,8 +92,7 @@ def main() -> None:
     shared = SharedSession()
     always = loading.libraries(composed()) if "PRELOAD" in os.environ else []
     for line in sys.stdin:
-        if (asked := json.loads(line)) is None:
-            break
+        asked = json.loads(line)
         os.chdir(asked["place"])
         with _stderr_in(asked["said"]):
             answer = perform(shared, always, Path(asked["name"]).absolute(), asked["overrides"])

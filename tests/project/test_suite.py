@@ -9,10 +9,12 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import psutil
 import pytest
 from helpers import ROOT
 from helpers.asking import SHARED
 from helpers.collected import COLLECTED, ELSEWHERE, others
+from helpers.waiting import until
 
 LONGEST = 60  # characters of what stands behind a test's name
 
@@ -56,6 +58,26 @@ def test_another_process_collects_the_same(request: pytest.FixtureRequest, tmp_p
     assert own == other
     assert sorted(own, key=file_of) == sorted(other, key=file_of)  # in a file as they were
     assert odd(collected) == []
+
+
+KEPT = """
+import os
+from helpers.asking import ENVIRONMENT, SharedServer
+ENVIRONMENT.update(os.environ)
+server = SharedServer("helpers.echo")
+server.keep()
+print(server.ask(), server.ask(), flush=True)
+os._exit(9)
+"""
+
+
+def test_what_the_processes_of_pytest_share_ends_with_them_however_they_end(tmp_path: Path):
+    environment = os.environ | {SHARED: str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", KEPT], env=environment, stdout=subprocess.PIPE)
+    assert done.returncode == 9
+    first, second = map(int, done.stdout.split())
+    assert first == second
+    until(lambda: not psutil.pid_exists(first))
 
 
 def file_of(name: str) -> str:
