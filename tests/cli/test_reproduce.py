@@ -168,8 +168,8 @@ def _said(**settings: object) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("texts", "why"),
     [
-        ({"prompt": None, "seed": None}, "it has no prompt, seed"),
-        ({metadata.SETTINGS: None}, "it has no model_settings"),
+        ({"prompt": None, "seed": None}, "it lacks prompt, seed"),
+        ({metadata.SETTINGS: None}, "it lacks model_settings"),
         ({"seed": "seven"}, "settings that cannot be read"),
         ({"seed": str(1 << 63)}, "a seed has 63 bits"),
         ({"seed": "-1"}, "a seed has 63 bits"),
@@ -277,7 +277,7 @@ def test_files_that_are_no_picture_and_places_that_take_none(tmp_path, capsys):
     torn = picture(tmp_path).rename(tmp_path / "torn.png")
     torn.write_bytes(torn.read_bytes()[:-30])
     assert f"IMAGE={gone}: is not there" in refusal(capsys, gone)
-    assert "is a JPEG, whose pixels are not quite those" in refusal(capsys, jpeg)
+    assert "is a JPEG, which changes pixels a little" in refusal(capsys, jpeg)
     for path in (text, torn, tmp_path):
         assert f"IMAGE={path}: is not a PNG that can be read" in refusal(capsys, path)
     out = tmp_path / "nowhere" / "again.png"

@@ -321,7 +321,7 @@ def test_a_store_that_is_away_is_told_of_and_costs_nothing(tmp_path):
     store = ["tracking.uri=http://127.0.0.1:9", "tracking.system_metrics=false"]
     done = one_session.job(tmp_path, "out", *FAST, *store, "limit=2")
     assert done.code == 0, done.said
-    assert "MLflow at http://127.0.0.1:9 does not take the run" in done.said
+    assert "MLflow at http://127.0.0.1:9 does not accept the run" in done.said
     assert "send the rest later with: " in done.said
     assert "python -m imagepipe track " in done.said
     assert summary(tmp_path / "out")["written"] == 2

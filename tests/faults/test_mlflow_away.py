@@ -66,7 +66,7 @@ def test_a_server_killed_in_mid_run_and_started_again(command, server, tmp_path,
             out = tmp_path / f"out-{number}-{away}"
             took, said = timed(command, server, out, away=away)
             seconds[away].append(took)
-            assert ("does not take the run" in said) is away
+            assert ("does not accept the run" in said) is away
             assert "send the rest later" not in said
             run_id = summary(out)["mlflow"]["run_id"]
             found = history(MlflowClient(server.uri), run_id)

@@ -287,8 +287,8 @@ def test_the_template_is_checked(tmp_path: Path) -> None:
     assert error.field == "dataset.prompt"
     assert "names 'waht', which is not a column" in error.problem
     assert 'Did you mean "what"? Columns: id, what.' in error.remedy
-    assert "no column" in str(refused(dataset(path, prompt="{what.__class__}")))
-    assert "no column" in str(refused(dataset(path, prompt="{0}")))
+    assert "not a column" in str(refused(dataset(path, prompt="{what.__class__}")))
+    assert "not a column" in str(refused(dataset(path, prompt="{0}")))
     assert "an unmatched brace" in str(refused(dataset(path, prompt="{what")))
 
 
@@ -328,7 +328,7 @@ def test_the_columns_of_an_anti_join_are_not_there(tmp_path: Path) -> None:
     left = written(tmp_path / "left.csv", GOOD)
     done = Join(path=written(tmp_path / "done.csv", b"id,when\n1,x\n1,y\n"), on="id", how="anti")
     assert scan(dataset(left, join=done), None).columns == ("id", "what")
-    assert "no column" in str(refused(dataset(left, join=done, prompt="{when}")))
+    assert "not a column" in str(refused(dataset(left, join=done, prompt="{when}")))
 
 
 # --- what a look tells

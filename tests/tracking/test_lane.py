@@ -76,7 +76,7 @@ def test_a_step_that_fails_is_left_out_and_sent_again(
     assert caplog.text.count("did not take") <= 2  # by each lane once
     assert "doctype" not in caplog.text
 
-    with pytest.raises(UserError, match=f"does not take the run.*{left}"):
+    with pytest.raises(UserError, match=f"does not accept the run.*{left}"):
         tracking.replay(tmp_path / "run")
     gateway.answers = {}
     tracking.replay(tmp_path / "run")
