@@ -137,7 +137,7 @@ def test_a_picture_in_a_private_network_is_not_fetched():
     [
         pytest.param("<html>Welcome to nginx!</html>", "is not a picture: <html>", id="html"),
         pytest.param(answer(), 'is not a picture: {"created"', id="none"),
-        pytest.param(answer({"b64_json": "aGk="}, {"b64_json": "aGk="}), "no picture", id="two"),
+        pytest.param(answer({"b64_json": "aGk="}, {"b64_json": "aGk="}), "not a picture", id="two"),
         pytest.param(answer({"revised_prompt": "x"}), "is not a picture", id="neither"),
         pytest.param('{"error": {"message": "overloaded"}}', "overloaded", id="error"),
         pytest.param(answer({"b64_json": "aGk="}), "is not a picture of PNG", id="bytes"),

@@ -190,7 +190,7 @@ CLUSTER = Machine((Node(4, 1, 16 * GIB, {"fast": 1}), Node(4, 1, 16 * GIB)))
         (LAPTOP, [*ON_CPU, "resources.model.memory_gb=8"], "only 1 of its 2 processes fit"),
         (LAPTOP, [*ON_CPU, "+resources.model.custom={fast: 1}"], "1 of the resource 'fast'; at"),
         (LAPTOP, [*ON_CPU, "resources.sink.num_cpus=4"], "has 1 CPU at most beside the other"),
-        (LAPTOP, ["resources=cpu", "resources.model.pool=500"], "only 5 of its 500 processes find"),
+        (LAPTOP, ["resources=cpu", "resources.model.pool=500"], "only 5 of its 500 processes fit"),
         (
             Machine((Node(1, 0),)),
             [*ON_CPU, "resources.sink.num_cpus=2"],

@@ -165,7 +165,7 @@ def test_a_pipeline_is_no_faster_than_its_slowest_stage_and_its_machine():
 
 
 def test_time_to_calibrate_needs_shares_that_are_free_to_choose():
-    with pytest.raises(UserError, match="resources.calibrate_s=5.0: resources=cpu gives every"):
+    with pytest.raises(UserError, match="resources.calibrate_s=5.0: resources=cpu sets every"):
         composed("resources=cpu", "resources.calibrate_s=5")
     with pytest.raises(UserError, match="resources.calibrate_s=0.0: is too small"):
         composed("resources=auto", "resources.calibrate_s=0")
