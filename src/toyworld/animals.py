@@ -47,7 +47,7 @@ ANIMAL_LOOKS: dict[str, Animal] = {
         belly=(250, 235, 215),
     ),
     "rabbit": Animal(
-        (236, 228, 222),
+        (224, 211, 203),
         faces.rabbit,
         ears=rabbit_ears,
         tail=rabbit_tail,
@@ -58,7 +58,7 @@ ANIMAL_LOOKS: dict[str, Animal] = {
         hat=0.92,
     ),
     "bear": Animal(
-        (178, 120, 70),
+        (204, 148, 96),
         faces.bear,
         ears=round_ears(0.2, 0.16, 0.082, (240, 210, 165)),
         belly=(222, 178, 125),
@@ -77,12 +77,12 @@ ANIMAL_LOOKS: dict[str, Animal] = {
         neck=0.575,
     ),
     "owl": Animal(
-        (150, 108, 70),
+        (176, 134, 94),
         faces.owl,
         ears=owl_tufts,
         tail=owl_tail,
         belly=(235, 212, 170),
-        limbs=(112, 76, 48),
+        limbs=(146, 106, 72),
         head=(0, 0.34, 0.27, 0.2),
         torso=(0.225, 0.235),
         top=0.165,
@@ -90,7 +90,7 @@ ANIMAL_LOOKS: dict[str, Animal] = {
         webbed=True,
     ),
     "penguin": Animal(
-        (48, 60, 92),
+        (72, 90, 138),
         faces.penguin,
         belly=WHITE,
         head=(0, 0.33, 0.215, 0.205),
@@ -165,14 +165,14 @@ ANIMAL_LOOKS: dict[str, Animal] = {
         coat=giraffe_spots,
     ),
     "panda": Animal(
-        (246, 246, 242), faces.panda, ears=panda_ears, limbs=(30, 30, 36), torso=(0.215, 0.235)
+        (246, 246, 242), faces.panda, ears=panda_ears, limbs=(52, 52, 62), torso=(0.215, 0.235)
     ),
     "duck": Animal(
-        (255, 232, 95),
+        (255, 240, 150),
         faces.duck,
         ears=duck_tuft,
         tail=duck_tail,
-        belly=(255, 244, 175),
+        belly=(255, 248, 205),
         head=(0, 0.33, 0.21, 0.195),
         torso=(0.2, 0.225),
         top=0.16,
@@ -180,7 +180,7 @@ ANIMAL_LOOKS: dict[str, Animal] = {
         webbed=True,
     ),
     "monkey": Animal(
-        (150, 98, 62),
+        (182, 126, 86),
         faces.monkey,
         ears=round_ears(0.27, 0.33, 0.09, (240, 195, 150)),
         tail=plain_tail(

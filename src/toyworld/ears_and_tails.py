@@ -84,7 +84,7 @@ def giraffe_spots(pen: Pen, fur: Colour) -> None:
 
 
 def panda_ears(pen: Pen, fur: Colour) -> None:
-    pen.paint((30, 30, 36), *both(oval, 0.205, 0.155, 0.085, 0.085))
+    pen.paint((52, 52, 62), *both(oval, 0.205, 0.155, 0.085, 0.085))
 
 
 def duck_tuft(pen: Pen, fur: Colour) -> None:

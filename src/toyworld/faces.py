@@ -31,8 +31,8 @@ def _muzzle(
     pen.paint(colour, oval(0, y, rx, ry))
     pen.fill(
         INK,
-        limb(0.014, (0, y), (0, y + ry * 0.45)),
-        limb(0.014, *bow(5, -0.06, 0.06, y + ry * 0.4, 0.028)),
+        limb(0.018, (0, y), (0, y + ry * 0.45)),
+        limb(0.018, *bow(5, -0.06, 0.06, y + ry * 0.4, 0.028)),
     )
     pen.fill(nose, oval(0, y - ry * 0.45, size, size * 0.72))
 
@@ -40,7 +40,7 @@ def _muzzle(
 def _whiskers(pen: Pen, y: float, inner: float, outer: float) -> None:
     for side in (-1, 1):
         for lift in (-0.03, 0.03):
-            pen.fill(INK, limb(0.012, (side * inner, y + lift * 0.4), (side * outer, y + lift)))
+            pen.fill(INK, limb(0.016, (side * inner, y + lift * 0.4), (side * outer, y + lift)))
 
 
 def cat(pen: Pen, fur: Colour) -> None:
@@ -52,7 +52,7 @@ def cat(pen: Pen, fur: Colour) -> None:
     pen.fill(WHITE, *both(oval, 0.045, 0.425, 0.06, 0.048))
     pen.fill(PINK, shape((-0.035, 0.378), (0.035, 0.378), (0, 0.415)))
     pen.fill(
-        INK, limb(0.013, (-0.06, 0.45), (-0.02, 0.465), (0, 0.42), (0.02, 0.465), (0.06, 0.45))
+        INK, limb(0.018, (-0.06, 0.45), (-0.02, 0.465), (0, 0.42), (0.02, 0.465), (0.06, 0.45))
     )
 
 
@@ -62,7 +62,7 @@ def dog(pen: Pen, fur: Colour) -> None:
     _eyes(pen, 0.105, 0.3)
     pen.paint((235, 75, 95), oval(0.0, 0.50, 0.042, 0.06))
     pen.paint((250, 235, 215), oval(0, 0.425, 0.125, 0.08))
-    pen.fill(INK, oval(0, 0.385, 0.058, 0.042), limb(0.014, *bow(6, -0.09, 0.09, 0.455, 0.03)))
+    pen.fill(INK, oval(0, 0.385, 0.058, 0.042), limb(0.018, *bow(6, -0.09, 0.09, 0.455, 0.03)))
     # Hanging ears lie over the head.
     pen.paint((105, 62, 35), *both(oval, 0.265, 0.36, 0.075, 0.17, -0.25))
 
@@ -72,7 +72,7 @@ def rabbit(pen: Pen, fur: Colour) -> None:
     pen.fill((250, 190, 200), *both(oval, 0.165, 0.41, 0.045, 0.032))
     pen.fill(PINK, oval(0, 0.385, 0.038, 0.028))
     pen.paint(WHITE, shape((-0.04, 0.44), (0.04, 0.44), (0.034, 0.505), (-0.034, 0.505)))
-    pen.fill(INK, limb(0.013, *bow(7, -0.08, 0.08, 0.425, 0.02)))
+    pen.fill(INK, limb(0.018, *bow(7, -0.08, 0.08, 0.425, 0.02)))
 
 
 def bear(pen: Pen, fur: Colour) -> None:
@@ -126,14 +126,14 @@ def elephant(pen: Pen, fur: Colour) -> None:
     pen.paint(fur, limb(0.1, *trunk))
     pen.fill(fur, oval(0, 0.32, 0.09, 0.06))
     for y in (0.4, 0.45, 0.5):
-        pen.fill((100, 112, 138), limb(0.012, (-0.03, y), (0.04, y)))
+        pen.fill((100, 112, 138), limb(0.016, (-0.03, y), (0.04, y)))
 
 
 def pig(pen: Pen, fur: Colour) -> None:
     _eyes(pen, 0.125, 0.295, 0.038)
     pen.paint((238, 120, 140), oval(0, 0.405, 0.105, 0.078))
     pen.fill((130, 40, 60), *both(oval, 0.038, 0.405, 0.02, 0.036))
-    pen.fill(INK, limb(0.013, *bow(5, -0.06, 0.06, 0.495, 0.02)))
+    pen.fill(INK, limb(0.018, *bow(5, -0.06, 0.06, 0.495, 0.02)))
 
 
 def frog(pen: Pen, fur: Colour) -> None:
@@ -157,7 +157,7 @@ def mouse(pen: Pen, fur: Colour) -> None:
     _eyes(pen, 0.085, 0.34, 0.04)
     pen.fill((235, 225, 218), oval(0, 0.44, 0.08, 0.06))
     pen.fill((240, 110, 140), oval(0, 0.42, 0.042, 0.034))
-    pen.fill(INK, limb(0.012, *bow(5, -0.04, 0.04, 0.465, 0.02)))
+    pen.fill(INK, limb(0.018, *bow(5, -0.04, 0.04, 0.465, 0.02)))
 
 
 def giraffe(pen: Pen, fur: Colour) -> None:
@@ -167,7 +167,7 @@ def giraffe(pen: Pen, fur: Colour) -> None:
     pen.fill(
         (120, 75, 45),
         *both(oval, 0.045, 0.205, 0.018, 0.014),
-        limb(0.014, *bow(5, -0.06, 0.06, 0.25, 0.022)),
+        limb(0.018, *bow(5, -0.06, 0.06, 0.25, 0.022)),
     )
 
 
@@ -175,7 +175,7 @@ def panda(pen: Pen, fur: Colour) -> None:
     pen.fill((30, 30, 36), *both(oval, 0.115, 0.315, 0.07, 0.088, 0.5))
     pen.fill(WHITE, *both(oval, 0.105, 0.31, 0.04, 0.043))
     pen.fill(INK, *both(oval, 0.1, 0.315, 0.028, 0.031))
-    pen.fill(INK, oval(0, 0.405, 0.05, 0.035), limb(0.014, *bow(6, -0.06, 0.06, 0.445, 0.03)))
+    pen.fill(INK, oval(0, 0.405, 0.05, 0.035), limb(0.018, *bow(6, -0.06, 0.06, 0.445, 0.03)))
 
 
 def duck(pen: Pen, fur: Colour) -> None:
@@ -183,7 +183,7 @@ def duck(pen: Pen, fur: Colour) -> None:
     pen.paint(BEAK, oval(0, 0.42, 0.155, 0.052), oval(0, 0.385, 0.085, 0.05))
     pen.fill(
         (160, 75, 10),
-        limb(0.014, *bow(7, -0.13, 0.13, 0.415, 0.025)),
+        limb(0.018, *bow(7, -0.13, 0.13, 0.415, 0.025)),
         *both(oval, 0.03, 0.37, 0.012, 0.009),
     )
 

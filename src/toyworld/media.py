@@ -14,13 +14,17 @@ from toyworld.pen import Colour
 Tone = Callable[[Colour], Colour]
 Finish = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 PAPER = (250, 247, 238)
-TEXTURES = 8
-BRUSH = 6.0
+TEXTURES = 2  # sheets a medium, which the autoencoder has to know by heart
+HATCH = 4.0  # pixels of 128 between pencil strokes, along a row
+BRUSH = 5.0  # pixels of 128 across a dab of oil paint
 
 
 @dataclass(frozen=True)
 class Medium:
-    """Tones for scenery, animal and garment; outline colour and width (pixels at 128); finish."""
+    """Tones for scenery, animal and garment; outline colour and width (pixels at 128); finish.
+
+    `shadow` is the share of dark blue in shadows, `depth` how wide they are (pixels at 128).
+    """
 
     scenery: Tone
     animal: Tone
@@ -28,8 +32,11 @@ class Medium:
     edge: Tone
     line: float
     finish: Finish
+    shadow: float = 0.2
+    depth: float = 3.0
 
 
+@lru_cache(maxsize=4096)
 def mix(a: Colour, b: Colour, share: float) -> Colour:
     """`a` with a `share` of `b` in it."""
     return tuple(round(x + (y - x) * share) for x, y in zip(a, b, strict=True))  # type: ignore[return-value]
@@ -44,26 +51,31 @@ def _same(colour: Colour) -> Colour:
     return colour
 
 
+def _far(colour: Colour) -> Colour:
+    """Scenery is paler than what stands before it."""
+    return mix(colour, (226, 234, 246), 0.28)
+
+
 def _vivid(colour: Colour) -> Colour:
     g = grey(colour)
     return tuple(min(255, max(0, round(g + (c - g) * 1.25 + 8))) for c in colour)  # type: ignore[return-value]
 
 
 def _rich(colour: Colour) -> Colour:
-    return mix(mix(colour, (150, 95, 40), 0.14), (0, 0, 0), 0.08)
+    return mix(mix(colour, (150, 95, 40), 0.14), (0, 0, 0), 0.04)
 
 
 def _washed(colour: Colour) -> Colour:
-    return mix(colour, (255, 255, 255), 0.42)
+    return mix(colour, (255, 255, 255), 0.3)
 
 
 def _graphite(colour: Colour) -> Colour:
-    g = 75 + grey(colour) * 175 // 255
+    g = 70 + grey(colour) * 180 // 255
     return (g, g, g)
 
 
-def _pale_crayon(colour: Colour) -> Colour:
-    return mix(mix(_graphite(colour), colour, 0.4), PAPER, 0.3)
+def _sketched(colour: Colour) -> Colour:
+    return mix(mix(_graphite(colour), colour, 0.12), PAPER, 0.4)
 
 
 def _darker(factor: float) -> Tone:
@@ -75,7 +87,7 @@ def _ink(colour: Colour) -> Colour:
 
 
 def _lead(colour: Colour) -> Colour:
-    return (62, 62, 66)
+    return (58, 58, 62)
 
 
 def _untouched(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -96,9 +108,10 @@ def _framed(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _noise(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
-    """(size, size) smooth noise in 0..255 with about `cells` bumps along each side."""
+    """(size, size) smooth noise in -1..1 with about `cells` bumps along each side."""
     small = Image.fromarray(rng.integers(0, 256, (cells, cells), dtype=np.uint8))
-    return np.asarray(small.resize((size, size), Image.Resampling.BICUBIC), dtype=np.float32)
+    large = small.resize((size, size), Image.Resampling.BICUBIC)
+    return (np.asarray(large, dtype=np.float32) - 128) / 128
 
 
 @lru_cache(maxsize=256)
@@ -106,36 +119,44 @@ def _wash(size: int, which: int) -> tuple[np.ndarray, np.ndarray]:
     """Share of paint (0 at the ragged rim of the sheet) and pigment density, (size, size, 1)."""
     rng = np.random.default_rng([size, which, 1])
     y, x = np.mgrid[0:size, 0:size] / (size - 1) * 2 - 1
-    rim = (np.abs(x) ** 5 + np.abs(y) ** 5) ** 0.2 + (_noise(rng, size, 9) - 128) / 128 * 0.06
-    share = np.clip((0.965 - rim) * 40, 0, 1)
-    dark_rim = np.exp(-(((rim - 0.925) / 0.03) ** 2))
-    density = 1 + (_noise(rng, size, 6) - 128) / 128 * 0.07 - 0.16 * dark_rim
+    rim = (np.abs(x) ** 6 + np.abs(y) ** 6) ** (1 / 6) + _noise(rng, size, 9) * 0.06
+    share = np.clip((0.95 - rim) * 40, 0, 1)
+    pooled = np.exp(-(((rim - 0.91) / 0.03) ** 2))
+    density = 0.9 + _noise(rng, size, 5) * 0.3 + _noise(rng, size, 12) * 0.15 + 0.5 * pooled
     return share[..., None].astype(np.float32), density[..., None].astype(np.float32)
 
 
 def _on_wet_paper(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Glazes on white paper: where the water carried more pigment the colour is deeper."""
     share, density = _wash(picture.shape[0], int(rng.integers(TEXTURES)))
-    painted = np.minimum(picture * density, 255)
     paper = np.array(PAPER, dtype=np.float32)
-    return (paper + (painted - paper) * share).astype(np.uint8)
+    painted = paper - (paper - picture) * density
+    # Dark lines and white gaps are no glaze.
+    darkest = np.minimum(np.minimum(picture[..., :1], picture[..., 1:2]), picture[..., 2:])
+    dry = np.clip((darkest - 40.0) / 60, 0, 1)
+    painted = picture + (painted - picture) * dry
+    return np.clip(paper + (painted - paper) * share, 0, 255).astype(np.uint8)
 
 
 @lru_cache(maxsize=256)
 def _hatching(size: int, which: int) -> np.ndarray:
-    """(size, size, 1) share of paper that shows between slanted pencil strokes."""
+    """(size, size, 1): how much lead slanted strokes leave, 0.5 to 1.5 of a flat tone's."""
     rng = np.random.default_rng([size, which, 2])
     y, x = np.mgrid[0:size, 0:size] * (128 / size)
-    wobble = (_noise(rng, size, 7) - 128) / 128
-    lines = np.sin((x + y * 0.8 + wobble * 3 + rng.uniform(0, 6)) * 2 * np.pi / 8)
-    return np.clip(lines * 0.4, 0, 0.3)[..., None].astype(np.float32)
+    sway, firm = _noise(rng, size, 5) * 0.8, 0.9 + 0.1 * _noise(rng, size, 10)
+    lines = np.cos((x + 0.8 * y + sway) * 2 * np.pi / HATCH)
+    return (1 + 0.5 * lines * firm)[..., None].astype(np.float32)
 
 
 def _hatched(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    gaps = _hatching(picture.shape[0], int(rng.integers(TEXTURES)))
+    """Tones as pencil strokes on white paper."""
+    strokes = _hatching(picture.shape[0], int(rng.integers(TEXTURES)))
     paper = np.array(PAPER, dtype=np.float32)
-    # Firm dark lines cover the paper's grain: only the shading in between shows it.
-    firm = np.clip((picture.max(axis=2, keepdims=True) - 60.0) / 100, 0, 1)
-    return (picture + (paper - picture) * (gaps * firm)).astype(np.uint8)
+    lead = paper - picture
+    most = np.maximum(np.maximum(lead[..., :1], lead[..., 1:2]), lead[..., 2:])
+    loose = np.clip((0.85 - most / 255) * 2.5, 0.25, 1)
+    # Firm dark lines are no strokes.
+    return np.clip(paper - lead * (1 + (strokes - 1) * loose), 0, 255).astype(np.uint8)
 
 
 @lru_cache(maxsize=256)
@@ -143,22 +164,19 @@ def _strokes(size: int, which: int) -> tuple[np.ndarray, np.ndarray]:
     """Where each pixel's paint comes from (flat indices) and its light, both for broad strokes."""
     rng = np.random.default_rng([size, which, 3])
     y, x = np.mgrid[0:size, 0:size] * (128 / size)
-    warp_x, warp_y = ((_noise(rng, size, 5) - 128) / 128 * 5 for _ in range(2))
-    angle = rng.uniform(0.45, 0.75) * (1 if which % 2 else -1)
-    along = (x + warp_x) * np.cos(angle) + (y + warp_y) * np.sin(angle)
-    across = (y + warp_y) * np.cos(angle) - (x + warp_x) * np.sin(angle)
+    # A dab is a cell of a bent grid of bricks; its paint was picked up a little beside it.
+    bend_x, bend_y = _noise(rng, size, 7) * 6, _noise(rng, size, 7) * 6
+    along = (x + bend_x) * 0.86 + (y + bend_y) * 0.5
+    across = (y + bend_y) * 0.86 - (x + bend_x) * 0.5
     row = np.floor(across / BRUSH)
-    offset = rng.uniform(0, 18, 1024)[row.astype(int) % 1024]
-    column = np.floor((along + offset) / 18)
+    column = np.floor((along + (row % 2) * BRUSH) / (2 * BRUSH))
     key = (row * 131 + column * 17).astype(int) % 1024
-    shift_x, shift_y = rng.uniform(-0.8, 0.8, (2, 1024))
-    source_x = np.clip((x + shift_x[key]) * size / 128, 0, size - 1).astype(int)
-    source_y = np.clip((y + shift_y[key]) * size / 128, 0, size - 1).astype(int)
-    ridge = np.abs(across / BRUSH - row - 0.5) * 2
-    radius = np.hypot(x - 64, y - 64) / 90
-    dab = rng.uniform(0.87, 1.13, 1024)[key]
-    dab = (2 * dab + np.roll(dab, 1, 0) + np.roll(dab, 1, 1)) / 4
-    light = dab * (1.05 - 0.2 * ridge**2) * (1.04 - 0.32 * radius**2.5)
+    shift_x, shift_y = rng.uniform(-0.7, 0.7, (2, 1024))[:, key]
+    source_x = np.clip((x + shift_x) * size / 128, 0, size - 1).astype(int)
+    source_y = np.clip((y + shift_y) * size / 128, 0, size - 1).astype(int)
+    ridge = np.cos((across / BRUSH - row - 0.5) * 2 * np.pi)
+    light = 1.02 + rng.uniform(-0.09, 0.09, 1024)[key] + 0.035 * ridge
+    light -= 0.16 * (np.hypot(x - 64, y - 64) / 90) ** 3
     return source_y * size + source_x, light[..., None].astype(np.float32)
 
 
@@ -169,20 +187,27 @@ def _brushed(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 LOOKS: dict[str | None, Medium] = {
-    None: Medium(_same, _same, _same, _darker(0.6), 1.0, _untouched),
-    "cartoon": Medium(_vivid, _vivid, _same, _ink, 2.0, _framed),
+    None: Medium(_far, _same, _same, _darker(0.72), 1.5, _untouched),
+    "cartoon": Medium(_vivid, _vivid, _same, _ink, 2.2, _framed, shadow=0.28),
     "watercolor painting": Medium(
         _washed,
-        lambda c: mix(c, (255, 255, 255), 0.25),
-        lambda c: mix(c, (255, 255, 255), 0.1),
-        _darker(0.4),
-        0.8,
+        lambda c: mix(c, (255, 255, 255), 0.18),
+        lambda c: mix(c, (255, 255, 255), 0.06),
+        _darker(0.45),
+        1.1,
         _on_wet_paper,
+        shadow=0.16,
     ),
     "pencil sketch": Medium(
-        _pale_crayon, _graphite, lambda c: mix(c, PAPER, 0.08), _lead, 1.1, _hatched
+        _sketched, _graphite, lambda c: mix(c, PAPER, 0.05), _lead, 1.4, _hatched, shadow=0.3
     ),
     "oil painting": Medium(
-        _rich, _rich, lambda c: mix(c, (0, 0, 0), 0.05), _darker(0.72), 1.2, _brushed
+        _rich,
+        _rich,
+        lambda c: mix(c, (255, 255, 255), 0.04),
+        _darker(0.76),
+        1.5,
+        _brushed,
+        shadow=0.24,
     ),
 }

@@ -11,8 +11,12 @@ from PIL import ImageDraw
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
 Part = Callable[["Pen", Colour, float], None]
-"""Paints one shape in a colour, grown on all sides by a number of canvas pixels."""
+"""Paints one shape in a colour, grown (or shrunk) on all sides by a number of canvas pixels.
 
+Nothing shrinks by more than a third, so that small shapes stay.
+"""
+
+LEAST = 2 / 3
 _CIRCLE = [(math.cos(math.tau * k / 28), math.sin(math.tau * k / 28)) for k in range(28)]
 
 
@@ -22,6 +26,8 @@ class Pen:
 
     `mirror` is -1 to swap left and right. `tone` turns a shape's plain colour into the medium's,
     `edge` a plain colour into that of its outline; `line` is the outline's width in canvas pixels.
+    What is painted is lit from the upper left: along its lower right runs a crescent of the colour
+    that `shadow` makes of its own, `depth` canvas pixels wide (none when 0).
     """
 
     draw: ImageDraw.ImageDraw
@@ -32,6 +38,8 @@ class Pen:
     edge: Callable[[Colour], Colour]
     turn: float = 0.0
     mirror: int = 1
+    shadow: Callable[[Colour], Colour] = lambda colour: colour
+    depth: float = 0.0
 
     def at(self, x: float, y: float) -> Pen:
         """The same pen with its origin moved to (x, y) of the present coordinates."""
@@ -50,9 +58,15 @@ class Pen:
         return [(ox + m * x * cos - y * sin, oy + m * x * sin + y * cos) for x, y in points]
 
     def paint(self, colour: Colour, *parts: Part, edge: Colour | None = None) -> None:
-        """The union of `parts` with one outline around it."""
+        """The union of `parts` with one outline around it, lit."""
         self._all(parts, self.edge(edge or colour), self.line)
-        self._all(parts, self.tone(colour), 0.0)
+        if self.depth:
+            self._all(parts, self.tone(self.shadow(colour)), 0.0)
+            x, y = self.origin
+            lit = replace(self, origin=(x - self.depth * 0.55, y - self.depth * 0.55))
+            lit._all(parts, self.tone(colour), -self.depth)
+        else:
+            self._all(parts, self.tone(colour), 0.0)
 
     def fill(self, colour: Colour, *parts: Part) -> None:
         """`parts` without an outline."""
@@ -67,22 +81,30 @@ def oval(x: float, y: float, rx: float, ry: float, turn: float = 0.0) -> Part:
     """An ellipse about (x, y) with radii in units, turned clockwise by `turn` radians."""
 
     def part(pen: Pen, ink: Colour, grow: float) -> None:
-        a, b = rx + grow / pen.unit, ry + grow / pen.unit
-        cos, sin = math.cos(turn), math.sin(turn)
+        a, b = (max(r + grow / pen.unit, r * LEAST) for r in (rx, ry))
+        cx, cy = pen.place(x, y)
+        # Of a mirrored pen the turn is mirrored too.
+        tilt = pen.turn + pen.mirror * turn
+        cos, sin = math.cos(tilt) * pen.unit, math.sin(tilt) * pen.unit
         ac, as_, bc, bs = a * cos, a * sin, b * cos, b * sin
-        points = [(x + ac * c - bs * s, y + as_ * c + bc * s) for c, s in _CIRCLE]
-        pen.draw.polygon(pen.places(points), fill=ink)
+        points = [(cx + ac * c - bs * s, cy + as_ * c + bc * s) for c, s in _CIRCLE]
+        pen.draw.polygon(points, fill=ink)
 
     return part
 
 
 def shape(*points: Point) -> Part:
-    """A polygon whose corners are rounded by its outline."""
+    """A polygon whose corners are rounded by its outline; it shrinks towards its middle."""
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    half = min(max(xs) - min(xs), max(ys) - min(ys)) / 2
+    mx, my = (max(xs) + min(xs)) / 2, (max(ys) + min(ys)) / 2
 
     def part(pen: Pen, ink: Colour, grow: float) -> None:
-        places = pen.places(points)
+        k = max(LEAST, 1 + grow / (pen.unit * half)) if grow < 0 else 1.0
+        shrunk = points if k == 1 else [(mx + (x - mx) * k, my + (y - my) * k) for x, y in points]
+        places = pen.places(shrunk)
         pen.draw.polygon(places, fill=ink)
-        if grow:
+        if grow > 0:
             closed = [*places, places[0], places[1]]
             pen.draw.line(closed, fill=ink, width=round(2 * grow), joint="curve")
 
@@ -93,7 +115,7 @@ def limb(width: float, *points: Point) -> Part:
     """A thick path with round joints and ends."""
 
     def part(pen: Pen, ink: Colour, grow: float) -> None:
-        thick = width * pen.unit + 2 * grow
+        thick = max(width * pen.unit + 2 * grow, width * pen.unit * LEAST)
         places, r = pen.places(points), thick / 2
         pen.draw.line(places, fill=ink, width=max(1, round(thick)))
         if thick > 3:

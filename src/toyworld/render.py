@@ -11,13 +11,14 @@ from PIL import Image, ImageDraw
 from toyworld.anatomy import Pose, draw_arms, draw_body, draw_head
 from toyworld.animals import ANIMAL_LOOKS
 from toyworld.garments import BEHIND, COLOUR_VALUES, ON_ARMS, ON_TOP, ON_TORSO, Painter
-from toyworld.media import LOOKS, Medium
-from toyworld.pen import Colour, Pen
+from toyworld.media import LOOKS, Medium, mix
+from toyworld.pen import Colour, Pen, oval
 from toyworld.scenery import draw_scenery
 from toyworld.world import Scene
 
 OVERSAMPLING = 3
-RIM_LIGHT: Colour = (126, 126, 138)
+RIM_LIGHT: Colour = (150, 150, 162)
+SHADOW: Colour = (24, 18, 66)
 
 
 def render(scene: Scene, rng: np.random.Generator, size: int = 128) -> np.ndarray:
@@ -27,13 +28,27 @@ def render(scene: Scene, rng: np.random.Generator, size: int = 128) -> np.ndarra
     canvas = Image.new("RGB", (side, side))
     draw = ImageDraw.Draw(canvas)
     width = max(1.0, medium.line * side / 128)
-    pen = Pen(draw, (0, 0), side, width * 0.8, medium.scenery, medium.edge)
+    pen = Pen(draw, (0, 0), side, width * 0.6, medium.scenery, _pale(medium))
     draw_scenery(pen, scene.season, rng)
-    _draw_figure(replace(pen, line=width), scene, medium, rng)
+    lit = replace(
+        pen,
+        line=width,
+        edge=medium.edge,
+        shadow=lambda c: mix(c, SHADOW, medium.shadow),
+        depth=medium.depth * side / 128,
+    )
+    _draw_figure(lit, canvas, scene, medium, rng)
     return medium.finish(np.asarray(canvas.reduce(OVERSAMPLING)), rng)
 
 
-def _draw_figure(pen: Pen, scene: Scene, medium: Medium, rng: np.random.Generator) -> None:
+def _pale(medium: Medium) -> Callable[[Colour], Colour]:
+    """Outlines of the scenery: between its colour and the figure's outline."""
+    return lambda c: mix(medium.edge(c), medium.scenery(c), 0.35)
+
+
+def _draw_figure(
+    pen: Pen, canvas: Image.Image, scene: Scene, medium: Medium, rng: np.random.Generator
+) -> None:
     animal, colour = ANIMAL_LOOKS[scene.animal], COLOUR_VALUES[scene.colour]
     height = rng.uniform(0.75, 0.82)
     foot = rng.uniform(0.93, 0.955)
@@ -48,7 +63,7 @@ def _draw_figure(pen: Pen, scene: Scene, medium: Medium, rng: np.random.Generato
     )
     cloth = replace(
         body,
-        line=pen.line * (0.6 if scene.colour == "black" else 1.15),
+        line=pen.line * (0.8 if scene.colour == "black" else 1.15),
         tone=medium.garment,
         edge=_garment_edge(scene.colour, medium),
     )
@@ -57,6 +72,7 @@ def _draw_figure(pen: Pen, scene: Scene, medium: Medium, rng: np.random.Generato
         if scene.garment in painters:
             painters[scene.garment](cloth, animal, pose, colour)
 
+    _draw_shadow(body, canvas)
     wear(BEHIND)
     draw_body(body, animal, pose)
     wear(ON_TORSO)
@@ -64,6 +80,12 @@ def _draw_figure(pen: Pen, scene: Scene, medium: Medium, rng: np.random.Generato
     wear(ON_ARMS)
     draw_head(body, animal)
     wear(ON_TOP)
+
+
+def _draw_shadow(pen: Pen, canvas: Image.Image) -> None:
+    """A shadow on the ground below the feet."""
+    glass = replace(pen, draw=ImageDraw.Draw(canvas, "RGBA"))
+    oval(0.02, 0.985, 0.3, 0.045)(glass, (*SHADOW, 75), 0.0)
 
 
 def _garment_edge(colour: str, medium: Medium) -> Callable[[Colour], Colour]:
