@@ -95,6 +95,12 @@ def draw_arms(pen: Pen, animal: Animal, pose: Pose) -> None:
         pen.paint(colour, limb(0.095, *arm_points(animal, pose, side)))
 
 
+def draw_hands(pen: Pen, animal: Animal, pose: Pose) -> None:
+    """Both hands, over sleeves."""
+    for side in (-1, 1):
+        pen.paint(animal.limbs or animal.fur, oval(*arm_points(animal, pose, side)[2], 0.05, 0.05))
+
+
 def draw_head(pen: Pen, animal: Animal) -> None:
     """Ears, head and face."""
     if animal.ears:

@@ -121,7 +121,6 @@ def _sweater(pen: Pen, animal: Animal, pose: Pose, colour: Colour) -> None:
     for x in (-1, 1):
         arm = arm_points(animal, pose, x)
         pen.paint(colour, limb(0.125, *arm[:2], _between(arm[1], arm[2], 0.55)))
-        pen.paint(animal.limbs or animal.fur, oval(*arm[2], 0.05, 0.05))
         pen.fill(trim, limb(0.04, *_cuff(arm)))
 
 
@@ -177,6 +176,8 @@ def _skirt(pen: Pen, animal: Animal, pose: Pose, colour: Colour) -> None:
 
 
 Painter = Callable[[Pen, Animal, Pose, Colour], None]
+SLEEVED = ("sweater",)
+"""What covers the hands too, so that they have to be drawn again."""
 BEHIND: dict[str, Painter] = {"cape": _cape_back}
 ON_TORSO: dict[str, Painter] = {"dress": _dress, "skirt": _skirt}
 ON_ARMS: dict[str, Painter] = {"sweater": _sweater, "dress": _puffs}

@@ -75,7 +75,7 @@ def _graphite(colour: Colour) -> Colour:
 
 
 def _sketched(colour: Colour) -> Colour:
-    return mix(mix(_graphite(colour), colour, 0.12), PAPER, 0.4)
+    return mix(mix(_graphite(colour), colour, 0.35), PAPER, 0.35)
 
 
 def _darker(factor: float) -> Tone:

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageDraw
 
-from toyworld.anatomy import Pose, draw_arms, draw_body, draw_head
+from toyworld.anatomy import Pose, draw_arms, draw_body, draw_hands, draw_head
 from toyworld.animals import ANIMAL_LOOKS
-from toyworld.garments import BEHIND, COLOUR_VALUES, ON_ARMS, ON_TOP, ON_TORSO, Painter
+from toyworld.garments import BEHIND, COLOUR_VALUES, ON_ARMS, ON_TOP, ON_TORSO, SLEEVED, Painter
 from toyworld.media import LOOKS, Medium, mix
 from toyworld.pen import Colour, Pen, oval
 from toyworld.scenery import draw_scenery
@@ -78,6 +78,8 @@ def _draw_figure(
     wear(ON_TORSO)
     draw_arms(body, animal, pose)
     wear(ON_ARMS)
+    if scene.garment in SLEEVED:
+        draw_hands(body, animal, pose)
     draw_head(body, animal)
     wear(ON_TOP)
 
