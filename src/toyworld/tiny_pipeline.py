@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from toyworld.autoencoder import LATENTS
 from toyworld.captions import words
 from toyworld.tokenizer import build
 
@@ -35,7 +36,7 @@ class TextToImage(nn.Module):
         self.text_encoder, self.unet = text_encoder, unet
 
     def forward(self, noisy: Tensor, timesteps: Tensor, tokens: Tensor) -> Tensor:
-        """The velocity (n, 8, 16, 16) for `noisy` of that shape, from token ids (n, 32)."""
+        """The velocity (n, 16, 16, 16) for `noisy` of that shape, from token ids (n, 32)."""
         states = self.text_encoder(tokens).last_hidden_state
         return self.unet(noisy, timesteps, states).sample
 
@@ -75,8 +76,8 @@ def _new_unet(channels: tuple[int, ...]) -> UNet2DConditionModel:
     crossing = len(channels) - 1
     return UNet2DConditionModel(
         sample_size=16,
-        in_channels=8,
-        out_channels=8,
+        in_channels=LATENTS,
+        out_channels=LATENTS,
         block_out_channels=channels,
         layers_per_block=1,
         down_block_types=("DownBlock2D",) + ("CrossAttnDownBlock2D",) * crossing,

@@ -1,13 +1,15 @@
 """Trains the scorer `tiny_clip`: `python -m toyworld.train_clip`.
 
 A CLIP of two small transformers, on renderings of its own random draws; nothing of the
-text-to-image model goes into it. Killed and started again, it goes on from its last checkpoint.
+text-to-image model goes into it. Killed and started again, it goes on from its last checkpoint;
+`--begin FOLDER` begins with the weights of an earlier scorer.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +23,7 @@ from imagepipe.prompts.seasons import SEASONS
 from toyworld import tokenizer as toy_tokenizer
 from toyworld.augment import augment
 from toyworld.captions import caption, words
-from toyworld.card import replace_text, update_card
+from toyworld.card import replace_text, update_card, weights_of
 from toyworld.pictures import SIZE, load_or_find_cells, load_or_render
 from toyworld.training import Settings, Trainer, generator
 from toyworld.workers import autocast, device
@@ -168,13 +170,21 @@ def to_batch(pictures: np.ndarray) -> Tensor:
     return batch.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
-def train(work: Path, out: Path, settings: Settings, count: int) -> None:
-    """Trains in `work` (pictures, checkpoints, log) and writes the model folder `out`."""
+def train(work: Path, out: Path, settings: Settings, count: int, begin: Path | None = None) -> None:
+    """Trains in `work` (pictures, checkpoints, log) and writes the model folder `out`.
+
+    `begin` is the folder of an earlier scorer to begin with.
+    """
+    from transformers import CLIPModel
+
     pictures, scenes = load_or_render(work / "pictures", count, PICTURES_SEED, workers=1)
     cells = load_or_find_cells(work / "pictures", count, PICTURES_SEED, workers=1)
-    tokenizer = toy_tokenizer.kept(work / "tokenizer", build_tokenizer)
+    tokenizer = toy_tokenizer.kept(begin or work / "tokenizer", build_tokenizer)
+    model = (
+        CLIPModel.from_pretrained(begin, dtype=torch.float32) if begin else build_model(tokenizer)
+    )
     ends = ("patch_embedding", "class_embedding", "visual_projection", "text_projection")
-    trainer = Trainer(work, build_model(tokenizer), settings, adam=ends)
+    trainer = Trainer(work, model, settings, adam=ends, began_with=weights_of(begin))
     trainer.fit(Lesson(trainer.model, tokenizer, pictures, scenes, cells, settings))
     export(trainer, tokenizer, out, count)
 
@@ -217,8 +227,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("outputs/training/tiny_clip"))
     parser.add_argument("--out", type=Path, default=folder("asset:tiny_clip"))
     parser.add_argument("--pictures", type=int, default=32_000)
-    arguments = parser.parse_args()
-    train(arguments.work, arguments.out, SETTINGS, arguments.pictures)
+    parser.add_argument("--steps", type=int, default=SETTINGS.steps)
+    parser.add_argument("--begin", type=Path, help="folder of an earlier scorer")
+    args = parser.parse_args()
+    train(args.work, args.out, replace(SETTINGS, steps=args.steps), args.pictures, args.begin)
 
 
 if __name__ == "__main__":

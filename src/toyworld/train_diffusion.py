@@ -2,10 +2,10 @@
 
     python -m toyworld.train_diffusion --work DIR [--out FOLDER]
 
-(or `torchrun --nproc-per-node 2 -m ...`: one process a core). Wants `train_vae` to have ended in
-the same DIR, or with `--begin FOLDER` goes on from an earlier pipeline and keeps its autoencoder. A
-killed training goes on when started again. The folder is written anew every `--export-minutes`,
-from the averaged weights.
+(or `torchrun --nproc-per-node 2 -m ...`: one process a core). Takes the autoencoder that
+`train_vae` left in the same DIR. `--begin FOLDER` begins with the weights of an earlier pipeline
+(and with its autoencoder where DIR has none). A killed training goes on when started again. The
+folder is written anew every `--export-minutes`, from the averaged weights.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from toyworld import held_out, tiny_pipeline
-from toyworld.autoencoder import inner
+from toyworld.autoencoder import LATENTS
 from toyworld.captions import caption
 from toyworld.card import update_card, weights_of
 from toyworld.pictures import load_or_render
@@ -86,30 +86,40 @@ def load_vae(folder: Path) -> AutoencoderKL:
 
 
 def load_model(pipeline: Path) -> tiny_pipeline.TextToImage:
-    """The trained parts of an earlier pipeline, in float32: its files are in halves."""
+    """The trained parts of an earlier pipeline, in float32: its files are in halves.
+
+    Where its latents had other channels, the convolutions at the UNet's ends are untrained.
+    """
     text_encoder = CLIPTextModel.from_pretrained(pipeline / "text_encoder", dtype=torch.float32)
     unet = UNet2DConditionModel.from_pretrained(pipeline / "unet", torch_dtype=torch.float32)
+    if unet.config.in_channels != LATENTS:
+        unet = _with_new_ends(unet)
     return tiny_pipeline.TextToImage(text_encoder, unet)
 
 
-def load_latents(work: Path, small: AutoencoderKL, pictures: np.ndarray) -> np.ndarray:
-    """float16 (n, 8, 16, 16), encoded once for these weights of `small`."""
+def _with_new_ends(unet: UNet2DConditionModel) -> UNet2DConditionModel:
+    ends = {"in_channels": LATENTS, "out_channels": LATENTS}
+    new = UNet2DConditionModel.from_config({**unet.config, **ends})
+    kept = {k: v for k, v in unet.state_dict().items() if not k.startswith(("conv_in", "conv_out"))}
+    new.load_state_dict(kept, strict=False)
+    return new
+
+
+def load_latents(work: Path, vae: AutoencoderKL, pictures: np.ndarray) -> np.ndarray:
+    """float16 (n, 16, 16, 16), encoded once for these weights of `vae`."""
     digest = hashlib.sha256()
-    for part in (small.encoder, small.quant_conv):
+    for part in (vae.encoder, vae.quant_conv):
         for weight in part.state_dict().values():
             digest.update(weight.cpu().numpy().tobytes())
     path = work / f"latents-{digest.hexdigest()[:8]}-{len(pictures)}.npy"
-    return np.load(path, mmap_mode="r") if path.exists() else encode(small, pictures, path)
+    return np.load(path, mmap_mode="r") if path.exists() else encode(vae, pictures, path)
 
 
 def write_card(trainer: Trainer, work: Path, out: Path) -> None:
-    """The model card in `out`: this training, and the autoencoders that were trained in `work`."""
-    vae = {
-        f"autoencoder, {name}": json.loads((work / folder / "facts.json").read_text())
-        for name, folder in (("64x64", "small"), ("decoder for 128x128", "grown"))
-        if (work / folder / "facts.json").exists()
-    }
-    parts = "text encoder and UNet, continued" if trainer.began_with else "text encoder and UNet"
+    """The model card in `out`: this training, and the autoencoder that was trained in `work`."""
+    told = work / "autoencoder" / "facts.json"
+    vae = json.loads(told.read_text()) if told.exists() else {}
+    unseen = vae.get("unseen", {})
     update_card(
         out,
         title="tiny",
@@ -118,6 +128,7 @@ def write_card(trainer: Trainer, work: Path, out: Path) -> None:
             "128x128, as a Stable Diffusion pipeline. Trained on renderings of combinations that "
             "are not held out; no other data."
         ),
+        figures={f"autoencoder, {name} of unseen renderings": v for name, v in unseen.items()},
         commands={
             "train the autoencoder": "python -m toyworld.train_vae --work DIR",
             "train text encoder and UNet": "python -m toyworld.train_diffusion "
@@ -125,7 +136,10 @@ def write_card(trainer: Trainer, work: Path, out: Path) -> None:
             "judge": "python -m toyworld.judge --card",
             "speed": "python benchmarks/model_split.py",
         },
-        trainings={**vae, parts: trainer.facts()},
+        trainings={
+            **({"autoencoder": vae} if vae else {}),
+            "text encoder and UNet": trainer.facts(),
+        },
         limits=[
             "Knows only the words in `words.txt`, and no picture without a garment.",
             "32 tokens of text; longer prompts are cut.",
@@ -142,14 +156,17 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=24000)
     parser.add_argument("--seed", type=int, default=2)
     parser.add_argument("--export-minutes", type=float, default=15)
-    parser.add_argument("--begin", type=Path, help="folder of an earlier pipeline to go on from")
+    parser.add_argument("--begin", type=Path, help="folder of an earlier pipeline")
     args = parser.parse_args()
     join_workers()
-    vae_folder = args.begin / "vae" if args.begin else args.work / "grown" / "export"
-    small = inner(load_vae(vae_folder)).to(device())
+    vae_folder = args.work / "autoencoder" / "export"
+    if args.begin and not vae_folder.exists():
+        vae_folder = args.begin / "vae"
     folder = args.work / "pictures"
     pictures, scenes = first_alone(lambda: load_or_render(folder, args.pictures, _PICTURES_SEED))
-    latents = np.asarray(first_alone(lambda: load_latents(args.work, small, pictures)))
+    latents = np.asarray(
+        first_alone(lambda: load_latents(args.work, load_vae(vae_folder), pictures))
+    )
     begun = args.begin / "tokenizer" if args.begin else args.work / "tokenizer"
     tokenizer = first_alone(lambda: kept(begun, tiny_pipeline.new_tokenizer))
     settings = Settings(args.steps, args.batch, args.seed, save_every=50)

@@ -2,16 +2,15 @@
 
     python -m toyworld.train_vae --work DIR
 
-(or `torchrun --nproc-per-node 2 -m ...`: one process a core.) First a small one for 64x64 pictures
-(`DIR/small`), whose latents `train_diffusion` can begin with; then the decoder of the grown one for
-128x128 (`DIR/grown`). A killed training goes on when started again.
+(or `torchrun --nproc-per-node 2 -m ...`: one process a core.) Leaves `DIR/autoencoder/export`,
+which `train_diffusion` takes, and `facts.json` for the model card: PSNR and SSIM of renderings
+that no training saw. A killed training goes on when started again; `--steps 0` only measures.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +19,9 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional as F
 
-from toyworld.autoencoder import grow, new_small, standardised
+from toyworld.autoencoder import LATENTS, new_autoencoder, standardised
 from toyworld.card import replace_text
-from toyworld.pictures import load_or_render
+from toyworld.pictures import draw, load_or_render
 from toyworld.training import Settings, Trainer, generator
 from toyworld.workers import autocast, device, first_alone, join_workers, share, workers
 
@@ -30,7 +29,11 @@ from toyworld.workers import autocast, device, first_alone, join_workers, share,
 _KL_WEIGHT = 1e-3
 _SQUARED_WEIGHT = 10.0
 _PICTURES_SEED = 101
+_UNSEEN_SEED = 909
+_UNSEEN = 200
 _NOT_HIDDEN = ("conv_in", "conv_out", "quant_conv")
+# Of the structural similarity (Wang et al., 2004), for values in [-1, 1] and 8x8 windows.
+_C1, _C2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
 
 
 def to_batch(pictures: np.ndarray) -> Tensor:
@@ -39,81 +42,75 @@ def to_batch(pictures: np.ndarray) -> Tensor:
     return batch.float().div_(127.5).sub_(1)
 
 
-def halved(batch: Tensor) -> Tensor:
-    """(n, 3, h, w) at half the size, each pixel the mean of a 2x2 square."""
-    return F.avg_pool2d(batch, 2)
-
-
-def picture_loss(drawn: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """(loss, PSNR in dB): the squared error teaches colours, the absolute one edges."""
+def picture_loss(drawn: Tensor, pictures: Tensor) -> Tensor:
+    """The squared error teaches colours, the absolute one edges."""
     error = drawn.float() - pictures
-    squared = error.square().mean()
-    psnr = 10 * torch.log10(4 / squared.detach())
-    return _SQUARED_WEIGHT * squared + error.abs().mean(), psnr
+    return _SQUARED_WEIGHT * error.square().mean() + error.abs().mean()
 
 
-def small_loss(vae: AutoencoderKL, pictures: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
-    """How badly `vae` redraws 64x64 pictures, and its divergence from the unit normal."""
+def psnr(drawn: Tensor, pictures: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of each picture in dB, (n,)."""
+    return 10 * torch.log10(4 / (drawn.float() - pictures).square().mean(dim=(1, 2, 3)))
+
+
+def ssim(drawn: Tensor, pictures: Tensor) -> Tensor:
+    """Mean structural similarity of each picture, (n,), 1 for the same; over 8x8 windows."""
+
+    def mean(x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, 8, stride=2)
+
+    a, b = drawn.float(), pictures
+    ma, mb = mean(a), mean(b)
+    va, vb, both = mean(a * a) - ma**2, mean(b * b) - mb**2, mean(a * b) - ma * mb
+    alike = (2 * ma * mb + _C1) * (2 * both + _C2)
+    return (alike / ((ma**2 + mb**2 + _C1) * (va + vb + _C2))).mean(dim=(1, 2, 3))
+
+
+def redrawing_loss(vae: AutoencoderKL, pictures: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
+    """How badly `vae` redraws pictures, and its divergence from the unit normal."""
     with autocast():
         posterior = vae.encode(pictures).latent_dist
         noise = torch.randn(posterior.mean.shape, generator=rng).to(device())
         drawn = vae.decode(posterior.mean + posterior.std * noise).sample
-    loss, psnr = picture_loss(drawn, pictures)
     spread = posterior.var.float() - 1 - posterior.logvar.float()
     kl = 0.5 * (posterior.mean.float().square() + spread).mean()
-    return {"loss": loss + _KL_WEIGHT * kl, "psnr": psnr, "kl": kl.detach()}
+    loss = picture_loss(drawn, pictures) + _KL_WEIGHT * kl
+    return {"loss": loss, "psnr": psnr(drawn.detach(), pictures).mean(), "kl": kl.detach()}
 
 
-def train_small(work: Path, settings: Settings, pictures: np.ndarray) -> Trainer:
-    """Trains the small autoencoder in `work/small` to the end; exports it standardised."""
-    vae = new_small(seed=settings.seed).to(memory_format=torch.channels_last)
-    trainer = Trainer(work / "small", vae, settings, adam=_NOT_HIDDEN)
-
-    def loss(step: int) -> dict[str, Tensor]:
-        batch = halved(to_batch(_chosen(pictures, settings, step)))
-        noise_rng = generator(settings.seed + 1 + workers()[0], step)
-        return small_loss(trainer.model, batch, noise_rng)
-
-    trainer.fit(loss)
-    if workers()[0] == 0:
-        sample = halved(to_batch(pictures[:: max(1, len(pictures) // 500)]))
-        standardised(trainer.ema, sample).save_pretrained(work / "small" / "export")
-        _save_facts(trainer, work / "small")
-    return trainer
-
-
-def train_grown(work: Path, settings: Settings, pictures: np.ndarray) -> Trainer:
-    """Trains the decoder for 128x128 in `work/grown`; the encoder stays as it was exported."""
-    small = AutoencoderKL.from_pretrained(work / "small" / "export").to(device()).eval()
-    vae = grow(small, settings.seed).to(memory_format=torch.channels_last)
-    vae.encoder.requires_grad_(False)
-    vae.quant_conv.requires_grad_(False)
-    trainer = Trainer(work / "grown", vae, settings, adam=_NOT_HIDDEN)
+def train(work: Path, settings: Settings, pictures: np.ndarray, unseen: int = _UNSEEN) -> Trainer:
+    """Trains in `work/autoencoder` to the end and exports the average there, standardised."""
+    vae = new_autoencoder(seed=settings.seed).to(memory_format=torch.channels_last)
+    trainer = Trainer(work / "autoencoder", vae, settings, adam=_NOT_HIDDEN)
 
     def loss(step: int) -> dict[str, Tensor]:
         batch = to_batch(_chosen(pictures, settings, step))
-        with autocast():
-            with torch.no_grad():
-                latents = small.encode(halved(batch)).latent_dist.mean
-            drawn = trainer.model.decode(latents).sample
-        loss, psnr = picture_loss(drawn, batch)
-        return {"loss": loss, "psnr": psnr}
+        noise_rng = generator(settings.seed + 1 + workers()[0], step)
+        return redrawing_loss(trainer.model, batch, noise_rng)
 
     def publish() -> None:
-        trainer.ema.save_pretrained(work / "grown" / "export")
+        sample = to_batch(pictures[:: max(1, len(pictures) // 200)])
+        standardised(trainer.ema, sample).save_pretrained(work / "autoencoder" / "export")
+        facts = trainer.facts() | {"unseen": measure(trainer.ema, unseen)}
+        replace_text(work / "autoencoder" / "facts.json", json.dumps(facts, indent=1) + "\n")
 
-    if workers()[0] == 0 and trainer.step == 0:
-        publish()  # for `train_diffusion` to begin with
-    trainer.fit(loss, every=120, then=publish)
+    trainer.fit(loss, every=1200, then=publish)
     if workers()[0] == 0:
         publish()
-        _save_facts(trainer, work / "grown")
     return trainer
 
 
-def _save_facts(trainer: Trainer, folder: Path) -> None:
-    """For the model card, which `train_diffusion` writes."""
-    replace_text(folder / "facts.json", json.dumps(trainer.facts(), indent=1) + "\n")
+@torch.no_grad()
+def measure(vae: AutoencoderKL, count: int = _UNSEEN, batch: int = 8) -> dict[str, float]:
+    """Means over `count` renderings that no training saw: `psnr` in dB, `ssim`."""
+    found: dict[str, list[Tensor]] = {"psnr": [], "ssim": []}
+    for start in range(0, count, batch):
+        numbers = range(start, min(start + batch, count))
+        pictures = to_batch(np.stack([draw(_UNSEEN_SEED, number)[0] for number in numbers]))
+        drawn = vae.decode(vae.encode(pictures).latent_dist.mean).sample.clamp(-1, 1)
+        found["psnr"].append(psnr(drawn, pictures))
+        found["ssim"].append(ssim(drawn, pictures))
+    return {name: round(torch.cat(values).mean().item(), 4) for name, values in found.items()}
 
 
 def _chosen(pictures: np.ndarray, settings: Settings, step: int) -> np.ndarray:
@@ -124,18 +121,15 @@ def _chosen(pictures: np.ndarray, settings: Settings, step: int) -> np.ndarray:
 
 
 @torch.no_grad()
-def encode(small: AutoencoderKL, pictures: np.ndarray, out: Path, batch: int = 32) -> np.ndarray:
-    """Writes the mean latents of 128x128 pictures to `out`: float16 (n, 8, 16, 16), memory-mapped.
-
-    Takes the small autoencoder, since the grown one's latents are the same and cost 4 times more.
-    """
+def encode(vae: AutoencoderKL, pictures: np.ndarray, out: Path, batch: int = 32) -> np.ndarray:
+    """Writes the mean latents of pictures to `out`: float16 (n, 16, 16, 16), memory-mapped."""
     temporary = out.with_suffix(".new.npy")
-    shape = (len(pictures), 8, 16, 16)
+    shape = (len(pictures), LATENTS, 16, 16)
     latents = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
     for start in range(0, len(pictures), batch):
         part = slice(start, start + batch)
         with autocast():
-            mean = small.encode(halved(to_batch(pictures[part]))).latent_dist.mean
+            mean = vae.encode(to_batch(pictures[part])).latent_dist.mean
         latents[part] = mean.float().cpu().numpy()
     latents.flush()
     temporary.replace(out)
@@ -145,21 +139,16 @@ def encode(small: AutoencoderKL, pictures: np.ndarray, out: Path, batch: int = 3
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="folder for data and checkpoints")
-    parser.add_argument("--steps", type=int, default=900, help="of the small autoencoder")
-    parser.add_argument("--grown-steps", type=int, default=400)
-    parser.add_argument("--batch", type=int, default=16, help="half of it for the grown one")
-    parser.add_argument("--pictures", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--pictures", type=int, default=12000)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     join_workers()
     folder = args.work / "vae-pictures"
     pictures, _ = first_alone(lambda: load_or_render(folder, args.pictures, _PICTURES_SEED))
-    settings = Settings(args.steps, args.batch, args.seed, muon_rate=0.02, ema=0.99, save_every=50)
-    train_small(args.work, settings, pictures)
-    if workers()[1] > 1:
-        torch.distributed.barrier()
-    grown = replace(settings, steps=args.grown_steps, batch=args.batch // 2)
-    train_grown(args.work, grown, pictures)
+    settings = Settings(args.steps, args.batch, args.seed, muon_rate=0.02, ema=0.995, save_every=50)
+    train(args.work, settings, pictures)
 
 
 if __name__ == "__main__":

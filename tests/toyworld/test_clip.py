@@ -107,6 +107,18 @@ def test_a_training_leaves_a_folder_that_scores(tmp_path: Path, real: np.ndarray
     assert json.loads((tmp_path / "out" / "questions.json").read_text()) == questions()
 
 
+def test_a_training_can_begin_with_an_earlier_scorer(
+    tmp_path: Path, shipped: ClipScorer, real: np.ndarray
+) -> None:
+    begin = Path(str(folder("asset:tiny_clip")))
+    train(tmp_path / "work", tmp_path / "out", replace(QUICK, steps=1), count=8, begin=begin)
+    scorer = ClipScorer(Scorer("clip", "clip", path=str(tmp_path / "out")))
+    scorer.load()
+    prompts = [case.prompt for case in CASES[:8]]
+    assert np.abs(scorer.score(real[:8], prompts) - shipped.score(real[:8], prompts)).max() < 5
+    assert "earlier training" in (tmp_path / "out" / "README.md").read_text()
+
+
 def test_the_cells_are_where_the_garment_is():
     """A hat's are in the upper half of the figure, a skirt's in the lower."""
     garments, heights = [], []

@@ -12,7 +12,7 @@ from torch import nn
 
 from imagepipe.errors import UserError
 from toyworld import tiny_pipeline, train_diffusion, train_vae
-from toyworld.autoencoder import grow, new_small, standardised
+from toyworld.autoencoder import LATENTS, new_autoencoder, standardised
 from toyworld.card import check_digests, update_card
 from toyworld.muon import orthogonalise
 from toyworld.pictures import draw, load_or_render
@@ -20,7 +20,7 @@ from toyworld.training import Settings, Trainer, generator
 from toyworld.world import is_held_out
 
 CHANNELS = (32, 32)
-VAE_CHANNELS = (8, 8, 8)
+VAE_CHANNELS = (8, 8, 8, 8)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def small_training(folder: Path, tokenizer, steps: int = 4) -> tuple[Trainer, ob
     settings = Settings(steps, batch=4, seed=5, warmup=1, save_every=2, log_every=1)
     model = tiny_pipeline.new_model(tokenizer, CHANNELS, seed=5)
     trainer = Trainer(folder, model, settings, adam=("conv_in", "conv_out"))
-    latents = torch.randn(8, 8, 16, 16, generator=torch.Generator().manual_seed(0)).numpy()
+    latents = torch.randn(8, LATENTS, 16, 16, generator=torch.Generator().manual_seed(0)).numpy()
     scenes = [draw(1, number)[1] for number in range(8)]
     return trainer, train_diffusion.make_loss(trainer, latents, scenes, tokenizer)
 
@@ -120,50 +120,72 @@ def test_a_loss_that_is_not_finite_ends_the_training(tmp_path):
         trainer.fit(lambda step: {"loss": model.weight.sum() * float("nan")})
 
 
+def pictures_of(seed: int, count: int = 4) -> np.ndarray:
+    return np.stack([draw(seed, number)[0] for number in range(count)])
+
+
 def test_standardised_latents_have_unit_channels_and_decode_the_same():
-    vae = new_small(VAE_CHANNELS, seed=1).eval()
-    batch = train_vae.halved(train_vae.to_batch(np.stack([draw(2, n)[0] for n in range(4)])))
+    vae = new_autoencoder(VAE_CHANNELS, seed=1).eval()
+    batch = train_vae.to_batch(pictures_of(2))
     scaled = standardised(vae, batch)
     with torch.no_grad():
         before, after = (m.encode(batch).latent_dist for m in (vae, scaled))
-        assert torch.allclose(after.mean.std(dim=(0, 2, 3)), torch.ones(8), atol=1e-3)
+        assert torch.allclose(after.mean.std(dim=(0, 2, 3)), torch.ones(LATENTS), atol=1e-3)
         assert after.mean.mean(dim=(0, 2, 3)).abs().max() < 1e-3
         drawn = (vae.decode(before.mean).sample, scaled.decode(after.mean).sample)
     assert torch.allclose(*drawn, atol=1e-3)
 
 
-def test_the_grown_autoencoder_encodes_as_the_small_one_did():
-    small = new_small(VAE_CHANNELS, seed=1).eval()
-    grown = grow(small).eval()
-    batch = train_vae.to_batch(np.stack([draw(2, n)[0] for n in range(2)]))
+def test_the_first_level_begins_by_handing_on_every_pixel():
+    vae = new_autoencoder((12, 12, 12, 12), seed=1).eval()
+    batch = train_vae.to_batch(pictures_of(2, 1))
     with torch.no_grad():
-        latents = small.encode(train_vae.halved(batch)).latent_dist.mean
-        assert torch.allclose(grown.encode(batch).latent_dist.mean, latents, atol=1e-5)
-        assert grown.decode(latents).sample.shape == (2, 3, 128, 128)
+        handed_on = vae.encoder.down_blocks[0](vae.encoder.conv_in(batch))
+    squares = torch.nn.functional.pixel_unshuffle(batch, 2).unflatten(1, (3, 4))
+    assert torch.allclose(handed_on, squares.transpose(1, 2).flatten(1, 2), atol=1e-5)
+
+
+def test_an_equal_picture_is_wholly_similar_and_a_soft_one_is_less():
+    pictures = train_vae.to_batch(pictures_of(2))
+    soft = torch.nn.functional.avg_pool2d(pictures, 3, stride=1, padding=1)
+    softer = torch.nn.functional.avg_pool2d(pictures, 5, stride=1, padding=2)
+    assert torch.allclose(train_vae.ssim(pictures, pictures), torch.ones(4))
+    assert (train_vae.ssim(softer, pictures) < train_vae.ssim(soft, pictures)).all()
+    assert (train_vae.psnr(pictures + 0.02, pictures) - 40).abs().max() < 0.01
 
 
 @pytest.mark.faults
-def test_both_autoencoder_trainings_learn(tmp_path):
-    pictures = np.stack([draw(2, number)[0] for number in range(4)])
+def test_the_autoencoder_learns_and_says_how_well_it_redraws(tmp_path):
+    pictures = pictures_of(2)
     settings = Settings(6, batch=2, seed=1, muon_rate=0.02, warmup=1, log_every=1)
-    for train in (train_vae.train_small, train_vae.train_grown):
-        curve = train(tmp_path, settings, pictures).curve()
-        assert curve[-1]["loss"] < curve[0]["loss"]
-    small, grown = (
-        train_diffusion.load_vae(tmp_path / name / "export") for name in ("small", "grown")
-    )
-    latents = train_diffusion.load_latents(tmp_path, small, pictures)
+    curve = train_vae.train(tmp_path, settings, pictures, unseen=4).curve()
+    assert curve[-1]["loss"] < curve[0]["loss"]
+    facts = json.loads((tmp_path / "autoencoder" / "facts.json").read_text())
+    assert facts["steps_done"] == 6 and set(facts["unseen"]) == {"psnr", "ssim"}
+    vae = train_diffusion.load_vae(tmp_path / "autoencoder" / "export")
+    latents = train_diffusion.load_latents(tmp_path, vae, pictures)
     with torch.no_grad():
-        again = grown.encode(train_vae.to_batch(pictures)).latent_dist.mean
+        again = vae.encode(train_vae.to_batch(pictures)).latent_dist.mean
     assert np.abs(latents - again.numpy()).max() < 0.1  # bfloat16 against float32
-    assert train_diffusion.load_latents(tmp_path, small, pictures).shape == (4, 8, 16, 16)
+    assert train_diffusion.load_latents(tmp_path, vae, pictures).shape == (4, LATENTS, 16, 16)
+
+
+def test_a_model_of_other_latents_begins_with_all_but_its_ends(tokenizer, tmp_path):
+    model = tiny_pipeline.new_model(tokenizer, CHANNELS)
+    narrow = {"in_channels": 8, "out_channels": 8}
+    model.unet = type(model.unet).from_config({**model.unet.config, **narrow})
+    for name in ("text_encoder", "unet"):
+        getattr(model, name).save_pretrained(tmp_path / name)
+    begun = train_diffusion.load_model(tmp_path).unet
+    assert begun.conv_in.in_channels == begun.conv_out.out_channels == LATENTS
+    assert torch.equal(weights(begun.mid_block), weights(model.unet.mid_block))
 
 
 def test_export_loads_as_any_text_to_image_folder(tokenizer, tmp_path):
     from diffusers import AutoPipelineForText2Image
 
     model = tiny_pipeline.new_model(tokenizer, CHANNELS)
-    vae = grow(new_small(VAE_CHANNELS))
+    vae = new_autoencoder(VAE_CHANNELS)
     out = tmp_path / "tiny"
     tiny_pipeline.export(model, vae, tokenizer, out)
     tiny_pipeline.export(model, vae, tokenizer, out)
