@@ -54,11 +54,17 @@ def digests(folder: Path) -> dict[str, tuple[int, str]]:
     }
 
 
-def weights_of(folder: Path | None) -> str | None:
-    """In words, the weights that `folder` holds now, by the start of their digests."""
+def weights_of(folder: Path | None, *parts: str) -> str | None:
+    """In words, the weights that `folder` (or these `parts` of it) holds now, by the start of their
+    digests.
+    """
     if folder is None:
         return None
-    found = ", ".join(f"{name} {digest[:12]}" for name, (_, digest) in digests(folder).items())
+    found = ", ".join(
+        f"{name} {digest[:12]}"
+        for name, (_, digest) in digests(folder).items()
+        if not parts or name.split("/")[0] in parts
+    )
     return f"the weights of an earlier training ({found})"
 
 

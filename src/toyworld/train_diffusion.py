@@ -173,7 +173,7 @@ def main() -> None:
     model = (
         load_model(args.begin) if args.begin else tiny_pipeline.new_model(tokenizer, seed=args.seed)
     )
-    ends, began = ("conv_in", "conv_out"), weights_of(args.begin)
+    ends, began = ("conv_in", "conv_out"), weights_of(args.begin, "text_encoder", "unet")
     trainer = Trainer(args.work / "diffusion", model, settings, adam=ends, began_with=began)
 
     def publish() -> None:

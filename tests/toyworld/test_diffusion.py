@@ -13,7 +13,7 @@ from torch import nn
 from imagepipe.errors import UserError
 from toyworld import tiny_pipeline, train_diffusion, train_vae
 from toyworld.autoencoder import LATENTS, new_autoencoder, standardised
-from toyworld.card import check_digests, update_card
+from toyworld.card import check_digests, update_card, weights_of
 from toyworld.muon import orthogonalise
 from toyworld.pictures import draw, load_or_render
 from toyworld.training import Settings, Trainer, generator
@@ -214,6 +214,15 @@ def test_card_tells_of_changed_weights(tmp_path):
     weight.write_bytes(b"two")
     with pytest.raises(UserError, match=r"unet/model\.safetensors"):
         check_digests(tmp_path)
+
+
+def test_weights_to_begin_with_are_named_by_part(tmp_path):
+    for part in ("unet", "vae"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "model.safetensors").write_bytes(part.encode())
+    assert weights_of(None) is None
+    assert "vae/" in weights_of(tmp_path) and "unet/" in weights_of(tmp_path)
+    assert "vae/" not in weights_of(tmp_path, "unet")
 
 
 def test_steps_draw_different_randomness():
