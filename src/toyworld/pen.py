@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from PIL import ImageDraw
 
 Colour = tuple[int, int, int]
+Ink = Colour | tuple[int, int, int, int]
+"""A colour, or one with its opacity, for a canvas that blends."""
 Point = tuple[float, float]
-Part = Callable[["Pen", Colour, float], None]
+Part = Callable[["Pen", Ink, float], None]
 """Paints one shape in a colour, grown (or shrunk) on all sides by a number of canvas pixels.
 
 Nothing shrinks by more than a third, so that small shapes stay.
@@ -72,7 +74,7 @@ class Pen:
         """`parts` without an outline."""
         self._all(parts, self.tone(colour), 0.0)
 
-    def _all(self, parts: Sequence[Part], ink: Colour, grow: float) -> None:
+    def _all(self, parts: Sequence[Part], ink: Ink, grow: float) -> None:
         for part in parts:
             part(self, ink, grow)
 
@@ -80,7 +82,7 @@ class Pen:
 def oval(x: float, y: float, rx: float, ry: float, turn: float = 0.0) -> Part:
     """An ellipse about (x, y) with radii in units, turned clockwise by `turn` radians."""
 
-    def part(pen: Pen, ink: Colour, grow: float) -> None:
+    def part(pen: Pen, ink: Ink, grow: float) -> None:
         a, b = (max(r + grow / pen.unit, r * LEAST) for r in (rx, ry))
         cx, cy = pen.place(x, y)
         # Of a mirrored pen the turn is mirrored too.
@@ -99,7 +101,7 @@ def shape(*points: Point) -> Part:
     half = min(max(xs) - min(xs), max(ys) - min(ys)) / 2
     mx, my = (max(xs) + min(xs)) / 2, (max(ys) + min(ys)) / 2
 
-    def part(pen: Pen, ink: Colour, grow: float) -> None:
+    def part(pen: Pen, ink: Ink, grow: float) -> None:
         k = max(LEAST, 1 + grow / (pen.unit * half)) if grow < 0 else 1.0
         shrunk = points if k == 1 else [(mx + (x - mx) * k, my + (y - my) * k) for x, y in points]
         places = pen.places(shrunk)
@@ -114,7 +116,7 @@ def shape(*points: Point) -> Part:
 def limb(width: float, *points: Point) -> Part:
     """A thick path with round joints and ends."""
 
-    def part(pen: Pen, ink: Colour, grow: float) -> None:
+    def part(pen: Pen, ink: Ink, grow: float) -> None:
         thick = max(width * pen.unit + 2 * grow, width * pen.unit * LEAST)
         places, r = pen.places(points), thick / 2
         pen.draw.line(places, fill=ink, width=max(1, round(thick)))
