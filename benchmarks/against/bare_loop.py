@@ -66,7 +66,7 @@ def draw(args: argparse.Namespace, number: int, taken) -> None:
             prompt=[row["prompt"] for row in batch],
             generator=[torch.Generator().manual_seed(row["id"]) for row in batch],
             num_inference_steps=args.steps,
-            guidance_scale=4.0,
+            guidance_scale=2.0,
             width=128,
             height=128,
             output_type="np",

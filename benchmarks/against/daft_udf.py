@@ -50,7 +50,7 @@ def main() -> None:
                 prompt=prompts.to_pylist(),
                 generator=[torch.Generator().manual_seed(int(name)) for name in names],
                 num_inference_steps=self.steps,
-                guidance_scale=4.0,
+                guidance_scale=2.0,
                 width=128,
                 height=128,
                 output_type="np",

@@ -61,7 +61,7 @@ class ImageGenerator:
         batch["image"] = self.pipe(
             prompt=list(batch["prompt"]),
             num_inference_steps=self.steps,
-            guidance_scale=4.0,
+            guidance_scale=2.0,
             width=128,
             height=128,
         ).images

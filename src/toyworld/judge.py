@@ -97,7 +97,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--scorer", default="asset:tiny_clip")
     parser.add_argument("--prompts", type=Path, default=held_out.DEFAULT)
     parser.add_argument("--steps", type=int, default=6)
-    parser.add_argument("--guidance", type=float, default=4.0)
+    parser.add_argument("--guidance", type=float, default=2.0)
     parser.add_argument("--limit", type=int, help="only so many, taken evenly")
     parser.add_argument("--real", action="store_true", help="judge renderings, not the pipeline")
     parser.add_argument("--sheet", type=Path, help="write a contact sheet of 48 to this PNG")

@@ -24,7 +24,7 @@ from toyworld.captions import words
 from toyworld.tokenizer import build
 
 MAX_TOKENS = 32
-STEPS, GUIDANCE = 6, 4.0
+STEPS, GUIDANCE = 6, 2.0
 _TEXT_WIDTH = 160
 
 

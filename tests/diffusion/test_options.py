@@ -70,7 +70,7 @@ def test_a_tiny_decoder_takes_the_place_of_the_own_one(trained, tmp_path):
     assert isinstance(one.pipe.vae, AutoencoderTiny)
     assert one.paint(PROMPTS, [1, 2]).std() > 0
     refused = small(trained(SD), vae=str(ARCHITECTURES.parent / "tiny" / "vae"))
-    assert "has 8 latent channels, and this model's vae 4" in complaint(refused)
+    assert "has 16 latent channels, and this model's vae 4" in complaint(refused)
     (tmp_path / "diffusion_pytorch_model.safetensors").unlink()
     with pytest.raises(UserError, match=r"holds no weights\. Fetch or save"):
         make(model).load()

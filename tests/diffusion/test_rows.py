@@ -36,7 +36,7 @@ def made(model: Model, **cells: object) -> tuple[Model | None, str | None]:
         pytest.param({"steps": 3}, {"steps": 3}, id="whole"),
         pytest.param({"steps": "3"}, {"steps": 3}, id="text"),
         pytest.param({"steps": 3.0}, {"steps": 3}, id="float"),
-        pytest.param({"steps": None, "guidance": " "}, {"steps": 6, "guidance": 4.0}, id="null"),
+        pytest.param({"steps": None, "guidance": " "}, {"steps": 6, "guidance": 2.0}, id="null"),
         pytest.param({"steps": float("nan")}, {"steps": 6}, id="nan"),
         pytest.param({"guidance": Decimal("1.5")}, {"guidance": 1.5}, id="decimal"),
         pytest.param({"negative_prompt": "fog"}, {"negative_prompt": "fog"}, id="negative"),

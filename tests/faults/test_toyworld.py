@@ -29,7 +29,7 @@ def test_the_table_agrees_with_the_model_card(tmp_path: Path):
     figures = json.loads((Path(folder("asset:tiny")) / "card.json").read_text())["figures"]
     for part in PARTS:
         told = float(
-            figures[f"{part} right, 400 held-out prompts, 6 steps, guidance 4.0"].split()[0]
+            figures[f"{part} right, 400 held-out prompts, 6 steps, guidance 2.0"].split()[0]
         )
         one, right = found[f"toyworld_{part}"], round(400 * told / 100)
         card = mean(scores([1.0] * right + [0.0] * (400 - right)), 0.95)
