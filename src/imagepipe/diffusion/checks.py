@@ -76,14 +76,14 @@ def _check_described(model: Model, described: repository.Description) -> None:
     if asked or model.call_kwargs or model.columns or not plain:
         repository.quiet()
         check_call(model, random_weights.pipeline_class(described.index, model))
-    if not (plain and schedulers.is_usual(model, described)):
-        schedulers.check(model, described)
     if "mask_image" in model.pictures:
         check_mask(model, described.configs.get("unet", {}))
     if model.weights == "trained":
         parts.check(model, described)
     if asked:
         _check_options(model, described)
+    if not (plain and schedulers.is_usual(model, described)):
+        schedulers.check(model, described)
 
 
 def row_limits(model: Model) -> tuple[int, rows.Strength]:
