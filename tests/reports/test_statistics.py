@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from imagepipe.reports import means, statistics
+from imagepipe.reports import means, scores, statistics
 from imagepipe.reports.statistics import Interval
+from imagepipe.sink.ledger import Scores
 
 LEVEL = 0.95
 SCORES = {
@@ -68,9 +69,26 @@ def test_power_is_what_the_bootstrap_finds(effect: float, rows: int):
     assert abs(told / 1000 - statistics.power(effect, 1.0, rows, LEVEL)) <= 0.05
 
 
-def test_a_mean_has_the_interval_of_pairs_and_a_share_wilsons():
+@pytest.mark.parametrize(
+    "limits",
+    [means.UNLIMITED, (0.0, 1.0), (-100.0, 100.0)],
+    ids=["none", "probability", "cosine"],
+)
+@pytest.mark.parametrize(
+    "values",
+    [[0.25, 0.5, 1.0, 0.75], [1, 0, 1, 1], [0.5, 0.5], [0.3]],
+    ids=["spread", "shares", "alike", "one"],
+)
+def test_a_mean_has_one_interval_wherever_it_is_shown(values: list[float], limits: means.Limits):
+    summed = Scores()
+    summed.add(values)
+    in_run, on_page = scores.mean(summed, LEVEL, limits), means.average(values, LEVEL, limits)
+    for one, other in zip(in_run.as_json, on_page.as_json, strict=True):
+        assert one == other or one == pytest.approx(other)
+
+
+def test_a_mean_has_students_interval_and_a_share_wilsons():
     values = [0.25, 0.5, 1.0, 0.75]
-    assert means.average(values, LEVEL) == statistics.paired(values, [0] * 4, LEVEL).interval
     assert means.average([1, 0, 1, 1], LEVEL) == means.wilson(3, 4, LEVEL)
     found = means.of_mean(float(np.mean(values)), float(np.std(values)), 4, LEVEL)
     reach = 3.182 * np.std(values, ddof=1) / 2

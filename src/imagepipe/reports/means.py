@@ -7,20 +7,18 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from imagepipe.reports.statistics import Interval, paired, reach_of
+from imagepipe.reports.statistics import Interval, reach_of
 
 Limits = tuple[float, float]  # between which each value lies
 UNLIMITED: Limits = (-math.inf, math.inf)
 
 
 def average(values: ArrayLike, level: float, limits: Limits = UNLIMITED) -> Interval:
-    """The mean of (rows,) values: as `paired` of rows whose difference they are, and of values that
-    are all 0 or 1 as a share, by `wilson`.
-    """
+    """The mean of (rows,) values: by `wilson` where all are 0 or 1, else `of_mean`."""
     values = np.asarray(values, float)
     if np.isin(values, (0.0, 1.0)).all():
         return wilson(int(values.sum()), len(values), level)
-    return paired(values, np.zeros(len(values)), level).interval.within(*limits)
+    return of_mean(float(values.mean()), float(values.std()), len(values), level, limits)
 
 
 def of_mean(
