@@ -27,7 +27,7 @@ def test_the_default_plan_is_a_table(tmp_path: Path):
     for part in (
         "rows       100 of columns",
         "id, prompt, seed -> image, drawn_at, prompt_cut, unknown_words",
-        "2 actors of 0.25 CPUs and 0 GPUs, batches of 8, 0.0411 GB of weights: 2 on node 0",
+        "2 actors of 0.25 CPUs and 0 GPUs, batches of 8, 0.0446 GB of weights: 2 on node 0",
         "blocks     of 16 rows; 0.3 GB at most wait in the object store",
         "image, prompt -> score",
         "expected   unknown: no such run under outputs/ yet; --calibrate draws a few rows",

@@ -83,7 +83,7 @@ def test_what_is_outside_the_mask_is_what_the_decoder_makes_of_the_picture(tmp_p
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        pytest.param({"image": "p", "mask_image": "m"}, "with a UNet of 8 channels", id="mask"),
+        pytest.param({"image": "p", "mask_image": "m"}, "with a UNet of 16 channels", id="mask"),
         pytest.param({"mask_image": "m"}, "is given no image. Name the column", id="mask-alone"),
         pytest.param(
             {"control_image": "c"}, "takes no such picture. Set model.controlnet too", id="control"
