@@ -105,7 +105,7 @@ SERVERS = {
     "s3://bucket": lambda _, request, home: request.getfixturevalue("s3").bucket(),
     "/mnt/shared": lambda _, request, home: str(home / "shared"),
 }
-MINE = {"llm": "asset:tiny_llm", "scorer": "asset:tiny_clip"}
+MINE = {"llm": "asset:tiny_llm", "model": "asset:tiny", "scorer": "asset:tiny_clip"}
 BEFORE = {
     "votes": ["compare", FIRST, SECOND, "--out=compared"],
     f"resume={SWEEP}": ["-m", "model.steps=1,2", *SMALL, "limit=2", f"hydra.sweep.dir={SWEEP}"],
