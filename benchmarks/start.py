@@ -36,7 +36,7 @@ def main() -> None:
             "a further job": partial(sweep, rows, steps),
         },
         limits=(
-            Limit("first picture, times the best bare loop's", first, at_most=2.0),
+            Limit("first picture, times the best bare loop's", first, at_most=1.3),
             Limit("a further job, seconds beyond its own work", beyond, at_most=3.0),
         ),
         settings={"rows": rows, "steps": steps, "jobs": JOBS},
