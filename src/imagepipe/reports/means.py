@@ -14,24 +14,33 @@ UNLIMITED: Limits = (-math.inf, math.inf)
 
 
 def average(values: ArrayLike, level: float, limits: Limits = UNLIMITED) -> Interval:
-    """The mean of (rows,) values: by `wilson` where all are 0 or 1, else `of_mean`."""
+    """The mean of (rows,) values, by `of_mean`."""
     values = np.asarray(values, float)
-    if np.isin(values, (0.0, 1.0)).all():
-        return wilson(int(values.sum()), len(values), level)
-    return of_mean(float(values.mean()), float(values.std()), len(values), level, limits)
+    share = bool(np.isin(values, (0.0, 1.0)).all())
+    figures = float(values.mean()), float(values.std()), len(values)
+    return of_mean(*figures, level, limits, is_share=share)
 
 
 def of_mean(
-    mean: float, spread: float, count: int, level: float, limits: Limits = UNLIMITED
+    mean: float,
+    spread: float,
+    count: int,
+    level: float,
+    limits: Limits = UNLIMITED,
+    *,
+    is_share: bool = False,
 ) -> Interval:
     """The mean of `count` values with its interval; `spread` is their own deviation, and not an
-    estimate of that of all. One has no interval.
+    estimate of that of all. Where it `is_share`, every value is 0 or 1 and the interval
+    is `wilson`'s; else one value has none.
 
     Student's t, which of values near a limit would reach beyond it and miss the truth. Between
     two limits it is Wilson's of as many values as would spread as much were all of them at one
     limit or the other: Korn and Graubard (1998), Confidence Intervals for Proportions, with their
     effective number; in the middle both are alike.
     """
+    if is_share:
+        return wilson(round(mean * count), count, level)
     if count < 2:
         return Interval(mean, -math.inf, math.inf)
     reach = reach_of(level, count - 1)

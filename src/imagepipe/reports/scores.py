@@ -19,14 +19,10 @@ ALL_ROWS = "all rows"
 
 
 def mean(scores: Scores, level: float, limits: Limits = UNLIMITED) -> Interval:
-    """Of the mean of rows: Wilson's where every score is 0 or 1, else `means.of_mean`'s of scores
-    that lie between `limits`. One row that is no share has no interval.
-    """
-    if is_share(scores):
-        return means.wilson(round(scores.total), scores.count, level)
+    """Of the mean of rows, by `means.of_mean`, of scores that lie between `limits`."""
     value = scores.total / scores.count
     spread = math.sqrt(max(0.0, scores.squares / scores.count - value**2))
-    return means.of_mean(value, spread, scores.count, level, limits)
+    return means.of_mean(value, spread, scores.count, level, limits, is_share=is_share(scores))
 
 
 def is_share(scores: Scores) -> bool:

@@ -209,10 +209,10 @@ def _distances(one: Job) -> dict[str, dict[str, float]]:
 def _mean(one: Job, name: str, level: float) -> Interval | None:
     """Of a job's figures of a score; null where it does not say how many pictures it is of."""
     score = one.scores[name]
-    mean, count = score["mean"], int(score.get("count") or 0)
-    if score.get("share"):
-        return means.wilson(round(mean * count), count, level) if count else None
-    return means.of_mean(mean, score["std"], count, level, one.limits(name)) if count else None
+    if not (count := int(score.get("count") or 0)):
+        return None
+    share, limits = bool(score.get("share")), one.limits(name)
+    return means.of_mean(score["mean"], score["std"], count, level, limits, is_share=share)
 
 
 def _price(one: Job) -> float | None:
