@@ -158,7 +158,7 @@ def _ray(
         # 1.45, and for seconds no task was allowed to write.
         os.environ.setdefault("RAY_DATA_CLUSTER_AUTOSCALER", "V2")
     with ExitStack() as stack:
-        if machine is not None:
+        if machine is not None and script is None:  # whoever loads has checked it, and set it
             stack.enter_context(environment(preflight.environment(machine)))
         say_what_is_lost(verbose)
         with hangup_is_ours_alone(), _plain(options, machine):
