@@ -194,11 +194,12 @@ def test_a_rate_limit_needs_one_process():
     [
         (["llm=template", "+llm.request.seed=1"], "llm.request={'seed': 1}: is for servers, but"),
         (["model=noop", "+model.request.n=2"], "model.engine=noop asks none. Leave it out, or use"),
+        (["model=noop", "model.request_in_prompt=a"], "model.request_in_prompt=a: is for servers"),
         (["scorer=clip", "+scorer.request.n=2"], "or use scorer.engine=openai_vlm or scorer.engi"),
         (["scorer=[clip,none]", "+scorer.clip.request.n=2"], "scorer.request={'n': 2}"),
         (["scorer=[clip,aesthetic]", "+scorer.clip.request.n=2"], "scorer.clip.request={'n': 2}"),
     ],
-    ids=["llm", "model", "scorer", "one", "several"],
+    ids=["llm", "model", "prompt", "scorer", "one", "several"],
 )
 def test_a_request_is_for_servers(typed: list[str], said: str):
     assert said in complaint(*typed)

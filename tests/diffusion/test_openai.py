@@ -62,6 +62,7 @@ def test_prompt_seed_and_settings_arrive_and_pictures_come_back():
         "guidance_scale": 2.5,
         "negative_prompt": "fog",
         "response_format": "b64_json",
+        "output_format": "png",
         "quality": 1,
     }
 

@@ -77,12 +77,13 @@ def _check_pace(key: str, section: Any, share: Share) -> None:
 
 
 def _check_request(key: str, section: Any) -> None:
-    kind = section.section
-    if getattr(section, "request", None) and not engines.of(kind, section).waits:
+    kind, keys = section.section, ("request", "request_names", "request_in_prompt")
+    given = next((one for one in keys if getattr(section, one, None)), None)
+    if given and not engines.of(kind, section).waits:
         asking = [f"{kind}.engine={n}" for n, line in engines.TABLE[kind].items() if line.waits]
         raise UserError(
-            field=f"{key}.request",
-            value=section.request,
+            field=f"{key}.{given}",
+            value=getattr(section, given),
             problem=f"is for servers, but {kind}.engine={section.engine} asks none",
             remedy=f"Leave it out, or use {' or '.join(asking)}.",
         )

@@ -34,6 +34,7 @@ _OPEN = (
     *("scorer.questions", "scorer.*.questions", "scorer.request", "scorer.*.request"),
     *("model.scheduler_config", "model.quantization.quant_kwargs"),
     *("model.call_kwargs", "model.columns", "model.cache_config", "model.request"),
+    "model.request_names",
     *("ray.runtime_env", "stages"),
     *("resources.llm.custom", "resources.model.custom", "resources.sink.custom"),
     *("resources.scorer.custom", "resources.scorer.*.custom", "resources.scorers.*.custom"),

@@ -7,41 +7,31 @@ The client, its retries and what is refused before a run are those of `llm.engin
 from __future__ import annotations
 
 import base64
-import io
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import fields, replace
+from collections.abc import Mapping
+from dataclasses import fields
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import numpy as np
 
 from imagepipe.config import Model, Server
-from imagepipe.diffusion import Painted, fitting, web
+from imagepipe.diffusion import Painted, fitting, image_request, web
 from imagepipe.diffusion.refusals import refused
 from imagepipe.servers import endpoint, trial
-from imagepipe.servers.client import SEEDS, Asker, Question
+from imagepipe.servers.client import Asker
 
 TRIAL = ("a red cat wearing a hat", 0)  # the prompt and seed of the question before a run
-# What a request calls the settings of the model, beside OpenAI's own names as vLLM-Omni and SGLang
-# do.
-NAMES = {
-    "seed": "seed",
-    "steps": "num_inference_steps",
-    "guidance": "guidance_scale",
-    "negative_prompt": "negative_prompt",
-    "size": "size",
-}
 # What a request is made of, and what imagepipe itself heeds; all else is decided at the server.
 HEEDED = {
     *(one.name for one in fields(Server)),
     *("licence", "non_commercial", "steps", "guidance", "negative_prompt", "width", "height"),
     *("call_kwargs", "columns", "images_per_prompt", "weights_gb", "private_urls", "fit"),
+    *("request_names", "request_in_prompt"),
 }
-MASK, REFERENCE = "mask_image", re.compile(r"image(_\d)?")  # keys of pictures that go in
+REFERENCE = re.compile(r"image(_\d)?")  # keys of pictures that go in
 SIZE = (
     "Draw in a size that it takes: model.width=1024 model.height=1024. Where it has one size and "
     "takes none, leave it out too: 'model.request={size: null}'."
@@ -68,38 +58,20 @@ def check(model: Model) -> None:
                 "server, which has its own",
                 "Leave it out.",
             )
-    check_told(model)
+    image_request.check(model)
     if model.pictures:
         check_pictures(model)
     if model.api_key_env is not None and trial.lists(model):
         return  # a picture may be charged to that key
     grey = np.full((model.height, model.width, 3), 127, np.uint8)
-    asked = question(model, *TRIAL, dict.fromkeys(model.pictures, grey))
+    asked = image_request.question(model, *TRIAL, dict.fromkeys(model.pictures, grey))
     trial.ask(model, asked, partial(_tried, model), {"size": SIZE})
-
-
-def check_told(model: Model) -> None:
-    """Raise UserError where a request would say another seed, or another setting, than each picture
-    says of itself. Servers write a size in several ways, and what comes back is looked at.
-    """
-    ours = question(replace(model, call_kwargs={}, request={}), *TRIAL).body
-    for key, name in NAMES.items():
-        others = {field: getattr(model, field).get(name) for field in ("call_kwargs", "request")}
-        if name != key:
-            others["columns"] = model.columns.get(name)
-        for field, value in others.items():
-            same = field != "columns" and key != "seed" and value == ours.get(name)
-            if key == "size" or value is None or same:
-                continue
-            remedy = f"Use model.{key}, or model.columns.{key}."
-            said = "differs from what each picture's metadata would say"
-            raise refused(f"{field}.{name}", value, said, remedy.replace("model.seed", "seed"))
 
 
 def check_pictures(model: Model) -> None:
     """Raise UserError for pictures that the interface has no place for."""
     for key, column in model.pictures.items():
-        if key != MASK and not REFERENCE.fullmatch(key):
+        if key != image_request.MASK and not REFERENCE.fullmatch(key):
             said = "is a picture that servers do not accept"
             raise refused(f"columns.{key}", column, said, "Leave it out.")
     if "image" not in model.pictures:
@@ -135,7 +107,9 @@ class OpenAIGenerator:
         """uint8 (n, height, width, 3); black where the server gave no picture, and why."""
         models = drawn or [self.model] * len(prompts)
         inside = pictures or [{}] * len(prompts)
-        asked = [question(*one) for one in zip(models, prompts, seeds, inside, strict=True)]
+        asked = [
+            image_request.question(*one) for one in zip(models, prompts, seeds, inside, strict=True)
+        ]
         said = self.asker.answers(asked, partial(picture, models[0]))  # all are of one size
         none = np.zeros((models[0].height, models[0].width, 3), np.uint8)
         images = np.stack([none if image is None else image for image, _ in said])
@@ -148,55 +122,6 @@ class OpenAIGenerator:
     def unknown_words(self, prompt: str) -> list[str]:
         """The server does not say."""
         return []
-
-
-def question(
-    model: Model, prompt: str, seed: int, pictures: Mapping[str, np.ndarray] = MappingProxyType({})
-) -> Question:
-    """What is asked for one picture, into which `pictures` go, by their keys of `model.columns`."""
-    settings = {
-        "seed": seed % SEEDS,
-        "steps": model.steps,
-        "guidance": model.guidance,
-        "negative_prompt": model.negative_prompt,
-        "size": f"{model.width}x{model.height}",
-    }
-    asked = {
-        "n": 1,
-        **{NAMES[key]: value for key, value in settings.items()},
-        "response_format": "b64_json",
-        **model.call_kwargs,
-        **model.request,
-    }
-    fixed = {"model": model.path, "prompt": prompt}
-    files = tuple(_files(pictures))
-    return Question(
-        f"/images/{'edits' if files else 'generations'}", "pictures", fixed, asked, files
-    )
-
-
-def _files(pictures: Mapping[str, np.ndarray]) -> Iterator[tuple[str, bytes]]:
-    """PNGs by the fields of a form: `image`, of several `image[]`, and `mask`."""
-    keys = sorted(key for key in pictures if key != MASK)
-    for key in keys:
-        yield ("image" if len(keys) == 1 else "image[]"), _png(pictures[key])
-    if MASK in pictures:  # white is drawn anew; to OpenAI it is what is transparent
-        kept = 255 - pictures[MASK].max(axis=2)
-        yield "mask", _png(np.dstack([pictures[MASK], kept]))
-
-
-def _png(pixels: np.ndarray) -> bytes:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
-
-
-def unsent(model: Model) -> list[str]:
-    """The settings that the server is not told, by their names in NAMES."""
-    sent = question(model, *TRIAL).body
-    return [key for key, name in NAMES.items() if name not in sent]
 
 
 def picture(model: Model, body: str) -> np.ndarray:

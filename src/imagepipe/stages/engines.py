@@ -67,7 +67,7 @@ TABLE: dict[str, dict[str, Engine]] = {
             "imagepipe.diffusion.openai.OpenAIGenerator",
             check="imagepipe.diffusion.openai.check",
             **SERVED,
-            unsent="imagepipe.diffusion.openai.unsent",
+            unsent="imagepipe.diffusion.image_request.unsent",
         ),
         "noop": Engine("imagepipe.diffusion.noop.NoopGenerator"),
         "custom": CUSTOM,
