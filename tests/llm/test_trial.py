@@ -133,6 +133,29 @@ def test_a_server_that_takes_too_long_is_told_with_the_limit() -> None:
     assert "llm.timeout_s=0.2" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("all_proxy", "socks5://127.0.0.1:9", "SOCKS proxy, but .* pip install socksio"),
+        ("HTTP_PROXY", "none://u:pw@host", r"Unknown scheme .* Unset or correct it\."),
+        ("SSL_CERT_FILE", "/none", r"llm.base_url cannot be asked by that \(.*No such file"),
+        ("http_proxy", "http://127.0.0.1:1", "there through the proxy .* host into no_proxy"),
+    ],
+    ids=["socks", "scheme", "certificates", "away"],
+)
+def test_what_the_environment_has_for_the_way_to_a_server_is_told(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    for one in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(one, raising=False)
+    monkeypatch.setenv(name, value)
+    server = LLM(name="m", engine="openai", path="m", base_url="http://host.invalid/v1", user="x")
+    with pytest.raises(UserError, match=said) as caught:
+        check(server)
+    assert "pw" not in str(caught.value)
+    assert caught.value.field == "llm.base_url" or name in str(caught.value.value)
+
+
 def test_the_one_question_is_asked_as_a_rows_is() -> None:
     with serving() as server:
         check(config(server, system="Be brief.", request={"top_k": 5}))

@@ -7,6 +7,7 @@ answer.
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
@@ -15,9 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from imagepipe.config import Server
 from imagepipe.config.secrets import HIDDEN
+from imagepipe.errors import UserError, one_line
 from imagepipe.servers import endpoint
 
 if TYPE_CHECKING:
@@ -28,6 +32,8 @@ T = TypeVar("T")
 CONNECT_S = 10.0  # to a server
 SEEDS = 1 << 31  # seeds have 31 bits, which is what all servers take
 REASON_CHARS = 300  # of a server's complaint, which may be a whole page
+# By which the client goes elsewhere, or trusts others; their values may hold a password.
+VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "ssl_cert_file", "ssl_cert_dir")
 
 
 @dataclass(frozen=True)
@@ -100,10 +106,12 @@ class Pace:
 
 
 def client(server: Server, max_retries: int) -> OpenAI:
-    """A client of the server at `base_url`; a server of Azure gets the key as it wants it."""
-    from openai import DefaultHttpxClient, OpenAI, Timeout
+    """A client of the server at `base_url`; a server of Azure gets the key as it wants it.
 
-    pace: list[Any] = [Pace(server.requests_per_minute)] if server.requests_per_minute else []
+    Raises UserError where the environment names a proxy or certificates that cannot be used.
+    """
+    from openai import OpenAI, Timeout
+
     address, query = endpoint.parted(server.base_url or "")
     key = endpoint.key(server) or "none"  # the client insists on one
     return OpenAI(
@@ -113,8 +121,31 @@ def client(server: Server, max_retries: int) -> OpenAI:
         default_headers={"api-key": key} if query else None,
         timeout=Timeout(server.timeout_s, connect=min(CONNECT_S, server.timeout_s)),
         max_retries=max_retries,
-        http_client=DefaultHttpxClient(event_hooks={"request": pace, "response": [_mark_spent]}),
+        http_client=_http_client(server),
     )
+
+
+def _http_client(server: Server) -> Any:
+    from openai import DefaultHttpxClient
+
+    pace: list[Any] = [Pace(server.requests_per_minute)] if server.requests_per_minute else []
+    try:
+        return DefaultHttpxClient(event_hooks={"request": pace, "response": [_mark_spent]})
+    except (ImportError, OSError, ValueError) as error:
+        names = [name for name in os.environ if name.lower() in VARIABLES]
+        raise UserError(
+            field="environment",
+            value=", ".join(sorted(names)),
+            problem=f"{server.section}.base_url cannot be asked by that ({one_line(error)})",
+            remedy="Unset or correct it. A SOCKS proxy needs one more package: pip install socksio",
+        ) from error
+
+
+def is_by_proxy(url: str) -> bool:
+    """Whether the environment names a proxy that `url` is asked through."""
+    parts, proxies = urlsplit(url), getproxies()
+    named = parts.scheme in proxies or "all" in proxies
+    return named and not proxy_bypass(parts.hostname or "")
 
 
 def _mark_spent(response: Any) -> None:

@@ -104,11 +104,15 @@ def unreached(server: Server, cause: str, said: str) -> UserError:
             problem=f"{server.base_url} did not answer a question within that time",
             remedy="Raise it: a server that still loads its model, or thinks, takes longer.",
         )
+    by_proxy = client.is_by_proxy(server.base_url or "")
     return UserError(
         field=f"{server.section}.base_url",
         value=server.base_url,
-        problem=f"no server answers there ({said})",
-        remedy="Start it, or give the right address, such as http://host:8000/v1.",
+        problem=f"no server answers there{' through the proxy' if by_proxy else ''} ({said})",
+        remedy="The environment names that proxy (http_proxy, https_proxy, all_proxy): put the "
+        "server's host into no_proxy where none leads to it."
+        if by_proxy
+        else "Start it, or give the right address, such as http://host:8000/v1.",
     )
 
 
