@@ -41,5 +41,9 @@ def _is_number(value: object) -> bool:
 
 
 def metric_name(name: str) -> str:
-    """`name` with what MLflow takes in a metric's name."""
-    return re.sub(r"[^\w.\-: /]", "_", name, flags=re.ASCII)[:KEY_LIMIT]
+    """`name` with what MLflow takes in a metric's name: letters of any script, digits, and parts
+    that a path keeps as they are. One name that it refuses would cost all metrics beside it.
+    """
+    plain = re.sub(r"[^\w.\-: /]", "_", name)
+    parts = (part if part.strip(".") else "_" for part in plain.split("/"))
+    return "/".join(parts)[:KEY_LIMIT].rstrip("/.")
