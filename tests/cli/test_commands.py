@@ -59,6 +59,16 @@ def test_an_unknown_command_is_refused_with_the_one_that_is_meant(typed, guess):
     assert all(name in said for name in commands.COMMANDS)
 
 
+def test_a_folder_that_was_removed_meanwhile_is_refused(tmp_path: Path, monkeypatch):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    commands.check_folder()
+    folder.rmdir()
+    with pytest.raises(UserError, match=r"cannot be used \(No such file.*It may have been removed"):
+        commands.check_folder()
+
+
 def test_each_command_says_what_it_does_and_loads_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", ASK_ALL], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

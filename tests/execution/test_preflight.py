@@ -44,6 +44,16 @@ def test_a_folder_that_was_chosen_is_not_replaced(short, tmp_path):
         preflight.temp_folder({"RAY_TMPDIR": str(short / "file" / "inside")})
 
 
+def test_a_folder_of_rays_that_another_account_made_is_told(short):
+    (short / "ray").mkdir()
+    assert preflight.folder_trouble(short) is None
+    assert list((short / "ray").iterdir()) == []
+    (short / "ray").rmdir()
+    (short / "ray").touch()  # what root cannot write into either
+    said = "holds ray/, which cannot be written (Not a directory)"
+    assert preflight.folder_trouble(short) == said
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs Linux's /proc")
 def test_a_full_disk_is_said_with_what_is_free():
     assert preflight.folder_trouble(Path("/proc")) == "is full (0 MiB are free, 64 are needed)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from dataclasses import dataclass
 
@@ -63,6 +64,8 @@ def main() -> None:
         from imagepipe.cli import completion
 
         completion.prepare()
+    with plain_errors():
+        check_folder()
     sys.exit(importlib.import_module(COMMANDS[name].module).main(arguments))
 
 
@@ -79,6 +82,19 @@ def split(typed: list[str]) -> tuple[str, list[str]]:
         remedy=f"{did_you_mean(typed[0], COMMANDS)}Commands: {listed(COMMANDS)}. "
         "A setting is KEY=VALUE",
     )
+
+
+def check_folder() -> None:
+    """Refuse a current folder that was removed while a shell stood in it."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UserError(
+            field="current folder",
+            value=os.environ.get("PWD", "."),
+            problem=f"cannot be used ({error.strerror})",
+            remedy="It may have been removed or made again: cd into a folder that is there.",
+        ) from error
 
 
 def check_keys(typed: list[str]) -> None:

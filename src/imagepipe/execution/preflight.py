@@ -24,6 +24,7 @@ FREE_BYTES = 64 << 20  # Ray's logs and sockets, of one run
 # Of a socket's path, 107 bytes (unix(7)), Ray's own part takes these:
 # /ray/session_2026-01-31_12-00-00_123456_1234567/sockets/plasma_store
 LONGEST_FOLDER = 107 - 68
+RAYS = "ray"  # what Ray makes there, for all accounts; not every one may use another's
 # A run with all of the embedded models has 328 processes and threads at its height on 2 CPUs, and
 # dies halfway where 275 are allowed. Ray starts a process a CPU.
 THREADS, THREADS_PER_CPU = 300, 25
@@ -82,12 +83,17 @@ def folder_trouble(folder: Path) -> str | None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
-        if free < FREE_BYTES:
-            return f"is full ({free >> 20} MiB are free, {FREE_BYTES >> 20} are needed)"
-        with tempfile.TemporaryDirectory(prefix="imagepipe-", dir=folder):
-            pass
     except OSError as error:
         return f"cannot be written ({error.strerror})"
+    if free < FREE_BYTES:
+        return f"is full ({free >> 20} MiB are free, {FREE_BYTES >> 20} are needed)"
+    for place, which in ((folder, ""), (folder / RAYS, f"holds {RAYS}/, which ")):
+        try:
+            tempfile.TemporaryDirectory(prefix="imagepipe-", dir=place).cleanup()
+        except FileNotFoundError:  # Ray makes its own
+            continue
+        except OSError as error:
+            return f"{which}cannot be written ({error.strerror})"
     return None
 
 
