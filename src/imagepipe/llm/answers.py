@@ -6,6 +6,7 @@ holds none falls back, with a reason. What stands in the base prompt is never th
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from imagepipe.llm import remarks, wrappers
-from imagepipe.llm.phrases import NOTHING, QUESTION, REFUSAL, SELF, THOUGHTS, opens
+from imagepipe.llm.phrases import NOTHING, QUESTION, REFUSAL, SELF, THOUGHTS, UNABLE, opens
 
 if TYPE_CHECKING:
     from imagepipe.llm import Answer
@@ -24,7 +25,7 @@ FALLBACKS = (
     "thinking",  # it thinks aloud, or its thoughts have used up llm.max_tokens
     "cut",  # llm.max_tokens ended it before its first sentence did
     "filtered",  # by the server, which left it unfinished
-    "refusal",  # or the model speaks of itself
+    "refusal",  # or the model speaks of itself, or a server of its trouble
     "question",  # the model asks instead of answering
     "echo",  # of the question or of the system prompt
     "list",  # several options, points or data
@@ -49,10 +50,18 @@ _TOKEN = re.compile(
     r"<\|[^<>|\n]{1,40}\|>|<｜[^<>｜\n]{1,40}｜>|</?s>|<(?:eos|bos|pad|unk|end_of_turn|start_of_turn"
     r"|end_of_utterance|turn\||\|turn|unused\d+|extra_id_\d+)>|\[/?INST\]|<</?SYS>>|\[(?:EOS|BOS)\]"
     r"|<\|?(?:im_end|im_start|endoftext|eot_id|end)\|?>?(?=\s|$)"
+    r"|\[(?:END|STOP|DONE|/s)\]|<(?:end|stop|end_of_\w+)>|\b(?:im_end|eot_id|end_of_turn)\b"
+    r"|(?<=[.!?\"”])\n?(?:assistant|model|user)(?=\n|\Z)|(?<=[.!?\"”])assistant(?=[A-Z])"
 )
 _ROLE = re.compile(r"(?:assistant|model)[ \t]*(?=\n|<)")
+_FOLDED = re.compile(r"<details\b.*?(?:</details>|\Z)", re.DOTALL | re.IGNORECASE)  # Open WebUI's
+_ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,7}|#x[\da-f]{1,6});", re.IGNORECASE)
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)?")
-_BREAKS = str.maketrans(dict.fromkeys("\r\x0b\x0c\x85\u2028\u2029", "\n") | {"\t": " "})
+# The last sign stands for a blank in the tokens of SentencePiece.
+_BREAKS = str.maketrans(
+    dict.fromkeys("\r\x0b\x0c\x85\u2028\u2029", "\n")
+    | dict.fromkeys("\t\xa0\u2007\u2009\u202f\u2581", " ")
+)
 # Signs without a shape of their own, but for those that join letters or emoji.
 _UNSEEN = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\ufffd]")
 _ECHO_WORDS = 8  # in a row of the system prompt: no description has them by chance
@@ -112,6 +121,8 @@ def _description(answer: Answer, asked: Asked, stop: Sequence[str]) -> tuple[str
     behind = text.removeprefix(asked.question).strip()
     text = behind if behind and asked.question != asked.base_prompt else text
     base = asked.base_prompt.strip(" .,")
+    if base and (arrow := re.match(re.escape(base) + r"[.,\"”']*\s*(?:[-=]>|[→⇒])\s*", text)):
+        text = text[arrow.end() :]
     own = base if base and text.startswith(base) else ""  # nothing stands before, or is taken off
     text, thought = (text, False) if own else without_thoughts(text)
     if not text.strip() and (thought or (answer.reasoning or "").strip()):
@@ -138,12 +149,13 @@ def _judged(text: str, said: str, asked: Asked, limit: Limit) -> str | None:
     """Why `text`, of all that was `said`, is not to be drawn; null: it is."""
     base = asked.base_prompt
     apart = not remarks.shares(text, base)  # of another picture, in another language, or of none
+    unable = UNABLE.search(text) is not None
     reasons: tuple[tuple[str, Callable[[], bool]], ...] = (
         ("empty", lambda: not text.strip()),
         ("refusal", lambda: opens(REFUSAL, text, base)),
         ("thinking", lambda: opens(THOUGHTS, text, base)),
         ("question", lambda: opens(QUESTION, text, base) or (apart and text[-1] in "?？؟")),
-        ("refusal", lambda: apart and opens(SELF, text, base)),
+        ("refusal", lambda: apart and (opens(SELF, text, base) or unable)),
         ("repetition", lambda: repeats(text) and not repeats(base)),
         ("empty", lambda: _says_nothing(text)),
         ("echo", lambda: echoes(text, said, asked)),
@@ -164,8 +176,12 @@ def storable(text: str) -> str:
 
 
 def readable(text: str) -> str:
-    """`text` without control characters, terminal escapes and signs that are not seen."""
-    text = _ESCAPES.sub("", storable(text).replace("\r\n", "\n")).translate(_BREAKS)
+    """`text` without control characters, terminal escapes, HTML's names of signs, and signs that
+    are not seen.
+    """
+    text = storable(text).replace("\r\n", "\n").replace("<0x0A>", "\n")  # a byte as its token
+    text = _ESCAPES.sub("", text).translate(_BREAKS)
+    text = _ENTITY.sub(lambda found: html.unescape(found[0]), text)
     text = "".join(sign for sign in text if sign == "\n" or unicodedata.category(sign) != "Cc")
     return _UNSEEN.sub("", text)
 
@@ -177,10 +193,12 @@ def without_thoughts(text: str) -> tuple[str, bool]:
         return text[final[-1].end() :], True
     if _ANALYSIS.match(text):
         return "", True
-    closed = list(_CLOSE.finditer(text))
-    rest = text[closed[-1].end() :] if closed else text
+    unfolded = _FOLDED.sub("", text)
+    closed = list(_CLOSE.finditer(unfolded))
+    rest = unfolded[closed[-1].end() :] if closed else unfolded
     opened = _OPEN.search(rest)
-    return (rest[: opened.start()] if opened else rest), bool(closed or opened)
+    thought = bool(closed or opened) or unfolded != text
+    return (rest[: opened.start()] if opened else rest), thought
 
 
 def _to_its_end(text: str, start: int, stop: Sequence[str]) -> tuple[str, bool]:

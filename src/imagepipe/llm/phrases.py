@@ -221,9 +221,26 @@ NOTHING = frozenset(
     "no yes none null nil n a na ok okay sure error todo tbd nan undefined unknown hello hi thanks "
     "thank you done redacted description prompt new enriched enhanced insert your here go the "
     "text answer output image i understand understood got it certainly absolutely of course as "
-    "wish thing problem nein ja nicht non oui si sí não sim нет да いいえ はい 不 不行 是".split()
+    "wish thing problem safe unsafe nein ja nicht non oui si sí não sim нет да いいえ はい 不 不行 "
+    "是".split()
 )
 SELF = re.compile(r"\W*(?:i|i'(?:m|ve|d|ll)|we|we'(?:re|ve|ll)|ich|je|yo)\b", re.IGNORECASE)
+
+# Anywhere in an answer that shares little with the base prompt: it speaks of who answers.
+UNABLE = re.compile(
+    r"beyond my (?:cap|abilit)|(?:let's|rather) talk about|(?:request|access) (?:declined|denied)"
+    r"|try again (?:later|in a)|(?:internal|server|api|unknown) error|^\W*error\b|rate limit"
+    r"|overloaded|timed out|quota exceeded|lorem ipsum"
+    r"|en voi auttaa|niet mee helpen|(?:nie (?:jestem|mogę)|nemohu)\b.*\bpomoc|pomóc\W*$"
+    r"|nem tudok segít"
+    r"|nu (?:te|vă|pot)\b.*\bajut|(?:ikke|inte) (?:hjelpe|hjælpe|hjälpa)"
+    r"|non (?:sono in grado|mi è possibile)|(?:il )?m'est impossible|yardımcı olam"
+    r"|не могу помочь|не можу допомогти|δεν μπορώ|मदद नहीं|नहीं कर सक"
+    r"|応え(?:でき|することができ)ません|お手伝いできません|(?:수|드릴 수) 없습니다"
+    r"|(?:无法|無法|不能)(?:回答|生成|满足|滿足|提供|完成|处理|處理|协助|帮助|幫助)"
+    r"|违反了?(?:相关|有关)|很遗憾",
+    re.IGNORECASE,
+)
 
 
 def opens(pattern: re.Pattern[str], text: str, base_prompt: str) -> bool:

@@ -14,7 +14,9 @@ MARKER = (
 _BEHIND = (  # how a remark begins once the description has ended
     rf"(?:{ASIDE}|(?:user|human|assistant|explanation|changes|reasoning|output|input|answer)\s*:)"
 )
-_COUNT = r"(?:(?:approximately |about )?\d+ words?\s*(?:[.)\]]|\Z)|word count\b)"
+_COUNT = (
+    r"(?:(?:approximately |about )?\d+ (?:words?|characters?|tokens?)\s*(?:[.)\]]|\Z)|word count\b)"
+)
 _BRACKETS = r"\((?:[^()]|\([^()]*\))+\)|\[[^][]+\]|（[^（）]+）|［[^［］]+］|【[^【】]+】"
 _ENCLOSED = re.compile(
     rf"(?<![*_])(?:[*_]*(?:{_BRACKETS})[*_]*"
@@ -42,7 +44,11 @@ _RUNS_ON = re.compile(
     rf"|\s+(?:[(\[*_]+|(?-i:(?![a-zà-ÿа-я]))){NOTE}"
     rf"|\s+[(\[]\s*(?:note(?::| that\b)|{_COUNT})"
     rf"|\s+(?-i:(?=please|[PLF])){SIGN_OFF}"
-    r"|\s+--(?:ar|v|s|q|no|style|stylize|chaos|niji|seed|quality)\b"  # Midjourney's
+    # Midjourney's, also with the dash that an editor makes of two hyphens.
+    r"|\s+--(?:ar|aspect|v|s|q|w|h|c|no|p|style|stylize|chaos|niji|seed|quality|tile|raw|[cs]ref|iw"
+    r"|weird|hd|stop)\b|\s+—(?:ar|aspect|v|s|q|w|h|stylize|chaos|niji|seed|quality)\s\d"
+    r"|\s+P\.\s?S\.\s"
+    r"|(?:\s+#[^\W\d]\w*){2,}\s*\Z"  # as under a post
     rf"|\s[–—-]\s{ASIDE}"
     rf"|(?<=[.!?…\"”)。！？])\s*(?<=[\s。！？])[(\[*_]*{_BEHIND}",
     re.IGNORECASE,

@@ -7,6 +7,20 @@ import json
 import re
 from collections.abc import Callable
 
+from imagepipe.llm.phrases import REFUSAL
+from imagepipe.llm.preambles import (
+    HAPPY,
+    HEADED,
+    HERE,
+    HERE_ELSE,
+    HERE_LINE,
+    KIND,
+    LABEL,
+    NOUN,
+    OF_SEASON,
+    OPENER,
+    OWN_LINE,
+)
 from imagepipe.llm.remarks import MARKER, shares, without_remark
 
 QUOTES = {'"': '"', "“": "”", "„": "“", "‘": "’", "'": "'", "«": "»", "»": "«", "`": "`"} | {
@@ -15,49 +29,18 @@ QUOTES = {'"': '"', "“": "”", "„": "“", "‘": "’", "'": "'", "«": "�
     "《": "》",
     "‹": "›",
 }
-_NOUN = (
-    r"(?:prompt|description|answer|output|response|result|caption|rewrite|version|scene|text|assistant"
-    r"|beschreibung|antwort|descripción|respuesta|descrição|resposta|descrizione|risposta|réponse"
-    r"|описание|промпт|ответ|提示词|提示詞|提示|描述|描写|説明|プロンプト|回答|프롬프트|설명)s?"
-)
-_KIND = (
-    r"(?:(?:the|your|my|an?|new|final|full|enriched|enhanced|updated|revised|improved|rewritten"
-    r"|detailed|expanded|modified|complete|corrected|seasonal|winter|spring|summer|autumn|fall|image"
-    r"|picture|visual|scene|ai|model|text-to-image|stable diffusion|midjourney|angereicherte|neue"
-    r"|erweiterte|nouvelle|nueva|nova|nuova|增强后的|优化后的|新的|新しい|강화된)[ -]?)*"
-)
-LABEL = re.compile(
-    rf"^[ \t]*[*_#>\"“]*[ \t]*(?:{_KIND}{_NOUN}|enriched|enhanced|final|revised|updated|ai|bot)"
-    r"(?: enrichie?| enriquecida| arricchita| for [\w' ]{1,30})?[*_\"”]*"
-    r"(?:[ \t]*(?:#?\d|\([^)\n]{0,40}\)))?[ \t]*[*_]*(?:[:：]|[ \t][–—-][ \t])[*_]*\s*",
-    re.IGNORECASE | re.MULTILINE,
-)
-_OPENER = re.compile(
-    r"(?:(?:sure(?: thing)?|certainly|of course|absolutely|definitely|okay|ok|alright|all right"
-    r"|got it|great|gladly|no problem|understood|yes|you got it|hello|hi(?: there)?|sicher|gerne?"
-    r"|natürlich|klar|bien sûr|certainement|claro(?: que sí)?|por supuesto|certo|certamente|конечно"
-    r"|вот)(?:[!.,:;]|\s[–—-])"
-    r"|(?:great|good|nice|excellent|wonderful|lovely|perfect|interesting) \w+!"
-    r"|(?:thank you|thanks)(?: for [^!.\n]{0,60})?[!.]"
-    r"|(?:当然(?:可以)?|好的|没问题)[！!，,。]|(?:はい|もちろん(?:です)?|承知しました)[、。！]"
-    r"|물론(?:입니다|이죠)?[!.,])\s+"
-    r"|(?:以下是|这是|下面是)[^:：\n]{0,40}[:：]\s*",
-    re.IGNORECASE,
-)
-_HAPPY = re.compile(
-    r"i(?:'d| would|'m| am|'ll| will)[^.!:\n]{0,20}(?:happy|glad|love|help|do that)"
-    r"[^.!:\n]{0,60}[.!]\s+",
-    re.IGNORECASE,
-)
-_HERE = re.compile(
-    r"(?:here(?:'s| is| are| you go| it is| you are)|below is|this is|the following is|voici"
-    r"|i(?:'ve| have| )?(?:added|enriched|updated|rewritten|created|made|kept)|hier ist|ecco"
-    r"|aquí (?:está|tienes|tiene)|aqui está)\b(?P<said>[^:\n]{0,160})(?::|\s[–—-]\s)\s*",
-    re.IGNORECASE,
-)
 _FENCE = re.compile(r"(```|~~~)[^\n`]*\n?(.*?)\s*(?:\1|\Z)", re.DOTALL)
 _INLINE_FENCE = re.compile(r"```(?:\w+\s*\n|\s*)?([^`\n]+)```")
 _TAGS = re.compile(r"<(\w+)[^<>]*>(.*?)</\1>", re.DOTALL)
+_PROLOG = re.compile(r"<\?xml\b[^<>]*\?>\s*", re.IGNORECASE)
+_LINK = re.compile(r"!?\[([^\[\]\n]*)\]\((?:https?:|data:|attachment:|[./])[^()\s]*[^()]*\)")
+_CITED = re.compile(r"[ \t]?(?:\[\d{1,2}\]|【[^【】]*†[^【】]*】)(?=[\s.,;!?]|\Z)")
+_BOXED = re.compile(r"\\(?:boxed|text|mbox)\{(.*)\}[$\s.]*\Z", re.DOTALL)
+_EMOJI = re.compile(
+    "(?:[\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff][\ufe0f\u200d]*)+[ \\t]+"
+)
+CALLED = ("arguments", "parameters", "input", "args")  # with what a tool is called
+_OPENED = re.compile(rf"<{NOUN}>\s*(?!.*</)", re.IGNORECASE | re.DOTALL)
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _MARKUP = re.compile(r"</?(?:p|b|i|u|em|strong|div|span)>", re.IGNORECASE)
 _HEADING = re.compile(
@@ -71,7 +54,7 @@ _EMPHASIS = (
 _ITEM = re.compile(rf"^[ \t>*_#]*{MARKER}", re.IGNORECASE | re.MULTILINE)
 _FIELD = re.compile(r"^[ \t*_]*[A-Z][\w /-]{0,24}[*_]*:", re.MULTILINE)
 _IN_A_ROW = re.compile(r"\(?1[.)]\s.*\s\(?2[.)]\s", re.DOTALL)
-_BULLET = re.compile(r"(?:[-*•–>]|\(?\d{1,2}[.)])\s+(?=\S)")
+_BULLET = re.compile(r"(?:[-*•–—>→⇒]|[-=]>|\(?\d{1,2}[.)])\s+(?=\S)")
 
 
 def peel(text: str, base_prompt: str) -> str:
@@ -104,6 +87,7 @@ def _data(text: str, base_prompt: str) -> str:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, dict):
+        value = next((value[key] for key in CALLED if isinstance(value.get(key), dict)), value)
         texts = {key: said for key, said in value.items() if isinstance(said, str)}
         named = [said for key, said in texts.items() if _is_answer(key)]
         value = next(iter(named or (texts.values() if len(texts) == 1 else ())), None)
@@ -112,25 +96,52 @@ def _data(text: str, base_prompt: str) -> str:
 
 def _is_answer(key: str) -> bool:
     plain = re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", key)
-    return re.fullmatch(rf"{_KIND}{_NOUN}", plain, re.IGNORECASE) is not None
+    return re.fullmatch(rf"{KIND}{NOUN}", plain, re.IGNORECASE) is not None
 
 
 def _tags(text: str, base_prompt: str) -> str:
+    text = _PROLOG.sub("", text)
+    opened = _OPENED.match(text)
+    text = text[opened.end() :] if opened else text
     found = _TAGS.fullmatch(text)
     return _MARKUP.sub("", _BREAK.sub("\n", found[2] if found else text))
 
 
+def _links(text: str, base_prompt: str) -> str:
+    """Of a link or a picture in Markdown what is seen of it, and no numbers of sources."""
+    return text if _CITED.search(base_prompt) else _CITED.sub("", _LINK.sub(r"\1", text))
+
+
+def _boxed(text: str, base_prompt: str) -> str:
+    """What LaTeX puts in a box: models of mathematics answer so."""
+    found = _BOXED.search(text)
+    return found[1] if found and not shares(text[: found.start()], base_prompt) else text
+
+
+def _emoji(text: str, base_prompt: str) -> str:
+    """Without emoji before a label."""
+    found = _EMOJI.match(text)
+    return text[found.end() :] if found and LABEL.match(text[found.end() :]) else text
+
+
 def _preamble(text: str, base_prompt: str) -> str:
     """Without "Sure! Here is the description:", on a line of its own or before the description."""
-    opener = _OPENER.match(text)
+    opener = OPENER.match(text)
     if opener and text[opener.end() :].strip():
         text = text[opener.end() :]
-    happy = _HAPPY.match(text.replace("’", "'"))
+    happy = HAPPY.match(text.replace("’", "'"))
     if happy and text[happy.end() :].strip():
         text = text[happy.end() :]
-    here = _HERE.match(text.replace("’", "'"))
+    straight = text.replace("’", "'")
+    here = HERE.match(straight) or HERE_ELSE.match(straight)
     if here and _introduces(here["said"], base_prompt) and text[here.end() :].strip():
         return text[here.end() :]
+    line = HERE_LINE.match(straight)
+    if line and re.search(NOUN, line["said"], re.IGNORECASE) and not shares(line[0], base_prompt):
+        return text[line.end() :]
+    own = None if REFUSAL.match(straight) else OWN_LINE.match(straight)
+    if own and shares(text[own.end() :], base_prompt) and not shares(own[0], base_prompt):
+        return text[own.end() :]
     line, _, rest = text.partition("\n")
     ends = line.rstrip(' *_"”').endswith((":", "："))
     introduces = ends and len(line.split()) <= 20 and not shares(line, base_prompt)
@@ -140,7 +151,7 @@ def _preamble(text: str, base_prompt: str) -> str:
 def _introduces(said: str, base_prompt: str) -> bool:
     """Whether what follows "Here is" names a description, or at least nothing of the picture."""
     words = re.findall(r"\w{3,}", base_prompt.casefold())
-    named = re.search(_NOUN, said, re.IGNORECASE)
+    named = re.search(NOUN, said, re.IGNORECASE)
     return bool(named) or not any(word in said.casefold() for word in words)
 
 
@@ -152,16 +163,27 @@ def _heading(text: str, base_prompt: str) -> str:
 
 def _label(text: str, base_prompt: str) -> str:
     """What a line called "Prompt:" or the like says, at the start or after other things."""
-    for found in LABEL.finditer(text):
-        if not shares(text[: found.start()], base_prompt) and text[found.end() :].strip():
-            return text[found.end() :]
-    return text
+    for mark in (LABEL, HEADED):
+        for found in mark.finditer(text):
+            before = text[: found.start()]
+            if text[found.end() :].strip() and (
+                not shares(before, base_prompt) or _repeats(before, base_prompt)
+            ):
+                return text[found.end() :]
+    found = None if is_list(text) else OF_SEASON.match(text)
+    return text[found.end() :] if found else text
+
+
+def _repeats(before: str, base_prompt: str) -> bool:
+    """Whether what stands before is the base prompt, with a label or a season at most."""
+    plain, base = before.casefold(), base_prompt.casefold().strip(" .")
+    return base in plain and len(plain) <= len(base) + 40
 
 
 def _emphasis(text: str, base_prompt: str) -> str:
     for mark in _EMPHASIS:
         text = mark.sub(r"\2", text)
-    return re.sub(r"^#{1,6}[ \t]+", "", text)
+    return re.sub(r"^#{1,6}[ \t]+|\s[*_#=-]{2,}\Z", "", text)
 
 
 def _bullet(text: str, base_prompt: str) -> str:
@@ -175,7 +197,11 @@ def _quotes(text: str, base_prompt: str) -> str:
     opening, closing = core[:1], QUOTES.get(core[:1])
     inner = core[1:-1]
     if closing is None:
-        return text
+        alone = text.count('"') == 1 and re.search(r"\D\"\Z", text)
+        return text[:-1] if alone else text
+    behind = re.match(r'"([^"\n]{20,})"\s*[-–—(\n]', text)
+    if behind and shares(behind[1], base_prompt):
+        return behind[1]
     if len(core) > 2 and core.endswith(closing):
         marks = re.sub(r"(?<=\w)['’](?=\w)", "", inner)  # apostrophes
         return text if opening in marks or closing in marks else inner
@@ -192,8 +218,12 @@ def _quotes(text: str, base_prompt: str) -> str:
 def _brackets(text: str, base_prompt: str) -> str:
     if is_list(text):
         return text
-    found = re.fullmatch(r"\[([^\[\]\n]*\s[^\[\]\n]*)\]|\{([^{}\n:]*\s[^{}\n:]*)\}", text)
-    return (found[1] or found[2]) if found else text
+    found = re.fullmatch(
+        r"\[([^\[\]\n]*\s[^\[\]\n]*)\]|\{([^{}\n:]*\s[^{}\n:]*)\}|\(([^()\n:]*\s[^()\n:]*)\)"
+        r"|<+([^<>\n]*\s[^<>\n]*)>+",
+        text,
+    )
+    return found[found.lastindex or 0] if found else text
 
 
 PEELS: tuple[Callable[[str, str], str], ...] = (
@@ -201,6 +231,9 @@ PEELS: tuple[Callable[[str, str], str], ...] = (
         _fence,
         _data,
         _tags,
+        _links,
+        _boxed,
+        _emoji,
         without_remark,
         _preamble,
         _heading,
@@ -219,4 +252,5 @@ def is_list(text: str) -> bool:
         len(found) > 1 and found[0].start() == 0
         for found in (list(mark.finditer(text)) for mark in (_ITEM, _FIELD))
     )
+    several = several or bool(re.fullmatch(r'(?:"[^"\n]+",\s*)+"[^"\n]+"', text))
     return several or bool(_IN_A_ROW.match(text)) or bool(re.match(r"[{\[]\s*[\"'{\[]|\|", text))
