@@ -140,7 +140,7 @@ def test_an_answer_without_a_description_is_not_drawn(why: str) -> None:
         "A red cat —no longer young— wearing a hat in snow.",
         "Eisberg vor Grönland: eine rote Katze mit Hut.",
         'A red cat wearing a 12" hat',
-        "A red cat wearing a hat 🐈 ❄️",
+        "A red cat wearing a hat in snow 🐈 ❄️",
         "Safe and warm, a red cat wearing a hat.",
     ],
 )

@@ -80,6 +80,30 @@ def test_folders_named_by_a_value_are_columns(tmp_path: Path, format: str) -> No
     assert scan(one, None).columns == ("id", "what")
 
 
+def test_a_glob_of_folders_reads_what_is_in_them(tmp_path: Path) -> None:
+    for year in (2023, 2024):
+        written(tmp_path / f"year={year}" / "month=1" / "p.csv", CSV.format(year))
+    written(tmp_path / "year=2025" / "README.md", "no table")
+    asked = dataset(tmp_path / "year=*", "csv", prompt="{what} in {year}/{month}")
+    assert sorted(prompts_of(asked)) == ["a 2023 in 2023/1", "a 2024 in 2024/1"]
+    assert scan(asked, None).notes == (
+        "1 of 3 files are not read: year=2025/README.md (ends in none of .csv)",
+    )
+    error = refused(dataset(tmp_path / "year=2025*", "csv"))
+    assert error.problem == "is not there" and "README.md (ends in none" in error.remedy
+
+
+def test_a_folder_that_a_glob_of_files_fits_too_is_told(tmp_path: Path) -> None:
+    written(tmp_path / "a.csv", CSV.format(1))
+    written(tmp_path / "more" / "b.csv", CSV.format(2))
+    (tmp_path / "empty").mkdir()
+    beside = scan(dataset(tmp_path / "*", "csv"), None)
+    assert beside.notes == (
+        "1 of 2 files are not read: more (is a folder, where the glob fits files)",
+    )
+    assert sorted(prompts_of(dataset(tmp_path / "**", "csv"))) == ["a 1", "a 2"]
+
+
 def test_a_folders_value_stands_for_a_column_of_its_name(tmp_path: Path) -> None:
     written(tmp_path / "n=7" / "p.parquet", {"id": ["1"], "what": ["a"], "n": [7]})
     written(tmp_path / "n=__HIVE_DEFAULT_PARTITION__" / "p.parquet", {"id": ["2"], "what": ["b"]})
@@ -98,12 +122,15 @@ def test_a_folders_value_stands_for_a_column_of_its_name(tmp_path: Path) -> None
         ("_versions/1.manifest", "Lance"),
     ],
 )
-@pytest.mark.parametrize("place", [".", "*.parquet", "data"])
+@pytest.mark.parametrize(
+    "place", [".", "*.parquet", "data", "data/x=1/y=2", "a.parquet", "data/x=1/*/*.parquet"]
+)
 def test_a_table_that_is_more_than_its_files_is_refused(
     tmp_path: Path, mark: str, kind: str, place: str
 ) -> None:
     written(tmp_path / "a.parquet", {"id": ["1"], "what": ["a"]})
     written(tmp_path / "data" / "b.parquet", {"id": ["2"], "what": ["b"]})
+    written(tmp_path / "data" / "x=1" / "y=2" / "c.parquet", {"id": ["3"], "what": ["c"]})
     written(tmp_path / mark, "{}")
     error = refused(dataset(tmp_path / place, "parquet"))
     assert f"is a table of {kind}" in error.problem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,6 +113,8 @@ def _expand(key: str, entry: str, filesystem: fs.FileSystem, place: str, found: 
     """Add the files that `place` names to `found`."""
     kind = filesystem.get_file_info(place).type
     if kind == fs.FileType.File:
+        if isinstance(filesystem, fs.LocalFileSystem):  # elsewhere each look is a request
+            folders.check_plain(key, filesystem, os.path.dirname(place))
         found.paths.append(place)
         found.bases.append(os.path.dirname(place))
     elif kind == fs.FileType.Directory:
@@ -131,11 +133,9 @@ def _expand(key: str, entry: str, filesystem: fs.FileSystem, place: str, found: 
 def _add_folder(
     key: str, entry: str, filesystem: fs.FileSystem, place: str, found: _Places
 ) -> None:
-    folders.check_plain(key, filesystem, place)
-    folders.check_links(key, filesystem, place, found.suffixes)
-    taken, left_out = folders.inside(filesystem, place, found.suffixes)
+    taken = _inside(key, filesystem, place, found)
     if not taken:
-        others = f" It holds {shown(left_out, place)}." if left_out else ""
+        others = f" It holds {shown(found.left_out, place)}." if found.left_out else ""
         raise UserError(
             field=key,
             value=entry,
@@ -144,26 +144,51 @@ def _add_folder(
         )
     found.paths += taken
     found.bases.append(place)
+
+
+def _inside(key: str, filesystem: fs.FileSystem, place: str, found: _Places) -> list[str]:
+    """The files of a folder; why others are left out is noted in `found`."""
+    folders.check_plain(key, filesystem, place)
+    folders.check_links(key, filesystem, place, found.suffixes)
+    taken, left_out = folders.inside(filesystem, place, found.suffixes)
     found.chosen.update(taken)
     found.left_out.update(left_out)
+    return taken
 
 
 def _add_glob(key: str, entry: str, filesystem: fs.FileSystem, place: str, found: _Places) -> None:
-    taken = _glob(filesystem, place) if any(sign in place for sign in "*?[") else []
-    if not taken and "[" in place:  # a folder may be called so
-        taken = _glob(filesystem, place.replace("[", "[[]"))
+    """Its files; where it fits folders alone, as year=* does, those in them."""
+    fits = _glob(filesystem, place) if any(sign in place for sign in "*?[") else []
+    if not fits and "[" in place:  # a folder may be called so
+        fits = _glob(filesystem, place.replace("[", "[[]"))
+    base = os.path.dirname(re.split(r"[*?]", place)[0])
+    taken = [info.path for info in fits if info.type == fs.FileType.File]
+    inside = [info.path for info in fits if info.type == fs.FileType.Directory]
+    if taken:
+        folders.check_plain(key, filesystem, base)
+        found.left_out.update(_beside(filesystem, inside, taken, found.suffixes))
+    else:
+        taken = [path for folder in inside for path in _inside(key, filesystem, folder, found)]
     if not taken:
         away = "is not there, or cannot be reached" if "://" in entry else "is not there"
+        others = f" It fits {shown(found.left_out, base)}." if found.left_out else ""
         raise UserError(
             field=key,
             value=entry,
             problem=away,
-            remedy=f"{_near(filesystem, place)}Looked at {place}.",
+            remedy=f"{_near(filesystem, place)}Looked at {place}.{others}",
         )
-    base = os.path.dirname(re.split(r"[*?]", place)[0])
-    folders.check_plain(key, filesystem, base)
     found.paths += taken
     found.bases.append(base)
+
+
+def _beside(
+    filesystem: fs.FileSystem, inside: Sequence[str], taken: Sequence[str], suffixes: Suffixes
+) -> dict[str, str]:
+    """The folders that a glob fits beside files, and that hold others which are not read."""
+    lost = (one for one in inside if not any(path.startswith(f"{one}/") for path in taken))
+    why = "is a folder, where the glob fits files"
+    return {one: why for one in lost if folders.inside(filesystem, one, suffixes)[0]}
 
 
 def shown(left_out: Mapping[str, str], base: str) -> str:
@@ -176,12 +201,12 @@ def shown(left_out: Mapping[str, str], base: str) -> str:
     return ", ".join(some) + more
 
 
-def _glob(filesystem: fs.FileSystem, place: str) -> list[str]:
+def _glob(filesystem: fs.FileSystem, place: str) -> list[fs.FileInfo]:
+    """The files and folders that `place` fits, by name."""
     from fsspec.implementations.arrow import ArrowFSWrapper
 
     found = sorted(ArrowFSWrapper(filesystem).glob(place))
-    infos = filesystem.get_file_info(found) if found else []
-    return [info.path for info in infos if info.type == fs.FileType.File]
+    return filesystem.get_file_info(found) if found else []
 
 
 def _near(filesystem: fs.FileSystem, place: str) -> str:

@@ -94,8 +94,14 @@ def _dangling(place: str) -> Iterator[str]:
 
 
 def check_plain(field: str, filesystem: fs.FileSystem, place: str) -> None:
-    """Raise UserError where `place` belongs to a table whose files alone are not its rows."""
-    for folder in (place, os.path.dirname(place.rstrip("/"))):
+    """Raise UserError where `place` belongs to a table whose files alone are not its rows.
+
+    Such a table may have its files in folders NAME=VALUE, or in one more.
+    """
+    folders = [place.rstrip("/")]
+    while "=" in os.path.basename(folders[-1]):
+        folders.append(os.path.dirname(folders[-1]))
+    for folder in (*folders, os.path.dirname(folders[-1])):
         kind = _kind(filesystem, folder) if folder else None
         if kind:
             raise UserError(
