@@ -32,6 +32,15 @@ from imagepipe.sink.ledger import Ledger
         ("a cat in a hat --ar 16:9 --v 6", ["--ar 16:9"]),
         ("a cat --no hats", ["--ar 16:9"]),
         ("(a:1.1) and [b]", ["(word:1.4)", "[word]"]),
+        ("一只（红色：1.4）的猫", ["(word:1.4)"]),
+        ("a fluffy++ cat", ["word++"]),
+        ("a {{fluffy}} cat in {{ place }}", ["{{word}}"]),
+        ("a cat <segment:face,0.6> <break>", ["<name:value>", "<token>"]),
+        ("a cat —ar 16:9", ["--ar 16:9"]),
+        ("a cat --w 512 --sref https://host/a.png", ["--ar 16:9"]),
+        ("/imagine prompt: a cat", ["/imagine"]),
+        ("a cat\nNegative prompt: blurry", ["Negative prompt: word"]),
+        ("a cat\nSteps: 20, Sampler: Euler a, Seed: 1", ["Steps: 20, Sampler: word"]),
     ],
 )
 def test_signs_of_other_tools(prompt: str, found: list[str]):
@@ -46,6 +55,7 @@ def test_signs_of_other_tools(prompt: str, found: list[str]):
         "a cat and a dog; a break; BREAKFAST in snake_case__name",
         "A CAT AND A DOG",
         "3 < 4 and 5 > 4, {braces}, C++ <3",
+        "a cat — no longer young — up 3 steps: one, two; a negative of a film",
         "un chat, 猫 (帽子)",
         r"a cat -- in snow --, std::vector, C:\hats, a--s",
     ],
@@ -78,3 +88,11 @@ def test_columns_that_choose_nothing():
     keys = ["model.negative_prompt", "model.guidance", "model.steps", "model.scheduler"]
     assert list(unread(asked, set()).values()) == keys
     assert unread(["seed"], {"seed"}) == {}
+    civitai = ["negativePrompt", "cfgScale", "clipSkip", "aspectRatio", "numInferenceSteps", "size"]
+    assert unread(civitai, set()) == {
+        "negativePrompt": "model.negative_prompt",
+        "cfgScale": "model.guidance",
+        "clipSkip": "model.call_kwargs.clip_skip",
+        "aspectRatio": "model.width and model.height",
+        "numInferenceSteps": "model.steps",
+    }

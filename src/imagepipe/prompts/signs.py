@@ -14,14 +14,19 @@ INVERSION = "name the files of textual inversions in model.textual_inversions"
 PLAIN = "leave BREAK and AND out"
 BARE = "write brackets without a backslash"
 OPTION = "leave it out: model.width, model.height, model.negative_prompt and seed decide"
+NEGATIVE = "put it into a column of its own: model.columns.negative_prompt=NAME"
+BRACES = f"in dataset.prompt a column is {{name}}, and in a cell it is text; {WEIGHT}"
 # By an example: how a sign looks, and what to do in its place. Sources: the prompt syntax of
 # AUTOMATIC1111's web UI, ComfyUI, compel, dynamicprompts and Midjourney.
 SIGNS: dict[str, tuple[str, str]] = {
-    "(word:1.4)": (r"\([^()]*[^\d\s()]\s*:\s*[+-]?\d*\.?\d+\s*\)", WEIGHT),
+    "(word:1.4)": (r"[(（][^()（）]*[^\d\s()（）]\s*[:：]\s*[+-]?\d*\.?\d+\s*[)）]", WEIGHT),
     "((word))": (r"\({2,}[^()]+\){2,}", WEIGHT),
     "(word)1.3": (r"\)(?:\d*\.\d+|[+]+|-{2,})", WEIGHT),
+    "word++": (r"(?<!\w)[^\W\d_]{3,}\+{2,}(?!\w)", WEIGHT),
+    "{{word}}": (r"\{{2,}[^{}]+\}{2,}", BRACES),
     "[word]": (r"\[[^\[\]]+\]", WEIGHT),
     "<lora:name:1>": (r"<(?:lora|lyco|hypernet):[^<>]*>", LORA),
+    "<name:value>": (r"<(?!lora:|lyco:|hypernet:)[A-Za-z]\w*:[^<>]*>", "leave it out"),
     "<token>": (r"<[A-Za-z][\w-]*>", INVERSION),
     "embedding:name": (r"\bembedding:\w", INVERSION),
     "__name__": (r"(?<!\w)__[\w/*-]+?__(?!\w)", VARY),
@@ -30,23 +35,37 @@ SIGNS: dict[str, tuple[str, str]] = {
     "AND": (r"(?<!\w)AND(?!\w)", PLAIN),
     r"\(word\)": (r"\\[()\[\]]", BARE),
     "word::2": (r"\w::\s?-?\.?\d", WEIGHT),
+    # Also with the dash that an editor makes of two hyphens.
     "--ar 16:9": (
-        r"(?<!\S)--(?:ar|aspect|no|seed|s|stylize|v|q|quality|niji|style|chaos|iw|tile)(?!\S)",
+        r"(?<!\S)(?:--(?:ar|aspect|no|seed|s|stylize|v|q|quality|niji|style|chaos|c|iw|tile|w|h|p|raw"
+        r"|[sc]ref|weird|stop|hd)(?!\S)|—(?:ar|aspect|v|s|stylize|chaos|seed)\s+\d)",
         OPTION,
     ),
+    "/imagine": (r"(?<!\S)/imagine(?!\S)", "leave it out"),
+    "Negative prompt: word": (r"(?i:(?<!\w)negative prompt\s*[:：])", NEGATIVE),
+    "Steps: 20, Sampler: word": (r"(?<!\w)Steps: ?\d+, ?[A-Z][\w ]*:", OPTION),
 }
-WEIGHED = ("(word:1.4)", "(word)1.3")  # which model.prompt_syntax=compel reads
+WEIGHED = ("(word:1.4)", "(word)1.3", "word++")  # which model.prompt_syntax=compel reads
 WORDS = ("<token>",)  # which stand for textual inversions
 # Columns that look as if they chose how their row is drawn, and what chooses it for all rows.
 CHOOSES = {
-    "seed": "seed",
-    "steps": "model.steps",
-    **dict.fromkeys(("num_inference_steps", "num_steps", "sampling_steps"), "model.steps"),
-    **dict.fromkeys(("negative_prompt", "neg_prompt"), "model.negative_prompt"),
+    **dict.fromkeys(("seed", "random_seed", "noise_seed"), "seed"),
+    **dict.fromkeys(
+        ("steps", "num_inference_steps", "inference_steps", "num_steps", "sampling_steps"),
+        "model.steps",
+    ),
+    **dict.fromkeys(("negative_prompt", "neg_prompt", "negative_text"), "model.negative_prompt"),
     "width": "model.width",
     "height": "model.height",
+    **dict.fromkeys(("image_size", "aspect_ratio"), "model.width and model.height"),
     **dict.fromkeys(("guidance", "guidance_scale", "cfg_scale", "cfg"), "model.guidance"),
-    **dict.fromkeys(("sampler", "sampler_name", "scheduler"), "model.scheduler"),
+    **dict.fromkeys(("sampler", "sampler_name", "sampler_index", "scheduler"), "model.scheduler"),
+    **dict.fromkeys(
+        ("num_images", "num_images_per_prompt", "batch_count", "n_iter"), "model.images_per_prompt"
+    ),
+    **dict.fromkeys(("lora", "loras", "lora_weight"), "model.loras"),
+    "clip_skip": "model.call_kwargs.clip_skip",
+    "denoising_strength": "model.call_kwargs.strength",
 }
 _FOUND = {sign: re.compile(pattern) for sign, (pattern, _) in SIGNS.items()}
 _WORDS = ("BREAK", "AND")  # signs only where the prompt is not in capitals throughout
@@ -66,6 +85,7 @@ def way(sign: str) -> str:
 
 def unread(columns: Iterable[str], used: Collection[str]) -> dict[str, str]:
     """Of `columns` those that look so and are not `used`, each with the key that holds instead."""
-    plain = {name: re.sub(r"[\s-]+", "_", name.strip().lower()) for name in columns}
+    words = {name: re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.strip()) for name in columns}
+    plain = {name: re.sub(r"[\s_-]+", "_", text).lower() for name, text in words.items()}
     found = {name: CHOOSES.get(said) for name, said in plain.items() if name not in used}
     return {name: key for name, key in found.items() if key}
