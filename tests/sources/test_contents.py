@@ -26,8 +26,22 @@ TEXT = "id,what\n1,a\n"
         (b"SQLite format 3\x00....", "an SQLite database", "dataset=sql"),
         (b"<!DOCTYPE html><html>", "a web page", "Download the file"),
         (b"ARROW1\x00\x00....", "an Arrow or Feather file", "DataFrame.to_parquet"),
+        (TEXT.encode("utf-32"), "UTF-32 text", "iconv -f UTF-32 -t UTF-8"),
+        (b"Rar!\x1a\x07....", "a rar archive", "Unpack it"),
+        (b"\x012345678DUCK....", "a DuckDB database", "COPY TABLE TO"),
+        (b"\x89HDF\r\n\x1a\n....", "an HDF5 file", "DataFrame.to_parquet"),
+        (b"\x80\x04\x95....", "a pickle", "DataFrame.to_parquet"),
+        (b"%PDF-1.7 ....", "a PDF", "Save its table as CSV"),
+        (b"\xff\xd8\xff....", "a picture", "dataset=images"),
+        (b"<?xml version='1.0'?><a/>", "XML", "DataFrame.to_parquet"),
+        (b"<table><tr><td>id</td></tr>", "a web page", "Download the file"),
+        (b"- id: 1\n  what: a\n", "YAML", "an object a line"),
+        (b"| id | what |\n|---|---|\n| 1 | a |\n", "a table in Markdown", "Save it as CSV"),
     ],
-    ids="xls xlsx xz bz2 utf16 utf16le lfs sqlite html arrow".split(),
+    ids=(
+        "xls xlsx xz bz2 utf16 utf16le lfs sqlite html arrow utf32 rar duckdb hdf5 pickle pdf jpeg "
+        "xml table yaml markdown"
+    ).split(),
 )
 @pytest.mark.parametrize("format", ["csv", "jsonl", "parquet"])
 def test_other_kinds_of_file(

@@ -49,6 +49,11 @@ CASES = {
     "ggufs": (in_folder(file("q4.gguf", b"GGUF1234")), "is GGUF, the format of llama.cpp"),
     "pointer": (file("one.safetensors", POINTER), "is a pointer of Git LFS"),
     "adapter": (in_folder(file("adapter_config.json", ADAPTER)), "adapter of peft for owner/base"),
+    "tensorflow": (in_folder(file("tf_model.h5", b"")), "is in the format of TensorFlow"),
+    "openvino": (in_folder(file("openvino_model.xml", b"")), "is in the format of OpenVINO"),
+    "engine": (file("unet.engine", b""), "is made for TensorRT"),
+    "zip": (file("one.zip", b"PK\x03\x04"), "is an archive. Unpack it, and name the folder"),
+    "tar": (file("one.tar", b""), "is an archive. Unpack it, and name the folder"),
     "clip": (in_folder(file("open_clip_config.json", b"{}")), "is in the layout of open_clip"),
 }
 

@@ -13,6 +13,7 @@ MOST_BYTES = 64 << 20  # of a file's content that tell it from another; beyond, 
 CHUNK_BYTES = 1 << 20
 PANDAS = "Read it with pandas and save it by DataFrame.to_parquet."
 EXCEL = "Save it as CSV in UTF-8 there, or read it with pandas.read_excel and save it as Parquet."
+PICTURES = "Read pictures so: dataset=images dataset.path=FOLDER."
 PACKED = "Unpack it, or let its name end in {}."
 UTF_16 = "Save it as UTF-8: iconv -f {0} -t UTF-8 FILE > NEW. Or for CSV say read.encoding={0}."
 # How a file begins, the format that it has, what it is, and the way out: null says itself.
@@ -20,6 +21,7 @@ _BEGINNINGS = (
     (rb"PAR1(?![^\x00-\x1f]*[,\r\n])", "parquet", "a Parquet file", None),  # no name of a column
     (rb"PK\x03\x04", None, "a zip archive or an Excel workbook (.xlsx)", EXCEL),
     (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", None, "an Excel workbook (.xls)", EXCEL),
+    (rb"\xff\xfe\0\0|\0\0\xfe\xff", None, "UTF-32 text", UTF_16.format("UTF-32")),
     (
         rb"(?:\xff\xfe|\xfe\xff)",
         None,
@@ -47,6 +49,8 @@ _BEGINNINGS = (
     (rb"\x04\x22\x4d\x18", None, "an lz4 archive", PACKED.format(".lz4")),
     (rb"\xfd7zXZ\x00", None, "an xz archive", "Unpack it: xz -d FILE."),
     (rb"7z\xbc\xaf\x27\x1c", None, "a 7z archive", "Unpack it."),
+    (rb"Rar!\x1a\x07", None, "a rar archive", "Unpack it."),
+    (rb"\x1f[\x9d\xa0]", None, "a .Z archive", "Unpack it."),
     (
         rb"version https://git-lfs",
         None,
@@ -63,7 +67,23 @@ _BEGINNINGS = (
         "an SQLite database",
         "Read it so: dataset=sql dataset.path=sqlite:///FILE dataset.read.table=TABLE.",
     ),
-    (rb"(?i:<!doctype html|<html)", None, "a web page", "Download the file that it links to."),
+    (rb"(?s:.{8})DUCK", None, "a DuckDB database", "Save it there: COPY TABLE TO 'FILE.parquet'."),
+    (rb"\x89HDF\r\n", None, "an HDF5 file", PANDAS),
+    (rb"<stata_dta>|\$FL2@", None, "a file of Stata or SPSS", PANDAS),
+    (rb"\x93NUMPY", None, "an array of NumPy", PANDAS),
+    (rb"\x80[\x02-\x05]", None, "a pickle, which can run any code when it is read", PANDAS),
+    (rb"%PDF-", None, "a PDF", "Save its table as CSV."),
+    (rb"\{\\rtf", None, "a text of a word processor (RTF)", "Save its table as CSV."),
+    (rb"(?:\x89PNG\r\n|\xff\xd8\xff|GIF8|RIFF....WEBP)", None, "a picture", PICTURES),
+    (
+        rb"(?i:<!doctype html|<html|<head|<body|<table)",
+        None,
+        "a web page",
+        "Download the file that it links to.",
+    ),
+    (rb"(?:<\?xml|<!--)", None, "XML", PANDAS),
+    (rb"(?:---\r?\n)?- \w+: ", None, "YAML", "Save it as JSON, an object a line."),
+    (rb"\|[^\n]*\|\s*\n\|[\s:|-]+\|", None, "a table in Markdown", "Save it as CSV."),
     (rb"\[\s*\{", "json", "one JSON array", None),  # "[" alone may begin the name of a column
     (rb"\{\s*\"", "jsonl", "JSON, an object a line", None),
 )

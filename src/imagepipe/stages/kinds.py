@@ -45,7 +45,13 @@ TELLING = {
     "*.onnx": ("is ONNX", OWN),
     "params.json": ("is in its maker's own format", OWN),
     "*.msgpack": ("is in the format of Flax", OWN),
+    "*.h5": ("is in the format of TensorFlow", OWN),
+    "*.engine": ("is made for TensorRT", OWN),
+    "*.mlpackage": ("is in the format of Core ML", OWN),
+    "openvino*.xml": ("is in the format of OpenVINO", OWN),
 }
+ARCHIVE = ("is an archive", "Unpack it, and name the folder that comes of it.")
+PACKED = (b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"\xfd7zX", b"\x28\xb5\x2f\xfd")
 
 
 def is_pointer(file: Path) -> bool:
@@ -74,16 +80,16 @@ def told(where: Path) -> tuple[str, str] | None:
 
 def other_weights(folder: Path) -> tuple[str, str] | None:
     """As `told`, of a folder whose weights are neither safetensors nor pickled."""
-    patterns = ("*.gguf", "*.onnx", "*.msgpack")
-    return next((TELLING[name] for name in patterns if any(folder.glob(name))), None)
+    return next((TELLING[name] for name in TELLING if "*" in name and any(folder.glob(name))), None)
 
 
 def _file(file: Path) -> tuple[str, str]:
     if is_pointer(file):
         return "is a pointer of Git LFS, and not the weights", POINTED
     with file.open("rb") as opened:
-        if opened.read(4) == b"GGUF":
-            return TELLING["*.gguf"]
+        begin = opened.read(4)
+    if begin == b"GGUF":
+        return TELLING["*.gguf"]
     if file.suffix in PICKLED:
         return (
             "is a pickled checkpoint in one file, which can run any code when it is read",
@@ -93,7 +99,8 @@ def _file(file: Path) -> tuple[str, str]:
         return "is a LoRA", f"Add it to its model: model.loras=[{{path: {file}}}]."
     if checkpoint(_names(file)):
         return "is a checkpoint in one file", ALONE
-    return UNKNOWN
+    named = (found for name, found in TELLING.items() if "*" in name and file.match(name))
+    return ARCHIVE if begin in PACKED or file.suffix == ".tar" else next(named, UNKNOWN)
 
 
 def is_lora(file: Path) -> bool:
