@@ -35,6 +35,8 @@ from imagepipe.prompts.template import base_prompts
             id="moment",
         ),
         pytest.param([time(1, 2, 30)], pa.time64("us"), ["01:02:30"], id="time"),
+        pytest.param([93_600], pa.duration("s"), ["1 day, 2:00:00"], id="duration"),
+        pytest.param([None, 1_500_000_000], pa.duration("ns"), [None, "0:00:01.500000"], id="nano"),
         pytest.param([" a\n", ""], pa.string(), [" a\n", ""], id="text"),
     ],
 )

@@ -13,6 +13,7 @@ from helpers.refusals import refusal
 
 from imagepipe.config import Join
 from imagepipe.errors import UserError
+from imagepipe.prompts.template import plain
 from imagepipe.sources import checks, multiply, scan
 from imagepipe.sources.formats import csv_text, json
 from imagepipe.sources.formats.arrow import ArrowFormat
@@ -108,6 +109,13 @@ def test_a_setting_from_a_column_of_several_values(kind: pa.DataType, said: str)
         f"model.columns.steps=n: holds {said}, not text or numbers. "
         "Name a column with one value in each cell."
     )
+
+
+@pytest.mark.parametrize("kind", [pa.uuid(), pa.binary(), pa.list_(pa.string())])
+def test_a_template_with_a_column_that_has_no_text(kind: pa.DataType):
+    said = refusal(checks.check_template, "dataset.prompt", plain("{n}"), pa.schema({"n": kind}))
+    assert said.startswith("dataset.prompt={n}: names 'n', which holds ")
+    assert said.endswith(", not text. Use columns of text or numbers.")
 
 
 @pytest.mark.parametrize(

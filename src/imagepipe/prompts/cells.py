@@ -24,13 +24,16 @@ def is_blank(cell: Any) -> bool:
 def cell_texts(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     """One text for each cell, null where it is null or NaN: 4.1 of 32 bits is "4.1", 3.0 is "3".
 
-    Midnight of a timestamp is its day, and fractions of a second have no zeros at their end.
-    Raises pa.ArrowNotImplementedError for a type that has no text.
+    Midnight of a timestamp is its day, and fractions of a second have no zeros at their end. A
+    duration has days and hours, whatever its unit. Raises pa.ArrowNotImplementedError for a type that has no text.
     """
     cells = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     kind = cells.type
     if kind in EXACT:
         return _numbers(cells)
+    if pa.types.is_duration(kind):
+        spans = cells.cast(pa.duration("us"), safe=False).to_pylist()
+        return pa.array([None if span is None else str(span) for span in spans], pa.string())
     texts = cells.cast(pa.string())
     if pa.types.is_decimal(kind):
         exponent = pc.any(pc.match_substring(texts, "E")).as_py()  # of very small ones, and E+2
