@@ -70,6 +70,13 @@ def test_a_reader_that_has_enough_is_no_error(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_full_disk_for_what_was_asked_for_is_an_error_in_one_line():
+    command = f"'{sys.executable}' -m imagepipe --version > /dev/full"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    said = "imagepipe: the output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
 def test_a_reader_that_stops_reading_holds_nothing_up(tmp_path):
     script = (
         "import sys; from imagepipe.cli import printing; printing.PATIENCE_S = 0.1\n"

@@ -29,10 +29,18 @@ def asked(tmp_path: Path, left: list[str], right: list[str], **join: str):
         ("a\u200bb", "ab", "they differ in signs that cannot be seen"),
         ("ａ", "a", "they differ in wide and narrow signs"),
         (unicodedata.normalize("NFD", "é"), "é", "they differ in Unicode form (NFC or NFD)"),
+        ("1e3", "1,000", "they differ in how the number is written"),
+        ("cat.png", "cat", "they differ in the ending of a file's name"),
+        ("pets/cat", "cat", "they differ in the folder before a name"),
+        ("café", "cafe", "they differ in accents"),
+        ("red_cat", "red-cat", "they differ in signs such as hyphens, commas and quotes"),
+        ("2024-01-31 00:00:00Z", "2024-01-31", "they differ in the time zone"),
         (" Cat", "cat", "they differ in spaces and upper and lower case"),
         ("cat", "dog", "l.csv has 'cat', r.csv has 'dog', for example"),
     ],
-    ids=["point", "zeros", "space", "case", "unseen", "wide", "form", "two", "all"],
+    ids=(
+        "point zeros space case unseen wide form number ending folder accents signs zone two all"
+    ).split(),
 )
 def test_a_join_that_matches_nothing_is_refused_with_what_differs(
     tmp_path: Path, left: str, right: str, words: str

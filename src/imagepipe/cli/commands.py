@@ -55,18 +55,25 @@ def main() -> None:
     # Of the class, since Hydra's own parser is one too: they repeat what was typed as it is.
     setattr(argparse.ArgumentParser, "error", refuse_typed)  # noqa: B010
     with plain_errors():
-        check_keys(sys.argv[1:])
-        name, arguments = split(sys.argv[1:])
+        try:
+            code = _main()
+        finally:
+            sys.stdout.flush()  # what cannot be written is an error while it can be told
+    sys.exit(code)
+
+
+def _main() -> int | None:
+    check_keys(sys.argv[1:])
+    name, arguments = split(sys.argv[1:])
     if arguments and arguments[0] in VERSION:
         print(f"imagepipe {__version__}")
-        return
+        return 0
     if set(arguments) & set(COMPLETION):
         from imagepipe.cli import completion
 
         completion.prepare()
-    with plain_errors():
-        check_folder()
-    sys.exit(importlib.import_module(COMMANDS[name].module).main(arguments))
+    check_folder()
+    return importlib.import_module(COMMANDS[name].module).main(arguments)
 
 
 def split(typed: list[str]) -> tuple[str, list[str]]:

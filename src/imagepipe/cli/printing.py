@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import select
@@ -9,6 +10,9 @@ import sys
 from contextlib import suppress
 from typing import IO, Any
 
+from imagepipe.errors import RunFailed
+
+GONE = (errno.EPIPE, errno.ECONNRESET)  # of a reader that reads no more
 PATIENCE_S = 5.0  # with a reader that has stopped reading
 PART = 1000  # characters, 4,000 bytes at most: a pipe that is ready takes as many at once
 
@@ -19,12 +23,11 @@ class Printed:
     What cannot be printed is left out, as is all that follows: it decides neither what a run
     leaves nor how it ends. What a reader that pauses does not take in time is left out too. Where
     `needed`, as of the standard output, it is waited for, and only a reader that has gone
-    (`| head`) is no error.
+    (`| head`) is no error: RunFailed is raised for a full disk.
     """
 
     def __init__(self, stream: IO[str], *, needed: bool) -> None:
         self._stream, self._needed = stream, needed
-        self._forgiven = BrokenPipeError if needed else OSError
         self._paused = False
 
     def write(self, text: str) -> int:
@@ -54,11 +57,14 @@ class Printed:
     def _try(self, what: Any, *arguments: str) -> None:
         try:
             what(*arguments)
-        except self._forgiven:  # also what is buffered, and what C++ writes below Python's stream
+        except OSError as error:
+            # Also what is buffered, and what C++ writes below Python's stream.
             with suppress(OSError, ValueError):
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, self._stream.fileno())
                 os.close(nowhere)
+            if self._needed and error.errno not in GONE:
+                raise RunFailed(f"the output cannot be written: {error.strerror}") from error
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -25,7 +25,8 @@ def cell_texts(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     """One text for each cell, null where it is null or NaN: 4.1 of 32 bits is "4.1", 3.0 is "3".
 
     Midnight of a timestamp is its day, and fractions of a second have no zeros at their end. A
-    duration has days and hours, whatever its unit. Raises pa.ArrowNotImplementedError for a type that has no text.
+    duration has days and hours, whatever its unit.
+    Raises pa.ArrowNotImplementedError for a type that has no text.
     """
     cells = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     kind = cells.type

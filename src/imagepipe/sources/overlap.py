@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from decimal import Decimal, InvalidOperation
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,20 +16,38 @@ from imagepipe.sources.keys import keys_of
 from imagepipe.sources.scan_table import Scanned
 from imagepipe.sources.tables import Join
 
+NUMBER = re.compile(r"[+-]?\d{1,30}(\.\d*)?([eE][+-]?\d{1,2})?")
 MOST = 10_000  # keys of each side that are compared for what differs
 Key = tuple[str, ...]
+
+
+def _number(text: str) -> str:
+    """1,000 and 1e3 as 1000; what is no number as it is."""
+    plain = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
+    try:
+        return f"{Decimal(plain).normalize():f}" if NUMBER.fullmatch(plain) else text
+    except InvalidOperation:
+        return text
+
 
 # What often makes equal keys differ, and the text without it.
 DIFFERENCES: dict[str, Callable[[str], str]] = {
     "spaces": lambda text: re.sub(r"\s+", "", text),
     "upper and lower case": str.casefold,
     "leading zeros": lambda text: re.sub(r"^(-?)0+(?=\d)", r"\1", text),
-    "how the number is written": lambda text: re.sub(r"^(-?\d+)\.0*$", r"\1", text),
+    "how the number is written": _number,
+    "the time zone": lambda text: re.sub(r"( 00:00:00)?Z$", "", text),
     "Unicode form (NFC or NFD)": lambda text: unicodedata.normalize("NFC", text),
     "signs that cannot be seen": lambda text: "".join(
         sign for sign in text if unicodedata.category(sign) not in ("Cf", "Cc")
     ),
     "wide and narrow signs": lambda text: unicodedata.normalize("NFKC", text),
+    "the ending of a file's name": lambda text: re.sub(r"\.[A-Za-z]\w{0,4}$", "", text),
+    "the folder before a name": lambda text: re.sub(r"^.*[/\\](?=.)", "", text),
+    "accents": lambda text: "".join(
+        sign for sign in unicodedata.normalize("NFD", text) if unicodedata.category(sign) != "Mn"
+    ),
+    "signs such as hyphens, commas and quotes": lambda text: re.sub(r"[\W_]+", "", text),
 }
 
 
