@@ -49,8 +49,11 @@ def test_an_address_that_the_environment_gave_is_told_by_its_variable(monkeypatc
 
 
 def test_the_experiment_is_the_environments(monkeypatch):
-    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
+    for name in ("NAME", "ID"):
+        monkeypatch.delenv(f"MLFLOW_EXPERIMENT_{name}", raising=False)
     assert composed().tracking.experiment == "imagepipe"
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "7")
+    assert composed().tracking.experiment == "7"
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "team-a")
     assert composed().tracking.experiment == "team-a"
     assert composed("tracking.experiment=mine").tracking.experiment == "mine"

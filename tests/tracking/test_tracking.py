@@ -85,6 +85,16 @@ def test_a_run_is_recorded_whole(outputs, caplog):
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+def test_an_experiment_can_be_named_by_its_id(outputs):
+    first = begin(outputs, "named", config(experiment="team"))
+    second = begin(outputs, "by-id", config(experiment=first.experiment_id))
+    assert second.experiment_id == first.experiment_id
+    third = begin(outputs, "new", config(experiment="4711"))
+    assert client(outputs).get_experiment_by_name("4711").experiment_id == third.experiment_id
+    for run, name in ((first, "named"), (second, "by-id"), (third, "new")):
+        finish(run, outputs / name)
+
+
 def test_the_store_lies_under_outputs_whatever_the_current_folder(outputs, monkeypatch, tmp_path):
     monkeypatch.chdir(outputs.parent)
     run = begin(Path(outputs.name), "relative", config())

@@ -138,7 +138,7 @@ class Tracking:
     name: str = MISSING  # name in reports
     backend: str = choice(MISSING, ("mlflow", "none"))  # none: nothing is recorded
     uri: str | None = None  # MLflow server or database; null: sqlite under `outputs/`
-    experiment: str = "imagepipe"  # MLflow experiment
+    experiment: str = "imagepipe"  # MLflow experiment: its name, or the id of one
     run_name: str | None = None  # name of the run in MLflow; null: one is made up
     samples: int = bounded(8, least=0, most=MOST_SAMPLES)  # sample pictures recorded
     system_metrics: bool = True  # record CPU, memory, disk and GPU use

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
@@ -18,13 +19,14 @@ from imagepipe.tracking.lane import Lane, Step
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput
+    from mlflow.entities import DatasetInput, Experiment
 
 log = logging.getLogger(__name__)
 
 RUN_TAG = "imagepipe.run"  # our id of the run, by which a replay finds it again
 PARAM_LIMIT, TAG_LIMIT = 6000, 8000  # characters; mlflow.utils.validation
 RUN_NAME_LIMIT = 250  # characters; SqlRun in mlflow.store.tracking.dbmodels.models
+EXPERIMENT_ID = re.compile(r"\d+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # the last is Azure's
 LOCK_TIMEOUT_S = 60.0  # another process making the database's schema takes 1 to 4 s
 
 # Unbounded, a call to a server that is gone blocks for 248 s.
@@ -87,10 +89,12 @@ class Sender(Lane):
             client.update_run(self.run_id, status="RUNNING")
 
     def _experiment(self, client: MlflowClient, name: str) -> str:
-        """The id of the experiment, made where there is none; LookupError where it was deleted."""
+        """The id of the experiment that is called so, or has that id, made where there is none;
+        LookupError where it was deleted.
+        """
         from mlflow.exceptions import MlflowException
 
-        if found := client.get_experiment_by_name(name):
+        if found := client.get_experiment_by_name(name) or _by_id(client, name):
             if found.lifecycle_stage == "deleted":  # restoring it brings its deleted runs back
                 raise LookupError(
                     f"experiment {found.experiment_id} was deleted there; bring it back with "
@@ -178,6 +182,18 @@ class Sender(Lane):
             yield "trouble", lambda: client.set_tag(run_id, "trouble", cut(trouble, TAG_LIMIT))
         ended = event["status"], event["time"]
         yield "end", lambda: client.set_terminated(run_id, ended[0], end_time=ended[1])
+
+
+def _by_id(client: MlflowClient, id: str) -> Experiment | None:
+    """The experiment as MLFLOW_EXPERIMENT_ID names it; null where there is none."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_experiment(id) if EXPERIMENT_ID.fullmatch(id) else None
+    except MlflowException as error:
+        if is_away(error):
+            raise
+        return None
 
 
 def connect(address: Address) -> MlflowClient:
