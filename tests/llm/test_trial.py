@@ -52,6 +52,8 @@ def error(message: str) -> dict[str, Any]:
             "llm.path=m: the server refuses the question (HTTP",
         ),
         (404, error("model 'm' not found"), "Its models: m."),
+        (400, error("This model only supports stream=true"), "'llm.request={stream: true}'"),
+        (400, error("maximum context length of the model is 8"), "Ask for less, or name a model"),
         (400, error("System role not supported"), "llm.system=Be brief.: the server refuses"),
         (
             404,
@@ -248,10 +250,33 @@ THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
         ({"content": "a cat", "reasoning": "Hm."}, Answer("a cat", reasoning="Hm.")),
         ({"content": 5}, Answer("")),
         ({"content": {"a": 1}, "refusal": 7}, Answer("")),
+        ({"content": PART}, Answer("a cat")),
     ],
 )
 def test_a_message_is_read_in_each_of_its_forms(message: dict[str, Any], answer: Answer) -> None:
     assert read(json.dumps({"choices": [{"message": message}], "usage": 5})) == answer
+
+
+def test_an_answer_that_comes_in_pieces_is_read() -> None:
+    def piece(**delta: str | None) -> str:
+        choice = {"index": 0, "delta": delta, "finish_reason": None}
+        return f"data: {json.dumps({'choices': [choice]})}\n\n"
+
+    pieces = [
+        *(piece(role="assistant", content=""), piece(reasoning_content="Hm. "), ": ping\n\n"),
+        *(piece(content="a cat"), piece(content=None), piece(content=" in snow")),
+        'data: {"choices": [{"delta": {}, "finish_reason": "length"}]}\n\n',
+        'data: {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 4}}\n\n',
+        "data: [DONE]\n\n",
+    ]
+    whole = Answer("a cat in snow", 5, 4, finish_reason="length", reasoning="Hm. ")
+    assert read("".join(pieces)) == whole
+    with pytest.raises(ValueError, match="not a chat completion: data: .*overloaded"):
+        read('data: {"error": {"message": "overloaded"}}\n\n')
+
+
+def test_a_mark_before_a_body_is_no_part_of_it() -> None:
+    assert read("\ufeff" + completion("a cat")).text == "a cat"
 
 
 ODD: dict[str, object] = {

@@ -7,14 +7,16 @@ from typing import Any
 
 from imagepipe.llm import Answer
 
+DATA = "data:"  # before each event of a stream
+
 
 def read(text: str) -> Answer:
     """The answer in a chat completion. Raises ValueError where `text` is none, with its beginning.
 
-    Some servers put an error into a reply that says 200.
+    Some servers put an error into a reply that says 200, and some send each answer in pieces.
     """
     try:
-        completion = json.loads(text)
+        completion = _parsed(text.lstrip("\ufeff"))
         choice = completion["choices"][0]
         if choice.get("error"):
             raise LookupError
@@ -22,6 +24,24 @@ def read(text: str) -> Answer:
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         said = text.strip() or "nothing at all"
         raise ValueError(f"the server's answer is not a chat completion: {said}") from None
+
+
+def _parsed(text: str) -> Any:
+    """The completion; of a stream of events (`data: {...}`) what its pieces make together."""
+    if not text.startswith(DATA):
+        return json.loads(text)
+    lines = (line for line in text.splitlines() if line.startswith(DATA))
+    events = (line.removeprefix(DATA).strip() for line in lines)
+    message: dict[str, str] = {}
+    told: dict[str, Any] = {}
+    for piece in (json.loads(event) for event in events if event != "[DONE]"):
+        told["usage"] = piece.get("usage") or told.get("usage")
+        for choice in piece["choices"]:
+            told["finish_reason"] = choice.get("finish_reason") or told.get("finish_reason")
+            for name, said in choice["delta"].items():
+                message[name] = message.get(name, "") + (_text(said) or "")
+    whole = {"message": message, "finish_reason": told["finish_reason"]}
+    return {"choices": [whole], "usage": told["usage"]}
 
 
 def _answer(choice: dict[str, Any], usage: Any) -> Answer:
@@ -42,9 +62,11 @@ def _answer(choice: dict[str, Any], usage: Any) -> Answer:
 
 
 def words(content: Any, kind: str = "text") -> str:
-    """The text of a message's content, which may be a list of parts; of the parts of `kind`."""
+    """The text of a message's content, which may be parts, or one; of the parts of `kind`."""
     if isinstance(content, str):
         return content if kind == "text" else ""
+    if isinstance(content, dict):
+        content = [content]
     if not isinstance(content, list):
         return ""
     return "".join(_part(part, kind) for part in content)

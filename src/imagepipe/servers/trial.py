@@ -163,6 +163,11 @@ def _refused(
         )
     field, value = ("path", server.path) if of_model else ("base_url", server.base_url)
     remedy = _models(api) or "Give what the server takes."
+    if "messages" in question.fixed and re.search(r"\bstream", body):
+        field, value = "request", server.request
+        remedy = f"Ask for a stream: '{server.section}.request={{stream: true}}'."
+    elif re.search(r"context (?:length|window|size)", body, re.IGNORECASE):
+        remedy = "Ask for less, or name a model that takes more."
     system = next(
         (one["content"] for one in question.fixed.get("messages", ()) if one["role"] == "system"),
         None,
