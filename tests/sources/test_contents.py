@@ -62,12 +62,19 @@ def test_other_kinds_of_file(
         ('id,what\n1,a\n2,"a \\"red\\" dog"\n', "line 3 has text after the closing quote"),
         ('id,what\n1,"a" cat\n', "line 2 has text after the closing quote"),
         ("id,what\n1,a\nid,what\n2,b\n", "repeats its header in line 3"),
+        ("\ufeffid,what\n1,a\n\ufeffid,what\n2,b\n", "repeats its header in line 3"),
         ("id;what;n, m\n1;a;2\n", "separated by ';'"),
     ],
-    ids=["blank", "backslash", "after", "header", "semicolon"],
+    ids=["blank", "backslash", "after", "header", "marked", "semicolon"],
 )
 def test_odd_csv_is_refused_with_its_line(tmp_path: Path, content: str, words: str) -> None:
     assert words in str(refused(dataset(written(tmp_path / "t.csv", content))))
+
+
+def test_a_mark_between_joined_files_is_no_text(tmp_path: Path) -> None:
+    line = '\ufeff{{"id": {0}, "what": "a {0}"}}\n'
+    path = written(tmp_path / "t.jsonl", line.format(1) + line.format(2))
+    assert prompts_of(dataset(path)) == ["a 1", "a 2"]
 
 
 def test_a_column_without_a_name_is_left_out(tmp_path: Path) -> None:

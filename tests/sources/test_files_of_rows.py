@@ -41,6 +41,9 @@ def images(path: Any, **more: Any) -> Any:
     [
         ("3", "is JSON, but no array. Write one array of objects"),
         ('{"id": 1}\n{"id": 2}\n', "an object a line, not json. Set dataset.format=jsonl"),
+        ('{"data": [{"id": 1}], "n": 1}', "Its rows seem to be in 'data'. Save that list alone"),
+        ('{"id": [1, 2], "what": ["a", "b"]}', "It seems to hold columns. Write it by pandas'"),
+        ('{"id": 1}', "is one JSON object, and no array of them. Write one array of objects"),
         ('[{"id": 1}', "is not JSON: "),
         ('[{"id": 1}, 2]', "line 2 is not an object but: 2"),
         ("[]", "has no rows"),

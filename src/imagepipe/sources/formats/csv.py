@@ -15,7 +15,7 @@ from pyarrow.fs import FileSystem
 
 from imagepipe.sources.folders import Suffixes
 from imagepipe.sources.formats.base import BadOption, FileFormat, Rows, as_text, without
-from imagepipe.sources.formats.csv_text import BLOCK_BYTES, UTF_8, CsvText, Dialect
+from imagepipe.sources.formats.csv_text import BLOCK_BYTES, MARK, UTF_8, CsvText, Dialect
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -195,6 +195,8 @@ class _Seen:
 
 
 def _may_be_header(rows: pa.Table) -> bool:
-    """Whether all columns of a row of `rows` hold their own names."""
-    same = [pc.fill_null(pc.equal(rows[name], name), False) for name in rows.column_names]
+    """Whether all columns of a row of `rows` hold their own names, as where files were joined."""
+    each = ((rows[name], name) for name in rows.column_names)
+    alike = [pc.or_(pc.equal(cells, name), pc.equal(cells, MARK + name)) for cells, name in each]
+    same = [pc.fill_null(one, False) for one in alike]
     return bool(same) and pc.any(reduce(pc.and_, same)).as_py()

@@ -20,6 +20,7 @@ from imagepipe.sources.unreadable import Unreadable
 
 BLOCK_BYTES = 4 << 20  # a cell or line must fit into it
 UTF_8 = "utf-8"
+MARK = "\ufeff"  # at the beginning of a file, and between two that were joined
 MOST_BLANKS = 4  # that are looked for before a quote
 
 
@@ -127,7 +128,8 @@ class CsvText:
         """Refuse a header that stands once more among the rows."""
         rows = self.rows()
         _, header = next(rows)
-        again = next((line for line, row in rows if row == header), None)
+        same = (line for line, (first, *more) in rows if [first.lstrip(MARK), *more] == header)
+        again = next(same, None)
         if again is not None:
             raise Unreadable(
                 f"repeats its header in line {again}",

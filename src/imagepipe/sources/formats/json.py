@@ -12,7 +12,7 @@ from pyarrow.fs import FileSystem
 
 from imagepipe.sources import folders
 from imagepipe.sources.folders import Suffixes
-from imagepipe.sources.formats.jsonl import LINE, Jsonl
+from imagepipe.sources.formats.jsonl import LINE, Jsonl, document
 from imagepipe.sources.formats.whole import PATH, WHOLE
 from imagepipe.sources.unreadable import Unreadable
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 1 << 30  # of a file, which is held in memory as a whole
 AT_ONCE = 1000  # rows
+ARRAY = "Write one array of objects: [{...}, {...}]; an object a line is format=jsonl."
 OF_TEXTS = ("text", "file", "name")  # the columns of an array of bare texts
 
 
@@ -34,6 +35,12 @@ class Json(Jsonl):
 
     name: ClassVar[str] = "json"
     suffixes: ClassVar[Suffixes] = Suffixes((".json",), compressed=True)
+
+    def check(self, filesystem: FileSystem, path: str, prefix: str) -> None:
+        whole = document(filesystem, path)
+        if isinstance(whole, dict):
+            raise Unreadable("is one JSON object, and no array of them", _way(whole))
+        super().check(filesystem, path, prefix)
 
     def no_table(self, filesystem: FileSystem, path: str) -> str | None:
         return None if self.head(filesystem, path) else "is empty"
@@ -70,6 +77,19 @@ class Json(Jsonl):
             yield lines
 
 
+def _way(whole: dict[str, Any]) -> str:
+    """Where in one object the rows seem to be."""
+    lists = {name: value for name, value in whole.items() if isinstance(value, list) and value}
+    rows = [name for name, value in lists.items() if all(isinstance(row, dict) for row in value)]
+    if rows:
+        return (
+            f"Its rows seem to be in {rows[0]!r}. Save that list alone: jq .{rows[0]} FILE > NEW."
+        )
+    if lists.keys() == whole.keys():
+        return "It seems to hold columns. Write it by pandas' to_json with orient='records'."
+    return ARRAY
+
+
 def _lines(content: bytes, name: str) -> Iterator[pa.Table]:
     """The rows of the file `name`, which is without its ending, as lines of JSON."""
     try:
@@ -80,7 +100,7 @@ def _lines(content: bytes, name: str) -> Iterator[pa.Table]:
     if not isinstance(rows, list):
         raise Unreadable(
             "is JSON, but no array",
-            "Write one array of objects: [{...}, {...}]; an object a line is format=jsonl.",
+            ARRAY,
         )
     if all(isinstance(row, str) for row in rows):
         cells = ((text, name, f"{name}/{number}") for number, text in enumerate(rows))

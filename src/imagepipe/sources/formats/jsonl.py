@@ -51,7 +51,7 @@ class Jsonl(FileFormat):
     def no_table(self, filesystem: FileSystem, path: str) -> str | None:
         """Writers put a description of the table beside its lines."""
         head = self.head(filesystem, path)
-        if not contents.is_json(head) and _is_document(filesystem, path):
+        if not contents.is_json(head) and document(filesystem, path) is not None:
             return "is one JSON document, not a line a row"
         return None if head else "is empty"
 
@@ -117,15 +117,14 @@ def _line_options() -> dict[str, Any]:
     }
 
 
-def _is_document(filesystem: FileSystem, path: str) -> bool:
-    """Whether a file, no longer than a description of a table is, is one JSON document."""
+def document(filesystem: FileSystem, path: str) -> Any:
+    """The JSON document that a file is, of at most 1 MiB as descriptions of tables are; or null."""
     with filesystem.open_input_stream(path) as stream:
         text = stream.read(1 << 20)
     try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _objects(
@@ -135,6 +134,7 @@ def _objects(
     for number, line in enumerate(lines, before + 1):
         if not line.strip():
             continue
+        line = line.removeprefix(contents.BYTE_ORDER_MARK)  # where files were joined
         text = line.decode("utf-8", "replace")
         try:
             value = json.loads(text)
