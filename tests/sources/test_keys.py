@@ -43,6 +43,12 @@ MOMENT = datetime(2024, 1, 31, 5, 4, 3, 500000)
         pytest.param(pa.array([100]), pa.array(["1e2"]), id="exponent"),
         pytest.param(pa.array([DAY.date()]), pa.array(["2024-01-31 00:00:00"]), id="text-of-a-day"),
         pytest.param(pa.array([MOMENT]), pa.array(["2024-01-31T05:04:03.5"]), id="iso"),
+        pytest.param(
+            pa.array([DAY.date()]),
+            pa.array([DAY.replace(tzinfo=UTC)], pa.timestamp("us", "UTC")),
+            id="midnight-in-utc",
+        ),
+        pytest.param(pa.array([DAY.date()]), pa.array(["2024-01-31T00:00:00.000Z"]), id="iso-day"),
         pytest.param(pa.array(["a"]), pa.array(["a"]).dictionary_encode(), id="dictionary"),
     ],
 )
@@ -61,6 +67,7 @@ def test_equal_values_are_equal_keys(one: pa.Array, other: pa.Array) -> None:
         pytest.param(pa.array([2**53 + 1]), pa.array([float(2**53)]), id="beyond-a-double"),
         pytest.param(pa.array([MOMENT]), pa.array([DAY.date()]), id="not-midnight"),
         pytest.param(pa.array([True]), pa.array([1]), id="bool-and-number"),
+        pytest.param(pa.array([MOMENT]), pa.array(["2024-01-31T05:04:03.5Z"]), id="zone-or-none"),
     ],
 )
 def test_other_values_are_other_keys(one: pa.Array, other: pa.Array) -> None:

@@ -37,6 +37,8 @@ def _texts(column: pa.ChunkedArray, other: pa.DataType) -> pa.Array:
     kind = column.type
     if pa.types.is_timestamp(kind) and kind.tz:
         column = column.cast(pa.timestamp(kind.unit, "UTC"))
+        if pa.types.is_date(other):  # which is midnight, as others write it: in UTC
+            column = column.cast(pa.timestamp(kind.unit))
     if pa.types.is_binary(kind):  # as rejected rows may hold
         return _texts(pa.chunked_array([_decoded(column)]), other)
     texts = cell_texts(column)
@@ -84,12 +86,13 @@ def _number(text: str | None, other: pa.DataType) -> str | None:
     return text
 
 
-def _moment(text: str | None, _: pa.DataType) -> str | None:
+def _moment(text: str | None, other: pa.DataType) -> str | None:
     if text and len(text) > len("2024-01-31"):
         with suppress(ValueError):
             moment = datetime.fromisoformat(text)
             said = moment if moment.tzinfo is None else moment.astimezone(UTC)
             naive = pa.array([said.replace(tzinfo=None)], pa.timestamp("us"))
-            whole = pa.array([said], pa.timestamp("us", "UTC")) if moment.tzinfo else naive
+            is_instant = moment.tzinfo is not None and not pa.types.is_date(other)
+            whole = pa.array([said], pa.timestamp("us", "UTC")) if is_instant else naive
             return cell_texts(whole)[0].as_py()
     return text

@@ -33,15 +33,15 @@ def _number(text: str) -> str:
 # What often makes equal keys differ, and the text without it.
 DIFFERENCES: dict[str, Callable[[str], str]] = {
     "spaces": lambda text: re.sub(r"\s+", "", text),
-    "upper and lower case": str.casefold,
-    "leading zeros": lambda text: re.sub(r"^(-?)0+(?=\d)", r"\1", text),
-    "how the number is written": _number,
-    "the time zone": lambda text: re.sub(r"( 00:00:00)?Z$", "", text),
     "Unicode form (NFC or NFD)": lambda text: unicodedata.normalize("NFC", text),
     "signs that cannot be seen": lambda text: "".join(
         sign for sign in text if unicodedata.category(sign) not in ("Cf", "Cc")
     ),
     "wide and narrow signs": lambda text: unicodedata.normalize("NFKC", text),
+    "upper and lower case": str.casefold,
+    "leading zeros": lambda text: re.sub(r"^(-?)0+(?=\d)", r"\1", text),
+    "how the number is written": _number,
+    "the time zone": lambda text: re.sub(r"([T ]00:00:00)?Z$", "", text),
     "the ending of a file's name": lambda text: re.sub(r"\.[A-Za-z]\w{0,4}$", "", text),
     "the folder before a name": lambda text: re.sub(r"^.*[/\\](?=.)", "", text),
     "accents": lambda text: "".join(
