@@ -17,9 +17,9 @@ class NoLimit:
         return False
 
 
-def read(said: str) -> Cleaned:
+def read(said: str, finish: str | None = None) -> Cleaned:
     asked = Asked(BASE, f"Prompt: {BASE}\nSeason: winter", SYSTEM, "Prompt: ")
-    return clean(Answer(said), asked, NoLimit())
+    return clean(Answer(said, finish_reason=finish), asked, NoLimit())
 
 
 WRAPPED = {
@@ -146,3 +146,15 @@ def test_an_answer_without_a_description_is_not_drawn(why: str) -> None:
 )
 def test_a_description_that_begins_or_ends_alike_stays(said: str) -> None:
     assert read(said) == Cleaned(said)
+
+
+@pytest.mark.parametrize(
+    ("finish", "drawn", "why"),
+    [
+        *((end, GOOD, None) for end in ("ERROR_LIMIT", "token_limit", "network_error", "abort")),
+        *((end, BASE, "filtered") for end in ("sensitive", "guardrail_intervened", "SPII")),
+    ],
+)
+def test_an_answer_that_did_not_come_to_its_end(finish: str, drawn: str, why: str | None) -> None:
+    found = read(f"{GOOD} The wind blows over the", finish)
+    assert (found.prompt, found.fallback) == (drawn, why)

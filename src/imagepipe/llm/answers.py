@@ -32,9 +32,16 @@ FALLBACKS = (
     "repetition",
     "too_long",  # for the text encoder that comes after
 )
-# What servers call the end of an answer that is none: OpenAI, Anthropic, Gemini, Mistral.
-CUT = ("length", "max_tokens", "max_output_tokens", "model_length", "max_new_tokens")
-FILTERED = ("content_filter", "safety", "recitation", "prohibited_content", "blocklist")
+# What servers call the end of an answer that is none: OpenAI, Anthropic, Gemini, Mistral, Cohere,
+# Bedrock, Zhipu, OpenRouter, vLLM.
+CUT = (
+    *("length", "max_tokens", "max_output_tokens", "model_length", "max_new_tokens", "max_length"),
+    *("token_limit", "limit", "error_limit", "incomplete", "abort", "error", "network_error"),
+)
+FILTERED = (
+    *("content_filter", "content_filtered", "safety", "recitation", "prohibited_content"),
+    *("blocklist", "sensitive", "guardrail_intervened", "spii", "error_toxic"),
+)
 
 _THINK = r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad)"
 _FROM = rf"(?:seed:|begin_of_|start_of_)?{_THINK}"
