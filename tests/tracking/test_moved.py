@@ -122,6 +122,18 @@ def test_a_copy_has_artifacts_of_its_own(tmp_path):
     assert places(original) == [(tmp_path / "one" / "mlruns").as_uri()]
 
 
+def test_a_database_that_was_moved_alone_goes_on_beside_itself(tmp_path):
+    place = (tmp_path / "old" / "mlruns").as_uri()
+    old = planted(tmp_path / "old", place)
+    (tmp_path / "new").mkdir()
+    database = old.rename(tmp_path / "new" / "mlflow.db")
+    moved.follow(database)
+    assert places(database) == [place]  # where its artifacts still are
+    shutil.rmtree(tmp_path / "old")
+    moved.follow(database)
+    assert places(database) == [(tmp_path / "new" / "mlruns").as_uri()]
+
+
 def test_places_that_a_person_chose_stay(tmp_path):
     (tmp_path / "big" / "mlruns").mkdir(parents=True)
     chosen = [(tmp_path / "big" / "mlruns").as_uri(), "s3://bucket/mlruns", "file:///no/disk"]

@@ -16,15 +16,14 @@ ARTIFACTS = "mlruns"
 
 
 def follow(database: Path) -> None:
-    """Set the places of the artifacts that lie beside `database` to where they are now.
+    """Set the places of the artifacts that lay beside `database` to where they are now, or to where
+    new ones go.
 
     Only of experiments whose place was such a folder, and is gone or another database's. Where
     MLflow has other tables than those known, nothing is changed: new artifacts then go to the old
     place.
     """
     here = database.parent / ARTIFACTS
-    if not here.is_dir():
-        return
     try:
         with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
             places = connection.execute("SELECT DISTINCT artifact_location FROM experiments")
@@ -44,6 +43,8 @@ def _was_beside(place: str, database: Path) -> bool:
     there, here = folder.parent / database.name, database.parent / ARTIFACTS
     if not folder.is_dir():
         return True
+    if not here.is_dir():  # the database alone was moved
+        return False
     return not folder.samefile(here) and there.is_file() and not there.samefile(database)
 
 
