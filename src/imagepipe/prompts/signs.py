@@ -14,6 +14,7 @@ INVERSION = "name the files of textual inversions in model.textual_inversions"
 PLAIN = "leave BREAK and AND out"
 BARE = "write brackets without a backslash"
 OPTION = "leave it out: model.width, model.height, model.negative_prompt and seed decide"
+MISSING = "a cell without a value came as this text: save it as null, or leave it empty"
 NEGATIVE = "put it into a column of its own: model.columns.negative_prompt=NAME"
 BRACES = f"in dataset.prompt a column is {{name}}, and in a cell it is text; {WEIGHT}"
 # By an example: how a sign looks, and what to do in its place. Sources: the prompt syntax of
@@ -27,7 +28,7 @@ SIGNS: dict[str, tuple[str, str]] = {
     "[word]": (r"\[[^\[\]]+\]", WEIGHT),
     "<lora:name:1>": (r"<(?:lora|lyco|hypernet):[^<>]*>", LORA),
     "<name:value>": (r"<(?!lora:|lyco:|hypernet:)[A-Za-z]\w*:[^<>]*>", "leave it out"),
-    "<token>": (r"<[A-Za-z][\w-]*>", INVERSION),
+    "<token>": (r"<(?!NA>)[A-Za-z][\w-]*>", INVERSION),
     "embedding:name": (r"\bembedding:\w", INVERSION),
     "__name__": (r"(?<!\w)__[\w/*-]+?__(?!\w)", VARY),
     "{a|b}": (r"\{[^{}]*\|[^{}]*\}", VARY),
@@ -40,6 +41,10 @@ SIGNS: dict[str, tuple[str, str]] = {
         r"(?<!\S)(?:--(?:ar|aspect|no|seed|s|stylize|v|q|quality|niji|style|chaos|c|iw|tile|w|h|p|raw"
         r"|[sc]ref|weird|stop|hd)(?!\S)|—(?:ar|aspect|v|s|stylize|chaos|seed)\s+\d)",
         OPTION,
+    ),
+    "nan": (
+        r"(?<!\w)(?:nan|NaN|NaT|NULL)(?!\w)|<NA>|#(?:N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!)",
+        MISSING,
     ),
     "/imagine": (r"(?<!\S)/imagine(?!\S)", "leave it out"),
     "Negative prompt: word": (r"(?i:(?<!\w)negative prompt\s*[:：])", NEGATIVE),

@@ -24,7 +24,11 @@ from imagepipe.sources.tables import File, Table
 from imagepipe.sources.unreadable import Unreadable
 
 # Words that other programs write where there is no value; as text of a CSV they would be drawn.
-NO_VALUE = ["NA", "N/A", "#N/A", "NULL", "null", "nan", "NaN", "None", "\\N", "<NA>"]
+NO_VALUE = [
+    *("NA", "N/A", "n/a", "NULL", "null", "Null", "(null)", "nan", "NaN", "NAN", "NaT", "nil"),
+    *("None", "none", "undefined", "\\N", "<NA>", "#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!"),
+    "#NUM!",
+]
 
 
 @dataclass
