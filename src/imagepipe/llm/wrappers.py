@@ -33,7 +33,7 @@ _FENCE = re.compile(r"(```|~~~)[^\n`]*\n?(.*?)\s*(?:\1|\Z)", re.DOTALL)
 _INLINE_FENCE = re.compile(r"```(?:\w+\s*\n|\s*)?([^`\n]+)```")
 _TAGS = re.compile(r"<(\w+)[^<>]*>(.*?)</\1>", re.DOTALL)
 _PROLOG = re.compile(r"<\?xml\b[^<>]*\?>\s*", re.IGNORECASE)
-_LINK = re.compile(r"!?\[([^\[\]\n]*)\]\((?:https?:|data:|attachment:|[./])[^()\s]*[^()]*\)")
+_LINK = re.compile(r"!?\[([^\[\]\n]*)\]\((?:https?:|data:|attachment:|[./])[^()]*\)")
 _CITED = re.compile(r"[ \t]?(?:\[\d{1,2}\]|【[^【】]*†[^【】]*】)(?=[\s.,;!?]|\Z)")
 _BOXED = re.compile(r"\\(?:boxed|text|mbox)\{(.*)\}[$\s.]*\Z", re.DOTALL)
 _EMOJI = re.compile(
@@ -136,16 +136,21 @@ def _preamble(text: str, base_prompt: str) -> str:
     here = HERE.match(straight) or HERE_ELSE.match(straight)
     if here and _introduces(here["said"], base_prompt) and text[here.end() :].strip():
         return text[here.end() :]
-    line = HERE_LINE.match(straight)
-    if line and re.search(NOUN, line["said"], re.IGNORECASE) and not shares(line[0], base_prompt):
-        return text[line.end() :]
-    own = None if REFUSAL.match(straight) else OWN_LINE.match(straight)
-    if own and shares(text[own.end() :], base_prompt) and not shares(own[0], base_prompt):
-        return text[own.end() :]
     line, _, rest = text.partition("\n")
     ends = line.rstrip(' *_"”').endswith((":", "："))
     introduces = ends and len(line.split()) <= 20 and not shares(line, base_prompt)
     return rest if introduces and rest.strip() and not LABEL.match(line) else text
+
+
+def _opening(text: str, base_prompt: str) -> str:
+    """Without a line of its own, or a sentence, that tells of the description or of the model."""
+    straight = text.replace("’", "'")
+    here = HERE_LINE.match(straight)
+    if here and re.search(NOUN, here["said"], re.IGNORECASE) and not shares(here[0], base_prompt):
+        return text[here.end() :]
+    own = None if REFUSAL.match(straight) else OWN_LINE.match(straight)
+    apart = own and shares(text[own.end() :], base_prompt) and not shares(own[0], base_prompt)
+    return text[own.end() :] if own and apart else text
 
 
 def _introduces(said: str, base_prompt: str) -> bool:
@@ -236,6 +241,7 @@ PEELS: tuple[Callable[[str, str], str], ...] = (
         _emoji,
         without_remark,
         _preamble,
+        _opening,
         _heading,
         _label,
         _emphasis,
