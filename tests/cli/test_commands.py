@@ -96,6 +96,25 @@ def test_the_old_names_of_the_commands_go_on_working(tmp_path: Path):
         assert done.stderr.startswith(f"imagepipe: {field}={tmp_path / 'no'}: ")
 
 
+INTERRUPTED = """
+import sys
+from imagepipe.cli import commands
+
+class Interrupt:
+    def find_spec(name, *_):
+        if name == "imagepipe.cli.messages":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupt)
+commands.main()
+"""
+
+
+def test_an_interrupt_while_the_modules_load_is_told_plainly():
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "imagepipe: interrupted\n")
+
+
 COMPLETE = """
 for line in "$@"; do
     COMP_LINE=$line COMP_WORDS=($line)

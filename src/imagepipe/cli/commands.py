@@ -48,6 +48,15 @@ COMPLETION = ("--shell-completion", "-sc")
 def main() -> None:
     """Run what was typed. Exit codes: 0 all is well, 1 it failed or differs, 2 what was typed is
     wrong, 130 interrupted."""
+    try:
+        code = _told()
+    except KeyboardInterrupt:  # while the modules load that tell of it
+        print("imagepipe: interrupted", file=sys.stderr)
+        code = 130
+    sys.exit(code)
+
+
+def _told() -> int | None:
     from imagepipe.cli.messages import plain_errors, refuse_typed
     from imagepipe.cli.printing import print_whatever_happens
 
@@ -56,13 +65,12 @@ def main() -> None:
     setattr(argparse.ArgumentParser, "error", refuse_typed)  # noqa: B010
     with plain_errors():
         try:
-            code = _main()
+            return _run()
         finally:
             sys.stdout.flush()  # what cannot be written is an error while it can be told
-    sys.exit(code)
 
 
-def _main() -> int | None:
+def _run() -> int | None:
     check_keys(sys.argv[1:])
     name, arguments = split(sys.argv[1:])
     if arguments and arguments[0] in VERSION:
