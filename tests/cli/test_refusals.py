@@ -9,7 +9,9 @@ import pytest
 from helpers.command import imagepipe
 
 from imagepipe import shell
+from imagepipe.cli.composing import composed
 from imagepipe.cli.multirun import with_quotes
+from imagepipe.errors import UserError
 from imagepipe.execution import manifest
 
 QUICK = ["tracking=none", "hydra.run.dir=new/out"]
@@ -63,6 +65,16 @@ def test_a_file_that_the_packages_own_hides_is_refused(tmp_path, name: str, text
     assert done.returncode == 2
     assert f"my/{name} is not read" in done.stderr
     assert "Give your file another name." in done.stderr
+
+
+def test_a_file_that_ones_own_is_based_on_is_refused_too(tmp_path):
+    (tmp_path / "llm").mkdir()
+    for name, base in (("mine", "ours"), ("ours", "qwen")):
+        (tmp_path / "llm" / f"{name}.yaml").write_text(f"defaults: [{base}, _self_]\n")
+    assert composed(["llm=mine"], str(tmp_path)).llm.name == "qwen"
+    (tmp_path / "llm" / "qwen.yaml").write_text("name: qwen\nengine: template\n")
+    with pytest.raises(UserError, match=r"^llm=qwen: .*/llm/qwen\.yaml is not read"):
+        composed(["llm=mine"], str(tmp_path))
 
 
 @pytest.mark.parametrize(

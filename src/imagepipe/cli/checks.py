@@ -93,19 +93,35 @@ def refuse_unread(whole: DictConfig) -> None:
     """
     own = [one.path for one in whole.runtime.config_sources if one.provider in OWN]
     chosen = {"": whole.job.config_name, **whole.runtime.choices}
-    for group, choice in chosen.items():
-        packaged = config_dir() / group / f"{choice}.yaml"
-        for mine in (Path(folder, group, f"{choice}.yaml") for folder in own):
-            if not (mine.is_file() and packaged.is_file()):
-                continue
-            if mine.read_bytes() != packaged.read_bytes():
-                raise UserError(
-                    field=group or "--config-name",
-                    value=choice,
-                    problem=f"{shell.typed_path(mine)} is not read, because imagepipe has a file "
-                    "with that name",
-                    remedy="Give your file another name.",
-                )
+    for folder in map(Path, own):
+        for group, choice in chosen.items():
+            _refuse_unread(folder, group, str(choice))
+
+
+def _refuse_unread(folder: Path, group: str, choice: str) -> None:
+    """As `refuse_unread`, of one file in `folder`, and of those that it is based on."""
+    packaged, mine = (one / group / f"{choice}.yaml" for one in (config_dir(), folder))
+    if not mine.is_file():
+        return
+    if not packaged.is_file():
+        for base in _bases(mine):
+            _refuse_unread(folder, group, base)
+    elif mine.read_bytes() != packaged.read_bytes():
+        raise UserError(
+            field=group or "--config-name",
+            value=choice,
+            problem=f"{shell.typed_path(mine)} is not read, because imagepipe has a file "
+            "with that name",
+            remedy="Give your file another name.",
+        )
+
+
+def _bases(file: Path) -> list[str]:
+    """The files of the same group that `file` is based on, but for itself."""
+    found: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+    named = found.get("defaults") or [] if isinstance(found, dict) else []
+    texts = [one for one in named if isinstance(one, str)]
+    return [one for one in texts if one not in ("_self_", file.stem) and "@" not in one]
 
 
 OWN = ("command-line", "hydra.searchpath in command-line", "hydra.searchpath in main")
