@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from helpers.asked import dataset, written
 from ray.data.exceptions import SystemException
-from ray.exceptions import ActorDiedError, RayTaskError, UserCodeException
+from ray.exceptions import ActorDiedError, OutOfMemoryError, RayTaskError, UserCodeException
 
 from imagepipe.execution.messages import user_message
 from imagepipe.sources import scan
@@ -62,6 +62,31 @@ def test_what_a_process_died_of_is_told_and_not_rays_mark() -> None:
     error.__cause__ = SystemException()
     job = SimpleNamespace(watch=SimpleNamespace(stages={}))
     assert user_message(job, error) == "ImportError: no module"
+
+
+@pytest.mark.parametrize(
+    ("told", "figures"),
+    [
+        (
+            "2 worker(s) were killed due to the node running low on memory. Actors: a\nMemory on the "
+            "node (IP: 10.0.0.1, ID: ab) was 15.3GB used / 16GB limit (0.956), over 0.95.",
+            " (15.3 of 16 GB)",
+        ),
+        (
+            "Task was killed due to the node running low on memory.\nMemory on the node where the "
+            "task was running was 15.30GB / 16.00GB (0.956), which exceeds",
+            " (15.30 of 16.00 GB)",
+        ),
+        ("Task was killed due to the node running low on memory.", ""),
+    ],
+    ids=["several", "one", "short"],
+)
+def test_memory_that_is_used_up_is_told_without_rays_advice(told: str, figures: str) -> None:
+    error = SystemException()
+    error.__cause__ = OutOfMemoryError(f"{told}\nRefer to the documentation: https://host")
+    said = user_message(SimpleNamespace(), error)
+    assert said.startswith(f"the machine's memory was used up{figures}, and Ray ended a process.")
+    assert "documentation" not in said
 
 
 def test_what_began_a_chain_is_told(tmp_path: Path) -> None:

@@ -10,6 +10,10 @@ from imagepipe.errors import RunFailed
 from imagepipe.reports.job import Job
 from imagepipe.sink.ledger import Ledger
 
+LOW_MEMORY = re.compile(  # what Ray says of a process that it ended, before a page of advice
+    r"running low on memory(?:.*? was ([\d.]+) ?GB(?: used)? / ([\d.]+) ?GB)?", re.DOTALL
+)
+
 
 def user_message(job: Job, error: Exception) -> str:
     """The error itself, of all that Ray says around it: one of ours, or else in one line."""
@@ -22,11 +26,22 @@ def user_message(job: Job, error: Exception) -> str:
         return stall_message(job)
     cause = getattr(error, "cause", None) or error.__cause__ or error
     is_mark = isinstance(cause, SystemException | UserCodeException)  # Ray's, not the error
+    if low := LOW_MEMORY.search(f"{error}\n{cause}"):
+        return _low_memory(*low.groups())
     every = f"{error}\n{cause}".splitlines()
     ours = (line.partition(f"{errors.__name__}.")[2].partition(": ")[2] for line in every[::-1])
     said = next(filter(None, ours), None)
     began = error if is_mark else _innermost(cause)
     return said or f"{errors.with_class(began)}{_where(job, str(error))}"
+
+
+def _low_memory(used: str | None, whole: str | None) -> str:
+    figures = f" ({used} of {whole} GB)" if used and whole else ""
+    return (
+        f"the machine's memory was used up{figures}, and Ray ended a process. End other programs, "
+        "start fewer processes (resources.model.pool, ray.num_cpus), take a smaller model or "
+        "smaller batches, or give a container more"
+    )
 
 
 def _innermost(error: BaseException) -> BaseException:
