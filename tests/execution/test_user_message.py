@@ -68,8 +68,8 @@ def test_what_a_process_died_of_is_told_and_not_rays_mark() -> None:
     ("told", "figures"),
     [
         (
-            "2 worker(s) were killed due to the node running low on memory. Actors: a\nMemory on the "
-            "node (IP: 10.0.0.1, ID: ab) was 15.3GB used / 16GB limit (0.956), over 0.95.",
+            "2 worker(s) were killed due to the node running low on memory. Actors: a\nMemory on "
+            "the node (IP: 10.0.0.1, ID: ab) was 15.3GB used / 16GB limit (0.956), over 0.95.",
             " (15.3 of 16 GB)",
         ),
         (
