@@ -89,6 +89,28 @@ def test_memory_that_is_used_up_is_told_without_rays_advice(told: str, figures: 
     assert "documentation" not in said
 
 
+@pytest.mark.parametrize(
+    ("told", "stage"),
+    [
+        (
+            "The actor died unexpectedly before finishing this task.\n\tclass_name: "
+            "MapWorker(MapBatches(model))\nThe actor is dead because its worker process has died. "
+            "Some common causes include: (1) the process was killed by the OOM killer due to high "
+            "memory usage, (2) ray stop --force is called.",
+            " of stage model",
+        ),
+        ("The worker died unexpectedly while executing this task. Check python-core-worker-*", ""),
+    ],
+    ids=["actor", "task"],
+)
+def test_a_process_that_the_system_ended_is_told_with_what_may_be_why(
+    told: str, stage: str
+) -> None:
+    said = user_message(SimpleNamespace(), RuntimeError(told))
+    assert said.startswith(f"a process{stage} died without a word: the system may have ended it")
+    assert said.endswith("/ray/session_latest/logs")
+
+
 def test_what_began_a_chain_is_told(tmp_path: Path) -> None:
     outer, inner = ValueError("Failed to read CSV file"), RuntimeError("row 7 is torn")
     outer.__cause__ = inner

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from imagepipe import errors, sources
@@ -13,6 +14,8 @@ from imagepipe.sink.ledger import Ledger
 LOW_MEMORY = re.compile(  # what Ray says of a process that it ended, before a page of advice
     r"running low on memory(?:.*? was ([\d.]+) ?GB(?: used)? / ([\d.]+) ?GB)?", re.DOTALL
 )
+
+KILLED = re.compile("killed by the OOM killer|worker died unexpectedly")  # or by whatever else
 
 
 def user_message(job: Job, error: Exception) -> str:
@@ -26,9 +29,12 @@ def user_message(job: Job, error: Exception) -> str:
         return stall_message(job)
     cause = getattr(error, "cause", None) or error.__cause__ or error
     is_mark = isinstance(cause, SystemException | UserCodeException)  # Ray's, not the error
-    if low := LOW_MEMORY.search(f"{error}\n{cause}"):
+    whole = f"{error}\n{cause}"
+    if low := LOW_MEMORY.search(whole):
         return _low_memory(*low.groups())
-    every = f"{error}\n{cause}".splitlines()
+    if KILLED.search(whole):
+        return _killed(whole)
+    every = whole.splitlines()
     ours = (line.partition(f"{errors.__name__}.")[2].partition(": ")[2] for line in every[::-1])
     said = next(filter(None, ours), None)
     began = error if is_mark else _innermost(cause)
@@ -41,6 +47,16 @@ def _low_memory(used: str | None, whole: str | None) -> str:
         f"the machine's memory was used up{figures}, and Ray ended a process. End other programs, "
         "start fewer processes (resources.model.pool, ray.num_cpus), take a smaller model or "
         "smaller batches, or give a container more"
+    )
+
+
+def _killed(said: str) -> str:
+    at_work = re.findall(r"MapBatches\((\w+)\)", said)
+    stage = f" of stage {at_work[-1]}" if at_work else ""
+    logs = f"{os.environ.get('RAY_TMPDIR', '/tmp')}/ray/session_latest/logs"
+    return (
+        f"a process{stage} died without a word: the system may have ended it because memory ran "
+        f"out (dmesg says so), or a library crashed. Ray's own logs are in {logs}"
     )
 
 
