@@ -177,6 +177,15 @@ def test_torn_parts_are_set_aside_and_traces_of_killed_writers_go(out, tables):
     assert len(list((out / "shards").iterdir())) == 1
 
 
+def test_a_lock_that_this_account_cannot_write_is_told(tmp_path):
+    (tmp_path / ".lock").mkdir()  # what root cannot write either
+    refused = pytest.raises(
+        UserError, match=r"holds \.lock, which this account cannot write \(Is a"
+    )
+    with refused, acquire(tmp_path, Store.of(None, tmp_path), "run"):
+        pass
+
+
 def test_two_commands_cannot_write_one_run(out):
     taken_already = pytest.raises(UserError, match="is being written by another command")
     with acquire(out, Store(str(out)), "r"), taken_already, acquire(out, Store(str(out)), "r"):

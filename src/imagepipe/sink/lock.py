@@ -96,6 +96,13 @@ def acquire(folder: Path, store: Store, run: str, *, anew: bool = False) -> Iter
             problem="is being written by another command right now",
             remedy="Wait for it, end it, or name another folder.",
         ) from None
+    except OSError as error:  # of another account's run
+        raise UserError(
+            field="hydra.run.dir",
+            value=folder,
+            problem=f"holds {LOCK}, which this account cannot write ({reason(error)})",
+            remedy="Resume the run from the account that began it, or give its files to this one.",
+        ) from error
     try:
         if not anew:
             _check_owner(store, run)
