@@ -175,8 +175,8 @@ def _label(text: str, base_prompt: str) -> str:
                 not shares(before, base_prompt) or _repeats(before, base_prompt)
             ):
                 return text[found.end() :]
-    found = None if is_list(text) else OF_SEASON.match(text)
-    return text[found.end() :] if found else text
+    of_season = None if is_list(text) else OF_SEASON.match(text)
+    return text[of_season.end() :] if of_season else text
 
 
 def _repeats(before: str, base_prompt: str) -> bool:

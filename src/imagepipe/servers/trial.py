@@ -161,7 +161,8 @@ def _refused(
             problem=f"the server refuses the question ({told})",
             remedy=f"Leave out what it does not take: '{_without(server, named, body)}'.",
         )
-    field, value = ("path", server.path) if of_model else ("base_url", server.base_url)
+    field: str = "path" if of_model else "base_url"
+    value: object = server.path if of_model else server.base_url
     remedy = _models(api) or "Give what the server takes."
     if "messages" in question.fixed and re.search(r"\bstream", body):
         field, value = "request", server.request
