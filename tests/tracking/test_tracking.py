@@ -90,7 +90,7 @@ def test_an_experiment_can_be_named_by_its_id(outputs):
     second = begin(outputs, "by-id", config(experiment=first.experiment_id))
     assert second.experiment_id == first.experiment_id
     third = begin(outputs, "new", config(experiment="4711"))
-    assert client(outputs).get_experiment_by_name("4711").experiment_id == third.experiment_id
+    assert client(outputs).get_experiment(third.experiment_id).name == "4711"
     for run, name in ((first, "named"), (second, "by-id"), (third, "new")):
         finish(run, outputs / name)
 
