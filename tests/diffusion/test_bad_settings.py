@@ -18,6 +18,7 @@ from imagepipe.diffusion import (
     caches,
     checks,
     controlnets,
+    image_request,
     inversions,
     openai,
     options,
@@ -135,7 +136,7 @@ def test_pictures_for_a_server(pictures: dict[str, str], said: str):
 @pytest.mark.parametrize("field", ["call_kwargs", "request"])
 def test_a_request_that_says_another_seed(field: str):
     asked = changed(engine="openai_images", **{field: {"seed": "s"}})
-    assert refusal(openai.check_told, asked) == (
+    assert refusal(image_request.check, asked) == (
         f"model.{field}.seed=s: differs from what each picture's metadata would say. "
         "Use seed, or model.columns.seed."
     )
