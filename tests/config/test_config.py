@@ -37,10 +37,9 @@ def test_the_defaults_are_the_embedded_models():
     [
         ("model.stepz=3", 'model.stepz: there is no such key. Did you mean "model.steps"?'),
         ("+model.stepz=3", 'model.stepz=3: there is no such key. Did you mean "model.steps"?'),
-        (
-            "llm.engine_kwargs.max_num_seqs=4",
-            "Add it with a plus: +llm.engine_kwargs.max_num_seqs=",
-        ),
+        ("model.parts.unet.pth=x", 'Did you mean "model.parts.NAME.path"?'),
+        ("resources.own.mine.num_cpus=1", "resources.own.mine={'num_cpus': 1}: there is no such"),
+        ("+model.steps=3", "model.steps: is set already. Leave the plus out: model.steps=..."),
         ("llm.max_model_len=64", "llm.max_model_len=64: is too small. At least 65."),
         ("llm.engine=openay", 'Did you mean "openai"?'),
         ("modle.steps=3", 'modle: there is no such key. Did you mean "model"?'),
@@ -169,9 +168,27 @@ def test_a_dataset_of_ones_own_needs_only_path_and_prompt(choice: str):
     assert (config.dataset.format, config.dataset.id) == (choice, "id")
 
 
-def test_arguments_of_other_libraries_pass_unchecked():
-    llm = composed("+llm.engine_kwargs.max_num_seqs=4", "+llm.engine_kwargs.a.b=x").llm
+@pytest.mark.parametrize("plus", ["", "+"], ids=["plain", "plus"])
+def test_arguments_of_other_libraries_pass_unchecked(plus: str):
+    llm = composed(f"{plus}llm.engine_kwargs.max_num_seqs=4", f"{plus}llm.engine_kwargs.a.b=x").llm
     assert llm.engine_kwargs == {"max_num_seqs": 4, "a": {"b": "x"}}
+
+
+def test_a_new_key_of_any_mapping_is_typed_as_any_other():
+    """As the docs and the remedies of errors write it: Hydra itself would want a plus before it."""
+    config = composed(
+        *("model=sdxl", "model.columns.image=photo", "model.call_kwargs={strength: 1}"),
+        *("model.parts.unet.path=x", "model.cache=TaylorSeerCacheConfig"),
+        *("model.cache_config.cache_interval=3", "scorer=clip", "scorer.options.a=1"),
+        *("llm=openai", "llm.request={top_p: null}", "llm.chat_template_kwargs.a=false"),
+        *("ray.runtime_env.py_modules=[./a.py]", "resources.model.custom.fast=1"),
+    )
+    model = config.model
+    assert (model.columns, model.call_kwargs) == ({"image": "photo"}, {"strength": 1})
+    assert (model.parts["unet"].path, model.cache_config) == ("x", {"cache_interval": 3})
+    assert (config.llm.request, config.llm.chat_template_kwargs) == ({"top_p": None}, {"a": False})
+    assert config.ray.runtime_env == {"py_modules": ["./a.py"]}
+    assert (config.resources.model.custom, config.scorer["clip"].options) == ({"fast": 1}, {"a": 1})
 
 
 def test_a_secret_is_no_option_wherever_it_comes_from(monkeypatch):

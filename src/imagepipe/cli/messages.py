@@ -1,4 +1,4 @@
-"""What a command says of errors: one plain line and an exit code, and nothing that ends it."""
+"""How a command reports errors: one plain line and an exit code."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BARE = frozenset(" /-\\+.$%*@?|:=_~")
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Turn what a person can cause into one line and an exit code."""
+    """Turn errors that users can cause into one line and an exit code."""
     try:
         yield
     except (UserError, HydraException, OmegaConfBaseException) as error:
@@ -45,7 +45,7 @@ def plain_errors() -> Iterator[None]:
 
 
 def plainly(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
-    """A command's `main`, which then returns an exit code also for what a person can cause."""
+    """Make a command's `main` return an exit code also for errors that users can cause."""
 
     @functools.wraps(main)
     def told(arguments: Sequence[str] | None = None) -> int:
@@ -64,13 +64,15 @@ def fail(message: str, code: int) -> NoReturn:
 
 
 def refuse_typed(parser: argparse.ArgumentParser, message: str) -> NoReturn:
-    """`ArgumentParser.error` in one plain line: what `message` repeats may be long, or steer."""
+    """`ArgumentParser.error` as one plain line; `message` may be long or hold control
+    characters.
+    """
     command = parser.prog if parser.prog.startswith("imagepipe ") else "imagepipe"
     fail(f"{shown(message, VALUE_BYTES)}. See {command} --help.", 2)
 
 
 def explain(error: Exception) -> str:
-    """What to tell a person about `error`: field, value, and a guess at what was meant."""
+    """The message for the user about `error`: field, value, and a guess at what was meant."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
@@ -88,14 +90,16 @@ def explain(error: Exception) -> str:
 
 
 def _of_other_ending(told: str, name: str) -> str | None:
-    """The file called `name` in a folder that Hydra has looked through, but for how it ends."""
+    """A file in Hydra's folders that is called `name` but has another extension."""
     folders = re.findall(r"path=file://(.+)", told)
     files = [Path(folder, f"{name}.yml") for folder in folders]
     return next((str(file) for file in files if file.is_file()), None)
 
 
 def _of_grammar(typed: str) -> str:
-    """What to tell of an argument that Hydra's grammar does not take: the sign, and the way."""
+    """The message for an argument that Hydra's grammar does not accept: the character, and what
+    to type.
+    """
     key, equals, value = typed.partition("=")
     sign = next(
         (one for one in value if not (one in BARE or (one.isascii() and one.isalnum()))), ""
@@ -114,16 +118,16 @@ def _of_grammar(typed: str) -> str:
 
 def _of_composing(error: Exception) -> str:
     text = f"{error}\n{error.__cause__ or ''}"
-    places = (r"full_key: (\S+)", r"not override '([^']+)'", r"not delete .*?'([^']+)'")
+    places = (r"full_key: (\S+)", r"(?:override|already at) '([^']+)'", r"not delete .*?'([^']+)'")
     key = next((found[1] for place in places if (found := re.search(place, text))), "")
     known = set(configuration.keys(OmegaConf.structured(configuration.Config)))
+    if "already at" in text:
+        return f"{key}: is set already. Leave the plus out: {key}=..."
     if key in known and re.search("not delete|support deletion", text):
         return f"~{key}: a key cannot be removed. Give it a value, such as {key}=null."
     if key.endswith(".True"):
         return f'{key}: YAML reads a bare `on:` as true. Write it in quotes: "on": ...'
     if re.search(r"Key '\S+' (is )?not in|Could not (override|delete)", text):
-        if configuration.is_open(key):
-            return f"{key}: does not exist yet. Add it with a plus: +{key}=..."
         guess = did_you_mean(key, known).strip()
         return f"{key}: there is no such key. {guess or 'See python -m imagepipe --help.'}"
     cause = error.__cause__ or error
