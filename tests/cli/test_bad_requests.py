@@ -63,8 +63,9 @@ def test_a_scorer_of_a_list_says_its_place(tmp_path: Path):
     (tmp_path / "scorer").mkdir()
     (tmp_path / "scorer" / "mine.yaml").write_text("name: mine\nengine: clip\n")
     assert refusal(composed, ["scorer=[mine]"], str(tmp_path)) == (
-        "scorer=mine: is one of a list of scorers, and its file says no place for it, where the "
-        "next one would not replace it. Begin the file with the line # @package scorer.mine"
+        "scorer=mine: is one of a list of scorers, but its file does not say where it belongs, so "
+        "that the next scorer would overwrite it. "
+        "Make this the first line of its file: # @package scorer.mine"
     )
 
 

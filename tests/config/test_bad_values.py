@@ -59,7 +59,7 @@ def test_a_stage_that_cannot_be_called_so(name: str, why: str):
     stages = [OwnStage("my.A", "model", "a"), OwnStage("my.B", "model", name)]
     assert refusal(own.check, stages, ["prompt", "model", "scorer_x"]) == (
         f"stages.1.name={name}: {why}. "
-        "Use small letters, digits and _ of ASCII, and no name of a stage of ours."
+        "Use a-z, 0-9 and _, and no name that imagepipe has for a stage."
     )
 
 
@@ -67,6 +67,7 @@ def test_a_scorer_without_a_place_beside_others():
     flat = {"name": "mine", "engine": "clip"}
     others = {"clip": {"name": "clip"}, "aesthetic": {"name": "aesthetic"}}
     assert refusal(scorers.sections, {**flat, **others}) == (
-        "scorer.name=mine: stands beside clip, aesthetic, so it needs a place of its own. "
-        "Begin its file with # @package scorer.mine. Or give another name: scorer.clip.name=..."
+        "scorer.name=mine: is one of several scorers (with clip, aesthetic), but its file does not "
+        "say where it belongs. Make this the first line of its file: # @package scorer.mine. "
+        "Or give another name: scorer.clip.name=..."
     )

@@ -75,7 +75,7 @@ def test_an_adapter_that_reads_something_else_than_its_encoder_gives(trained, tm
     for name, said in (
         ("proj.weight", "reads 9 numbers a picture, and its image encoder gives 12. Name the"),
         ("proj_in.weight", "reads 9 numbers a picture, and its image encoder gives 16. Name the"),
-        ("norm.weight", "reads what another library says of faces, and no pictures"),
+        ("norm.weight", "needs face embeddings from another library (FaceID), not pictures"),
     ):
         own = {key: value for key, value in held.items() if not key.startswith("image_proj.")}
         own[f"image_proj.{name}"] = held["image_proj.proj.weight"][:, :9].contiguous()
@@ -103,7 +103,7 @@ def test_an_adapter_that_is_not_there_or_that_nothing_can_use(trained, folder: P
     ):
         assert said in complaint(replace(plain, ip_adapter=asked))
     unseen = replace(plain, columns={}, ip_adapter=adapter(folder))
-    assert "is given no pictures. Name their column" in complaint(unseen)
+    assert "gets no pictures. Name their column" in complaint(unseen)
 
 
 def test_a_family_without_a_unet_takes_none(trained, folder: Path):

@@ -212,7 +212,7 @@ def test_a_cache_that_holds_no_weights_is_not_believed(said: Said):
     read, *unread = said.offline[len(OUT_OF_REACH) :]
     assert read == "nothing wrong"
     assert len(unread) == len(UNWHOLE)
-    assert all("not whole in the hub's cache" in one for one in unread)
+    assert all("not complete in the hub's cache" in one for one in unread)
 
 
 @pytest.mark.faults
@@ -249,7 +249,7 @@ def test_a_cached_model_is_drawn_with_at_its_pinned_revision(trained, tmp_path):
 
 def test_a_hub_out_of_reach_and_a_cache_that_is_not_whole_name_the_command(said: Said):
     nothing, other, partly, measured, variant, none = said.offline[: len(OUT_OF_REACH)]
-    trouble = "is not a folder here, not whole in the hub's cache"
+    trouble = "is not a folder here, not complete in the hub's cache"
     assert nothing.startswith(f"model.path=tiny/none: {trouble}")
     assert f"hf download tiny/none --revision {COMMIT} --include" in nothing
     assert '"*.fp16*.safetensors"' in nothing

@@ -89,7 +89,7 @@ def test_pictures_that_go_in_are_edited():
     first, second = (pixels(content) for _, content in asked["an owl"]["files"])
     assert (first == one).all() and (second == other).all()
     kept = pixels(asked["a dog"]["files"][1][1])[..., 3]
-    assert (kept[:, :8] == 255).all() and not kept[:, 8:].any()  # transparent is drawn anew
+    assert (kept[:, :8] == 255).all() and not kept[:, 8:].any()  # transparent is drawn again
 
 
 def pixels(content: bytes) -> np.ndarray:

@@ -236,7 +236,7 @@ def test_another_scheduler_that_adds_noise_as_the_models_own_draws(hub_id, name,
     [
         (FLUX, "DDIMScheduler", {}, "with a model made for FlowMatchEulerDiscreteScheduler"),
         (SD, "FlowMatchLCMScheduler", {}, "with a model made for EulerDiscreteScheduler"),
-        (SANA, "FlowMatchLCMScheduler", {}, "does not go with a model made for SCMScheduler"),
+        (SANA, "FlowMatchLCMScheduler", {}, "cannot be used with a model made for SCMScheduler"),
         (FLUX, "UniPCMultistepScheduler", {"use_flow_sigmas": True}, "use_flow_sigmas=true and pr"),
         (SD, "UniPCMultistepScheduler", {"use_flow_sigmas": True}, "with a model made for EulerDi"),
         (SD, "UniPCMultistepScheduler", FLOWING, "with a model made for EulerDiscreteScheduler"),

@@ -1,4 +1,4 @@
-"""How much of a picture that goes in is drawn anew: what would leave it as it is, is refused."""
+"""How much of a picture that goes in is drawn again: what would leave it as it is, is refused."""
 
 from __future__ import annotations
 

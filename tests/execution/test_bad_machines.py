@@ -36,10 +36,10 @@ def test_a_machine_that_allows_few_processes():
     preflight.check_processes(2, None)
     preflight.check_processes(2, 10**6)
     said = refusal(preflight.check_processes, 2, 7)
-    assert said.startswith("ulimit -u=7: so few more processes and threads are allowed; Ray takes ")
-    assert said.endswith(
-        " on 2 CPUs, and would wait for them in vain. Raise it (ulimit -u, a container's "
-        "--pids-limit), end other programs, or use fewer CPUs: ray.num_cpus=1"
+    assert said == (
+        "ulimit -u=7: is the number of processes and threads that may still be started; Ray needs "
+        "350 on 2 CPUs. Raise it (ulimit -u, a container's --pids-limit), end other programs, or "
+        "use fewer CPUs: ray.num_cpus=1"
     )
 
 

@@ -61,7 +61,7 @@ def test_a_full_disk_is_said_with_what_is_free():
 
 @pytest.mark.parametrize(("cpus", "room"), [(2, 150), (2, 0), (2, -5), (64, 1000)])
 def test_too_few_processes_are_refused_with_the_number(cpus, room):
-    with pytest.raises(UserError, match=rf"ulimit -u={room}: so few more.*on {cpus} CPUs"):
+    with pytest.raises(UserError, match=rf"ulimit -u={room}: is the number.*on {cpus} CPUs"):
         preflight.check_processes(cpus, room)
 
 

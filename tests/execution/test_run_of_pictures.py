@@ -93,10 +93,10 @@ def test_a_picture_is_drawn_again_from_the_same_picture_alone(folder: Path, draw
     assert reproduce.main([path, "--picture", f"image={folder}/blue.png"]) == 0
     capsys.readouterr()
     for options, said in (
-        ([], "was drawn from a picture for image (SHA-256"),
-        ([f"image={folder}/red.png"], "is another picture: its SHA-256 is"),
+        ([], "was drawn from an input picture, image (SHA-256"),
+        ([f"image={folder}/red.png"], "is another file: its SHA-256 is"),
         ([f"image={folder}/gone.png"], "cannot be read (No such file or directory)"),
-        ([f"image={folder}/blue.png", f"mask={folder}/red.png"], "is for no picture that went in"),
+        ([f"image={folder}/blue.png", f"mask={folder}/red.png"], "is not among its input pictures"),
     ):
         named = [word for option in options for word in ("--picture", option)]
         assert reproduce.main([path, *named]) == 2

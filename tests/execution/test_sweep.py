@@ -177,7 +177,7 @@ def rate_of(run) -> float:
         (["seed=1,x"], "seed: Value 'x'"),
         (
             ["hydra/sweeper=optuna", "model.steps=interval(4,0)"],
-            "Hydra makes nothing of that: The `low`",
+            "Hydra cannot use that: The `low`",
         ),
         pytest.param(
             ["hydra/sweeper=optuna", "seed=range(1,9)", "tracking.backend=wandb"],

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
-PLUG_INS = ("llm", "diffusion", "scoring", "stages")
+PLUG_INS = ("llm", "diffusion", "scoring", "scoring.features", "stages")
 
 
 def lines() -> Iterator[str]:

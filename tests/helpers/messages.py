@@ -32,7 +32,7 @@ TITLES = {
     "cli": "Commands",
     "config": "Any key",
     "diffusion": "model",
-    "execution": "resume",
+    "execution": "Runs, machines and clusters",
     "scoring": "scorer",
     "servers": "Servers",
     "sources": "Tables and pictures",

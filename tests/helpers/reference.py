@@ -14,14 +14,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import partial
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import omegaconf
 import yaml
 from helpers import ROOT, api_reference, messages
 
 from imagepipe.cli import commands
-from imagepipe.config import Config
+from imagepipe.config import Config, Join, Share
 from imagepipe.config.fields import check_bounds, check_choice
 from imagepipe.stages import engines
 
@@ -52,6 +52,7 @@ def page() -> str:
 
 
 KEYS = ("key", "default", "what")
+ELSEWHERE = (Join, Share)  # sections that several keys hold; their own keys are listed once
 
 
 def _choices(group: str) -> list[str]:
@@ -90,14 +91,11 @@ def _rows(prefix: str, section: Any, *, deep: bool = True) -> Iterator[tuple[str
             text = "; ".join(filter(None, [said.get(one.name, ""), limits]))
             yield key, _default(one), text
         elif deep:
-            listed = "" if is_dataclass(types[one.name]) else " (of each)"
-            yield (
-                key,
-                "",
-                (said.get(one.name) or (inspect.getdoc(inner) or "").split("\n")[0]) + listed,
-            )
-            if is_dataclass(types[one.name]):
-                yield from _rows(f"{prefix}{one.name}.", inner)
+            told = said.get(one.name) or (inspect.getdoc(inner) or "").split("\n")[0]
+            yield key, _default(one), told
+            one_of = {list: ".0", dict: ".NAME"}.get(get_origin(types[one.name]), "")
+            if not (one_of and inner in ELSEWHERE):
+                yield from _rows(f"{prefix}{one.name}{one_of}.", inner)
 
 
 def _default(one: Field[Any]) -> str:

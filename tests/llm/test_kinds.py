@@ -117,7 +117,7 @@ def no_template(folder: Path) -> None:
         (mlx, "is quantised for MLX", "as transformers has it"),
         (awq, r"is quantised \(AWQ\): .*requires gptqmodel", "llm.engine=vllm"),
         (gptq, r"is quantised \(GPTQ\): .*requires", "llm=openai"),
-        (t5, "is a t5, which does not go on from a text", "instruction-tuned"),
+        (t5, "is a t5, which does not continue a text", "instruction-tuned"),
         (without_layers, "lacks 12 of the 39 weights", "Fetch or save"),
         (other_names, "holds others, such as _orig_mod", "Fetch or save"),
         (no_template, "it has no chat template", "instruction-tuned"),

@@ -29,7 +29,9 @@ def test_the_reference_is_that_of_the_code():
 
 def test_the_reference_has_what_comments_say():
     said = reference.page()
-    assert "| `llm.top_p` | `1.0` | 0.001 to 1 |" in said
+    assert "have this probability together; 1: from all; 0.001 to 1 |" in said
+    assert "| `model.loras.0.weight` | `1.0` | its strength; 0: no effect |" in said
+    assert "| `model.parts.NAME.path` | required |" in said
     assert "| `dataset.id` | required | column that identifies a row; unique" in said
     assert (
         '| `sink.image_format` | `"png"` | format of the files; one of `png`, `jpeg`, `webp` |'

@@ -189,7 +189,7 @@ CLUSTER = Machine((Node(4, 1, 16 * GIB, {"fast": 1}), Node(4, 1, 16 * GIB)))
         (LAPTOP, [*ON_CPU, "resources.model.memory_gb=500"], "has 500 GiB of memory; at most"),
         (LAPTOP, [*ON_CPU, "resources.model.memory_gb=8"], "only 1 of its 2 processes fit"),
         (LAPTOP, [*ON_CPU, "+resources.model.custom={fast: 1}"], "1 of the resource 'fast'; at"),
-        (LAPTOP, [*ON_CPU, "resources.sink.num_cpus=4"], "has 1 CPU at most beside the other"),
+        (LAPTOP, [*ON_CPU, "resources.sink.num_cpus=4"], "leave at most 1 CPU to a task"),
         (LAPTOP, ["resources=cpu", "resources.model.pool=500"], "only 5 of its 500 processes fit"),
         (
             Machine((Node(1, 0),)),
@@ -244,7 +244,7 @@ def test_auto_is_no_way_out_of_itself(typed: str):
     ("machine", "others", "typed", "said"),
     [
         (LAPTOP, ["llm=none"], "resources.model.num_cpus=1", "leaves too little for the scorer: "),
-        (LAPTOP, ["llm=none"], "resources.sink.num_cpus=2", "has 1 CPU at most"),
+        (LAPTOP, ["llm=none"], "resources.sink.num_cpus=2", "leave at most 1 CPU"),
         (LAPTOP, [], MANY, "all processes together hold"),
         (Machine((Node(4, 1),)), [], "resources.model.num_gpus=1", "leaves too little for the llm"),
         (Machine((Node(8, 1),)), OPENAI, "resources.llm.num_gpus=1", "only 0 of its 1 processes"),

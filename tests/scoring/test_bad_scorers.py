@@ -40,7 +40,7 @@ def test_a_server_that_does_not_answer_in_time():
 @pytest.mark.parametrize("kind", ["clip", "t5", "vit"])
 def test_a_model_that_does_not_go_on_from_a_text(kind: str):
     assert refusal(kinds.check_class, LLM("m", "transformers", "me/m"), kind) == (
-        f"llm.path=me/m: is a {kind}, which does not go on from a text as chat models do. "
+        f"llm.path=me/m: is a {kind}, which does not continue a text as chat models do. "
         "Name an instruction-tuned language model."
     )
 
@@ -50,4 +50,4 @@ def test_a_share_that_is_too_large_to_write_in():
     assert shares.sink_misfit(Share(num_cpus=0.5), machine) is None
     misfit = shares.sink_misfit(Share(num_cpus=8), machine)
     assert misfit is not None
-    assert misfit.problem == "a task that writes has 1 CPU at most beside the other stages"
+    assert misfit.problem == "the other stages leave at most 1 CPU to a task that writes"

@@ -111,7 +111,9 @@ def test_what_cannot_be_meant_is_refused(overrides: list[str], said: str):
     ("choice", "said"),
     [
         pytest.param("[first,twin]", "is the name of another scorer", id="one-name"),
-        pytest.param("[first,first]", "scorer=[first,first]: are 1 by the names", id="twice"),
+        pytest.param(
+            "[first,first]", "scorer=[first,first]: are 2 names for 1: two files", id="twice"
+        ),
         pytest.param("[first,copied]", "# @package scorer.NAME", id="one-place"),
         pytest.param("[first,homeless]", "# @package scorer.homeless", id="no-place"),
         pytest.param("[homeless]", "# @package scorer.homeless", id="no-place-alone"),

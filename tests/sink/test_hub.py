@@ -184,9 +184,9 @@ def test_a_card_tells_counts_models_and_columns():
     for line in (
         "| pictures | 3 |",
         "| rows failed | 1 |",
-        "| a\\|b | string | of the input |",
-        "| seed | int64 | of the picture |",
-        "| score | float | what clip says of the picture |",
+        "| a\\|b | string | from the input table |",
+        "| seed | int64 | the seed of the picture |",
+        "| score | float | result of clip for the picture |",
     ):
         assert line in body, body
     assert config.model.revision in body and config.model.licence in body
@@ -226,4 +226,4 @@ def test_a_run_that_is_complete_is_pushed_by_resume_and_once(
         if name.startswith("table/")
     )
     assert sorted(table["image_path"].to_pylist()) == sorted(n for n in files if "images/" in n)
-    assert b"| animal | string | of the input |" in files["README.md"]
+    assert b"| animal | string | from the input table |" in files["README.md"]

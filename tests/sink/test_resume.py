@@ -196,9 +196,9 @@ def test_two_commands_cannot_write_one_run(out):
 def test_a_new_run_leaves_the_one_alone_that_writes_to_the_same_store(tmp_path):
     store = Store(str(tmp_path / "shared"))
     first, second = tmp_path / "first", tmp_path / "second"
-    with acquire(first, store, "one", anew=True) as mine:
-        for anew in (True, False):
-            with pytest.raises(UserError) as refusal, acquire(second, store, "two", anew=anew):
+    with acquire(first, store, "one", new=True) as mine:
+        for new in (True, False):
+            with pytest.raises(UserError) as refusal, acquire(second, store, "two", new=new):
                 pass
             said = f"sink.path={store.url}: is written by the run in {first} on "
             assert said in str(refusal.value)
@@ -206,11 +206,11 @@ def test_a_new_run_leaves_the_one_alone_that_writes_to_the_same_store(tmp_path):
         ended = pytest.raises(RunFailed, match="has ended")
         with acquire(second, store, "one"), ended:  # the same run, in a copy of its folder
             mine.check()
-    with acquire(second, store, "two", anew=True):
+    with acquire(second, store, "two", new=True):
         pass
     left = Store(str(tmp_path / "own"))
     left.write(".claims/killed", b"")  # in a run's own folder its lock tells that nobody writes
-    with acquire(tmp_path / "own", left, "own", anew=True):
+    with acquire(tmp_path / "own", left, "own", new=True):
         assert len(left.parts(".claims")) == 1
 
 

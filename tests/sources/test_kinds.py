@@ -131,7 +131,7 @@ def test_a_column_that_some_files_lack_is_null_there(tmp_path: Path, format: str
     ]
     assert [row["extra"] for row in rows] == [None, "x"]
     lacking = refused(dataset(tmp_path, format, prompt="{what} {extra}"))
-    assert "has not the columns of" in lacking.problem
+    assert "does not have the columns of" in lacking.problem
 
 
 def test_bytes_that_are_no_text_fail_only_rows_that_use_them(tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ def test_files_of_one_table_must_agree(tmp_path: Path) -> None:
     written(tmp_path / "a.csv", GOOD)
     written(tmp_path / "b.csv", b"id,who\n3,x\n")
     error = refused(dataset(str(tmp_path)))
-    assert "has not the columns of" in error.problem
+    assert "does not have the columns of" in error.problem
     assert str(error.value).endswith("b.csv")
     written(tmp_path / "1.parquet", pa.table({"id": [1], "what": ["a"]}))
     written(tmp_path / "2.parquet", pa.table({"id": ["x"], "what": ["a"]}))

@@ -18,8 +18,8 @@ class Compared:
     """Runs side by side. Open `page` in a browser; a notebook shows the pictures."""
 
     page: Path
-    headline: str  # which is best, or that the data do not tell
-    besides: Sequence[str]  # what else is to be said
+    headline: str  # which is best, or that the data cannot tell
+    besides: Sequence[str]  # what else can be said
     differences: Sequence[Mapping[str, Any]]  # `key`, and its `values` in the order of the runs
 
     def _repr_png_(self) -> bytes | None:
@@ -40,8 +40,11 @@ def compare(
 
     `objective` decides which run is best, and `score` names one of several scores. `baseline` is
     the number of the run to compare the others with (default: the first). `by` says how to match
-    rows (default: by id if all runs read the same tables). Raises UserError if the runs cannot be
-    compared.
+    rows (default: by id if all runs read the same tables).
+
+    The result has `page` (the path of the page), `headline` (which run is best, or that the data
+    cannot tell), `besides` (what else can be said) and `differences` (the settings that differ).
+    Raises UserError if the runs cannot be compared.
     """
     from imagepipe.reports.comparison import PAGE
 

@@ -1,4 +1,4 @@
-"""From Python's arguments to Hydra's overrides, and to a configuration."""
+"""Turns the arguments of the Python API into Hydra overrides, and those into a configuration."""
 
 from __future__ import annotations
 

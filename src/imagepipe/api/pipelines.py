@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 def dataset(*typed: str, config_dir: str | Path | None = None, **keys: Any) -> Dataset:
-    """The pipeline as a lazy Dataset of Ray Data, to go on with there. Nothing is written.
+    """The pipeline as a lazy `ray.data.Dataset`, for more work in Ray Data. Nothing is written.
 
     The arguments are those of `run`. A row has the columns of the input, `base_prompt`, `prompt`,
-    `seed`, `image` (uint8, pictures of the row x height x width x 3), and `score` if there is a
-    scorer. If rows have different sizes (`model.columns`), `image` is a struct: `pixels`, the bytes
-    of that array, `height` and `width`. For a row that failed, `failed_reason` says why and `image`
-    is empty.
+    `seed`, `image` (uint8 of shape n, height, width, 3, for the row's n pictures), and `score` if
+    there is a scorer. If rows have different sizes (`model.columns`), `image` is a struct of
+    `pixels` (the bytes of that array), `height` and `width`. For a row that failed, `failed_reason`
+    says why and `image` is empty.
 
-    Where Ray does not run yet it is started with this machine's CPUs and GPUs, and stays until
+    If Ray does not run yet, it is started with this machine's CPUs and GPUs, and runs until
     `ray.shutdown()` or the end of the process. Raises UserError as `run` does.
     """
     with checked(overrides(typed, keys), config_dir) as cfg:

@@ -1,4 +1,4 @@
-"""What a run left, to go on with in Python."""
+"""The result of a run, for Python."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Result:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        """Raises UserError where `folder` holds no run that has ended."""
+        """Raises UserError if `folder` holds no run that has ended."""
         self.folder = Path(folder).absolute()
         try:
             said = json.loads((self.folder / "summary.json").read_text("utf-8"))

@@ -1,5 +1,5 @@
-"""What is checked of a composed configuration before anything is written: secrets, presets that
-are not read, and Hydra's own keys that do not hold here.
+"""Checks of a composed configuration before anything is written: secrets, presets that Hydra
+would not read, and keys of Hydra that must keep their values here.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ FIXED = {
 
 
 def config_dir() -> Path:
-    """Where the config groups are: beside the package once installed, else in the checkout."""
+    """The folder of the config groups: beside the installed package, or in the checkout."""
     return next(folder for folder in CONFIG_DIRS if folder.is_dir())
 
 
 def check_composed(cfg: DictConfig) -> None:
-    """Raise UserError for what must not be written down, and what Hydra would leave out.
+    """Raise UserError for secrets, and for settings that Hydra would ignore.
 
     `cfg` is without Hydra's own part, which is the current HydraConfig.
     """
@@ -51,7 +51,7 @@ def check_composed(cfg: DictConfig) -> None:
         raise UserError(
             field="hydra/launcher",
             value=launcher,
-            problem="imagepipe runs the jobs of a sweep itself, for they share MLflow and a page",
+            problem="imagepipe runs the jobs of a sweep itself, for one MLflow run and one page",
             remedy="Leave it out; sweep.jobs_at_once=auto runs as many at once as have room.",
         )
     for key, (value, why) in FIXED.items():
@@ -61,8 +61,8 @@ def check_composed(cfg: DictConfig) -> None:
 
 
 def check_presets(cfg: DictConfig, whole: DictConfig) -> None:
-    """Raise UserError where a preset is not read, or is lost among several. `whole` is Hydra's own
-    part of the configuration.
+    """Raise UserError if a preset is not read, or is overwritten by another. `whole` is Hydra's
+    own part of the configuration.
     """
     refuse_unread(whole)
     given: Any = OmegaConf.to_container(cfg.scorer, resolve=False)
@@ -70,9 +70,9 @@ def check_presets(cfg: DictConfig, whole: DictConfig) -> None:
         raise UserError(
             field="scorer",
             value=given["name"],
-            problem="is one of a list of scorers, and its file says no place for it, where the "
-            "next one would not replace it",
-            remedy=f"Begin the file with the line # @package scorer.{given['name']}",
+            problem="is one of a list of scorers, but its file does not say where it belongs, so "
+            "that the next scorer would overwrite it",
+            remedy=f"Make this the first line of its file: # @package scorer.{given['name']}",
         )
     typed = [text for text in whole.overrides.task if text.startswith("scorer=")]
     named = OverridesParser.create().parse_override(typed[-1]).value() if typed else []
@@ -81,15 +81,15 @@ def check_presets(cfg: DictConfig, whole: DictConfig) -> None:
         raise UserError(
             field="scorer",
             value=f"[{','.join(map(str, several))}]",
-            problem=f"are {len(given)} by the names that their files begin with",
-            remedy="Name each once, and begin each file with a place of its own: "
+            problem=f"are {len(several)} names for {len(given)}: two files have the same name",
+            remedy="Name each once. The first line of its file gives its name: "
             "# @package scorer.NAME",
         )
 
 
 def refuse_unread(whole: DictConfig) -> None:
-    """Raise UserError where a person's own file has the name of one of the package's, which is
-    read in its place. `whole` is Hydra's own part of a configuration.
+    """Raise UserError if a custom file has the name of a packaged one, because then only the
+    packaged one is read. `whole` is Hydra's own part of the configuration.
     """
     own = [one.path for one in whole.runtime.config_sources if one.provider in OWN]
     chosen = {"": whole.job.config_name, **whole.runtime.choices}
@@ -128,7 +128,9 @@ OWN = ("command-line", "hydra.searchpath in command-line", "hydra.searchpath in 
 
 
 def refuse_typed_secrets(arguments: Sequence[str]) -> None:
-    """Hydra writes to disk what was typed before any job can look at it, so look first."""
+    """Check the typed arguments first, because Hydra writes them to disk before any job can
+    check them.
+    """
     for key, value in (pair for argument in arguments for pair in values(argument)):
         if value in (None, "") or "${" in str(value):  # composed, then checked
             continue
@@ -138,7 +140,7 @@ def refuse_typed_secrets(arguments: Sequence[str]) -> None:
 
 
 def check_choices(arguments: Sequence[str]) -> None:
-    """Refuse what is no name where a group's choice is due: Hydra has no error of its own."""
+    """Refuse a choice of a group that is not a name; Hydra has no error of its own for it."""
     for argument in arguments:
         for key, value in values(argument):
             left_out = value is None and argument.startswith("~")
@@ -156,9 +158,9 @@ def check_choices(arguments: Sequence[str]) -> None:
 
 
 def values(argument: str) -> Iterator[tuple[str, Any]]:
-    """The (key, value) pairs that an argument gives: several of a sweep, a list or a mapping.
+    """The (key, value) pairs of an argument: several for a sweep, a list or a mapping.
 
-    What is no text to Hydra's grammar comes as it is typed.
+    An argument that Hydra's grammar does not accept is returned as typed.
     """
     try:
         override = OverridesParser.create().parse_override(argument)
@@ -180,7 +182,7 @@ def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def check_secrets(cfg: DictConfig) -> None:
-    """Raise UserError where what was typed or presets hold what may not be written down."""
+    """Raise UserError if typed arguments or presets contain what must not be written down."""
     whole: Any = HydraConfig.get()
     refuse_typed_secrets(list(whole.overrides.task))
     params = whole.sweeper.get("params") or {}

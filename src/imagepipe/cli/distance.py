@@ -22,7 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("pictures", help=PLACES)
     parser.add_argument("reference", help="pictures to compare with, in the same forms")
     parser.add_argument("overrides", nargs="*", help="the network to use, such as distance=clip")
-    parser.add_argument("--image", help="for a table: the column with paths or bytes of pictures")
+    parser.add_argument(
+        "--image",
+        help="for a table: column with paths or bytes of pictures; default image or image_path",
+    )
     parser.add_argument(
         "--level", type=float, default=0.95, help="confidence level of the intervals; default 0.95"
     )

@@ -1,4 +1,4 @@
-"""The pictures that went into one that is drawn again: their files are named by who asks for it."""
+"""The input pictures of a picture that is drawn again; the user names their files."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from imagepipe.errors import UserError
 def files(
     path: Path, named: Sequence[str], texts: Mapping[str, str], model: Model
 ) -> dict[str, Path]:
-    """By keys of `model.columns`, of `named` as image=photo.jpg, those that went into the picture
-    in `path`, which says `texts`.
+    """The files of the input pictures of the picture in `path`, by keys of `model.columns`;
+    `named` are such as image=photo.jpg, `texts` the picture's metadata.
 
-    Raises UserError where one is not named, or has another content now.
+    Raises UserError if a file is not named, or has another content now.
     """
     from imagepipe.diffusion import inputs
 
@@ -27,7 +27,7 @@ def files(
             raise UserError(
                 field="IMAGE",
                 value=path,
-                problem=f"was drawn from a picture for {key} (SHA-256 of its file: {was})",
+                problem=f"was drawn from an input picture, {key} (SHA-256 of its file: {was})",
                 remedy=f"Name the file: --picture {key}=FILE.",
             )
         try:
@@ -35,9 +35,9 @@ def files(
         except OSError as error:
             raise _other(key, found[key], f"cannot be read ({error.strerror})") from error
         if now != was:
-            raise _other(key, found[key], f"is another picture: its SHA-256 is {now}, not {was}")
+            raise _other(key, found[key], f"is another file: its SHA-256 is {now}, not {was}")
     for key in found.keys() - model.pictures.keys():
-        raise _other(key, found[key], "is for no picture that went in")
+        raise _other(key, found[key], "is not among its input pictures")
     return {key: Path(file) for key, file in found.items()}
 
 
@@ -51,7 +51,7 @@ def _other(key: str, file: str, problem: str) -> UserError:
 
 
 def read(found: Mapping[str, Path], model: Model) -> dict[str, Any]:
-    """What `ImageGenerator.paint` is told of them; nothing where none went in."""
+    """The arguments about input pictures for `ImageGenerator.paint`; empty without any."""
     from imagepipe.diffusion import fitting, inputs
 
     def going_in(file: Path) -> Any:

@@ -34,7 +34,7 @@ SAME = 2  # grey levels of 255 that another batch may change on a CPU: tests/exe
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture, uint8 (height, width, 3), and what it says of how it was drawn."""
+    """A picture, uint8 (height, width, 3), and its metadata."""
 
     path: Path
     image: np.ndarray
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="an input picture, such as image=photo.jpg; must be the same file as before",
     )
     parser.add_argument("--out", type=Path, help="save the new picture in this file")
-    levels = f"difference that still counts as the same, of 255; default {SAME}"
+    levels = f"largest difference that counts as the same, in grey levels of 255; default {SAME}"
     parser.add_argument("--levels", type=int, default=SAME, help=levels)
     parser.add_argument(
         "--trust", action="store_true", help="allow the picture to name code and pickled weights"
@@ -87,7 +87,7 @@ def read(
     """The picture in `path` and what it says of itself, but for `changes` such as model.steps=2.
     `pictures` name the files of those that went in: image=photo.jpg.
 
-    Raises UserError where there is none, where it does not say enough, and unless `trust` where
+    Raises UserError if there is none, where it does not say enough, and unless `trust` where
     its settings would run code that comes with the model. Whoever made the file wrote them.
     """
     image, texts = _open(path)
@@ -127,7 +127,7 @@ def read(
 def again(drawn: Drawn) -> np.ndarray:
     """The picture that the same prompt, seed and settings give here: uint8 (height, width, 3).
 
-    Raises UserError where the model is unavailable, or cannot draw with its settings here.
+    Raises UserError if the model is unavailable, or cannot draw with these settings here.
     """
     from rich.console import Console
 
@@ -157,13 +157,15 @@ def again(drawn: Drawn) -> np.ndarray:
         raise _refused(
             drawn.path,
             f"cannot be drawn again here ({with_class(error)})",
-            "Where a setting does not fit this machine, give another behind the picture, such as "
+            "If a setting does not fit this machine, give another one after the picture, such as "
             "model.offload=model.",
         ) from error
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> tuple[int, int]:
-    """Of two pictures of one shape: by how many levels they differ at most, in how many values."""
+    """The largest difference of two pictures of one shape in grey levels, and the number of
+    differing values.
+    """
     apart = np.abs(one.astype(np.int16) - other.astype(np.int16))
     return int(apart.max()), int(np.count_nonzero(apart))
 
@@ -253,7 +255,7 @@ def _check_out(out: Path, drawn: Drawn) -> None:
 
 
 def _write(image: np.ndarray, out: Path, drawn: Drawn) -> None:
-    """With the texts of the picture, so that it can be drawn again too."""
+    """With the metadata of the picture, so that it can be drawn again, too."""
     from imagepipe.sink import metadata
     from imagepipe.sink.encoding import encode
     from imagepipe.store import write_whole

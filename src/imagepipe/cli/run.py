@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> None:
         refuse_typed_secrets(sys.argv[1:])
         check_choices(sys.argv[1:])
         sys.argv[1:], resumed = to_resume(sys.argv[1:])
-    if os.getcwd() not in sys.path:  # a person's own classes, for the script and where it resumes
+    if os.getcwd() not in sys.path:  # custom classes, for the script and where it resumes
         sys.path.insert(0, os.getcwd())
     with plain_errors(), Command(resumed) as command:
         Before.under_way = command
@@ -72,9 +72,9 @@ def main(arguments: Sequence[str]) -> None:
 
 
 class Command:
-    """What was typed: one run or a sweep, `resumed` being the folder of one that is resumed.
+    """The typed command: one run or a sweep. `resumed` is the folder of a sweep that is resumed.
 
-    However it ends, its folder is left only if something was begun there.
+    Its folder stays only if something was started there.
     """
 
     def __init__(self, resumed: Path | None) -> None:
@@ -89,11 +89,13 @@ class Command:
         self._locks.enter_context(leaving_nothing("hydra.run.dir", folder))
 
     def sweep_begins(self, cfg: DictConfig, whole: DictConfig) -> None:
-        """Check what all jobs of a sweep have, before there is a folder. Raises UserError."""
+        """Check what all jobs of a sweep share, before there is a folder. Raises UserError."""
         self._multirun.begins(cfg, whole)
 
     def job(self, cfg: DictConfig, folder: Path) -> Any:
-        """Run `cfg` in `folder`; its pictures per second, or a job's objective, where known."""
+        """Run `cfg` in `folder`; returns its pictures per second, or a job's objective, if
+        known.
+        """
         self._begun = True
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             return self._multirun.job(cfg, folder, typed(), composed(cfg))
@@ -108,13 +110,13 @@ class Command:
             told = self._multirun.end(error)
         ours = HydraException | OmegaConfBaseException  # some of them are ValueErrors too
         if isinstance(told, ValueError) and not self._begun and not isinstance(told, ours):
-            fail(f"{shlex.join(sys.argv[1:])}: Hydra makes nothing of that: {told}", 2)
+            fail(f"{shlex.join(sys.argv[1:])}: Hydra cannot use that: {told}", 2)
         if told is not None and told is not error:
             raise told from error
 
 
 def run_job(cfg: DictConfig, folder: Path) -> Outcome:
-    """One run in `folder`, of what Hydra composed now."""
+    """One run in `folder`, with the configuration that Hydra composed."""
     config = configuration.load(cfg)
     # Heavy, from here on: not before the configuration is known to be right.
     from imagepipe.execution.loading import loading
@@ -126,10 +128,10 @@ def run_job(cfg: DictConfig, folder: Path) -> Outcome:
 
 
 def to_resume(arguments: list[str]) -> tuple[list[str], Path | None]:
-    """The arguments, or with `resume=FOLDER` those that began what it holds, then these; and the
-    folder where that is a sweep.
+    """The arguments; with `resume=FOLDER` those that started the run or sweep in it, then these.
+    Also the folder, if it is a sweep.
 
-    Goes to the folder where they were typed, from which their relative paths count.
+    Changes to the folder where they were typed, because relative paths start there.
     """
     asked = [text for text in arguments if text.lstrip("+").startswith("resume=")]
     given: list[Any] = [value for _, value in values(asked[-1])] if asked else [None]
@@ -148,7 +150,7 @@ def to_resume(arguments: list[str]) -> tuple[list[str], Path | None]:
     others = [text for text in arguments if text not in asked]
     home, arguments = manifest.resumed(folder, others)
     if home.is_dir():
-        if sys.path[0] == os.getcwd():  # classes of a person's own are looked for there
+        if sys.path[0] == os.getcwd():  # custom classes are looked for there
             sys.path[0] = str(home)
         shell.change_folder(home)
     return arguments, folder if is_sweep else None
@@ -163,7 +165,9 @@ def typed() -> list[str]:
 
 
 def _options(whole: DictConfig) -> Iterator[str]:
-    """Which files were read, as seen from the current folder: it may be moved or copied."""
+    """The options that name the config files, relative to the current folder, which may be moved
+    or copied.
+    """
     sources = {one.provider: Path(one.path) for one in whole.runtime.config_sources}
     here = Path.cwd()
     if sources["main"] != config_dir():
@@ -175,7 +179,7 @@ def _options(whole: DictConfig) -> Iterator[str]:
 
 
 def composed(cfg: DictConfig) -> dict[str, str]:
-    """The files of `.hydra/`, by name, as Hydra writes them."""
+    """The files of `.hydra/` by name, as Hydra writes them."""
     whole = HydraConfig.instance().cfg
     parts = {"config": cfg, "hydra": whole, "overrides": HydraConfig.get().overrides.task}
     return {f"{name}.yaml": OmegaConf.to_yaml(part) for name, part in parts.items()}

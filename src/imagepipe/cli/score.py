@@ -25,8 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "pictures", help="a run's folder, a folder of pictures, or a table with paths or bytes"
     )
     parser.add_argument("overrides", nargs="*", help="settings, such as scorer=clip")
-    parser.add_argument("--prompt", help="the column with the prompts; default prompt")
-    parser.add_argument("--image", help="for a table: the column with paths or bytes of pictures")
+    parser.add_argument("--prompt", help="column with the prompts; default prompt or base_prompt")
+    parser.add_argument(
+        "--image",
+        help="for a table: column with paths or bytes of pictures; default image or image_path",
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -63,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def folder_name(pictures: str, prompt: str | None = None, image: str | None = None) -> str:
-    """The same for the same pictures, so that the same command goes on."""
+    """The same name for the same pictures, so that the same command resumes."""
     place = Path(pictures).expanduser().absolute()
     said = repr((str(place), prompt, image))
     return f"{file_stem(place.stem)}-{blake2b(said.encode(), digest_size=4).hexdigest()}"

@@ -1,4 +1,4 @@
-"""The typed shape of a run: what each configuration key means, and the checks across keys."""
+"""The typed schema of a run: what each configuration key means, and the checks across keys."""
 
 from __future__ import annotations
 

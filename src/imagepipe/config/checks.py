@@ -1,4 +1,4 @@
-"""What keys must not say together, and what no field's limit can say: whatever the files hold."""
+"""Checks across keys: values that contradict each other, whatever the files hold."""
 
 from __future__ import annotations
 
@@ -121,8 +121,8 @@ def _check_spread(model: Model, share: Share) -> None:
             raise UserError(
                 field=f"model.{key}",
                 value=value,
-                problem=f"does not go with resources.model.num_gpus={share.num_gpus:g}, which lays "
-                "the parts of the model over several GPUs as they are read",
+                problem="cannot be combined with resources.model.num_gpus="
+                f"{share.num_gpus:g}, which spreads the parts of the model over several GPUs",
                 remedy=f"Leave model.{key} out, or give each process one GPU.",
             )
 

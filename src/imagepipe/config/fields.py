@@ -1,4 +1,4 @@
-"""Limits of a key, said where its field is declared, and the walk that checks them."""
+"""The limits of a key, declared beside its field, and the walk that checks them."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def check_bounds(least: float, most: float, key: str, value: float | None) -> No
 
 
 def paths(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every key in `value`, dicts and lists, with what it holds; nested ones with dots, places in
-    lists as numbers.
+    """All keys inside `value` (dicts and lists) with their values: nested keys with dots, places
+    in lists as numbers.
     """
     inner = value.items() if isinstance(value, dict) else enumerate(value)
     for name, child in inner:

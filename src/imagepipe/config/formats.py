@@ -1,7 +1,7 @@
-"""The table of formats: whatever the rest of imagepipe has to know of one before it is imported.
+"""The table of formats: what imagepipe must know of a format before it is imported.
 
-A new format is a file beside the others in `sources/formats/`, and a line here. The table names
-classes and imports none of them, so the configuration can read it.
+A new format is a file in `sources/formats/` and a line here. The table names classes and imports
+none of them, so the configuration can read it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Line:
-    """A format's class, and the package that it reads with, where the base install lacks it."""
+    """A format's class, and the package that it needs if the base install lacks it."""
 
     made_by: str
     package: str | None = None  # the module that is imported

@@ -1,6 +1,7 @@
-"""From the composed configuration to the dataclasses and back, and what tells two of them apart.
+"""From the composed configuration to the dataclasses and back, and digests that compare two of
+them.
 
-With `schema` and `registration` the only module that reads OmegaConf.
+Only this module, `schema` and `registration` use OmegaConf.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from imagepipe.stages import engines
 NOT_GIVEN = "(not given)"
 # A part of a model, by any name: what its keys may be is known.
 PART, PART_KEY = re.compile(r"^model\.parts\.[^.]+"), "model.parts.NAME"
-# What may differ when a run is gone on with: none of it changes a picture or the table's columns.
+# What may differ when a run is resumed: none of it changes a picture or the table's columns.
 MAY_CHANGE = (
     "distance",
     *("resources", "ray", "tracking", "sweep", "resume", "retry_failed", "outputs", "verbose"),
@@ -109,7 +110,9 @@ def unchecked(cfg: DictConfig) -> Config:
 
 
 def _named(given: Mapping[str, Any], scorers: Sections) -> DictConfig:
-    """What is `given`, by the schema, with `scorers` by their names and a share for each."""
+    """The given configuration merged into the schema, with `scorers` by name and a share for
+    each.
+    """
     stages, own_shares = own.split(given["stages"], auto=bool(given["resources"].get("auto")))
     resources = {**given["resources"], **shares(given["resources"]["scorer"], scorers)}
     resources |= {"own": own_shares}
@@ -118,18 +121,18 @@ def _named(given: Mapping[str, Any], scorers: Sections) -> DictConfig:
 
 
 def _merged(values: Mapping[str, Any]) -> DictConfig:
-    """`values` by the schema."""
+    """`values` merged into the schema."""
     return cast("DictConfig", OmegaConf.merge(_schema(), values))
 
 
 @cache
 def _schema() -> DictConfig:
-    """`Config` as OmegaConf has it, which takes longer to make than to copy. Nobody changes it."""
+    """`Config` as an OmegaConf schema; copying it is faster than making it. Nobody changes it."""
     return cast("DictConfig", OmegaConf.structured(Config))
 
 
 def _only(given: Mapping[str, Any], known: Collection[str], prefix: str = "") -> dict[str, Any]:
-    """Of what is `given` that of which `known` has the keys."""
+    """The part of `given` whose keys are in `known`."""
     inside = {one.rpartition(".")[0] for one in known}
     return {
         key: _only(value, known, f"{prefix}{key}.") if f"{prefix}{key}" in inside else value
@@ -173,10 +176,10 @@ def keys(cfg: Any) -> Iterator[str]:
 
 
 def with_defaults(recorded: Mapping[str, Any], section: Any = None) -> dict[str, Any]:
-    """`recorded`, a `Config` of before as a dict, with the default of each key that it lacks.
+    """A recorded `Config`, as a dict, with the default of each key that it lacks.
 
-    Keys that there are no longer stay. `section` is what `recorded` is of: a dataclass. A scorer
-    that stands there without a section of its own gets one.
+    Keys that no longer exist stay. `section` is the dataclass of `recorded`. A scorer that was
+    recorded without a section of its own gets one.
     """
     section = section or Config()
     whole, types = {**asdict(section), **recorded}, get_type_hints(type(section))
@@ -196,9 +199,9 @@ def with_defaults(recorded: Mapping[str, Any], section: Any = None) -> dict[str,
 
 
 def built(kind: Any, value: Any) -> Any:
-    """A dataclass, with those inside it, of the dicts and lists that it would be in JSON.
+    """A dataclass, with those inside it, from the dicts and lists that it would be in JSON.
 
-    Other than by OmegaConf no interpolation is resolved.
+    Unlike OmegaConf it resolves no interpolation.
     """
     entry: Any = next(filter(is_dataclass, get_args(kind)), None)  # of a list or a dict
     if is_dataclass(kind):
@@ -215,7 +218,7 @@ def _works(scorer: Mapping[str, Any]) -> bool:
 
 
 def recorded(values: Mapping[str, Any]) -> Config:
-    """The configuration of a run, by what its record has of it; keys of before are left out."""
+    """The configuration of a run from its record, without keys that no longer exist."""
     whole = with_defaults(values)
     known = {key: whole[key] for key in asdict(Config())}
     config = OmegaConf.to_object(_merged(known))
@@ -229,17 +232,19 @@ def to_yaml(config: Config) -> str:
 
 
 def digest_source(config: Config) -> dict[str, Any]:
-    """What decides how the pictures look: seed, prompts, models; not resources or folders."""
+    """The settings that decide how pictures look: seed, prompts, models; not resources or
+    folders.
+    """
     whole = asdict(config)
     return {key: whole[key] for key in ("seed", "dataset", "llm", "model", "stages")}
 
 
 def config_digest(config: Config) -> str:
-    """The same for two configurations that draw the same pictures; 16 hex digits."""
+    """16 hex digits, equal for two configurations that draw the same pictures."""
     return json_digest(digest_source(config))
 
 
 def json_digest(value: Any, size: int = 8) -> str:
-    """The same for values that are the same as JSON; `size` bytes in hex digits."""
+    """`size` bytes as hex digits, equal for values that are equal as JSON."""
     text = json.dumps(value, sort_keys=True, default=str)
     return blake2b(text.encode(), digest_size=size).hexdigest()

@@ -1,4 +1,4 @@
-"""The section `model`: what draws, from which files, and how it samples."""
+"""The section `model`: the diffusion model, its files and its sampling."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Lora:
     """A LoRA, added to the model with strength `weight`."""
 
     path: str = MISSING  # a .safetensors file, a folder, or a hub id
-    weight_name: str | None = None  # the file, where a folder or a hub id holds several
-    revision: str | None = None
-    weight: float = 1.0
+    weight_name: str | None = None  # the file, if a folder or a hub id holds several
+    revision: str | None = None  # commit, tag or branch on the hub
+    weight: float = 1.0  # its strength; 0: no effect
 
 
 @dataclass
@@ -43,8 +43,8 @@ class TextualInversion:
 
     path: str = MISSING  # a .safetensors file, a folder, or a hub id
     token: str | None = None  # the word for prompts: <my-cat>; null: the one in the file
-    weight_name: str | None = None  # the file, where a folder or a hub id holds several
-    revision: str | None = None
+    weight_name: str | None = None  # the file, if a folder or a hub id holds several
+    revision: str | None = None  # commit, tag or branch on the hub
 
 
 @dataclass
@@ -52,8 +52,8 @@ class Part:
     """A part of the pipeline from another model: a text encoder, or the denoiser, also as GGUF."""
 
     path: str = MISSING  # a .safetensors or .gguf file, a folder, or a hub id
-    revision: str | None = None
-    subfolder: str | None = None  # where a folder or a hub id holds a whole pipeline
+    revision: str | None = None  # commit, tag or branch on the hub
+    subfolder: str | None = None  # folder of the part, if a folder or a hub id is a whole pipeline
 
 
 @dataclass
@@ -65,8 +65,8 @@ class IPAdapter:
     weight_name: str | None = None  # the file, such as ip-adapter_sd15.safetensors
     # folder of the image encoder, beside the file; with a / in it, from the top
     image_encoder_folder: str = "image_encoder"
-    revision: str | None = None
-    scale: float = bounded(1.0, least=0)  # how much the picture counts
+    revision: str | None = None  # commit, tag or branch on the hub
+    scale: float = bounded(1.0, least=0)  # how much the picture counts; 0: not at all
 
 
 @dataclass
@@ -75,8 +75,10 @@ class Quantization:
 
     # bitsandbytes_4bit, bitsandbytes_8bit, torchao, ...; null: none
     quant_backend: str | None = None
+    # arguments of the backend: {bnb_4bit_quant_type: nf4}
     quant_kwargs: dict[str, Any] = field(default_factory=dict)
-    components_to_quantize: list[str] = field(default_factory=list)  # empty: all
+    # parts of the pipeline; empty: the denoiser and the text encoders
+    components_to_quantize: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -84,6 +86,7 @@ class Model(Server):
     """The diffusion model and its sampling. Options have their names in diffusers."""
 
     name: str = MISSING  # name in reports
+    # what draws; openai_images: a server; noop: one flat colour per picture; custom: your class
     engine: str = engine("model")
     # "asset:NAME", a local folder, a hub id, one .safetensors file, or the name of a server's model
     path: str | None = None
@@ -93,9 +96,9 @@ class Model(Server):
     variant: str | None = None  # weight file variant on the hub, such as fp16
     # random: the same architecture with random weights, to measure without a download
     weights: str = choice("trained", ("trained", "random"))
-    licence: str | None = None  # recorded with each run
+    licence: str | None = None  # name of the model's licence, recorded with each run
     non_commercial: bool = False  # true: a note before every run says so
-    # GB (1e9 bytes) at 16 bits, used before its files are downloaded
+    # size of the weights in GB (1e9 bytes) at 16 bits, for checks before they are downloaded
     weights_gb: float | None = None
     steps: int = bounded(4, least=0, most=10_000)  # num_inference_steps
     guidance: float = bounded(0.0, least=0)  # guidance_scale
@@ -123,9 +126,9 @@ class Model(Server):
     # with black borders; stretch: change the proportions
     fit: str = choice("crop", ("crop", "pad", "stretch"))
     private_urls: bool = False  # true: URLs of pictures may lead into a private network
-    controlnet: str | None = None  # for columns.control_image: a folder or a hub id
+    controlnet: str | None = None  # for model.columns.control_image: a folder or a hub id
     controlnet_revision: str | None = None  # commit, tag or branch on the hub
-    # for columns.ip_adapter_image
+    # for model.columns.ip_adapter_image
     ip_adapter: IPAdapter = field(default_factory=IPAdapter)
     images_per_prompt: int = bounded(1, least=1)  # pictures per row
     loras: list[Lora] = field(default_factory=list)
@@ -145,7 +148,7 @@ class Model(Server):
     # reuse results of earlier steps; faster, pictures differ a little: TaylorSeerCacheConfig, ...
     cache: str | None = None
     cache_config: dict[str, Any] = field(default_factory=dict)  # settings of the cache
-    # keep idle parts in CPU memory: whole models, or layer by layer (sequential)
+    # keep idle parts in CPU memory: whole parts (model), or layer by layer (sequential)
     offload: str = choice("none", ("none", "model", "sequential"))
     quantization: Quantization = field(default_factory=Quantization)
     use_safetensors: bool = True  # false: also read pickled weights, which can run any code

@@ -1,4 +1,4 @@
-"""What the stages of a run are called, their shares, and the scores with their columns."""
+"""The names of a run's stages, of their shares, and of the scores with their columns."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ PROMPT = "prompt"  # the stage that fills the template; it has no engine
 
 @dataclass(frozen=True)
 class Score:
-    """A score that the pictures of a run get: of which scorer, and of which stage it is.
+    """A score of a run's pictures, with its scorer and its stage.
 
-    `part` is which, of a scorer that gives several. `is_text`: it is no score, but a caption.
+    `part` names one of several results of a scorer. `is_text`: a caption, not a score.
     """
 
     scorer: str
@@ -26,25 +26,25 @@ class Score:
 
     @property
     def name(self) -> str:
-        """What reports call it."""
+        """The score's name in reports."""
         return f"{self.scorer}_{self.part}" if self.part else self.scorer
 
     @property
     def column(self) -> str:
-        """Of the table: `score` of the only scorer, `score_NAME` of one of several; `_PART` is
-        added to it. A text stands under `scorer` in the place of `score`.
+        """Its column in the table: `score` for a single scorer, `score_NAME` for one of several,
+        with `_PART` added. A text is in `scorer` instead of `score`.
         """
         base = self.stage if self.is_text else self.stage.replace("scorer", "score", 1)
         return f"{base}_{self.part}" if self.part else base
 
     @property
     def error(self) -> str:
-        """The column that says why a picture lacks it, or another of the same scorer."""
+        """The column that says why a score of this scorer is missing."""
         return f"{self.stage}_error"
 
 
 def said_by(scorer: Any, stage: str) -> tuple[Score, ...]:
-    """What a scorer, by its section, says of each picture in the stage of that name."""
+    """The results of a scorer for each picture, from its section and the name of its stage."""
     line = engines.TABLE["scorer"].get(scorer.engine)
     if line is None or not line.by_row:
         return (Score(scorer.name, stage),)
@@ -61,7 +61,9 @@ def by_error(scores: Iterable[Score]) -> dict[str, list[Score]]:
 
 
 def scorer_stages(names: Collection[str]) -> dict[str, str]:
-    """{stage: scorer}: `scorer` for the only one, `scorer_NAME` for each of several."""
+    """{stage: scorer}: the stage is `scorer` for a single one, `scorer_NAME` for each of
+    several.
+    """
     return {f"scorer_{n}" if len(names) > 1 else "scorer": n for n in names}
 
 

@@ -1,7 +1,6 @@
-"""Stages of a person's own: `stages: [{_target_: package.module.Class, after: model, ...}]`.
+"""Custom stages: `stages: [{_target_: package.module.Class, after: model, ...}]`.
 
-As they are typed an entry holds the fields of `OwnStage`, those of its share, and the arguments
-that the class is made with.
+An entry holds the fields of `OwnStage`, those of its share, and the arguments of the class.
 """
 
 from __future__ import annotations
@@ -47,10 +46,10 @@ FIELDS = frozenset(one.name for one in fields(OwnStage)) - {"arguments"}
 
 
 def split(given: Any, *, auto: bool) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
-    """The node `stages` as fields of OwnStage, and their shares by name. `auto`: how many processes
-    there are is chosen where it is not given.
+    """The node `stages` as fields of OwnStage, and their shares by name. With `auto`, a number
+    of processes that is left out is chosen.
 
-    Raises UserError where it is no list of mappings, or two have one name.
+    Raises UserError if it is no list of mappings, or two have one name.
     """
     entries = [] if given is None else given
     if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
@@ -85,8 +84,8 @@ def _called(target: Any) -> str:
 
 
 def in_order(ours: Sequence[str], own: Sequence[OwnStage]) -> tuple[str, ...]:
-    """The names of all stages: each of `own` behind the one that it names, those of one place as
-    they are listed. `scorer` is the last of several.
+    """The names of all stages: each of `own` after the stage that it names, in the order of the
+    list. `scorer` means the last of several.
     """
     behind: dict[str, list[str]] = {}
     for one in own:
@@ -100,7 +99,9 @@ def in_order(ours: Sequence[str], own: Sequence[OwnStage]) -> tuple[str, ...]:
 
 
 def check(own: Sequence[OwnStage], ours: Sequence[str]) -> None:
-    """Raise UserError for a name that cannot be one, and for a place that is not there."""
+    """Raise UserError for a name that is not valid, or for a stage to come after that does not
+    exist.
+    """
     places = [*ours, *(["scorer"] if ours[-1].startswith("scorer") else [])]
     for number, one in enumerate(own):
         if one.name in (*places, *TAKEN) or not NAME.fullmatch(one.name):
@@ -110,7 +111,7 @@ def check(own: Sequence[OwnStage], ours: Sequence[str]) -> None:
                 problem="is the name of another stage"
                 if NAME.fullmatch(one.name)
                 else "names columns and processes",
-                remedy="Use small letters, digits and _ of ASCII, and no name of a stage of ours.",
+                remedy="Use a-z, 0-9 and _, and no name that imagepipe has for a stage.",
             )
         if one.after not in places:
             raise UserError(

@@ -1,4 +1,4 @@
-"""The keys of a section that name files: a model's folder, a LoRA, another decoder."""
+"""The keys of a section that name files: a model's folder, a LoRA, another VAE."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ NAMING = {
 
 @dataclass(frozen=True)
 class Named:
-    """What one key names: a file, a folder or a model of the hub; of an engine of a server's or of
-    a person's own it may be none of them. `place` leads to the key: ("loras", 0, "path").
+    """What one key names: a file, a folder or a hub model; for a server or a custom engine
+    perhaps none of them. `place` leads to the key: ("loras", 0, "path").
     """
 
     place: tuple[str | int, ...]
@@ -27,12 +27,12 @@ class Named:
 
     @property
     def key(self) -> str:
-        """As errors call it: what a list names is known by the list's key."""
+        """The key as errors show it: for an entry of a list, the key of the list."""
         return ".".join(takewhile(lambda one: isinstance(one, str), self.place))  # type: ignore[arg-type]
 
 
 def named(section: Any) -> Iterator[Named]:
-    """All that `section` of a configuration names, its parts and its lists too."""
+    """Everything that a `section` names, also in its parts and lists."""
     return _named((), asdict(section))
 
 

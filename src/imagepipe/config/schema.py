@@ -1,8 +1,7 @@
-"""The typed shape of a run: what each configuration key means, with its limits beside it.
+"""The typed schema of a run: what each configuration key means, with its limits beside it.
 
-The dataclasses are the schema that Hydra validates `conf/` and the command line against. What two
-keys mean together is in `checks.py`. The longer sections are in `tables.py`, `models.py` and
-`shares.py`.
+Hydra validates `conf/` and the command line against these dataclasses. Checks across keys are in
+`checks.py`. The longer sections are in `tables.py`, `models.py` and `shares.py`.
 """
 
 from __future__ import annotations
@@ -36,13 +35,15 @@ class LLM(Server):
     revision: str | None = None  # commit, tag or branch on the hub
     system: str = ""  # the system prompt
     user: str = "{prompt}"  # the question; may contain {prompt} and {season}
-    temperature: float = bounded(0.8, least=0)
+    temperature: float = bounded(0.8, least=0)  # how random answers are; 0: the likeliest each time
+    # sample from the likeliest tokens that have this probability together; 1: from all
     top_p: float = bounded(1.0, least=0.001, most=1)
-    max_tokens: int = bounded(64, least=1)  # longest answer
+    max_tokens: int = bounded(64, least=1)  # longest answer, in tokens
     stop: list[str] = field(default_factory=list)  # texts that end an answer
     max_model_len: int | None = None  # most tokens of question and answer; null: the model's limit
     # arguments of the chat template: {enable_thinking: false}
     chat_template_kwargs: dict[str, Any] = field(default_factory=dict)
+    # auto: float32 with transformers on a CPU, otherwise that of the weight files
     dtype: str = choice("auto", DTYPES)
     # engine=vllm: arguments of vLLM's engine
     engine_kwargs: dict[str, Any] = field(default_factory=dict)
@@ -60,6 +61,7 @@ class Scorer(Server):
     """The model that scores pictures. `engine=auto`: the embedded scorer for embedded models."""
 
     name: str = MISSING  # name in reports and columns
+    # what gives the scores; custom: your class
     engine: str = engine("scorer")
     # "asset:NAME", a local folder, a hub id, or the name of a server's model
     path: str | None = None
@@ -70,7 +72,7 @@ class Scorer(Server):
     # question; caption: an instruction; attributes: the right answer to the model's question of
     # that name; image_classifier: a label of the model
     questions: dict[str, str] = field(default_factory=dict)
-    max_tokens: int = bounded(64, least=1)  # longest caption
+    max_tokens: int = bounded(64, least=1)  # longest caption, in tokens
     _target_: str | None = None  # engine=custom: your class, package.module.Class
     options: dict[str, Any] = field(default_factory=dict)  # settings for your class
 
@@ -85,7 +87,7 @@ class Distance:
     """The distance of a run's pictures to a reference, and the network that measures it."""
 
     name: str = engines.NONE  # name in reports
-    engine: str = engine("distance", engines.NONE)
+    engine: str = engine("distance", engines.NONE)  # network that gives the features
     path: str | None = None  # "asset:NAME", a local folder, or a hub id; inception: a file
     revision: str | None = None  # commit, tag or branch on the hub
     sha256: str | None = None  # inception: digest of the file, or its first digits
@@ -108,7 +110,8 @@ class Filter:
 
     # keep pictures for which this is true: "score > 20 and animal != 'cat'"
     keep: str | None = None
-    best: int | None = bounded(None, least=1)  # keep this many of a row's images_per_prompt
+    # keep this many of each row's pictures (model.images_per_prompt); null: all
+    best: int | None = bounded(None, least=1)
     by: str | None = None  # column that decides which are best; null: the first score
     # keep one of the pictures whose hashes (phash) differ in at most this many of 64 bits
     near_duplicates: int | None = bounded(None, least=0, most=16)
@@ -140,7 +143,8 @@ class Tracking:
     uri: str | None = None  # MLflow server or database; null: sqlite under `outputs/`
     experiment: str = "imagepipe"  # MLflow experiment: its name, or the id of one
     run_name: str | None = None  # name of the run in MLflow; null: one is made up
-    samples: int = bounded(8, least=0, most=MOST_SAMPLES)  # sample pictures recorded
+    # pictures recorded as samples, of the same rows in every run
+    samples: int = bounded(8, least=0, most=MOST_SAMPLES)
     system_metrics: bool = True  # record CPU, memory, disk and GPU use
     system_metrics_interval_s: float = bounded(5.0, least=0.1)  # seconds between two records
 
@@ -155,7 +159,7 @@ class RayOptions:
     nodes: list[str] = field(default_factory=list)  # use only these nodes of a cluster, by id
     num_cpus: int | None = bounded(None, least=1)  # CPUs to use; null: all
     num_gpus: int | None = bounded(None, least=0)  # GPUs to use; null: all
-    # size of the object store; null: Ray's choice
+    # size of the object store in GB (1e9 bytes); null: 30 % of the memory
     object_store_gb: float | None = bounded(None, least=0.08)
     runtime_env: dict[str, Any] = field(default_factory=dict)  # Ray's runtime_env for the nodes
     # seconds until the first process of a stage must have started
@@ -171,13 +175,14 @@ class Sweep:
     # what decides which job is best
     objective: str = choice("images_per_s", ("images_per_s", "score", "pictures_per_dollar"))
     score: str | None = None  # scorer (or its column) that decides; null: the first
-    at_least_images_per_s: float | None = None  # with objective=score: slower jobs cannot be best
+    # with objective=score: jobs below this many pictures per second cannot be best
+    at_least_images_per_s: float | None = None
     # job to compare the others with, by label or number; null: the first
     baseline: str | None = None
     # confidence level of intervals and verdicts
     level: float = bounded(0.95, least=0.5, most=0.9999)
     # reuse equal work of earlier jobs: true, false, auto (not where speed is compared), or the
-    # folders of earlier runs to reuse, too
+    # folders of earlier runs to reuse
     reuse: Any = "auto"
     # jobs to run side by side, each with whole GPUs or nodes: a number, or auto for as many as fit
     jobs_at_once: Any = 1
@@ -186,7 +191,7 @@ class Sweep:
 
     @property
     def compares_speed(self) -> bool:
-        """Whether it matters for the best how fast a job is."""
+        """Whether the speed of a job matters for the best."""
         return self.objective != "score" or self.at_least_images_per_s is not None
 
 
@@ -207,8 +212,9 @@ class Config:
     ray: RayOptions = field(default_factory=RayOptions)
     sweep: Sweep = field(default_factory=Sweep)
     seed: int = 0  # with a row's id it decides the row's picture
-    limit: int | None = bounded(None, least=1)  # use only the first rows of the table
-    max_failures: int | float | None = None  # end the run if more rows (or a larger share) fail
+    limit: int | None = bounded(None, least=1)  # rows to use, from the first on; null: all
+    # end the run once more rows fail: a number (10) or a share of all rows (0.05); null: never
+    max_failures: int | float | None = None
     resume: str | None = None  # folder of an interrupted run or sweep to resume
     retry_failed: bool = False  # with resume: try failed rows again
     outputs: str = "outputs"  # folder for runs, sweeps, MLflow's database and calibrations
@@ -229,19 +235,19 @@ class Config:
 
     @property
     def ours(self) -> tuple[str, ...]:
-        """Those of them that are no class of a person's own."""
+        """Those that are no custom stages."""
         before = (PICTURES,) if self.model.pictures else ()
         return (PROMPT, "llm", *before, "model", *scorer_stages(self.scorer))
 
     @property
     def judged(self) -> tuple[Score, ...]:
-        """What scorers say of each picture, in order: scores, and texts such as captions."""
+        """All results of the scorers, in order: scores, and texts such as captions."""
         stages = scorer_stages(self.scorer).items()
         return tuple(one for stage, name in stages for one in said_by(self.scorer[name], stage))
 
     @property
     def scores(self) -> tuple[Score, ...]:
-        """What pictures are scored by, in order."""
+        """The scores of the pictures, in order."""
         return tuple(one for one in self.judged if not one.is_text)
 
     @property

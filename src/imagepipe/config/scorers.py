@@ -1,6 +1,6 @@
-"""Several scorers side by side: what is said of one by its name, and of the only one without.
+"""Several scorers side by side: their keys with a name, and those of a single scorer without one.
 
-`scorer` and `resources.scorer` hold fields and, by name, sections that hold such fields.
+`scorer` and `resources.scorer` hold fields, and sections by name that hold such fields.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def split(given: Mapping[str, Any], known: Collection[str]) -> tuple[dict[str, Any], Sections]:
-    """Of a node what is said without a name, by the fields `known`, and the sections."""
+    """The fields in a node that are set without a scorer's name (those in `known`), and the
+    sections by name.
+    """
     inner = {
         key: dict(value)
         for key, value in given.items()
@@ -36,10 +38,10 @@ def split(given: Mapping[str, Any], known: Collection[str]) -> tuple[dict[str, A
 
 
 def sections(given: Mapping[str, Any]) -> Sections:
-    """The scorers of the node `scorer`, each by its key.
+    """The scorers of the node `scorer`, by key. Fields without a name belong to a single scorer;
+    a preset without a package line is one.
 
-    What is said without a name is of the only one; a preset that says no place for itself is that.
-    Raises UserError where it could be of several.
+    Raises UserError if they could belong to several.
     """
     flat, inner = split(given, FIELDS)
     if not flat:
@@ -50,9 +52,10 @@ def sections(given: Mapping[str, Any]) -> Sections:
         raise UserError(
             field="scorer.name",
             value=flat["name"],
-            problem=f"stands beside {', '.join(inner)}, so it needs a place of its own",
-            remedy=f"Begin its file with # @package scorer.{flat['name']}. Or give "
-            f"another name: scorer.{next(iter(inner))}.name=...",
+            problem=f"is one of several scorers (with {', '.join(inner)}), but its file does not "
+            "say where it belongs",
+            remedy=f"Make this the first line of its file: # @package scorer.{flat['name']}. Or "
+            f"give another name: scorer.{next(iter(inner))}.name=...",
         )
     if len(inner) > 1:
         key, value = next(iter(flat.items()))
@@ -68,9 +71,10 @@ def sections(given: Mapping[str, Any]) -> Sections:
 
 
 def check_keys(scorer: Mapping[str, Any], share: Mapping[str, Any], names: Collection[str]) -> None:
-    """Raise UserError for a key of the nodes `scorer` and `resources.scorer` that there is not.
+    """Raise UserError for a key of the nodes `scorer` and `resources.scorer` that does not
+    exist.
 
-    `names` are those of the run's scorers.
+    `names` are the run's scorers.
     """
     flat, inner = split(scorer, FIELDS)
     _check_fields("scorer", flat, FIELDS, inner)
@@ -112,8 +116,9 @@ def _refuse(key: str, value: Any, known: Collection[str]) -> None:
 
 
 def by_name(found: Sections) -> Sections:
-    """The sections by the names that they say. Raises UserError where two say the same, and for a
-    name that cannot be one of several."""
+    """The sections by their `name`. Raises UserError if two have the same, or one cannot be a
+    name among several.
+    """
     named: Sections = {}
     for key, section in found.items():
         name = str(section.get("name", key))
@@ -136,8 +141,9 @@ def by_name(found: Sections) -> Sections:
 
 
 def shares(given: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """The node `resources.scorer` as fields of Resources: what is said by name goes before the
-    rest. `scorers` has the share of each stage where there are several."""
+    """The node `resources.scorer` as fields of Resources; fields set by name override the
+    others. `scorers` has the share of each stage if there are several.
+    """
     flat, inner = split(given, SHARE_FIELDS)
     if len(names) < 2:
         for name in names:

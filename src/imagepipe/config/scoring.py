@@ -1,4 +1,4 @@
-"""A run that draws nothing: the pictures are there, and get scores."""
+"""The configuration of `imagepipe score`: existing pictures get scores, nothing is drawn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from imagepipe.config.schema import Config
 
 @dataclass
 class Scoring(Config):
-    """A configuration of which only the scorers work: the pictures are there."""
+    """A configuration that only scores: the pictures exist already."""
 
     @property
     def sections(self) -> dict[str, Any]:
@@ -24,7 +24,7 @@ class Scoring(Config):
 
     @classmethod
     def of(cls, config: Config) -> Scoring:
-        """With a share for each scorer, also where it is the only one."""
+        """`config` with a share for each scorer, also for a single one."""
         before = scorer_stages(config.scorer)
         shares = {f"scorer_{n}": config.resources.share(stage) for stage, n in before.items()}
         resources = replace(config.resources, scorers=shares, calibrate_s=None)

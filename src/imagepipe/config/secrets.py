@@ -1,4 +1,4 @@
-"""What must not be written down: secrets in an address, and in what is named like one."""
+"""Secrets that must not be written down: in addresses, and in options with the name of a secret."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VARIABLES = {
     "ray.runtime_env.env_vars.": "Set it in the environment of the nodes.",
     "hydra.job.env_set.": "Set it in the environment of the command.",
 }
-# These hold a text or a list, or whatever somebody else's function takes. `*` is a scorer's name.
+# These hold a text or a list, or whatever another library takes. `*` is a scorer's name.
 _OPEN = (
     *("dataset.path", "dataset.join.path", "dataset.join.on"),
     *("dataset.read", "dataset.join.read", "dataset.more_joins.read"),
@@ -44,9 +44,9 @@ _IN_OPEN = re.compile("|".join(re.escape(key).replace(r"\*", r"[^.]+") + r"\." f
 
 
 def has_secret(parts: SplitResult) -> bool:
-    """Whether an address carries a password, or something in its query that is called like one.
+    """Whether an address contains a password, or a query parameter with the name of a secret.
 
-    A web server's user without a password is a token, as GitHub's are.
+    A user without a password at a web server is a token, as GitHub's are.
     """
     pairs = parse_qsl(parts.query)
     named = any(SECRET.search(name) or INSIDE.search(value) for name, value in pairs)
@@ -55,7 +55,7 @@ def has_secret(parts: SplitResult) -> bool:
 
 
 def without_secrets(url: str) -> str:
-    """`url` without the user and password that it may carry, nor its query."""
+    """`url` without user, password and query."""
     parts = urlsplit(url)
     if not parts.scheme or not parts.netloc:
         return url
@@ -63,7 +63,9 @@ def without_secrets(url: str) -> str:
 
 
 def check_table(field: str, path: Any) -> None:
-    """Raise UserError where a table's `path`, or one of a list, carries a secret; shows none."""
+    """Raise UserError if a table's `path`, or one of a list, contains a secret; the error hides
+    it.
+    """
     for entry in path if isinstance(path, list | tuple) else [path]:
         try:
             inside = any(has_secret(urlsplit(part)) for part in str(entry).split("::"))
@@ -81,15 +83,17 @@ def check_table(field: str, path: Any) -> None:
 
 
 def check_secrets(config: Config) -> None:
-    """As `check_named`, of the whole of `config`."""
+    """`check_named` for all keys of `config`."""
     for key, value in paths(asdict(config)):
         check_named(IN_STAGE.sub(r"\1", key), value)
 
 
 def check_named(key: str, value: Any) -> None:
-    """Raise UserError where the name of a variable, or of an option, says that `value` is a secret.
+    """Raise UserError if a variable or an option has the name of a secret, so that `value` may
+    be one.
 
-    Options are texts and stand where any key may be. One that ends in _env is a variable's name.
+    Options are texts in mappings that accept any key. One that ends in _env is the name of a
+    variable.
     """
     remedy = next((said for start, said in VARIABLES.items() if key.startswith(start)), None)
     if remedy is None:
@@ -108,5 +112,5 @@ def check_named(key: str, value: Any) -> None:
 
 
 def is_open(key: str) -> bool:
-    """Whether `key` stands inside a value of somebody else's making, where any key may be."""
+    """Whether `key` is inside a mapping or a list that may have any key."""
     return _IN_OPEN.match(re.sub(r"\.\d+\.", ".", key)) is not None

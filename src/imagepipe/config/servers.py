@@ -1,4 +1,4 @@
-"""What a section says of a server, where its engine asks one."""
+"""The keys of a section whose engine may use a server."""
 
 from __future__ import annotations
 

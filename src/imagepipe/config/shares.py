@@ -1,4 +1,4 @@
-"""What each stage may use, with the limits beside the fields."""
+"""The share of each stage: CPUs, GPUs, processes, batch size."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class Resources:
     llm: Share = field(default_factory=Share)
     model: Share = field(default_factory=Share)
     scorer: Share = field(default_factory=Share)
-    # with several scorers, each one's share: `resources.scorer`, changed by `resources.scorer.NAME`
+    # made of `resources.scorer` and `resources.scorer.NAME`, with several scorers; do not set it
     scorers: dict[str, Share] = field(default_factory=dict)
-    # shares of `stages`; set them in their entries
+    # shares of `stages`; do not set it, but in the entries of `stages`
     own: dict[str, Share] = field(default_factory=dict)
     sink: Share = field(default_factory=lambda: Share(pool=0, batch_size=4096))
     # rows per block of Ray Data; null: chosen
@@ -58,12 +58,12 @@ class Resources:
     price_per_hour: Price = field(default_factory=Price)  # to report the cost of 1,000 pictures
 
     def share(self, stage: str) -> Share:
-        """That of a stage, or of the sink."""
+        """The share of a stage, or of the sink."""
         found: Share = self.scorers.get(stage) or self.own.get(stage) or getattr(self, stage)
         return found
 
     def shares(self) -> dict[str, Share]:
-        """All of them, by the names of their stages."""
+        """All shares, by the names of their stages."""
         scoring = self.scorers or {"scorer": self.scorer}
         return {"llm": self.llm, "model": self.model, **scoring, **self.own, "sink": self.sink}
 
@@ -72,7 +72,7 @@ class Resources:
         return f"stages.{[*self.own].index(stage)}" if stage in self.own else share_key(stage)
 
     def of_scorers(self, before: Collection[str], names: Collection[str]) -> Resources:
-        """As they were for the scorers `before`, for those of them that are in `names`."""
+        """The resources for only the scorers in `names`, which were among `before`."""
         was = {name: self.share(stage) for stage, name in scorer_stages(before).items()}
         shares = {stage: was[name] for stage, name in scorer_stages(names).items()}
         if len(names) == 1:
@@ -80,7 +80,7 @@ class Resources:
         return replace(self, scorers=shares)
 
     def changed(self, shares: Mapping[str, Share]) -> Resources:
-        """With other `shares` for some stages."""
+        """The resources with other `shares` for some stages."""
         scorers = {stage: share for stage, share in shares.items() if stage in self.scorers}
         own = {stage: share for stage, share in shares.items() if stage in self.own}
         others: dict[str, Any] = {s: v for s, v in shares.items() if s not in scorers | own}

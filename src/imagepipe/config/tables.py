@@ -1,4 +1,4 @@
-"""The section `dataset`: which tables are read, and what is made of a row."""
+"""The section `dataset`: the tables to read, and the prompt template."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from imagepipe.config.formats import FORMATS
 class Join:
     """A second table, looked up by key. `path` null: no join."""
 
-    path: Any = None  # a file, a folder or a URL, or a list of them
+    path: Any = None  # a file, a folder or a URL, or a list of them; null: no join
     format: str | None = choice(None, FORMATS)  # null: as dataset.format
     read: dict[str, Any] | None = None  # options of the format; null: as dataset.read
     on: Any = None  # the key column, or a list of them, with the same name in both tables
     # cross: each row with every row of this table, without a key
     how: str = choice("inner", ("inner", "left", "anti", "cross"))
-    # broadcast: this table in memory; shuffle: Ray Data's join; auto: by size
+    # broadcast: this table in the memory of each process; shuffle: Ray Data's join; auto: broadcast
+    # up to 1,000,000 rows and 256 MiB
     method: str = choice("auto", ("auto", "broadcast", "shuffle"))
 
 
@@ -39,8 +40,9 @@ class Dataset:
     wildcards: str | None = None
     category: str | None = None  # column; scores are also reported for each of its values
     join: Join = field(default_factory=Join)
-    more_joins: list[Join] = field(default_factory=list)  # more tables, joined one after another
+    # more tables, joined one after another: [{path: c.csv, on: id}]
+    more_joins: list[Join] = field(default_factory=list)
     repeat: int = bounded(1, least=1)  # use each row this many times, as <id>-r0, <id>-r1, ...
     # most rows that repeat and cross joins may make
     most_rows: int = bounded(1_000_000, least=1)
-    scan_rows: int = 2_000_000  # check the ids of at most this many rows before the run
+    scan_rows: int = 2_000_000  # repeated ids are looked for in tables of at most this many rows

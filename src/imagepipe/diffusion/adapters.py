@@ -1,4 +1,4 @@
-"""An IP-Adapter beside a model, through which a picture says what is drawn, as a prompt does."""
+"""IP-Adapters: a picture as an additional prompt."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SUCH = "Name the one to take of model.ip_adapter.path, such as ip-adapter_sd15.s
 
 
 def encoder(model: Model) -> Source | None:
-    """Where what looks at the pictures is, as diffusers looks for it; null without an adapter."""
+    """Where the image encoder is, as diffusers looks for it; null without an adapter."""
     asked = model.ip_adapter
     if asked.path is None:
         return None
@@ -37,14 +37,14 @@ def encoder(model: Model) -> Source | None:
 
 
 def file(model: Model) -> str:
-    """The name of the adapter's own file, in its folder or repository."""
+    """The name of the adapter's file, in its folder or repository."""
     return f"{model.ip_adapter.subfolder}/{model.ip_adapter.weight_name or ''}".strip("/")
 
 
 def given(model: Model, beside: repository.Description, device: str, dtype: Any) -> dict[str, Any]:
-    """The part `image_encoder` of a pipeline that has none of its own.
+    """The part `image_encoder` for a pipeline without one.
 
-    Raises UserError where it is not there, or its files do not hold what it needs.
+    Raises UserError if it does not exist, or its files are incomplete.
     """
     from transformers import CLIPVisionModelWithProjection
 
@@ -60,9 +60,10 @@ def given(model: Model, beside: repository.Description, device: str, dtype: Any)
 
 
 def add(pipe: Any, model: Model) -> None:
-    """Added to the pipeline's UNet; of one on "meta" the file's header is read, and compared.
+    """Add the adapter to the pipeline's UNet; for a pipeline on "meta" only the file's header is
+    compared.
 
-    Raises UserError where the pipeline takes none, or the file is none that was made for it.
+    Raises UserError if the pipeline accepts none, or the file was not made for it.
     """
     asked = model.ip_adapter
     if asked.path is None:
@@ -88,7 +89,7 @@ def add(pipe: Any, model: Model) -> None:
 
 
 def _held(model: Model, *, on_meta: bool) -> dict[str, dict[str, Any]]:
-    """What its file holds, as diffusers takes it. Raises UserError where it is no IP-Adapter."""
+    """The content of its file, in diffusers' form. Raises UserError if it is no IP-Adapter."""
     asked, where = model.ip_adapter, _where(model)
     header = single_files.header("model.ip_adapter.path", asked.path or "", where)
     read = header if on_meta else single_files.load(where)
@@ -105,7 +106,7 @@ def _held(model: Model, *, on_meta: bool) -> dict[str, dict[str, Any]]:
 
 
 def _where(model: Model) -> Path:
-    """The file, of the hub in its cache, where it is fetched to."""
+    """The file; a hub file in the cache, after a download if needed."""
     asked, name = model.ip_adapter, file(model)
     if not name.endswith(kinds.SAFE):
         told = "is not a safetensors file"
@@ -126,10 +127,10 @@ def _where(model: Model) -> Path:
 
 
 def _check_encoder(model: Model, held: Mapping[str, Any], config: Any) -> None:
-    """Raise UserError where the adapter reads something else than the encoder says of a picture."""
+    """Raise UserError if the adapter does not fit the output of the image encoder."""
     path, own = model.ip_adapter.path, [name for name in READS if name in held]
     if not own or FACES in held:
-        told = "reads what another library says of faces, and no pictures"
+        told = "needs face embeddings from another library (FaceID), not pictures"
         raise refused("ip_adapter.path", path, told, "Name an IP-Adapter without FaceID.")
     reads, gives = held[own[0]].shape[1], getattr(config, READS[own[0]])
     if reads != gives:
@@ -139,11 +140,11 @@ def _check_encoder(model: Model, held: Mapping[str, Any], config: Any) -> None:
 
 
 def check(model: Model) -> None:
-    """Raise UserError where one of the adapter and the column of its pictures lacks the other."""
+    """Raise UserError if there is an adapter without a column of pictures, or the reverse."""
     column = model.pictures.get("ip_adapter_image")
     if model.ip_adapter.path is not None and column is None:
-        remedy = "Name their column: '+model.columns.ip_adapter_image=COLUMN'."
-        raise refused("ip_adapter.path", model.ip_adapter.path, "is given no pictures", remedy)
+        remedy = "Name their column: model.columns.ip_adapter_image=COLUMN."
+        raise refused("ip_adapter.path", model.ip_adapter.path, "gets no pictures", remedy)
     if model.ip_adapter.path is None and column is not None:
         said = "is for an IP-Adapter, and there is none"
         raise refused("columns.ip_adapter_image", column, said, "Set model.ip_adapter.path too.")

@@ -1,4 +1,4 @@
-"""Before anything starts: does the scheduler go with the model, and can it draw?"""
+"""Checks before a run: does the scheduler suit the model, and does it accept its settings?"""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FLOWS = ("FlowMatch", "FlowMap", "LTXEulerAncestralRF")  # schedulers, by how th
 
 
 def check_name(name: str) -> None:
-    """Raises UserError on what is no scheduler of diffusers."""
+    """Raises UserError for a name that is no scheduler of diffusers."""
     import diffusers
 
     known = [kind for kind in dir(diffusers) if kind.endswith("Scheduler")]
@@ -38,9 +38,9 @@ def check_name(name: str) -> None:
 
 
 def check(model: Model, described: repository.Description) -> None:
-    """Raises UserError where the scheduler, its settings or the steps of `model` cannot draw.
+    """Raises UserError if the scheduler, its settings or the steps of `model` cannot draw.
 
-    What its scheduler takes and then cannot step with would fail every row.
+    Otherwise what the scheduler accepts but cannot step with would fail every row.
     """
     import diffusers
 
@@ -87,7 +87,7 @@ def _check_trial(model: Model, described: repository.Description, own: Any, kind
 
 
 def is_changed(model: Model) -> bool:
-    """Whether `model` asks for another scheduler than its own, or for other settings of it."""
+    """Whether `model` sets another scheduler, or other settings of its own one."""
     return bool(model.scheduler is not None or model.scheduler_config)
 
 
@@ -116,7 +116,7 @@ def _check_noise(model: Model, own: type, chosen: type, config: dict[str, Any]) 
                 "For a model of flow matching set both use_flow_sigmas=true and "
                 "prediction_type=flow_prediction in model.scheduler_config, for others neither."
             )
-        raise _refused(model, f"does not go with a model made for {own.__name__}", remedy)
+        raise _refused(model, f"cannot be used with a model made for {own.__name__}", remedy)
 
 
 def _flows(kind: type, config: dict[str, Any]) -> set[bool]:

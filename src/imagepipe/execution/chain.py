@@ -1,4 +1,4 @@
-"""Which stages a run has, in which order, and whether their columns fit each other."""
+"""The stages of a run in order, and whether their columns fit together."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ USED_BY = {"base_prompt": "llm", "prompt": "model"}
 
 
 def stages(config: Config, tables: sources.Tables) -> list[Stage]:
-    """The stages between reading and writing, in order, checked to fit each other's columns.
+    """The stages between reading and writing, in order; their columns are checked.
 
-    Raises UserError where a stage reads a column that nothing before it gives.
+    Raises UserError if a stage reads a column that nothing before it gives.
     """
     made = _made(config, tables)
     chain = [made[name] for name in config.order if name in made]
@@ -38,7 +38,7 @@ def stages(config: Config, tables: sources.Tables) -> list[Stage]:
 
 
 def _made(config: Config, tables: sources.Tables) -> dict[str, Stage]:
-    """The stages that have work, by their names: `config.order` says which follows which."""
+    """The stages that have work to do, by name; `config.order` gives their order."""
     own = rows.settings(config.model, tables.renamed, most_pixels(config.sink))
     each = config.model.images_per_prompt
     return {
@@ -60,7 +60,7 @@ def _made(config: Config, tables: sources.Tables) -> dict[str, Stage]:
 
 
 def own_stages(config: Config) -> dict[str, Stage]:
-    """Those of a person's own, by their names. Raises UserError where a class cannot be one."""
+    """The custom stages, by their names. Raises UserError if a class cannot be one."""
     pictures = Pictures(config.model.images_per_prompt, most_pixels(config.sink))
     keys = {one.name: config.resources.key(one.name) for one in config.stages}
     behind = config.order[config.order.index("model") :]
@@ -71,15 +71,16 @@ def own_stages(config: Config) -> dict[str, Stage]:
 
 
 def errors(every: Iterable[Stage]) -> dict[str, str]:
-    """{column: stage} of those of `every` that keep the pictures of rows that they fail with, by
-    the column that says why.
+    """{column: stage} of the stages in `every` that keep the pictures of rows on which they
+    fail, by the column that says why.
     """
     return {one.error: one.name for one in every if one.error}
 
 
 def _check_columns(config: Config, tables: sources.Tables, chain: Sequence[Stage]) -> None:
-    """Raise UserError where a stage reads or changes a column that nothing before it gives, and
-    where one of a person's own adds a column that there is, or changes one too late."""
+    """Raise UserError if a stage reads or changes a column that nothing before it gives, or if a
+    custom stage adds a column that exists, or changes one too late.
+    """
     columns = {tables.renamed.get(name, name) for name in tables.columns}
     own = {one.name for one in config.stages}
     passed: set[str] = set()
@@ -108,7 +109,7 @@ def _check_there(config: Config, stage: Stage, columns: set[str], chain: Sequenc
 
 
 def _check_new(key: str, stage: Stage, columns: set[str], others: Iterable[Stage]) -> None:
-    """A column of a stage's own may have no name that is there, comes later, or is the table's."""
+    """Raise UserError if a custom stage's own column has the name of another column."""
     every = [*others]
     taken = {*columns, *RESERVED, *(f"{one.name}_s" for one in (stage, *every))}
     taken |= {name for one in every for name in one.adds.names}
@@ -118,14 +119,14 @@ def _check_new(key: str, stage: Stage, columns: set[str], others: Iterable[Stage
             raise UserError(
                 field=key,
                 value=name,
-                problem="this stage adds a column of that name, which is there or imagepipe's own",
-                remedy="Call it otherwise in the class's adds.",
+                problem="this stage adds a column that the table or imagepipe already has",
+                remedy="Give it another name in the class's adds.",
             )
     if f"{stage.name}_s" in columns:
         raise UserError(
             field=f"{key}.name",
             value=stage.name,
-            problem=f"the column {stage.name}_s, of what its rows take, is there",
+            problem=f"its times need the column {stage.name}_s, which the table already has",
             remedy="Give the stage another name.",
         )
 
@@ -136,13 +137,13 @@ def _check_in_time(key: str, stage: Stage, passed: set[str]) -> None:
             raise UserError(
                 field=f"{key}.after",
                 value=name,
-                problem=f"this stage changes what the stage {USED_BY[name]} has used by then",
+                problem=f"this stage changes what the stage {USED_BY[name]} has already used",
                 remedy=f"Put it before the stage {USED_BY[name]}.",
             )
 
 
 def _asked(config: Config, stage: str) -> str:
-    """The key that says which columns a stage reads."""
+    """The key that decides which columns a stage reads."""
     if stage in {one.name for one in config.stages}:
         return config.resources.key(stage)
     scorer = scorer_stages(config.scorer).get(stage)
@@ -150,7 +151,7 @@ def _asked(config: Config, stage: str) -> str:
 
 
 def kept(config: Config, tables: sources.Tables) -> Filter:
-    """Which pictures are kept. A score may be called by its own name, or by its column's."""
+    """The filter. A score may be given by its name or by its column."""
     section, columns = config.filter, config.score_columns
     by = section.by or next(iter(columns), None)
     own = {one.column for one in config.judged}  # which a name means, also where the table has it
@@ -160,7 +161,7 @@ def kept(config: Config, tables: sources.Tables) -> Filter:
 
 
 def check_filter(config: Config, tables: sources.Tables, every: Sequence[Stage]) -> None:
-    """Raise UserError where `filter` could not decide about the rows of `tables` past `every`."""
+    """Raise UserError if `filter` could not decide about the rows of `tables` past `every`."""
     chosen = kept(config, tables)
     duplicates.check(chosen.near_duplicates)
     if not chosen.works:

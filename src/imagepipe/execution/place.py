@@ -1,4 +1,4 @@
-"""Where the table is of pictures that exist: a run's own, or one that is made of them."""
+"""The table of existing pictures: that of a run, or a new one."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ MADE = ".pictures"  # in a folder whose table is made of other pictures: all of 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the table is that gets the columns: `folder` has the summary, `store` the parts.
+    """The table that gets the columns: `folder` has the summary, `store` the parts.
 
-    `run` is the configuration of the run that drew the pictures; null for others. `id` is of the
-    lock, `id_column` names a row.
+    `run` is the configuration of the run that drew the pictures; null for others. `id` is that of
+    the lock; `id_column` identifies a row.
     """
 
     folder: Path
@@ -42,7 +42,7 @@ class Place:
 
 @contextmanager
 def opened(target: str, out: Path, existing: Existing) -> Iterator[tuple[Place, RunLock]]:
-    """The place and the right to write there. Raises UserError where another command has it."""
+    """The place, locked for writing. Raises UserError if another command has it."""
     folder = Path(target).expanduser().absolute()
     if (folder / manifest.RECORD).exists():
         place = _of_run(folder)
@@ -57,7 +57,7 @@ def opened(target: str, out: Path, existing: Existing) -> Iterator[tuple[Place, 
             remedy=f"Name one of them, such as {folder / '0'}",
         )
     store = Store.of(None, out)
-    with leaving_nothing("--out", out), acquire(out, store, uuid.uuid4().hex, anew=True) as lock:
+    with leaving_nothing("--out", out), acquire(out, store, uuid.uuid4().hex, new=True) as lock:
         before = store.exists(MADE)
         make(store, existing)
         try:
@@ -86,7 +86,7 @@ def _of_run(folder: Path) -> Place:
 
 
 def table_of(folder: Path, field: str = "score") -> tuple[Store, str]:
-    """Where the table and pictures are of a run that has ended, and the column of its ids."""
+    """The store with the table and pictures of a finished run, and its column of ids."""
     return _table(folder, manifest.read(folder), field)
 
 
@@ -97,7 +97,7 @@ def _table(folder: Path, record: manifest.Record, field: str = "score") -> tuple
 
 
 def summary_of(folder: Path, field: str = "score") -> dict[str, Any]:
-    """Raises UserError, which names `field`, of a run that has not ended."""
+    """The summary of a run. Raises UserError, which names `field`, if it has not ended."""
     try:
         found: dict[str, Any] = json.loads((folder / "summary.json").read_text("utf-8"))
     except FileNotFoundError:
@@ -111,9 +111,10 @@ def summary_of(folder: Path, field: str = "score") -> dict[str, Any]:
 
 
 def make(store: Store, existing: Existing) -> None:
-    """A table of the pictures, as a run has one. Can be killed at any moment, and done again.
+    """Make a table of the pictures, like that of a run. It can be killed at any moment and
+    repeated.
 
-    Raises UserError where there is another table, and where there are no pictures.
+    Raises UserError if there is another table, or if there are no pictures.
     """
     source = asdict(existing) | {"path": str(Path(existing.path).expanduser().absolute())}
     made = json.loads(store.read(MADE)) if store.exists(MADE) else None
@@ -141,7 +142,7 @@ def make(store: Store, existing: Existing) -> None:
 
 
 def called(store: Store) -> str:
-    """What the pictures are of which the table was made."""
+    """The place of the pictures from which the table was made."""
     return shown(json.loads(store.read(MADE))["of"])
 
 

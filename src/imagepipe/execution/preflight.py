@@ -1,6 +1,6 @@
-"""What Ray needs of a machine before it can start: told at once, with the way out.
+"""What Ray needs of a machine: checked before Ray starts, with a remedy.
 
-Without these Ray waits for minutes, or ends with an error of another name.
+Without it Ray waits for minutes, or ends with a misleading error.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ THREADS, THREADS_PER_CPU = 300, 25
 def environment(machine: Machine, given: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The variables to start Ray on this machine with, besides those `given`.
 
-    Raises UserError where it could not start here.
+    Raises UserError if it could not start here.
     """
     check_address(LOOPBACK)
     check_processes(machine.cpus, process_room())
@@ -49,14 +49,16 @@ def environment(machine: Machine, given: Mapping[str, str] = os.environ) -> dict
 
 @cache
 def _token() -> str:
-    """One a process, as Ray reads it once. It need not outlive the Ray that is started with it."""
+    """One per process, because Ray reads it once. It need not live longer than the Ray that it
+    starts.
+    """
     return secrets.token_hex(32)
 
 
 def temp_folder(given: Mapping[str, str]) -> Path:
-    """The first of the folders that Ray takes which is good for it.
+    """The first folder that Ray can use.
 
-    RAY_TMPDIR is a person's choice for Ray; one that TMPDIR names for all programs is often long.
+    RAY_TMPDIR is the user's choice for Ray; TMPDIR, meant for all programs, is often too long.
     """
     named = {name: given[name] for name in ("RAY_TMPDIR", "TMPDIR") if given.get(name)}
     if "RAY_TMPDIR" in named:
@@ -77,7 +79,7 @@ def temp_folder(given: Mapping[str, str]) -> Path:
 
 
 def folder_trouble(folder: Path) -> str | None:
-    """Why Ray cannot have its sockets and logs in `folder`; null where it can."""
+    """Why Ray cannot have its sockets and logs in `folder`; null if it can."""
     if len(os.fsencode(folder.absolute())) > LONGEST_FOLDER:
         return f"has a path of more than {LONGEST_FOLDER} bytes"
     try:
@@ -98,14 +100,14 @@ def folder_trouble(folder: Path) -> str | None:
 
 
 def check_processes(cpus: float, room: int | None) -> None:
-    """Raise UserError where a run would need more processes and threads than `room`."""
+    """Raise UserError if a run would need more processes and threads than `room`."""
     needed = int(THREADS + THREADS_PER_CPU * cpus)
     if room is not None and room < needed:
         raise UserError(
             field="ulimit -u",
             value=room,
-            problem=f"so few more processes and threads are allowed; Ray takes {needed} on "
-            f"{cpus:g} CPUs, and would wait for them in vain",
+            problem="is the number of processes and threads that may still be started; Ray needs "
+            f"{needed} on {cpus:g} CPUs",
             remedy="Raise it (ulimit -u, a container's --pids-limit), end other programs, or use "
             "fewer CPUs: ray.num_cpus=1",
         )
@@ -133,7 +135,7 @@ def _account_room() -> int | None:
 
 
 def check_address(address: str) -> None:
-    """Raise UserError where this machine does not reach itself."""
+    """Raise UserError if this machine does not reach itself."""
     try:
         with socket.create_server((address, 0)) as server:
             socket.create_connection(server.getsockname(), CONNECT_S).close()
@@ -161,7 +163,7 @@ def home_is_usable(home: Path | None = None) -> bool:
 
 
 def start_message(said: str, folder: str) -> str:
-    """What to tell a person whose Ray did not start in `folder` and `said` why."""
+    """The message if Ray did not start in `folder` and `said` why."""
     busy = "timed out" in said.lower() or "timeout" in said.lower()
     why = " It allows itself 30 s: the machine may be busy elsewhere." if busy else ""
     return (

@@ -1,4 +1,4 @@
-"""What a run is checked for before Ray starts, its lock, and the record with which it begins."""
+"""Before Ray starts: a run's checks, its lock and its record."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from imagepipe.store import Store, write_whole
 
 @dataclass(frozen=True)
 class Ready:
-    """A run that passed all checks which need no Ray. `machine` null: a running cluster.
+    """A run that passed all checks that do not need Ray. `machine` null: a running cluster.
 
-    `begin` is for whoever has Ray and the answers of a cluster's nodes: until then the run can be
+    `begin` is called once Ray runs and a cluster's nodes have answered: until then the run can be
     refused, and leaves nothing.
     """
 
@@ -57,10 +57,11 @@ def prepared(
     composed: Mapping[str, str] | None = None,
     sweep_job: SweepJob | None = None,
 ) -> Iterator[Ready]:
-    """Check all that can be checked without Ray, then lock where it writes.
+    """Check everything that can be checked without Ray, then lock the places where the run
+    writes.
 
-    `sweep_job` is the place in the sweep that is under way. Raises UserError for what cannot work;
-    what other commands locked or wrote stands then, and nothing is left.
+    `sweep_job` is the place in the current sweep. Raises UserError for what cannot work; then
+    nothing is changed and nothing is left.
     """
     store = Store.of(config.sink.path, folder)
     with _place(config, folder, store):
@@ -70,7 +71,7 @@ def prepared(
         if earlier is not None:
             manifest.check(earlier, now, folder)
         stages, machine = _check(config, tables, sweep_job)
-        with acquire(folder, store, (earlier or now).id, anew=earlier is None) as mine:
+        with acquire(folder, store, (earlier or now).id, new=earlier is None) as mine:
             if earlier is None:
                 _check_empty(config, folder, store)
             sweep_job = sweep_job or (earlier.sweep_job if earlier else None)
@@ -86,7 +87,7 @@ def prepared(
 
 @contextmanager
 def _place(config: Config, folder: Path, store: Store) -> Iterator[None]:
-    """Check that the run can write, and leave no folder for pictures behind that has none."""
+    """Check that the run can write, leaving no empty folder behind."""
     Store.of(None, folder).check("hydra.run.dir")
     if config.sink.path is None:
         yield
@@ -100,7 +101,7 @@ def _place(config: Config, folder: Path, store: Store) -> Iterator[None]:
 def _check(
     config: Config, tables: sources.Tables, sweep_job: SweepJob | None
 ) -> tuple[Sequence[Stage], Machine | None]:
-    """The stages, and this machine, or null where the run joins a cluster. Raises UserError."""
+    """The stages, and this machine, or null if the run joins a cluster. Raises UserError."""
     stages = pipeline.check(config, tables)
     distance.check(config, tables.rows)
     reuse.check(config.sweep)
@@ -116,7 +117,7 @@ def _check(
 
 
 def check_hub(config: Config, rows: int, in_a_part: int, sweep_job: SweepJob | None) -> None:
-    """As `publishing.check`, and no job of a sweep can."""
+    """Like `publishing.check`; and no job of a sweep can be pushed."""
     if config.sink.hub is not None and sweep_job is not None:
         raise UserError(
             field="sink.hub",
@@ -130,8 +131,8 @@ def check_hub(config: Config, rows: int, in_a_part: int, sweep_job: SweepJob | N
 def _begin(
     folder: Path, mine: RunLock, record: manifest.Record | None, composed: Mapping[str, str]
 ) -> None:
-    """Say whose rows come into the store, and in the folder of a new run what began it: `record`,
-    and the composed configuration as Hydra would.
+    """Mark the store as this run's, and write `record` and the composed configuration into the
+    folder of a new run, as Hydra would.
     """
     mine.keep()  # first: a run without a record is begun again, and takes the place over
     if record is None:
@@ -144,7 +145,7 @@ def _begin(
 
 
 def _interrupted(folder: Path, sweep_job: SweepJob | None) -> str:
-    """What to say to somebody who ended the run: how to resume what there is."""
+    """What to tell a user who has ended the run: how to resume it."""
     sweep = sweep_job and sweep_job.folder
     if not (sweep or (folder / manifest.RECORD).exists()):
         return "interrupted"
@@ -152,7 +153,7 @@ def _interrupted(folder: Path, sweep_job: SweepJob | None) -> str:
 
 
 def _check_empty(config: Config, folder: Path, store: Store) -> None:
-    """Raise UserError where a run's rows are in `store`."""
+    """Raise UserError if a run's rows are in `store`."""
     parts = [
         *written_parts(store),
         *(part for name in REJECTED for part in store.parts(f".{name}")),

@@ -1,4 +1,4 @@
-"""Models that the engines with weights cannot read, told by what they are and how to use them."""
+"""Models that the local engines cannot read: what they are, and how to use them instead."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SERVED = "serve it elsewhere and use llm=openai llm.base_url=http://localhost:80
 
 
 def check_of_transformers(config: LLM) -> None:
-    """Raise `UserError` where `llm.path` is what transformers does not read, or not here.
+    """Raise `UserError` if `llm.path` is what transformers does not read, or not here.
 
     Fetches nothing, and does not look at what ships with the package.
     """
@@ -63,13 +63,13 @@ def check_class(config: LLM, kind: Any) -> None:
     if kind in CONFIG_MAPPING and CONFIG_MAPPING[kind] not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise _refused(
             config,
-            f"is a {kind}, which does not go on from a text as chat models do",
+            f"is a {kind}, which does not continue a text as chat models do",
             "Name an instruction-tuned language model.",
         )
 
 
 def check_whole(config: LLM) -> None:
-    """Raise `UserError` where weights are missing, or where the model's tokenizer, chat template
+    """Raise `UserError` if weights are missing, or where the model's tokenizer, chat template
     or context takes no question.
 
     Nothing is read here of what ships with the package, or of what the hub's cache does not hold.

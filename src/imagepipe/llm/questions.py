@@ -1,4 +1,4 @@
-"""The question as token ids: one way for every engine that takes tokens."""
+"""The request as token ids, the same for every engine that takes tokens."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Questions:
                 field="llm.path",
                 value=config.path,
                 problem=f"its chat template takes {also} a question alone",
-                remedy="Name another model, or mend its chat template.",
+                remedy="Name another model, or correct its chat template.",
             )
 
     def ids(self, prompt: str, season: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""What 1,000 pictures cost: GPU-hours, a price, energy."""
+"""The cost of 1,000 pictures: GPU-hours, price, energy."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def of_run(
     """The entry `cost` of a summary: of the steady rate, or, `of` says it, end to end.
 
     `used` are the joules that this machine's GPUs took for so many pictures: the whole run's,
-    with what others did there. `pictures_per_price` is null without a price above zero.
+    with what others did there. `pictures_per_dollar` is null without a price above zero.
     """
     kind = "steady" if rates.get("steady") else "end_to_end"
     found = per_1000_pictures(rates.get(kind), shares, price, machines)
@@ -88,7 +88,7 @@ def of_run(
 
 
 def said(cost: Mapping[str, Any]) -> str | None:
-    """In words, for a person; null where nothing is known."""
+    """In words, for the user; null if nothing is known."""
     each = cost["per_1000_pictures"]
     parts = []
     if each.get("price") is not None:

@@ -1,6 +1,6 @@
-"""What each stage is doing while Ray Data runs: rows out, busy time; and whether it starts at all.
+"""What each stage is doing while Ray Data runs: rows, busy time, and whether it starts at all.
 
-Where Ray Data's executor cannot be watched there are no figures.
+If Ray Data's executor cannot be watched, there are no figures.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class StageState:
     last_s: float | None = None
 
     def after(self, rows: int, busy_s: float, running: int, up_s: float, now: float) -> StageState:
-        """The state once Ray has said how many rows are out."""
+        """The state after Ray has reported the rows."""
         state = replace(self, busy_s=busy_s, running=running)
         if rows == self.rows:
             return state
@@ -43,20 +43,20 @@ class StageState:
             state = replace(state, first_s=now, first_rows=rows)
         return replace(state, rows=rows, last_s=now, up_s=up_s)
 
-    def anew(self, now: float) -> StageState:
+    def measured_from(self, now: float) -> StageState:
         """The state with its rates measured from `now` on, if it has any."""
         if self.first_s is None:
             return self
         return replace(self, first_s=now, first_rows=self.rows)
 
     def rows_per_s(self) -> float | None:
-        """Between its first rows and its last; null where there was only one moment."""
+        """Between its first rows and its last; null if there was only one moment."""
         if self.first_s is None or self.last_s is None or self.last_s <= self.first_s:
             return None
         return (self.rows - self.first_rows) / (self.last_s - self.first_s)
 
     def utilisation(self) -> float | None:
-        """The share of its processes' time that went into rows; null where it has no processes."""
+        """The share of its processes' time that went into rows; null if it has no processes."""
         return self.busy_s / self.up_s if self.up_s else None
 
 
@@ -91,9 +91,8 @@ class Watch:
         self._follows = ray_data.watch(context, step, end, timeout_s)
 
     def stop(self) -> None:
-        """Begin no more pictures; those that the model has begun are scored and written.
-
-        Raises KeyboardInterrupt where that is not possible.
+        """Start no more pictures; those that the model has started are scored and written.
+        Raises KeyboardInterrupt if that is not possible.
         """
         self.stopping = True
         if not self._follows:
@@ -126,7 +125,7 @@ class Watch:
             for up, coming in pools:
                 whole = bool(up and not coming)
                 if whole and not self._up.get(name):
-                    self.stages[name] = self.stages[name].anew(now)
+                    self.stages[name] = self.stages[name].measured_from(now)
                 self._up[name] = self._up.get(name) or whole
 
     def _why(self, operator: ray_data.Operator) -> str:
@@ -143,7 +142,7 @@ class Watch:
 
 
 def _listed(amounts: Mapping[str, float]) -> str:
-    """Ray's resources for a person: memory comes in bytes."""
+    """Ray's resources as text: memory comes in bytes."""
     names = {"CPU": "CPUs", "GPU": "GPUs", "memory": "GiB of memory"}
     said = [
         f"{figure(amount / GIB if name == 'memory' else amount)} {names.get(name, name)}"

@@ -1,4 +1,4 @@
-"""Shares that do not fit the machine: which is too much, and what would fit."""
+"""Shares that do not fit the machine: which one is too large, and what would fit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CUT = ("pool", "num_cpus", "num_gpus", "memory_gb")  # what a refusal may name l
 def check(
     load: Workload, resources: Resources, machine: Machine, clipped: Callable[[Pools], Pools]
 ) -> None:
-    """Raise UserError where `resources` do not fit the machine, naming what would.
+    """Raise UserError if `resources` do not fit the machine, naming what would.
 
     `clipped` cuts pools to what is useful.
     """
@@ -49,11 +49,11 @@ def check(
 
 
 def sink_misfit(share: Share, machine: Machine) -> Misfit | None:
-    """Writing is done by tasks, in what the other stages leave them."""
+    """Writing is done by tasks, with the CPUs that the other stages leave."""
     room = _room_to_write(machine)
     if share.num_cpus <= room:
         return None
-    problem = f"a task that writes has {room:g} CPU at most beside the other stages"
+    problem = f"the other stages leave at most {room:g} CPU to a task that writes"
     return Misfit("sink", "num_cpus", problem)
 
 
@@ -62,7 +62,7 @@ def _room_to_write(machine: Machine) -> float:
 
 
 def _nearest(load: Workload, wanted: Pools, machine: Machine) -> Resources | None:
-    """The requested shares, changed as little as makes `wanted` fit.
+    """The requested shares with the smallest changes that make `wanted` fit.
 
     What they leave to `auto` stays open, and is chosen again for each change.
     """
@@ -82,7 +82,7 @@ def _cut(given: Share, fits: Share) -> Share:
 
 
 def _changes(requested: Resources, fits: Resources) -> Iterator[tuple[str, float, float]]:
-    """The keys to override that turn `requested` into `fits`, with what they are and would be."""
+    """The keys to override to turn `requested` into `fits`, with old and new values."""
     for stage, share in requested.shares().items():
         less, at = fits.share(stage), requested.key(stage)
         for key in CUT:

@@ -1,6 +1,6 @@
-"""Inception's features, by which papers give FID, from torch-fidelity's file of weights.
+"""Inception's features, as papers use for FID, with torch-fidelity's weights.
 
-The file is read from this machine alone: `distance.path` names it, and `distance.sha256` has the
+The file is only read from this machine: `distance.path` names it, and `distance.sha256` holds the
 first digits of its digest.
 """
 
@@ -23,7 +23,7 @@ FIELD = "distance.path"
 
 
 def check(distance: Distance) -> None:
-    """Raise UserError where the file is not there, is another one, or does not fit the network."""
+    """Raise UserError if the file does not exist, is another one, or does not fit the network."""
     file = _file(distance)
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
@@ -58,7 +58,7 @@ def _file(distance: Distance) -> Path:
         value=distance.path,
         problem="is not a file here, and nothing fetches it",
         remedy="Fetch weights-inception-2015-12-05-6726825d.pth, which torch-fidelity's releases "
-        "have (github.com/toshas/torch-fidelity, v0.2.0), and name where it lies.",
+        "have (github.com/toshas/torch-fidelity, v0.2.0), and give its path.",
     )
 
 
@@ -110,7 +110,7 @@ def resized(image: np.ndarray, device: str = "cpu") -> Any:
 
 
 def network(device: str) -> Any:
-    """On the device "meta" it is names and shapes alone."""
+    """On the device "meta" it has only names and shapes."""
     import torch
 
     from imagepipe.scoring.inception_network import Inception

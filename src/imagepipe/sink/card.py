@@ -1,4 +1,4 @@
-"""The card of a data set: what Hugging Face's hub shows of one, as README.md."""
+"""The data set card: `README.md`, as Hugging Face's hub shows it."""
 
 from __future__ import annotations
 
@@ -17,31 +17,33 @@ from imagepipe.stages import engines, weights
 
 NAME = "README.md"
 # The person whose pictures they are chooses it: https://huggingface.co/docs/hub/repositories-licenses
-LICENCE = "# license: say which, and take the first sign of this line away"
+LICENCE = "# license: NAME (write the name of your licence, and remove the # before it)"
 # What the hub calls sizes: https://huggingface.co/docs/hub/datasets-cards
 SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
 LARGER = "1M<n<10M"
 MADE = (
-    "All pictures of this data set were made by a model. Each picture file says so to machines, "
-    f"by IPTC's digital source type `{MADE_BY_A_MODEL}`, and how it was made."
+    "All pictures of this data set were made by a model. Each picture file says so in its metadata "
+    f"(IPTC's digital source type `{MADE_BY_A_MODEL}`), together with the settings that drew it."
 )
 # Columns that a run adds, beside scores.
 SAID = {
-    "base_prompt": "the prompt as the template made it of the row",
-    "prompt": "what was drawn",
-    "season": "which the language model was asked to add",
-    "seed": "of the picture",
+    "base_prompt": "the prompt that the template made from the row",
+    "prompt": "the prompt that was drawn",
+    "season": "the season that the language model was asked to add",
+    "seed": "the seed of the picture",
     "image": "the picture",
     "image_path": "the picture's file",
-    "image_index": "which of its row's pictures it is",
-    "llm_answer": "what the language model said, where it is not drawn as it came",
-    "llm_fallback": "why the language model's answer is not drawn",
+    "image_index": "number of the picture among those of its row, from 0",
+    "llm_answer": "the answer of the language model, if it was changed or not drawn",
+    "llm_fallback": "why the answer of the language model was not drawn",
     "unknown_words": "words of the prompt that the model does not know",
 }
 
 
 def card(config: Config, summary: Mapping[str, Any], schema: pa.Schema, own: Iterable[str]) -> str:
-    """Of a finished run's data set. `schema` is its table's, `own` the columns of the input."""
+    """The card of a finished run's data set. `schema` is its table's, `own` the columns of the
+    input.
+    """
     pictures = summary["pictures"] + summary["pictures_before"]
     head = {
         "pretty_name": config.dataset.name,
@@ -65,7 +67,7 @@ def card(config: Config, summary: Mapping[str, Any], schema: pa.Schema, own: Ite
 
 
 def _models(config: Config) -> Iterable[tuple[str, str, str]]:
-    """What wrote, drew and scored."""
+    """The models of the run's stages."""
     for stage, section in config.sections.items():
         if engines.of(section.section, section).works:
             revision = getattr(section, "revision", None)
@@ -78,7 +80,7 @@ def _models(config: Config) -> Iterable[tuple[str, str, str]]:
 
 
 def _called(path: str) -> str:
-    """A model as others may know it: of one that lies on this machine its own name alone."""
+    """A model's name for others: for one on this machine only its own name."""
     local = Path(path).expanduser()
     is_here = local.is_absolute() or (isinstance(weights.locate(path), Path) and local.exists())
     return local.name if is_here else path
@@ -90,9 +92,9 @@ def _columns(
     own = set(own)
     judged = {one.column: one.name for one in config.judged}
     for field in schema:
-        what = "of the input" if field.name in own else SAID.get(field.name, "")
+        what = "from the input table" if field.name in own else SAID.get(field.name, "")
         if field.name in judged:
-            what = f"what {judged[field.name]} says of the picture"
+            what = f"result of {judged[field.name]} for the picture"
         yield field.name, "image" if field.name == "image" else str(field.type), what
 
 
@@ -105,6 +107,6 @@ def _line(cells: Iterable[object]) -> str:
 
 
 def _cell(text: object) -> str:
-    """In one line, and without what Markdown or HTML would read in it."""
+    """On one line, with the characters of Markdown and HTML escaped."""
     plain = " ".join(shown(text).split()).replace("&", "&amp;").replace("<", "&lt;")
     return plain.replace("|", "\\|")

@@ -1,10 +1,9 @@
-"""Who may write a run's rows: one command at a time, and no process that an older one left.
+"""The run lock: one command at a time may write a run's rows, and no process of an older one.
 
-A driver that is killed leaves workers that may live on for minutes, in the middle of a batch. What
-they still wrote after a resumed run has looked which rows are done would be there twice.
-
-A command ends run locks of its own run alone, and any in its own folder, whose lock it holds. Whose
-rows a store holds is said there in `.run`, also while nobody writes.
+A killed driver leaves workers that may live for minutes, in the middle of a batch. What they still
+wrote after a resumed run had looked which rows are done would be there twice. A command ends locks
+of its own run, and any in its own folder, whose lock it holds. The file `.run` says whose rows a
+store holds, also while nobody writes.
 """
 
 from __future__ import annotations
@@ -31,11 +30,12 @@ ENDED = "this process belongs to a command that has ended; nothing is written"
 
 @dataclass(frozen=True)
 class RunLock:
-    """The right of one command's writers, who get a copy. It ends when its file is gone.
+    """The right to write, of one command's writers, who get a copy. It ends when its file is
+    gone.
 
-    In a folder a batch that is being written holds the file's lock, so that `end` waits for it. An
-    object store has no locks: there the run lock is checked before each part of the table, and one
-    that a lost process was sending at that moment is not seen.
+    In a folder, a batch that is being written holds the file's lock, so that `end` waits for it. An
+    object store has no locks: there the run lock is checked before each part of the table, and a
+    part that a lost process is uploading at that moment is not noticed.
     """
 
     store: Store
@@ -43,7 +43,7 @@ class RunLock:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the run lock while a batch is written. Raises RunFailed where it has ended."""
+        """Hold the run lock while a batch is written. Raises RunFailed if it has ended."""
         self.check()
         with ExitStack() as stack:
             if "://" not in self.store.url:
@@ -56,16 +56,16 @@ class RunLock:
             yield
 
     def check(self) -> None:
-        """Raise RunFailed where the run lock has ended."""
+        """Raise RunFailed if the run lock has ended."""
         if not self.store.exists(self.name):
             raise RunFailed(ENDED)
 
     def keep(self) -> None:
-        """Say in the store that the rows there are those of the run that has the lock."""
+        """Mark the rows in the store as those of the run that has the lock."""
         self.store.write(RUN, self.store.read(self.name))
 
     def end(self) -> None:
-        """Wait for the batches that are being written, and let no other begin."""
+        """Wait for batches that are being written, and let no other begin."""
         with ExitStack() as stack:
             if not self.store.exists(self.name):
                 return
@@ -76,11 +76,11 @@ class RunLock:
 
 
 @contextmanager
-def acquire(folder: Path, store: Store, run: str, *, anew: bool = False) -> Iterator[RunLock]:
+def acquire(folder: Path, store: Store, run: str, *, new: bool = False) -> Iterator[RunLock]:
     """Lock a run's `folder` and its `store`; run locks of earlier commands of the same run end.
 
-    `run` is its id. Raises UserError where another command holds the folder, where another run has
-    locked a store beside it, which may be drawing, and unless the run begins `anew` where the
+    `run` is its id. Raises UserError if another command holds the folder, where another run has
+    locked a store beside it, which may be drawing, and, unless the run is `new`, where the
     store holds another's rows.
     """
     check_locks(folder, "hydra.run.dir")
@@ -104,7 +104,7 @@ def acquire(folder: Path, store: Store, run: str, *, anew: bool = False) -> Iter
             remedy="Resume the run from the account that began it, or give its files to this one.",
         ) from error
     try:
-        if not anew:
+        if not new:
             _check_owner(store, run)
         store.write(mine.name, f"{run} {folder} on {socket.gethostname()}".encode())
         claims = store.parts(".claims")
@@ -125,7 +125,7 @@ def acquire(folder: Path, store: Store, run: str, *, anew: bool = False) -> Iter
 
 
 def check_locks(folder: Path, field: str) -> None:
-    """Raise UserError where files in `folder` cannot be locked, as on some network disks."""
+    """Raise UserError if files in `folder` cannot be locked, as on some network disks."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
         try:
@@ -151,9 +151,9 @@ def _forget(folder: Path, store: Store) -> None:
 
 @contextmanager
 def leaving_nothing(field: str, folder: Path) -> Iterator[None]:
-    """Make `folder`. Where it is empty at the end it goes, and what was made above it for it.
+    """Make `folder`. If it is empty at the end it is removed, with the folders made for it.
 
-    Raises UserError, which names the key `field`, where it cannot be made.
+    Raises UserError, which names the key `field`, if it cannot be made.
     """
     try:
         made = [path for path in (folder, *folder.parents) if not path.exists()]
@@ -174,7 +174,7 @@ def leaving_nothing(field: str, folder: Path) -> Iterator[None]:
 
 
 def _check_owner(store: Store, run: str) -> None:
-    """Raise UserError where the store is another run's. One that was emptied is nobody's."""
+    """Raise UserError if the store is another run's. One that was emptied is nobody's."""
     try:
         owner, _, where = store.read(RUN).decode().partition(" ")
     except FileNotFoundError:

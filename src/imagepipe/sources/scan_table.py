@@ -1,4 +1,4 @@
-"""The scan of one table, file by file, and what it finds out."""
+"""The scan of one table, file by file."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Request:
 class Scanned:
     """A table and what its scan saw: keys as text, and the cells of the `kept` columns by row.
 
-    Both are null where there are more rows than are to be held.
+    Both are null if there are more rows than are to be held.
     """
 
     request: Request
@@ -286,7 +286,7 @@ def _check_header(scanned: Scanned, path: str, schema: pa.Schema) -> None:
     differing -= set(scanned.folders)
     if differing:
         raise Unreadable(
-            f"has not the columns of {first}: {listed(sorted(differing))}",
+            f"does not have the columns of {first}: {listed(sorted(differing))}",
             "Give all files of one table the columns that are used.",
         )
 

@@ -1,4 +1,4 @@
-"""What the hub says where it does not give a model, or a data set."""
+"""Errors of the hub when it does not give a model or a data set."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ def refused(
     files: str = "",
     kind: str = "model",
 ) -> UserError:
-    """What to say where the hub does not give a model: it is gated, not there, or out of reach.
+    """The error if the hub does not give a model: it is gated, does not exist, or is out of
+    reach.
 
-    `files` are the options of `hf download` that choose the files needed, `kind` is "model" or
+    `files` are the options of `hf download` that choose the needed files; `kind` is "model" or
     "dataset".
     """
     from huggingface_hub import errors
@@ -57,8 +58,8 @@ def refused(
     return UserError(
         field=field,
         value=name,
-        problem="is not a folder here, not whole in the hub's cache, and the hub does not give it "
-        f"({type(causes[-1]).__name__})",
+        problem="is not a folder here, not complete in the hub's cache, and the hub does not give "
+        f"it ({type(causes[-1]).__name__})",
         remedy="Name a local folder, or fetch it where the hub can be reached: "
         f"hf download {name}{repository}{pinned} {files}".strip(),
     )

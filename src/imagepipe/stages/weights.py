@@ -19,7 +19,7 @@ HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # owner/name
 
 
 def locate(path: str) -> Path | str:
-    """The local folder, or the hub id where the text looks like one and is no folder here."""
+    """The local folder, or the hub id if the text looks like one and is no folder here."""
     where = folder(path)
     local = Path(where).expanduser()
     if isinstance(where, Path) or local.exists() or not HUB_ID.fullmatch(where):
@@ -28,7 +28,7 @@ def locate(path: str) -> Path | str:
 
 
 def is_file(path: str | None) -> bool:
-    """Whether a model's path is one file of any kind, and no folder."""
+    """Whether a model's path is a single file of any kind."""
     where = locate(path) if path else None
     return isinstance(where, Path) and where.is_file()
 
@@ -63,7 +63,7 @@ def size_gb(path: str | None, revision: str | None = None) -> float | None:
 
 
 def dtype(name: str, device: str) -> Any:
-    """The torch dtype that `dtype_name` calls."""
+    """The torch dtype with the name that `dtype_name` returns."""
     import torch
 
     return getattr(torch, dtype_name(name, device))
@@ -76,10 +76,11 @@ def dtype_name(name: str, device: str) -> str:
 
 
 def check(field: str, path: str | None, revision: str | None, index: str) -> Path | str:
-    """`locate(path)`, made sure that a model is there: `index` is the file that every one has.
+    """`locate(path)`, after a check that a model is there: `index` is the file that every model
+    has.
 
-    Raises UserError where a folder lacks that file, and where a model of the hub is neither in
-    the cache nor given by the hub.
+    Raises UserError if a folder lacks that file, or if a hub model is neither in the cache nor
+    given by the hub.
     """
     path = check_path(field, path)
     _files(field, path, revision, index)
@@ -87,10 +88,8 @@ def check(field: str, path: str | None, revision: str | None, index: str) -> Pat
 
 
 def check_safe(field: str, path: str | None, revision: str | None) -> None:
-    """As `check`, for a transformers model.
-
-    Raises UserError too where a folder's config.json is broken or weights are missing, and where
-    all are pickled.
+    """Like `check`, for a transformers model. Also raises UserError if a folder's config.json is
+    broken, or weights are missing or only pickled.
     """
     path = check_path(field, path)
     files = _files(field, path, revision, "config.json", weights=True)
@@ -106,9 +105,9 @@ def check_safe(field: str, path: str | None, revision: str | None) -> None:
 
 
 def check_code(field: str, path: str | None, revision: str | None) -> None:
-    """Raises UserError where only Python code that comes with the model could load it.
+    """Raises UserError if only Python code that comes with the model could load it.
 
-    Many models bring such code beside a class that transformers has too; then that one is taken.
+    Many models bring such code although transformers has a class for them; then that class is used.
     """
     path = check_path(field, path)
     config = described(field, path, _config(field, path, revision))
@@ -126,7 +125,7 @@ def check_code(field: str, path: str | None, revision: str | None) -> None:
 
 
 def _config(field: str, path: str, revision: str | None) -> Path:
-    """The file that says what the model is; fetched from the hub where it is not cached."""
+    """The file that describes the model; downloaded from the hub if it is not cached."""
     where = locate(path)
     if isinstance(where, Path):
         return where / "config.json"
@@ -139,7 +138,7 @@ def _config(field: str, path: str, revision: str | None) -> Path:
 
 
 def check_path(field: str, path: str | None) -> str:
-    """Raises UserError where an engine that needs a model names none."""
+    """Raises UserError if an engine that needs a model names none."""
     if not path:
         raise UserError(
             field=field,
@@ -153,10 +152,10 @@ def check_path(field: str, path: str | None) -> str:
 def _files(
     field: str, path: str, revision: str | None, index: str, weights: bool = False
 ) -> list[str]:
-    """The names of a model's files, of which `index` has to be one.
+    """The names of a model's files, which must include `index`.
 
-    The hub's cache, which may hold but some of them, is believed where it has what is needed:
-    `index`, and weights where those are.
+    The hub's cache may hold only some of them; it is used if it has what is needed: `index`, and
+    weights if the model has any.
     """
     where = locate(path)
     if isinstance(where, str):
@@ -194,7 +193,7 @@ def _no_model(field: str, path: str, where: Path, index: str) -> UserError:
 def _lacking(field: str, path: str, where: Path) -> str | None:
     """The first file of a transformers model's weights that the folder `where` lacks.
 
-    Weights of any name count where there are none of the usual one; pickled ones do too.
+    If there is none with a usual name, weights with any name count, also pickled ones.
     """
     if (where / WEIGHTS).is_file():
         return None
@@ -206,12 +205,12 @@ def _lacking(field: str, path: str, where: Path) -> str | None:
 
 
 def shards(field: str, path: object, index: Path) -> set[str]:
-    """The names of the files that hold the weights which `index` lists."""
+    """The names of the weight files that `index` lists."""
     return set(described(field, path, index).get("weight_map", {}).values())
 
 
 def described(field: str, path: object, file: Path) -> dict[str, Any]:
-    """What a model's JSON file holds. Raises UserError where that is no JSON object."""
+    """The content of a model's JSON file. Raises UserError if it is no JSON object."""
     try:
         said = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -222,7 +221,7 @@ def described(field: str, path: object, file: Path) -> dict[str, Any]:
 
 
 def broken(field: str, path: object, file: Path, cause: str) -> UserError:
-    """The error where `file` of a model is not what it should be."""
+    """The error for a model's `file` that is not what it should be."""
     if file.is_file() and kinds.is_pointer(file):
         return UserError(
             field=field,
@@ -240,9 +239,10 @@ def broken(field: str, path: object, file: Path, cause: str) -> UserError:
 
 @contextmanager
 def readable(field: str, path: object, where: Path | str) -> Iterator[None]:
-    """Raises UserError for whatever a library raises that reads `where` of a model.
+    """Turns every exception of a library that reads the model in `where` into UserError.
 
-    Files that are not what it expects make it fail anywhere. OSError passes: a cache may lack some.
+    Files with unexpected content make it fail anywhere. OSError passes, since a cache may be
+    incomplete.
     """
     try:
         yield
@@ -253,7 +253,7 @@ def readable(field: str, path: object, where: Path | str) -> Iterator[None]:
             field=field,
             value=path,
             problem=f"{where} cannot be used ({with_class(error).rstrip('.')})",
-            remedy="Mend that, fetch or save the model again, or name another.",
+            remedy="Correct that, fetch or save the model again, or name another.",
         ) from error
 
 
