@@ -1,4 +1,4 @@
-"""The errors that users see as one plain line, and what makes texts and figures plain."""
+"""The errors that users see as one plain line, and helpers that format texts and figures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_NAMES, NAME_BYTES = 12, 75  # of a list of names
 def shown(text: object, most: int = MOST_BYTES) -> str:
     """`text` as a terminal may show it: cut in its middle, and without signs that steer it.
 
-    What a person's file holds may be an escape sequence, which would move the cursor, colour what
+    What the user's file holds may be an escape sequence, which would move the cursor, colour what
     follows or turn the direction of the writing. Lines and tabs stay. `most` are bytes of UTF-8.
     """
     text = str(text)

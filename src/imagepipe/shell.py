@@ -1,4 +1,4 @@
-"""What a person can type again: commands, and values as Hydra's grammar and a shell take them."""
+"""Commands and values that the user can type again, quoted for Hydra's grammar and the shell."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_stands_in: list[Path] = []  # where the person does, if that is not the current folder
+_stands_in: list[Path] = []  # where the user does, if that is not the current folder
 
 
 def change_folder(folder: Path) -> None:
-    """Make `folder` the current one. What is printed is still typed where the person stands."""
+    """Make `folder` the current one. What is printed is still typed where the user stands."""
     _stands_in[:] = [stands_in()]
     os.chdir(folder)
 
@@ -30,17 +30,17 @@ def coming_back() -> Iterator[None]:
 
 
 def stands_in() -> Path:
-    """The folder in which the person typed the command."""
+    """The folder in which the user typed the command."""
     return _stands_in[0] if _stands_in else Path.cwd()
 
 
 def resume_command(folder: Path) -> str:
-    """What to type to go on with the run in `folder`, as short as the person can type it."""
+    """The command that resumes the run in `folder`, as short as the user can type it."""
     return f"{python()} -m imagepipe resume={_for_shell(typed_path(folder))}"
 
 
 def python() -> str:
-    """This interpreter, as short as the person can type it."""
+    """This interpreter, as short as the user can type it."""
     return shlex.quote(str(typed_path(Path(sys.executable))))
 
 
@@ -52,7 +52,7 @@ def quoted(text: str) -> str:
 
 
 def typed_path(path: Path) -> Path:
-    """`path`, of the current folder, as short as it can be typed where the person stands."""
+    """`path`, of the current folder, as short as it can be typed where the user stands."""
     path, here = path.absolute(), stands_in()
     shorter = path.is_relative_to(here) and here != Path(here.anchor)
     return path.relative_to(here) if shorter else path

@@ -1,7 +1,7 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the first lets a run finish what it has begun, the second ends it.
+"""Ctrl-C, SIGTERM and SIGHUP: the first lets a run finish what it has started, the second ends it.
 
-SIGHUP, by which a closed terminal or a lost connection ends a command, is as SIGTERM, but for a
-command that was started to survive it (`nohup`).
+SIGHUP, sent when a terminal closes or a connection is lost, acts like SIGTERM, unless the command
+was started to survive it (`nohup`).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Where the rows of a run go: its own folder, a folder that machines share, or an object store.
+"""Where the rows of a run go: its own folder, a shared folder, or an object store.
 
-Over pyarrow's file systems, which know local disks, S3, Google's and Azure's stores without a
-package more, and through fsspec whatever an installed package adds. A URL carries no key: S3's
-client reads the AWS_* variables (AWS_ENDPOINT_URL for a server of one's own) or the machine's role,
-the others theirs. Only the URL travels to other processes; each opens it with its own keys.
+It uses pyarrow's file systems (local disks, S3, Google's and Azure's stores), and through fsspec
+those of other installed packages. A URL carries no key: S3's client reads the AWS_* variables
+(AWS_ENDPOINT_URL for another server) or the machine's role, the others theirs. Only the URL is sent
+to other processes; each opens it with its own keys.
 """
 
 from __future__ import annotations
@@ -82,12 +82,12 @@ class Store:
             raise
 
     def open(self, name: str) -> Any:
-        """A file to read from, at any place in it. Raises FileNotFoundError where there is none."""
+        """A file to read from, at any place in it. Raises FileNotFoundError if there is none."""
         filesystem, path = self._open(name)
         return filesystem.open_input_file(path)
 
     def read(self, name: str) -> bytes:
-        """The whole of `name`. Raises FileNotFoundError where there is none."""
+        """The whole of `name`. Raises FileNotFoundError if there is none."""
         with self.open(name) as file:
             return file.read()
 
@@ -114,7 +114,7 @@ class Store:
                 filesystem.delete_file(info.path)
 
     def hide_torn(self, name: str) -> str:
-        """Give `name` another that `parts` passes over; the place, for a person."""
+        """Give `name` another that `parts` passes over; the place, for the user."""
         filesystem, path = self._open(name)
         folder, _, last = name.rpartition("/")
         aside = f"{folder}/.torn-{last}"
@@ -133,11 +133,11 @@ class Store:
             filesystem.delete_dir(path)
 
     def place(self, name: str) -> str:
-        """Where `name` is, for a person."""
+        """Where `name` is, for the user."""
         return below(self.url, name)
 
     def check(self, field: str) -> None:
-        """Raise UserError where nothing can be written, within seconds; leaves nothing."""
+        """Raise UserError if nothing can be written, within seconds; leaves nothing."""
         try:
             self.write(MARK, b"")
             self.remove(MARK)
@@ -173,7 +173,7 @@ def below(url: str, name: str) -> str:
 
 
 def check_url(field: str, url: str) -> None:
-    """Raise UserError where `url` is none, or carries what may be a key; neither is shown.
+    """Raise UserError if `url` is none, or carries what may be a key; neither is shown.
 
     Azure's way of writing `abfs://container@account...` is no key.
     """

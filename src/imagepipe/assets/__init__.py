@@ -1,4 +1,4 @@
-"""What ships inside the package: the example tables and the embedded models."""
+"""The files that ship with the package: example tables and embedded models."""
 
 from __future__ import annotations
 

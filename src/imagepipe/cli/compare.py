@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @plainly
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 they are compared, 2 they cannot be."""
+    """Exit codes: 0 the runs are compared, 2 they cannot be."""
     parser = commands.parser("compare", __doc__)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="outputs/DATE/TIME")
     parser.add_argument(
@@ -62,8 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def compared(
     runs: Sequence[Path], aim: Sweep, by: str | None, out: Path | None
 ) -> tuple[Path, Comparison]:
-    """The folder with the comparison, `out` or one called by the time, and what it says. Raises
-    UserError."""
+    """The folder with the comparison (`out`, or one named by date and time), and the comparison.
+    Raises UserError.
+    """
     from imagepipe.reports.comparison import write_runs
 
     out = out or Path(time.strftime("outputs/comparisons/%Y-%m-%d/%H-%M-%S"))

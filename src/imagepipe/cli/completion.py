@@ -1,6 +1,6 @@
-"""What a shell completes: commands here, groups, choices and keys by Hydra's own completion.
+"""Shell completion: commands here; groups, choices and keys by Hydra's own completion.
 
-Hydra's script for the shell asks `imagepipe -sc query=SHELL`, the line so far being in COMP_LINE.
+Hydra's shell script runs `imagepipe -sc query=SHELL`, with the line so far in COMP_LINE.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ LINE = "COMP_LINE"
 
 
 def prepare() -> None:
-    """Print the commands that fit, and have Hydra see the line as if no command were typed.
+    """Print the commands that fit, and let Hydra see the line as if no command were typed.
 
-    Behind a command that takes no groups and keys there is nothing to ask Hydra for: it ends here.
+    For a command without groups and keys Hydra has nothing to complete, so this exits.
     """
     sys.argv[0] = "imagepipe"  # what a shell's script is for, also where it is asked for by -m
     app, _, typed = os.environ.get(LINE, "").lstrip().partition(" ")

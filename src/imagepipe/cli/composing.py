@@ -1,4 +1,4 @@
-"""Composing a configuration without running it, for the commands that take a run's keys."""
+"""Composes a configuration without running it, for commands that accept the keys of a run."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ from imagepipe.errors import UserError
 
 
 def composed(overrides: Sequence[str], own: str | None) -> Config:
-    """What `imagepipe OVERRIDES` would run. Raises UserError, and Hydra's own errors."""
+    """The configuration that `imagepipe OVERRIDES` would run. Raises UserError, and Hydra's own
+    errors.
+    """
     with composing(overrides, own) as cfg:
         return configuration.load(cfg)
 
 
 @contextmanager
 def composing(overrides: Sequence[str], own: str | None) -> Iterator[DictConfig]:
-    """What `imagepipe OVERRIDES` composes, with the presets in the folder `own` too.
+    """What Hydra composes for `imagepipe OVERRIDES`, also with the presets in the folder `own`.
 
-    Without Hydra's own part, which is the current HydraConfig within it; afterwards Hydra is as it
-    was found. Raises UserError, and Hydra's own errors.
+    Hydra's own part is left out; inside the block it is the current HydraConfig. Afterwards Hydra's
+    state is as before. Raises UserError, and Hydra's own errors.
     """
     check_choices(overrides)
     registration.register()
@@ -46,7 +48,7 @@ def composing(overrides: Sequence[str], own: str | None) -> Iterator[DictConfig]
 
 @contextmanager
 def _hydra_put_aside() -> Iterator[None]:
-    """An application of somebody's own may be under way, which has initialized Hydra for itself."""
+    """The caller may be an application that has initialized Hydra for itself."""
     found, config = GlobalHydra.instance(), HydraConfig.instance().cfg
     hydra = found.hydra
     found.clear()
@@ -59,7 +61,7 @@ def _hydra_put_aside() -> Iterator[None]:
 
 
 def _place(own: str) -> str:
-    """The folder `own` as a value in Hydra's grammar. Raises UserError where there is none."""
+    """The folder `own` as a value in Hydra's grammar. Raises UserError if there is none."""
     if not Path(own).is_dir():
         raise UserError(
             field="--config-dir",

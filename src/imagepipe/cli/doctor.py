@@ -37,8 +37,8 @@ ROWS = 100  # of the run that each preset is tried for
 
 @dataclass(frozen=True)
 class Preset:
-    """Whether a model would run here, and why. GB are 1e9 bytes, of its weights as they are loaded
-    here and of one picture while it is decoded.
+    """Whether a model would run here, and why. GB are 1e9 bytes: of its weights as they are
+    loaded here, and of one picture while it is decoded.
     """
 
     name: str
@@ -83,7 +83,7 @@ def _packages() -> Iterator[Finding]:
 
 
 def _locked() -> dict[str, str]:
-    """What requirements.lock pins, in a checkout; it is not in the wheel."""
+    """The versions in requirements.lock, in a checkout; the wheel does not have it."""
     from packaging.requirements import Requirement
 
     file = config_dir().parent / "requirements.lock"
@@ -97,7 +97,7 @@ def _locked() -> dict[str, str]:
 
 
 def _run(config: Config, machine: Machine) -> Iterator[Finding]:
-    """Whether the engines that are meant can work, and their processes find a place."""
+    """Whether the engines of this configuration work, and their processes fit."""
     from imagepipe.execution import health, pipeline
 
     yield health.of_check("engines", "can work", lambda: pipeline.check_engines(config))
@@ -107,7 +107,7 @@ def _run(config: Config, machine: Machine) -> Iterator[Finding]:
 
 
 def presets(machine: Machine, folders: Sequence[Path]) -> Iterator[Preset]:
-    """The models and LLMs in `folders`, the package's or a person's own, that have weights."""
+    """The models and LLMs with weights among the presets in `folders`."""
     from imagepipe.execution import health
 
     memory = (health.gpu_memory() if machine.gpus else machine.nodes[0].memory) / 1e9
@@ -121,7 +121,7 @@ def presets(machine: Machine, folders: Sequence[Path]) -> Iterator[Preset]:
 
 
 def _read(name: str, file: Path) -> Any:
-    """What a preset says, with what it takes over from others."""
+    """A preset, with the presets that it is based on."""
     said: Any = OmegaConf.load(file)
     if "defaults" not in said:
         return said
@@ -131,7 +131,7 @@ def _read(name: str, file: Path) -> Any:
 
 
 def _model(name: str, said: Any, memory: float, *, gpu: bool) -> Iterator[Preset]:
-    """As a run compares it: what its weights take, and one picture."""
+    """As a run checks it: by the size of its weights and of one picture."""
     from imagepipe.diffusion import model_index
     from imagepipe.execution.share_memory import needs
 
@@ -154,7 +154,7 @@ def _model(name: str, said: Any, memory: float, *, gpu: bool) -> Iterator[Preset
 
 
 def _llm(name: str, said: Any, memory: float, *, gpu: bool) -> Iterator[Preset]:
-    """By its weights alone."""
+    """By the size of its weights."""
     if said.get("path") in (None, "???") or not engines.of("llm", said).weights:
         return
     cached = weights.size_gb(said.path, said.get("revision"))
@@ -169,7 +169,7 @@ def _llm(name: str, said: Any, memory: float, *, gpu: bool) -> Iterator[Preset]:
 
 
 def _fits(gb: float, memory: float) -> bool | None:
-    """Null where the driver or the system does not say what there is."""
+    """Null if the driver or the system does not say what there is."""
     return gb <= memory if memory else None
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @plainly
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 all that the run loads is here, 2 it is not and cannot be had."""
+    """Exit codes: 0 all that the run loads is here, 2 something is not and cannot be downloaded."""
     meant = "settings of the run to download for, such as model=sdxl_turbo"
     parser = commands.run_parser("fetch", meant, "print one JSON object")
     parser.add_argument("--dry-run", action="store_true", help="only list what would be downloaded")
@@ -67,7 +67,9 @@ def _cache() -> str:
 
 
 def _lines(files: Sequence[File]) -> Iterator[str]:
-    """What is here and what is missing, a line a repository, then the files to be fetched."""
+    """One line per repository with what is cached and what is missing, then the files to
+    download.
+    """
     for field, name in dict.fromkeys((file.field, file.repository) for file in files):
         own = [file for file in files if (file.field, file.repository) == (field, name)]
         missing = [file for file in own if not file.cached]
@@ -84,7 +86,7 @@ def _size(files: Sequence[File]) -> str:
 
 
 def check_room(size: int, cache: Path) -> None:
-    """Raise UserError where the disk of the folder `cache` has less than `size` bytes free."""
+    """Raise UserError if the disk of the folder `cache` has less than `size` bytes free."""
     import shutil
 
     there = next(path for path in (cache, *cache.parents) if path.exists())

@@ -1,6 +1,7 @@
-"""What Hydra calls before it makes a folder or writes a file; `conf/config.yaml` names it.
+"""The callbacks that Hydra calls before it makes a folder or writes a file (see
+`conf/config.yaml`).
 
-Hydra makes its callbacks itself, so they find the command that is under way here.
+Hydra constructs its callbacks itself, so they find the running command here.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ class Command(Protocol):
     """The command that Hydra runs jobs for. `cfg` is without Hydra's own part, `HydraConfig`."""
 
     def run_begins(self, cfg: DictConfig) -> None:
-        """One run is composed. Raises UserError where it is refused."""
+        """One run is composed. Raises UserError if it is refused."""
 
     def sweep_begins(self, cfg: DictConfig, whole: DictConfig) -> None:
         """What all jobs have is composed; `whole` is that with Hydra's own part, to be changed."""
 
 
 class Before(Callback):
-    """Hands on to `under_way`. Hydra takes an error for a warning, so they end the command here."""
+    """Calls the command in `under_way`. Hydra only warns of an exception in a callback, so an
+    error ends the command here.
+    """
 
     under_way: Command | None = None
 

@@ -1,4 +1,4 @@
-"""A sweep as Hydra runs it: its lock before the first job, its end after the last."""
+"""A sweep as Hydra runs it: locked before the first job, compared after the last."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ MULTIRUN = "multirun.yaml"  # what all jobs have, by Hydra's own sweeper
 
 
 class Unfinished:
-    """What a failed job gives to Hydra's sweeper: no number. An error that is raised would be
-    printed by Hydra, with advice of its own, and end a search by Optuna.
+    """The result of a failed job for Hydra's sweeper: not a number. An exception would be
+    printed by Hydra, with its own advice, and would end a search by Optuna.
     """
 
 
 class Multirun:
     """The jobs of a sweep. The first of them opens the sweep itself.
 
-    Hydra has callbacks for a sweep, but calls none at its end where a job was interrupted. Where
+    Hydra has callbacks for a sweep, but calls none at its end if a job was interrupted. If
     `resumed` is a folder, its sweep is resumed.
     """
 
@@ -100,9 +100,9 @@ class Multirun:
             return Unfinished()
 
     def end(self, error: BaseException | None) -> BaseException | None:
-        """End the sweep, which `error` has ended where it is not null; what is to be told of it.
+        """End the sweep, after `error` if it is not null; returns the error to report.
 
-        A job that failed is, but not of a search that goes on to the end.
+        That may be the error of a failed job, except in a search, which continues after one.
         """
         if self.sweep:
             try:
@@ -119,7 +119,7 @@ class Multirun:
 
 
 def check_resumed(asked: Path, folder: Path, now: sweeps.Record) -> None:
-    """Raise UserError where the jobs to be run are not those of the sweep in `asked`."""
+    """Raise UserError if the jobs to be run are not those of the sweep in `asked`."""
     if asked != folder:
         raise UserError(
             field="hydra.sweep.dir",
@@ -140,7 +140,9 @@ def check_resumed(asked: Path, folder: Path, now: sweeps.Record) -> None:
 
 
 def _restored(path: Path, record: Path) -> Callable[[], None]:
-    """What makes `path` what it is now, or removes it where it is new and there is no `record`."""
+    """A function that restores `path` to its present content, or removes it if it is new and
+    there is no `record`.
+    """
     before = path.read_bytes() if path.exists() else None
 
     def restore() -> None:
@@ -153,9 +155,8 @@ def _restored(path: Path, record: Path) -> Callable[[], None]:
 
 
 def prepare_repeats(cfg: DictConfig, whole: DictConfig) -> None:
-    """Have Hydra's sweeper vary the repeat before all else, so that jobs run by turns.
-
-    What the machine does meanwhile then befalls all of them. Raises UserError for another sweeper.
+    """Let Hydra's sweeper vary the repeat first, so that jobs take turns and other load on the
+    machine meets them all alike. Raises UserError for another sweeper.
     """
     repeats = cfg.sweep.repeats
     if repeats <= 1:  # what is too small is refused with the other limits
@@ -175,7 +176,7 @@ def prepare_repeats(cfg: DictConfig, whole: DictConfig) -> None:
 
 
 def check_at_once(cfg: DictConfig, whole: DictConfig) -> None:
-    """Raise UserError for jobs at once where each is chosen by what came of those before."""
+    """Raise UserError for jobs side by side if the sweeper chooses each from earlier results."""
     sweeper = whole.hydra.runtime.choices["hydra/sweeper"]
     if cfg.sweep.jobs_at_once != 1 and sweeper != "basic":
         raise UserError(
@@ -187,7 +188,7 @@ def check_at_once(cfg: DictConfig, whole: DictConfig) -> None:
 
 
 def _prepare_optuna(whole: DictConfig) -> None:
-    """Make Optuna's plugin take texts as choices, and a database as Optuna's storage."""
+    """Make Optuna's plugin accept texts as choices, and a database as Optuna's storage."""
     import optuna
 
     optuna.logging.set_verbosity(logging.WARNING)
@@ -203,7 +204,7 @@ def _prepare_optuna(whole: DictConfig) -> None:
 
 
 def _database(url: str) -> dict[str, Any]:
-    """Optuna's storage in a database, for Hydra to make. Raises UserError where it cannot be."""
+    """Optuna's storage in a database, for Hydra to make. Raises UserError if it cannot be."""
     import optuna
 
     # Optuna 2 relies on a commit after each statement, which SQLAlchemy 2 no longer makes.
@@ -222,9 +223,9 @@ def _database(url: str) -> dict[str, Any]:
 
 
 def with_quotes(text: str) -> str:
-    """The override `text`, its choices such that the plugin's own overrides are whole again.
+    """The override `text`, with its choices quoted so that the plugin's own overrides are valid.
 
-    It takes the quotes away that Hydra's `choice()` needs, and puts none around what it types.
+    The plugin removes the quotes that Hydra's `choice()` needs, and adds none to what it types.
     """
     override: Override = OverridesParser.create().parse_override(text)
     value = override.value()

@@ -1,6 +1,6 @@
-"""What stages of a person's own made of a picture once it was drawn: run again where it is allowed.
+"""Runs the custom stages that changed a picture again, if the user allows it.
 
-Whoever made the file wrote which classes these are.
+The picture's file names their classes, so whoever made the file chose that code.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TOLD = ("prompt", "base_prompt", "seed")  # what of its row a picture says
 
 
 def check(path: Path, texts: Mapping[str, str], *, trust: bool) -> None:
-    """Raise UserError for a picture that was changed, unless its classes are trusted."""
+    """Raise UserError for a picture that custom stages changed, unless it is trusted."""
     if STAGES in texts and not trust:
         raise UserError(
             field="IMAGE",
@@ -32,9 +32,9 @@ def check(path: Path, texts: Mapping[str, str], *, trust: bool) -> None:
 
 
 def changed(texts: Mapping[str, str], picture: np.ndarray) -> np.ndarray:
-    """`picture`, uint8 (height, width, 3), as it comes out of the stages that `texts` name.
+    """`picture`, uint8 (height, width, 3), after the stages in its metadata `texts`.
 
-    Raises ValueError where one of them reads what a picture does not say of its row.
+    Raises ValueError if one of them reads a column that the metadata does not have.
     """
     from imagepipe.stages import own
 

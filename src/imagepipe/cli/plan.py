@@ -174,7 +174,9 @@ def _measured(config: Config, machine: Machine, *, calibrate: bool) -> Calibrati
 
 
 def from_earlier(config: Config, shares: Resources, machine: Machine, rows: int) -> Expected | None:
-    """What the newest finished run under `outputs` did with the same models and shares here."""
+    """The speed of the newest finished run under `outputs` with the same models and shares on
+    this machine.
+    """
     from imagepipe.reports.summary import speed_digest
 
     wanted = speed_digest(config, shares, str(machine))
@@ -190,7 +192,7 @@ def from_earlier(config: Config, shares: Resources, machine: Machine, rows: int)
 
 
 def _read(summary: Path) -> dict[str, Any]:
-    """What a run said at its end; nothing where it cannot be read, or is another program's."""
+    """The summary of a run; empty if it cannot be read, or is another program's."""
     try:
         said = json.loads(summary.read_text("utf-8"))
     except (OSError, ValueError):
@@ -212,10 +214,10 @@ def _expected(
 
 
 def _trial(config: Config, shares: Resources, rows: int, few: int) -> Expected:
-    """A run of a few rows on this machine, which leaves nothing.
+    """Run a few rows on this machine, leaving nothing. If they are too few for a steady rate,
+    run more, up to the whole table.
 
-    Of more where they are over too soon for a steady rate, until it is the whole table, which
-    needs none. Raises RunFailed as `run` does.
+    Raises RunFailed as `run` does.
     """
     from imagepipe.execution.run import run
 

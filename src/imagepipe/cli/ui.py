@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _page(folder: Path) -> Path:
-    """The gallery of the run in `folder`, the comparison of the sweep; raises UserError."""
+    """The gallery of the run in `folder`, or the comparison of the sweep. Raises UserError."""
     from imagepipe.reports import comparison, gallery
 
     for name in (gallery.PAGE, comparison.PAGE):
@@ -84,14 +84,14 @@ def _page(folder: Path) -> Path:
 
 
 def _show(said: str, no_browser: bool) -> None:
-    """Print the address, the first line of what is `said`, and open it."""
+    """Print `said`, and open the address in its first line."""
     print(said, flush=True)
     if not no_browser:
         webbrowser.open(said.partition("\n")[0])
 
 
 def store_of(outputs: Path, uri: str | None) -> str:
-    """The database to show; raises UserError where there is none."""
+    """The database to show; raises UserError if there is none."""
     uri = uri or default_uri(outputs)
     config = Tracking(name="typed", backend="mlflow", uri=uri)
     check(config)
@@ -186,7 +186,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _runs(port: int) -> str:
-    """The page of the newest experiment's runs."""
+    """The path of the page with the newest experiment's runs."""
     body = {"max_results": 2, "order_by": ["last_update_time DESC"]}
     request = urllib.request.Request(
         f"http://{HOST}:{port}/api/2.0/mlflow/experiments/search",

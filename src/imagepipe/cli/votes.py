@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @plainly
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 they are added, 2 they cannot be."""
+    """Exit codes: 0 the votes are added, 2 they cannot be."""
     parser = commands.parser("votes", __doc__)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="votes-VOTER.json")
     parser.add_argument("--of", type=Path, help="the comparison's folder, if it was moved")
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _folder(path: Path) -> Path:
-    """The folder of the comparison that a file says it is of. Raises UserError."""
+    """The folder of the comparison that a vote file belongs to. Raises UserError."""
     try:
         named = Path(json.loads(path.read_text("utf-8"))["folder"])
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -74,7 +74,7 @@ def _folder(path: Path) -> Path:
 
 
 def _record(folder: Path, found: Comparison) -> str | None:
-    """Record the votes in MLflow, with the sweep and its jobs; the link, null where none are."""
+    """Record the votes in MLflow, with the sweep and its jobs; the link, or null without MLflow."""
     from imagepipe import tracking
     from imagepipe.reports.comparison import PAGE, votes
 

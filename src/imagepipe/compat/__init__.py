@@ -1,7 +1,7 @@
-"""Private names of other libraries: looked up here alone, and never needed to run.
+"""Private names of other libraries, looked up only here and never required.
 
-The functions `find...` are the only ways to them. Whoever asks says what is lost where a release
-does not have the name, and works on without it. With `verbose=true` each loss is said once.
+The functions `find...` are the only way to them. Each caller says what is lost if a release lacks
+the name, and works without it. With `verbose=true` each loss is printed once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SAID: set[str] = set()
 
 
 def find(owner: object, name: str, lost: str) -> Any:
-    """The attribute `name` of `owner`; null where there is none.
+    """The attribute `name` of `owner`; null if there is none.
 
     `owner` is an object, or says where one is: "module", "module:Class". `name` may be dotted.
     `lost` says what does not work without it, as a sentence.

@@ -1,4 +1,4 @@
-"""Private names of diffusers, and what only its code says."""
+"""Private names of diffusers, and facts that only its source code holds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class SchedulerUse:
 
 
 def scheduler_use(pipeline: type) -> SchedulerUse | None:
-    """Read from the code of `pipeline`, which nothing else says; null where there is none to read.
+    """Read from the code of `pipeline`, which nothing else says; null if there is none to read.
 
     The sigmas of FLUX are an array, those of Z-Image a list.
     """

@@ -1,7 +1,7 @@
 """Ray's worker processes as copies of one process that has loaded the libraries.
 
 Importing torch, transformers and diffusers takes 10 s of CPU, which each process of a model would
-take anew, once Ray is up. Here one process does, while Ray starts, and the others are forked of it.
+take again, once Ray is up. Here one process does, while Ray starts; the others are forked from it.
 
 Ray starts a worker in two steps: its setup_worker.py imports Ray to find out what the runtime
 environment asks for, and then runs `<py_executable> default_worker.py ARGUMENTS`. Here a script

@@ -1,4 +1,4 @@
-"""What is changed in Hydra."""
+"""Changes to Hydra."""
 
 from __future__ import annotations
 

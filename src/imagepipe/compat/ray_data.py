@@ -1,4 +1,4 @@
-"""Private names of Ray Data: what its executor does; and where its releases differ."""
+"""Private names of Ray Data: what its executor is doing; and differences between its releases."""
 
 from __future__ import annotations
 

@@ -71,7 +71,9 @@ Painter = ImageGenerator  # its earlier name, for plug-ins that import it
 
 
 def recipe(model: Model) -> Callable[[], ImageGenerator]:
-    """What makes the engine that `model.engine` names, not yet loaded, in any process."""
+    """A factory for the engine that `model.engine` names, which works in any process; nothing is
+    loaded yet.
+    """
     return engines.recipe("model", model, ImageGenerator)
 
 
@@ -81,21 +83,22 @@ def make(model: Model) -> ImageGenerator:
 
 
 def painted(pictures: np.ndarray | Painted) -> Painted:
-    """What an engine's `paint` has given."""
+    """The result of an engine's `paint` as a `Painted`."""
     if isinstance(pictures, Painted):
         return pictures
     return Painted(np.asarray(pictures), [None] * len(pictures))
 
 
 def unsent(model: Model) -> list[str]:
-    """The settings that a server which draws is not told: seed, steps, guidance, ... Of an engine
-    that there is not, which a refused job may name: none."""
+    """The settings that a server does not get: seed, steps, guidance, ... None for an unknown
+    engine, which a refused job may name.
+    """
     known = line.unsent if (line := engines.TABLE["model"].get(model.engine)) else None
     return list(resolve_name(known)(model)) if known else []
 
 
 def seed_note(model: Model) -> str | None:
-    """What is to be said of the seeds of pictures that a server draws; null: drawn here."""
+    """A note on the seeds of pictures that a server draws; null: they are drawn here."""
     if not engines.of("model", model).waits:
         return None
     if "seed" in unsent(model):
@@ -104,7 +107,7 @@ def seed_note(model: Model) -> str | None:
 
 
 def trial_note(model: Model) -> str | None:
-    """What `check` asks of a server that draws, where that may be a picture; null: drawn here."""
+    """A note on what `check` requests from a server, if that may be a picture; null: nothing."""
     if not engines.of("model", model).unsent:
         return None
     asked = "the server draws one picture first, to try what this run asks of it"
@@ -113,7 +116,7 @@ def trial_note(model: Model) -> str | None:
 
 
 def check(model: Model) -> None:
-    """Raise UserError where the model is unavailable, or cannot draw as it is asked to."""
+    """Raise UserError if the model is unavailable, or cannot draw with the settings."""
     rows.check(model)
     engine = engines.check("model", model, ImageGenerator)
     if not engine.is_custom:

@@ -1,4 +1,4 @@
-"""Caches of diffusers: a denoiser that takes over at some steps what it found at an earlier one."""
+"""Caches of diffusers: the denoiser reuses results of earlier steps."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ STEPS = "num_inference_steps"  # which a cache that goes by shares of the steps 
 def add(part: Any, model: Model) -> None:
     """Give the denoiser `part` the cache that `model.cache` names.
 
-    Raises UserError where diffusers has none of that name, or not for this denoiser, or where its
-    settings are not the cache's.
+    Raises UserError if diffusers has no such cache, or not for this denoiser, or if the settings
+    are not the cache's.
     """
     name = str(model.cache)
     kind = _known(name)

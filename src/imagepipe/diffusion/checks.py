@@ -1,4 +1,4 @@
-"""Before anything starts: is the model there, and does it take what the configuration asks?"""
+"""Checks before a run: is the model available, and does it accept the settings?"""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ NO_VALUE = re.compile("embeds|latents|image|mask|callback|timesteps|sigmas|_kwar
 
 
 def check(model: Model) -> None:
-    """Fetches the model from the hub where it is not cached; of weights it reads the names.
+    """Downloads the model from the hub if it is not cached; reads only the names of its weights.
 
-    Raises UserError for whatever would stop the processes that draw: the model is not there, or
+    Raises UserError for everything that would stop the drawing processes: the model is missing, or
     an option does not fit it.
     """
     if model.scheduler is not None:
@@ -87,7 +87,7 @@ def _check_described(model: Model, described: repository.Description) -> None:
 
 
 def row_limits(model: Model) -> tuple[int, rows.Strength]:
-    """Of a model that `check` has passed: its `size_factor`, and how it counts steps."""
+    """For a model that `check` has passed: its `size_factor`, and how it counts steps."""
     described = repository.describe(model)
     strength = rows.Strength()
     if model.pictures and described.is_known:
@@ -96,10 +96,10 @@ def row_limits(model: Model) -> tuple[int, rows.Strength]:
 
 
 def size_factor(configs: dict[str, Any]) -> int:
-    """What width and height must be multiples of: the VAE's scale times the denoiser's patch.
+    """Width and height must be multiples of this: the VAE's scale times the denoiser's patch.
 
-    A transformer either takes patches of latents itself or is given them packed, which shows in
-    its channels: those of 2 x 2 latents are 4 times as many.
+    A transformer either makes patches of latents itself or gets them packed, which shows in its
+    channels: those of 2 x 2 latents are 4 times as many.
     """
     vae, denoiser = configs.get("vae", {}), configs.get("transformer") or configs.get("unet", {})
     channels, scale = latents(vae)
@@ -109,8 +109,8 @@ def size_factor(configs: dict[str, Any]) -> int:
 
 
 def latents(vae: Mapping[str, Any]) -> tuple[int, int]:
-    """The channels that a decoder of that configuration reads, and how many pixels each side has
-    for one of theirs.
+    """The number of latent channels of a VAE with this configuration, and the pixels per side of
+    one latent.
     """
     widths = vae.get("encoder_block_out_channels") or vae.get("block_out_channels") or [0] * 4
     halvings = len(vae["temperal_downsample"]) if "temperal_downsample" in vae else len(widths) - 1
@@ -118,7 +118,7 @@ def latents(vae: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def check_mask(model: Model, unet: dict[str, Any]) -> None:
-    """diffusers fills masks with a UNet of 4 channels, or of 9 that was trained for it."""
+    """diffusers inpaints with a UNet with 4 channels, or with 9 if it was trained for it."""
     channels = unet.get("in_channels", 4)
     if channels not in (4, 9):
         raise refused(
@@ -142,7 +142,7 @@ def check_size(model: Model, configs: dict[str, Any]) -> None:
 
 
 def _has_options(model: Model, configs: dict[str, Any]) -> bool:
-    """Whether anything is asked that not every pipeline takes."""
+    """Whether any option is set that not every pipeline accepts."""
     for_video = "temperal_downsample" in configs.get("vae", {})
     return bool(
         model.negative_prompt is not None
@@ -164,7 +164,7 @@ def _has_options(model: Model, configs: dict[str, Any]) -> bool:
 
 
 def _check_options(model: Model, described: repository.Description) -> None:
-    """Tries them on the pipeline without weights, which costs seconds and no memory."""
+    """Tries the options on the pipeline without weights, which takes seconds and no memory."""
     import torch
 
     quantization.config(model, described)
@@ -206,7 +206,7 @@ def check_call(model: Model, pipeline: Any) -> None:
 
 
 def _check_arguments(model: Model, kind: str, takes: Mapping[str, Any]) -> None:
-    """Of `model.call_kwargs` and `model.columns`: what the call of a pipeline `kind` takes."""
+    """Check `model.call_kwargs` and `model.columns` against the call of the pipeline `kind`."""
     if "negative_prompt" in model.columns and "negative_prompt" not in takes:
         column = model.columns["negative_prompt"]
         raise refused(

@@ -1,4 +1,4 @@
-"""A ControlNet beside a model, which follows a picture of edges, depth or a pose."""
+"""ControlNets: the model follows edges, depth or a pose from an input picture."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SHARED = ("cross_attention_dim", "joint_attention_dim", "pooled_projection_dim",
 
 
 def given(model: Model, beside: repository.Description, device: str, dtype: Any) -> dict[str, Any]:
-    """The part `controlnet` of a pipeline, which `model.controlnet` names; none where it is null.
+    """The part `controlnet` of a pipeline, which `model.controlnet` names; none if it is null.
 
-    Raises UserError where it is not there, or was made for another model.
+    Raises UserError if it does not exist, or was made for another model.
     """
     source = origin.controlnet(model)
     if source is None:
@@ -34,7 +34,9 @@ def given(model: Model, beside: repository.Description, device: str, dtype: Any)
 
 
 def described(model: Model) -> dict[str, Any] | None:
-    """The configuration of a well-known one, which comes with the package; null for others."""
+    """The configuration of a well-known ControlNet, which ships with the package; null for
+    others.
+    """
     file = repository.ARCHITECTURES / f"{(model.controlnet or '').replace('/', '--')}.json"
     return json.loads(file.read_text("utf-8"))["controlnet"] if file.is_file() else None
 
@@ -42,7 +44,7 @@ def described(model: Model) -> dict[str, Any] | None:
 def _configured(model: Model, source: Source) -> tuple[Any, dict[str, Any]]:
     """Class and configuration; with random weights those of a well-known one come with the package.
 
-    Raises UserError where it is no ControlNet.
+    Raises UserError if it is no ControlNet.
     """
     known = described(model) if model.weights == "random" else None
     if known:

@@ -32,13 +32,13 @@ PROMPTS = 4096  # more than a batch has: of which it is remembered whether they 
 
 
 class DiffusersGenerator:
-    """A `DiffusionPipeline` on this process's GPU, or its CPU where it has none."""
+    """A `DiffusionPipeline` on this process's GPU, or on its CPU without one."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
 
     def load(self) -> None:
-        """Raises UserError where the weights cannot be used or an option does not fit them."""
+        """Raises UserError if the weights cannot be used or an option does not fit them."""
         import torch
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -63,10 +63,10 @@ class DiffusersGenerator:
         drawn: list[Model] | None = None,
         pictures: list[Mapping[str, np.ndarray]] | None = None,
     ) -> np.ndarray:
-        """uint8 (n, height, width, 3). Each picture has a generator of its own, on the CPU.
+        """uint8 (n, height, width, 3). Each picture has its own generator, on the CPU.
 
-        A generator on the CPU gives the same noise on every device. Where the pipeline takes the
-        pictures that go in for references of all that it draws, it draws one at a time.
+        A generator on the CPU gives the same noise on every device. If the pipeline uses input
+        pictures as references for its whole batch, it draws one row at a time.
         """
         drawn = drawn or [self.model] * len(prompts)
         inside = pictures or [{}] * len(prompts)
@@ -128,8 +128,8 @@ class DiffusersGenerator:
         return _as_bytes(images[: len(prompts)])
 
     def _going_in(self, inside: list[Mapping[str, np.ndarray]]) -> dict[str, Any]:
-        """The pictures, by the pipeline's arguments: a list with one for each row, of a pipeline
-        that does not mix them with all that its row has.
+        """The input pictures by the pipeline's arguments: a list with one per row, for a
+        pipeline that does not mix rows.
         """
         from PIL import Image
 
@@ -149,33 +149,33 @@ class DiffusersGenerator:
     def _mend(self) -> None:
         """Undo what a call that failed half-way leaves, such as one that ran out of memory.
 
-        SDXL's decoder is then in float32 for good, and with model.offload=model on the GPU. Not at
-        once: the error's stack holds the memory that this may take.
+        SDXL's VAE then stays in float32, and with model.offload=model on the GPU. Not at once: the
+        error's stack holds the memory that this may need.
         """
         if _decoder_dtype(self.pipe) != self.decodes_in:
             self.pipe.vae.to(self.decodes_in)
         self.pipe.maybe_free_model_hooks()
 
     def is_cut(self, prompt: str) -> bool:
-        """Whether the model never sees the end of `prompt`."""
+        """Whether the text encoder never sees the end of `prompt`."""
         return self.cuts(prompt)
 
     def _spelt_out(self, prompt: str) -> str:
-        """With as many words for a textual inversion as it has embeddings."""
+        """With one word per embedding of a textual inversion."""
         if not self.model.textual_inversions:
             return prompt
         return str(self.pipe.maybe_convert_prompt(prompt, self.pipe.tokenizer))
 
     def unknown_words(self, prompt: str) -> list[str]:
-        """Words of `prompt` that are not in the model's `words.txt`, where it has one."""
+        """Words of `prompt` that are not in the model's `words.txt`, if it has one."""
         return vocabulary.unknown(self.vocabulary, prompt)
 
 
 def arguments(drawn: Sequence[Model], takes: Mapping[str, Any]) -> dict[str, Any]:
-    """What a pipeline is called with besides the prompts, their noise and pictures.
+    """The arguments of a pipeline's call, besides prompts, noise and pictures.
 
-    `drawn` is the model as each picture is drawn with, alike but for texts; `takes` are the
-    parameters of the pipeline's call.
+    `drawn` are the settings for each picture, equal except for texts; `takes` are the parameters of
+    the call.
     """
     model = drawn[0]
     told: dict[str, Any] = {
@@ -210,15 +210,16 @@ def arguments(drawn: Sequence[Model], takes: Mapping[str, Any]) -> dict[str, Any
 def guides_truly(takes: Mapping[str, Any]) -> bool:
     """Whether `model.guidance` is its `true_cfg_scale`.
 
-    So in Qwen-Image's pipelines: others have a `guidance_scale` that is not for distilled models
-    alone.
+    So it is in Qwen-Image's pipelines; in others `guidance_scale` is not only for distilled models.
     """
     distilled = takes.get("guidance_scale")
     return "true_cfg_scale" in takes and (distilled is None or distilled.default is None)
 
 
 def _draw_noise_from(generators: list[Any], pipe: Any) -> None:
-    """Also the scheduler's: pipelines of flows give it none, and it would draw from torch's own."""
+    """Also the scheduler's noise: flow pipelines give the scheduler no generator, so it would
+    use torch's own.
+    """
     scheduler: Any = getattr(pipe, "scheduler", None)
     step = getattr(type(scheduler), "step", None)
     if step is not None and "generator" in inspect.signature(step).parameters:
@@ -226,15 +227,16 @@ def _draw_noise_from(generators: list[Any], pipe: Any) -> None:
 
 
 def _decoder_dtype(pipe: Any) -> Any:
-    """torch's dtype, or null where the pipeline has no `vae`."""
+    """torch's dtype, or null if the pipeline has no `vae`."""
     return getattr(getattr(pipe, "vae", None), "dtype", None)
 
 
 def _as_bytes(images: Any) -> np.ndarray:
-    """uint8 (n, height, width, 3) of a tensor (n, 3, height, width) from 0 to 1, where it lies.
+    """uint8 (n, height, width, 3) from a tensor (n, 3, height, width) from 0 to 1, on its own
+    device.
 
-    So a GPU hands over bytes, not numbers that the CPU would still have to round. A picture with a
-    number that is none becomes black.
+    So a GPU returns bytes, not numbers that the CPU would have to round. A picture with NaN becomes
+    black.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Which files of a repository on the hub a run loads: names from names, nothing is fetched."""
+"""Which files of a hub repository a run loads, decided by their names; nothing is fetched."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ NAMED_SO = re.compile(r"(diffusion_pytorch_model|pytorch_model|model)[.-]")
 
 
 def small_files(names: Iterable[str]) -> list[str]:
-    """Configurations and tokenizers beside each other, not in folders."""
+    """Configurations and tokenizers at the top of the repository, not in folders."""
     return [n for n in names if "/" not in n and any(fnmatch(n, pattern) for pattern in SMALL)]
 
 
 def part_files(names: Iterable[str], model: Model, folder: str | None = None) -> list[str]:
-    """Those of one part of a pipeline, such as its VAE: its configuration and its weights. It is
-    all of the repository, or in a `folder` of it.
+    """The files of one part of a pipeline, such as its VAE: its configuration and its weights.
+
+    The part is the whole repository, or a `folder` of it.
     """
     begin = f"{folder}/" if folder else ""
     beside = (name.removeprefix(begin) for name in names if name.startswith(begin))
@@ -67,6 +68,6 @@ def pipeline_files(
 
 
 def model_files(names: Iterable[str]) -> list[str]:
-    """Those of a transformers model: its configuration, tokenizer and safetensors."""
+    """The files of a transformers model: configuration, tokenizer and safetensors."""
     inside = [name for name in names if "/" not in name]
     return [*small_files(inside), *(name for name in inside if name.endswith(SAFE))]

@@ -1,4 +1,4 @@
-"""Whether the files of a diffusers model hold all that its parts need, from their headers."""
+"""Whether the files of a diffusers model hold all weights of its parts, read from their headers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ OLD_NAME = re.compile(rf"\.({'|'.join(RENAMED)})\.(weight|bias)$")
 
 
 def check(model: Model, described: repository.Description, apart: Collection[str] = ()) -> None:
-    """Raise UserError where a part lacks weights, or has some of another shape; the parts `apart`
+    """Raise UserError if a part lacks weights, or has some of another shape; the parts `apart`
     come from elsewhere.
 
-    transformers' parts would draw random values for them, and diffusers' parts fail once they are
-    moved to the device that draws. What ships with the package is whole: a test holds that.
+    transformers would use random values for them, and diffusers' parts would fail on the way to
+    their device. Embedded models are complete: a test ensures that.
     """
     folder = described.folder
     if folder is None or (model.path or "").startswith("asset:"):
@@ -85,7 +85,7 @@ def check_part(
     config: Mapping[str, Any],
     files: list[Path],
 ) -> None:
-    """Compare a model of diffusers of class `kind` and `config` with its `files` in `where`."""
+    """Compare a diffusers model of class `kind` and `config` with its `files` in `where`."""
     import torch
 
     with weights.readable(field, path, where / "config.json"):
@@ -101,7 +101,7 @@ def check_part(
 def compare(
     field: str, path: str | None, where: str, part: Any, held: Mapping[str, tuple[int, ...]]
 ) -> None:
-    """Compare a model without values with the names and shapes of weights, which `where` holds."""
+    """Compare a model without values with the names and shapes of weights in `where`."""
     needs = _shapes(part)
     held = {_today(name): shape for name, shape in held.items()} if needs.keys() - held else held
     both = needs.keys() & held

@@ -1,4 +1,4 @@
-"""Pictures that go in: from the bytes of a file to pixels in the size of their row's picture."""
+"""Decodes an input picture and fits it to the size of its row's picture."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ ONE_AT_A_TIME = threading.Lock()  # of threads: what is done with warnings is so
 
 
 class Unusable(Exception):
-    """Why bytes are no picture that can go in."""
+    """Why bytes cannot be used as an input picture."""
 
 
 def decoded(content: bytes) -> Image:
-    """The picture as a person sees it, in RGB: turned as EXIF says, on white where it is
-    transparent; of an animation the first frame, of 16 bits the higher 8.
+    """The picture in RGB: rotated as EXIF says, transparent parts on white, the first frame of
+    an animation, 8 bits.
 
-    Raises Unusable, also where it has more pixels than Pillow takes for safe.
+    Raises Unusable, also if it has more pixels than Pillow considers safe.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -70,10 +70,10 @@ def _rgb(picture: Image) -> Image:
 
 
 def fitted(picture: Image, width: int, height: int, fit: str) -> Image:
-    """`picture` as one of `width` x `height` pixels.
+    """`picture` with `width` x `height` pixels.
 
-    crop: fills it, and what is over at two sides is cut off. pad: is whole in it, on black.
-    stretch: is drawn out to it.
+    crop: fills the size, and what is too much at two sides is cut off. pad: fits inside, on black.
+    stretch: is stretched to it.
     """
     from PIL import ImageOps
     from PIL.Image import Resampling

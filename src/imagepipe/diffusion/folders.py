@@ -1,6 +1,6 @@
-"""One part of a pipeline, from a folder or a model of the hub: its configuration, and its weights.
+"""One part of a pipeline, from a folder or the hub: its configuration and its weights.
 
-What comes from the hub is compared with its configuration once it is loaded.
+Weights from the hub are compared with the configuration after they are loaded.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from imagepipe.stages import kinds, loading, weights
 
 
 def configured(source: Source, own: Any = None) -> tuple[Any, dict[str, Any]]:
-    """Its class and its configuration. In the place of `own`, a class of transformers, it is of
-    that one; else the configuration names one of diffusers.
+    """Its class and its configuration.
 
-    Raises UserError where there is none.
+    If it replaces `own`, a class of transformers, it has that class; otherwise the configuration
+    names a class of diffusers. Raises UserError if there is none.
     """
     import diffusers
 
@@ -41,14 +41,14 @@ def configured(source: Source, own: Any = None) -> tuple[Any, dict[str, Any]]:
 
 
 def _check_described(source: Source) -> None:
-    """Raise UserError for a folder without a configuration: transformers would take its usual."""
+    """Raise UserError for a folder without a configuration: transformers would use its default."""
     if source.folder is not None and not (source.folder / "config.json").is_file():
         told = f"{source.folder} holds no config.json"
         raise refused(source.field, source.path, told, "Name the folder of a model.")
 
 
 def check(model: Model, source: Source, kind: Any, config: Mapping[str, Any]) -> None:
-    """Raise UserError where the files in a folder do not hold what `kind` needs."""
+    """Raise UserError if the files in a folder do not hold what `kind` needs."""
     folder = source.folder
     if folder is None:
         return
@@ -69,9 +69,9 @@ def check(model: Model, source: Source, kind: Any, config: Mapping[str, Any]) ->
 
 
 def load(model: Model, source: Source, kind: Any, dtype: Any) -> Any:
-    """The part, of the variant that the model has where it comes in that one.
+    """The part, in the model's variant if it has that.
 
-    Raises UserError where it cannot be used or does not fit its configuration.
+    Raises UserError if it cannot be used or does not fit its configuration.
     """
     variants = dict.fromkeys((model.variant, None))
     if source.folder is not None:

@@ -1,4 +1,6 @@
-"""The stage that reads the pictures that go in, beside the model: they wait for it ready."""
+"""The stage that reads input pictures ahead of the model, so that the model does not wait for
+them.
+"""
 
 from __future__ import annotations
 
@@ -30,16 +32,16 @@ PIXELS_OF = "model_{}_pixels"  # on the way to the model alone
 
 @dataclass(frozen=True)
 class Home:
-    """From where relative paths count: a table's folder, or, as in a run's table, the one above.
+    """Where relative paths start: a table's folder, or, as in a run's table, the one above.
 
-    `filesystem` null: the table is in no folder, and they count from where the command was typed.
+    `filesystem` null: the table is in no folder, and they start where the command was typed.
     """
 
     filesystem: FileSystem | None
     folder: str
 
     def find(self, path: str) -> tuple[FileSystem, str]:
-        """Where `path` is. Raises FileNotFoundError where a relative one is nowhere."""
+        """Where `path` is. Raises FileNotFoundError if a relative path leads nowhere."""
         if self.filesystem is None or os.path.isabs(path):
             return LocalFileSystem(), os.path.join(self.folder, path)
         first = f"{self.folder}/{path}"
@@ -52,7 +54,7 @@ class Home:
 def stage(settings: RowSettings, homes: Mapping[str, Home]) -> Stage:
     """The stage that reads, for each of `settings.pictures`, the picture that a row names or holds.
 
-    Adds `model_<key>_pixels` (PIXELS, in the size of the row's picture; null where the row's
+    Adds `model_<key>_pixels` (PIXELS, in the size of the row's picture; null if the row's
     settings give none), `model_<key>_sha256` (text, of the file's bytes as they came) and
     `model_<key>_thumbnail` (a JPEG of what goes in). `homes` are by key. A picture that cannot be
     had fails its row.
@@ -107,13 +109,13 @@ class _Reader:
 
 
 def fitted(content: bytes, model: Model) -> Any:
-    """The picture in a file as it goes in, in the size that `model` draws. Raises Unusable."""
+    """The input picture in a file, in the size that `model` draws. Raises Unusable."""
     return fitting.fitted(fitting.decoded(content), model.width, model.height, model.fit)
 
 
 def decisive(columns: Iterable[str]) -> tuple[str, ...]:
-    """Of the columns that the model's stage reads those that decide what it makes of a row: in the
-    place of pixels, which the table does not keep, what tells them.
+    """The columns that decide the model's result for a row: instead of pixels, which the table
+    does not keep, the digest of the picture's file.
     """
     before, after = PIXELS_OF.split("{}")
     keys = {name: name.removeprefix(before).removesuffix(after) for name in columns}
@@ -125,8 +127,8 @@ def digest(content: bytes) -> str:
 
 
 def file_of(cell: Any, home: Home) -> tuple[FileSystem, str] | None:
-    """The file that a cell names; null where it holds the picture, is blank, or an address of
-    another machine's. Raises FileNotFoundError where a relative path leads nowhere.
+    """The file that a cell names; null if the cell holds the picture, is blank, or is an address
+    elsewhere. Raises FileNotFoundError if a relative path leads nowhere.
     """
     cell = _held(cell)
     if not isinstance(cell, str) or is_blank(cell):
@@ -138,12 +140,12 @@ def file_of(cell: Any, home: Home) -> tuple[FileSystem, str] | None:
 
 
 def _held(cell: Any) -> Any:
-    """A path, an address or bytes, which Hugging Face's {bytes, path} holds too."""
+    """A path, an address or bytes, also in Hugging Face's form {bytes, path}."""
     return cell.get("bytes") or cell.get("path") if isinstance(cell, dict) else cell
 
 
 def _bytes_of(cell: Any, home: Home, *, private: bool) -> bytes:
-    """What a cell holds or names."""
+    """The bytes of the picture that a cell holds or names."""
     cell = _held(cell)
     if isinstance(cell, bytes):
         return cell

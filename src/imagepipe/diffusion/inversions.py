@@ -1,4 +1,4 @@
-"""Textual inversions: words whose meaning a text encoder is given, as one or more embeddings."""
+"""Textual inversions: new words for the text encoder, as one or more embeddings."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ UNNAMED = (*ENCODERS, "emb_params")
 
 
 def add(pipe: Any, model: Model) -> None:
-    """Give the text encoders the words of `model.textual_inversions`; on "meta" only look at them.
+    """Add the words of `model.textual_inversions` to the text encoders; on "meta" only check
+    them.
 
-    Raises UserError where the pipeline takes none, and where one does not fit its encoders.
+    Raises UserError if the pipeline accepts none, or if one does not fit its encoders.
     """
     for one in model.textual_inversions:
         if not hasattr(pipe, "load_textual_inversion"):
@@ -37,7 +38,7 @@ def add(pipe: Any, model: Model) -> None:
 
 
 def located(one: TextualInversion) -> Path:
-    """Its file, fetched from the hub where it is not cached. Raises UserError where it has none, or
+    """Its file, fetched from the hub where it is not cached. Raises UserError if it has none, or
     one that is pickled.
     """
     where = weights.locate(one.path)
@@ -64,14 +65,14 @@ def located(one: TextualInversion) -> Path:
 
 
 def words(model: Model) -> list[str]:
-    """What stands for each of `model.textual_inversions` in prompts; random weights know none."""
+    """The tokens in prompts for each of `model.textual_inversions`; random weights know none."""
     given = model.textual_inversions if model.weights == "trained" else []
     files = ((one, located(one)) for one in given)
     return [_word(one, loading.shapes(f"model.{FIELD}", one.path, file)) for one, file in files]
 
 
 def _word(one: TextualInversion, shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """What stands for it in prompts: as configured, or as the file's only name says."""
+    """Its token in prompts: the configured one, or the only name in the file."""
     names = list(shapes)
     if any(name not in UNNAMED for name in names[1:]) or not names:
         said = f"is not a textual inversion: it holds {len(names)} weights"

@@ -1,4 +1,4 @@
-"""How long a prompt may be before a model no longer sees its end."""
+"""How long a prompt may be before the text encoder cuts it off."""
 
 from __future__ import annotations
 
@@ -103,7 +103,9 @@ def fill_positions(components: Mapping[str, Any], configs: Mapping[str, Any]) ->
 
 
 def recipe(model: Model) -> Callable[[], PromptLimit]:
-    """What tells the limit of `model`, in any process. An engine that reads none has none."""
+    """A factory for the limit of `model`, in any process; an engine that does not read prompts
+    has none.
+    """
     named = engines.of("model", model).prompt_limit
     return partial(resolve_name(named), model) if named else PromptLimit
 

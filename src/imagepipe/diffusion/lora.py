@@ -1,4 +1,4 @@
-"""LoRAs: added to a pipeline, and refused where a part of one would be left out."""
+"""LoRAs: added to a pipeline, or refused if diffusers would ignore a part of one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KINDS = {
 
 
 def add(pipe: Any, model: Model) -> None:
-    """Added beside each other, each with its own weight."""
+    """Add all LoRAs, each with its own weight."""
     if not model.loras:
         return
     if not hasattr(pipe, "load_lora_weights"):
@@ -40,7 +40,7 @@ def add(pipe: Any, model: Model) -> None:
 
 
 def adapters(model: Model) -> list[str]:
-    """What the pipeline calls them."""
+    """Their names in the pipeline."""
     return [f"lora_{number}" for number in range(len(model.loras))]
 
 
@@ -99,7 +99,7 @@ def _unfit(pipe: Any, lora: Lora, cause: str = "") -> UserError:
 
 
 def _check_all_is_added(pipe: Any, name: str, lora: Lora, options: dict[str, Any]) -> None:
-    """Refuse a file of which diffusers leaves something out, for which it only warns."""
+    """Refuse a file of which diffusers would ignore a part; diffusers itself only warns."""
     scales = sum("dora_scale" in key for key in _names(lora))
     if scales:
         raise refused(
@@ -136,7 +136,7 @@ def _added(part: Any, name: str) -> int:
 
 
 def _names(lora: Lora) -> list[str]:
-    """The names in its file as they are; none where it is not clear which file that is."""
+    """The names of the weights in its file; none if it is unclear which file that is."""
     where = weights.locate(lora.path)
     file: Path | str | None = where
     if isinstance(where, str):

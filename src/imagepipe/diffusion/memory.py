@@ -1,11 +1,10 @@
-"""The memory that a process which draws needs, known before anything is loaded.
+"""An estimate of the memory that a drawing process needs, before anything is loaded.
 
-Its weights are counted by the headers of their files. What drawing takes beside them is an
-estimate: the most that is alive at once while a picture is decoded, found by walking through the
-decoder with tensors that have shapes and no values. The parts of a pipeline work one after the
-other, and the decoder is taken for the one that needs most: at 1024x1024 pixels and in 16 bits it
-takes 1.6 GB, the denoiser of SDXL 0.3 GB, of FLUX 0.5 GB, of PixArt 0.2 GB, counted in the same
-way.
+The weights are counted from the headers of their files. The rest is an estimate: the largest amount
+that is alive at once while a picture is decoded, found by running the decoder on tensors that have
+shapes but no values. The parts of a pipeline work one after another, and the decoder is assumed to
+need most: at 1024x1024 pixels and 16 bits it takes 1.6 GB, the denoiser of SDXL 0.3 GB, of FLUX
+0.5 GB, of PixArt 0.2 GB, counted in the same way.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ PRESET = 2  # of one, as `model.weights_gb` counts
 
 
 def weights_gb(model: Model, gpu: bool) -> float | None:
-    """GB (1e9 bytes) of all parts in the dtype that they are loaded in; null where nobody knows.
+    """GB (1e9 bytes) of all parts in the dtype in which they are loaded; null if unknown.
 
-    By their files where they are here, also those of parts from elsewhere; else the preset's.
+    From their files if they are here, also for parts from elsewhere; otherwise from the preset.
     """
     if model.quantization.quant_backend is not None:
         return None
@@ -51,8 +50,8 @@ def weights_gb(model: Model, gpu: bool) -> float | None:
 
 
 def picture_gb(model: Model, gpu: bool) -> float | None:
-    """GB (1e9 bytes) that one picture takes while it is decoded; null where that is not known, and
-    of the embedded models, which are small.
+    """GB (1e9 bytes) for one picture while it is decoded; null if unknown, and for the small
+    embedded models.
     """
     if (model.path or "").startswith("asset:"):
         return None
@@ -83,10 +82,10 @@ def picture_gb(model: Model, gpu: bool) -> float | None:
 
 
 def most_alive(function: Any, *arguments: Any) -> int:
-    """Bytes of the tensors that a function makes and that are alive at once, at most.
+    """The most bytes of a function's tensors that are alive at once.
 
-    Attention holds no scores, as the kernels of PyTorch do that choose not to (Dao 2023,
-    FlashAttention-2, arXiv:2307.08691).
+    Attention keeps no scores, as in the kernels that PyTorch chooses (Dao 2023, FlashAttention-2,
+    arXiv:2307.08691).
     """
     from torch.nn.functional import scaled_dot_product_attention
     from torch.overrides import TorchFunctionMode
@@ -130,7 +129,7 @@ def _dtype(model: Model, *, gpu: bool) -> str:
 
 
 def _decodes_in(model: Model, config: Mapping[str, Any], gpu: bool) -> Any:
-    """torch's dtype: that of SDXL's decoder is float32 where it would overflow in 16 bits."""
+    """torch's dtype; float32 for SDXL's VAE if it would overflow in 16 bits."""
     import torch
 
     index = repository.describe(model).index
@@ -176,7 +175,7 @@ def _here(source: Source) -> Path | None:
 
 
 def _bytes(model: Model, file: Path, number: int) -> int:
-    """Of the weights in a file, once loaded; those that are in fewer bits stay so."""
+    """The bytes of the weights in a file, once loaded; quantised ones stay as they are."""
     beside = file.parent / "config.json"
     if file.suffix == origin.GGUF or (
         beside.is_file()

@@ -13,7 +13,9 @@ OPTIONAL = ("feature_extractor", "image_encoder", "safety_checker")
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """What the file holds. Raises UserError where that names no pipeline, or a part wrongly."""
+    """The content of the file. Raises UserError if it names no pipeline, or names a part
+    wrongly.
+    """
     file = folder / FILE
     index = weights.described("model.path", folder, file)
     named = index.get("_class_name")

@@ -1,4 +1,4 @@
-"""A model that costs nothing, for measuring what everything else costs."""
+"""A model that costs nothing, to measure the cost of everything else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from imagepipe.config import Model
 
 
 class NoopGenerator:
-    """One flat colour a picture, from its seed."""
+    """One flat colour per picture, from its seed."""
 
     def __init__(self, model: Model) -> None:
         self.model = model

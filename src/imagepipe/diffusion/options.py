@@ -1,6 +1,7 @@
-"""The options of a diffusers pipeline, each by the means that diffusers offers for it.
+"""Options of a diffusers pipeline (offload, VAE tiling, compile, ...), through diffusers' own
+methods.
 
-All raise UserError where the pipeline does not have what the option changes.
+Each raises UserError if the pipeline does not have what the option changes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from imagepipe.errors import did_you_mean
 
 
 def configure(pipe: Any, model: Model) -> None:
-    """Everything that needs no values of weights: also a pipeline on "meta" can be configured."""
+    """Set all options that need no values of weights; so a pipeline on "meta" can be configured,
+    too.
+    """
     adapters.add(pipe, model)  # before what changes how layers attend: it brings its own
     _scheduler(pipe, model)
     _vae_memory(pipe, model)
@@ -35,7 +38,7 @@ def configure(pipe: Any, model: Model) -> None:
 
 
 def place(pipe: Any, model: Model, device: str) -> None:
-    """Onto the device, or, with `model.offload`, part by part when it is that part's turn."""
+    """Move it to the device, or, with `model.offload`, part by part when each is needed."""
     whole = not (model.quantization.quant_backend or parts.quantised(model))
     fused = model.loras and model.weights == "trained" and whole
     by_row = any(LORA.fullmatch(key) for key in model.columns)
@@ -60,8 +63,8 @@ def place(pipe: Any, model: Model, device: str) -> None:
 
 
 def device_map(gpus: int) -> str | None:
-    """How diffusers places a pipeline over `gpus` of this process: its parts as wholes, by their
-    sizes. Null on one, and on the CPU.
+    """How diffusers places a pipeline on `gpus` of this process: whole parts, by size. Null for
+    one GPU, and on the CPU.
     """
     return "balanced" if gpus > 1 else None
 
@@ -83,9 +86,9 @@ def _scheduler(pipe: Any, model: Model) -> None:
 
 
 def scheduler(kind: Any, config: Any, settings: dict[str, Any]) -> Any:
-    """One of `kind` with the settings of another, `config`, and `settings` in place of some.
+    """A scheduler of class `kind` with the configuration of another one, changed by `settings`.
 
-    Raises ImportError where it needs a package that is not installed.
+    Raises ImportError if it needs a package that is not installed.
     """
     kind.load_config  # noqa: B018 (diffusers' stand-in for a class that needs a package raises)
     known = list(inspect.signature(kind.__init__).parameters)[1:]
@@ -175,7 +178,7 @@ def _check_compiler(pipe: Any, model: Model) -> None:
 
 
 def _compile(pipe: Any, model: Model) -> None:
-    """The blocks that repeat, compiled once for all of them; or denoiser and decoder as wholes."""
+    """Compile the repeated blocks, once for all of them; or the whole denoiser and decoder."""
     part = denoiser(pipe)
     if model.compile_whole:
         pipe.vae.decoder.compile(backend=model.compile)

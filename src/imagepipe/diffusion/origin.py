@@ -1,6 +1,4 @@
-"""Where the parts of a pipeline come from, and what describes them: its own folder, or, for a
-checkpoint in one file, another's.
-"""
+"""Where the parts of a pipeline come from, and which configuration describes them."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ GGUF = ".gguf"
 
 @dataclass(frozen=True)
 class Source:
-    """Where the weights of one part are; `field` is the key below `model` that says so."""
+    """Where the weights of one part are; `field` is its key below `model`."""
 
     field: str
     path: str
@@ -26,7 +24,7 @@ class Source:
 
     @property
     def file(self) -> Path | None:
-        """Null where it is a folder or a model of the hub."""
+        """Null if it is a folder or a model of the hub."""
         return Path(weights.locate(self.path)) if weights.is_file(self.path) else None
 
     @property
@@ -38,7 +36,7 @@ class Source:
 
     @property
     def is_gguf(self) -> bool:
-        """Whether its weights are in fewer bits already."""
+        """Whether its weights are quantised already."""
         return self.path.endswith(GGUF)
 
 
@@ -65,9 +63,9 @@ def controlnet(model: Model) -> Source | None:
 
 
 def described_by(model: Model) -> tuple[str, str]:
-    """The key that names the folder or the model of the hub with the configuration, and its value.
+    """The key that names the folder or hub model with the configuration, and its value.
 
-    Raises UserError where one file is no checkpoint, or does not tell what it is of.
+    Raises UserError if a single file is no checkpoint, or does not show its architecture.
     """
     if not is_single(model):
         return "model.path", model.path or ""
@@ -78,7 +76,7 @@ def described_by(model: Model) -> tuple[str, str]:
 
 
 def _guessed(model: Model, file: Path) -> str:
-    """What diffusers takes a checkpoint for, by the names and shapes in it."""
+    """The architecture that diffusers guesses from the names and shapes in a checkpoint."""
     from diffusers.loaders.single_file_utils import fetch_diffusers_config
 
     shapes = loading.shapes("model.path", model.path, file)

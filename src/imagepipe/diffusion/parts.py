@@ -1,5 +1,5 @@
-"""The parts of a pipeline that do not come from its own folder: a decoder, a text encoder or a
-denoiser of a person's own, and all that a checkpoint in one file holds.
+"""Parts of a pipeline that do not come from its own folder: a VAE, a text encoder or a denoiser
+from elsewhere, and the parts of a checkpoint in one file.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SPARE = ("safety_checker", "image_encoder")
 
 
 def sources(model: Model, described: repository.Description) -> dict[str, Source]:
-    """All parts that are not those of the pipeline's folder. Raises UserError on unknown names."""
+    """All parts that do not come from the pipeline's folder. Raises UserError for unknown names."""
     given = own(model)
     if not given and not origin.is_single(model):
         return {}
@@ -60,7 +60,7 @@ def sources(model: Model, described: repository.Description) -> dict[str, Source
 
 
 def configs(model: Model, described: repository.Description) -> dict[str, Any]:
-    """The configuration of each part, also of those that folders or the hub hold apart."""
+    """The configuration of each part, also of those from elsewhere."""
     apart = {
         name: _configured(source, name, described)[1]
         for name, source in sources(model, described).items()
@@ -74,12 +74,12 @@ def _has_weights(described: repository.Description, name: str) -> bool:
 
 
 def quantised(model: Model) -> bool:
-    """Whether a part is in fewer bits, so that nothing can be added to its weights."""
+    """Whether a part is quantised, so that nothing can be added to its weights."""
     return any(source.is_gguf for source in own(model).values())
 
 
 def check(model: Model, described: repository.Description) -> None:
-    """Raise UserError where any part of the pipeline lacks weights, or has some of another shape.
+    """Raise UserError if any part of the pipeline lacks weights, or has some of another shape.
 
     Files and folders are compared by their headers; what comes from the hub once it is loaded.
     """
@@ -95,8 +95,9 @@ def check(model: Model, described: repository.Description) -> None:
 def given(
     model: Model, described: repository.Description, device: str, dtype: Any
 ) -> dict[str, Any]:
-    """The parts to take in place of the pipeline's own. With random weights, and on "meta" where
-    they have no values, those whose configuration may be another.
+    """The parts that replace the pipeline's own.
+
+    With random weights, and on "meta" without values, those whose configuration may differ.
     """
     made: dict[str, Any] = {}
     read = cache(single_files.load)  # a file that has several parts once
@@ -116,7 +117,7 @@ def given(
 
 
 def _header(source: Source) -> dict[str, Any]:
-    """Of a file. Raises UserError where it is of a kind that is not read."""
+    """The header of a file. Raises UserError if files of its kind are not read."""
     assert source.file is not None
     if source.file.suffix not in (kinds.SAFE, origin.GGUF):
         raise refused(source.field, source.path, *(kinds.told(source.file) or kinds.UNKNOWN))
@@ -135,9 +136,9 @@ def _described(described: repository.Description, name: str) -> tuple[Any, dict[
 def _converted(
     source: Source, name: str, described: repository.Description, held: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a file holds of a part, by the names of its class.
+    """The weights of a part in a file, by the names of its class.
 
-    Raises UserError where that is not all of the part.
+    Raises UserError if they are incomplete.
     """
     kind, config = _described(described, name)
     part = _empty(kind, config)
@@ -176,7 +177,7 @@ def _unfit(
     said: str,
     error: UserError | None = None,
 ) -> UserError:
-    """Why a file does not fit: by the architecture it is of, where its names tell another."""
+    """Why a file does not fit: by its architecture, if its names show another."""
     told, asked = kinds.checkpoint(held), str(described.index["_class_name"])
     if told and kinds.family(asked) not in (None, told):
         what = f"is of a {told}, and the model is a {asked}"
@@ -227,7 +228,7 @@ def _configured(
 ) -> tuple[Any, dict[str, Any]]:
     """Class and configuration of what a folder or the hub holds, which may be another class.
 
-    Raises UserError where it does not go with the other parts.
+    Raises UserError if it does not go with the other parts.
     """
     own, config = _described(described, name)
     kind, read = folders.configured(source, own)

@@ -1,4 +1,4 @@
-"""What an editing model shows its language model: pictures and words, made ready together."""
+"""The processor of an editing model: prepares text and pictures together for its language model."""
 
 from __future__ import annotations
 

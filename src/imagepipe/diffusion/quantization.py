@@ -1,4 +1,4 @@
-"""Weights in fewer bits, through diffusers' own configurations."""
+"""Quantisation through diffusers' own configurations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BITS = {"bitsandbytes_4bit": {"load_in_4bit": True}, "bitsandbytes_8bit": {"load
 
 
 def config(model: Model, described: repository.Description, device: str | None = None) -> Any:
-    """diffusers' `PipelineQuantizationConfig`, or null where nothing is quantised.
+    """diffusers' `PipelineQuantizationConfig`, or null if nothing is quantised.
 
     A config for each part, since those of diffusers and of transformers may take different
     arguments. By default the denoiser and the text encoders, which hold most of the weights.

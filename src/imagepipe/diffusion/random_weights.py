@@ -27,7 +27,7 @@ def pipeline(model: Model, device: str, dtype: torch.dtype, **given: Any) -> Any
 
     `given` are parts to take instead of its own.
 
-    Raises UserError where neither the package nor the model's folder or hub page describes it.
+    Raises UserError if neither the package nor the model's folder or hub page describes it.
     """
     described = repository.describe(model)
     kind = pipeline_class(described.index, model)
@@ -86,7 +86,7 @@ def _part(
 
 
 def part_class(library: str, class_name: str) -> Any:
-    """The class of a part; null where neither diffusers nor transformers has it."""
+    """The class of a part; null if neither diffusers nor transformers has it."""
     import diffusers
     import transformers
 
@@ -110,7 +110,9 @@ def tokenizer(folder: Path | None, class_name: str) -> Any:
 
 
 def filled(kind: Any, config: dict[str, Any], device: str, dtype: torch.dtype) -> Any:
-    """Built without memory for its parameters, which are then made where and as they are needed."""
+    """Built without memory for its parameters, which are then made on the device in the needed
+    dtype.
+    """
     import torch
     from accelerate import init_empty_weights
 

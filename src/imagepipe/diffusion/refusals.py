@@ -1,4 +1,4 @@
-"""What to say of a key of the `model` section that cannot be."""
+"""Errors about keys of the section `model`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def refused(field: str, value: object, problem: str, remedy: str) -> UserError:
 
 
 def found(field: str, path: str) -> str:
-    """The local path or the hub id. Raises UserError where a path is neither."""
+    """The local path or the hub id. Raises UserError if a path is neither."""
     where = weights.locate(path)
     if isinstance(where, Path) and not where.exists():
         raise refused(

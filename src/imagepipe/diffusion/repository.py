@@ -22,14 +22,14 @@ ARCHITECTURES = Path(asset("asset:architectures"))
 
 @dataclass(frozen=True)
 class Description:
-    """What a pipeline is made of: `model_index`, and the config of each part that has one."""
+    """The description of a pipeline: `model_index`, and the config of each part that has one."""
 
     configs: dict[str, Any]
     folder: Path | None  # where its tokenizers are; null for one that the package holds
 
     @property
     def index(self) -> dict[str, Any]:
-        """What `model_index.json` holds."""
+        """The content of `model_index.json`."""
         return self.configs["model_index"]
 
     @property
@@ -44,7 +44,7 @@ class Description:
 
 
 def quiet() -> None:
-    """Without the libraries' own progress bars and notes: what matters is raised or counted."""
+    """Silence the libraries' progress bars and notes; what matters is raised or counted."""
     import logging
 
     loading.quiet()  # first, since diffusers imports torchao
@@ -58,7 +58,7 @@ def describe(model: Model) -> Description:
     """The model's configurations, without its weights.
 
     With random weights those of well-known models come from the package, so that nothing is
-    fetched. Raises UserError where there are none.
+    fetched. Raises UserError if there are none.
     """
     name = origin.described_by(model)[1]
     file = ARCHITECTURES / f"{name.replace('/', '--')}.json"
@@ -89,7 +89,7 @@ def fetch(model: Model) -> Path:
     It needs no weights of parts that the configuration names apart; beside a checkpoint in one file
     it holds configurations and tokenizers alone.
 
-    Raises UserError where weights are missing or not given by the hub, where they are pickled and
+    Raises UserError if weights are missing or not given by the hub, where they are pickled and
     where the model brings code of its own, unless the configuration allows the two.
     """
 
@@ -128,7 +128,7 @@ def fetch(model: Model) -> Path:
 
 
 def safetensors_only(model: Model) -> bool | None:
-    """diffusers' `use_safetensors`: null takes pickled weights where there are no others."""
+    """diffusers' `use_safetensors`: null accepts pickled weights if there are no others."""
     return True if model.use_safetensors else None
 
 
@@ -182,7 +182,7 @@ def _without_weights(found: Path, model: Model) -> dict[str, list[str]]:
 
 
 def weight_files(part: Path, model: Model) -> list[Path]:
-    """The files in the folder of a part that diffusers loads; none where they are not all there."""
+    """The weight files in a part's folder that diffusers loads; none if they are incomplete."""
     allowed = (kinds.SAFE,) if model.use_safetensors else (kinds.SAFE, *kinds.PICKLED)
     usable = [name for name in chosen(_weights_in(part), model.variant) if name.endswith(allowed)]
     safe = [name for name in usable if name.endswith(kinds.SAFE)]
@@ -197,19 +197,19 @@ def weight_files(part: Path, model: Model) -> list[Path]:
 
 
 def _weights_in(part: Path) -> list[str]:
-    """Names of files; a folder or a link to nothing is none."""
+    """The names of weight files; folders and dead links do not count."""
     files = (file for file in part.glob("*") if file.is_file())
     return sorted(f.name for f in files if f.suffix in (kinds.SAFE, *kinds.PICKLED))
 
 
 def variant_of(part: Path, model: Model) -> str | None:
-    """The variant to load a part in: null where the part does not have the one asked for."""
+    """The variant to load a part in: null if the part does not have the one asked for."""
     has = any(_is_of(name, model.variant) for name in _weights_in(part))
     return model.variant if has else None
 
 
 def chosen(files: list[str], variant: str | None) -> list[str]:
-    """Of a part's weights those that diffusers loads: where none is of the variant, the plain."""
+    """The weight files that diffusers loads: those of the variant, or else the plain ones."""
     of_variant = [file for file in files if _is_of(file, variant)]
     return of_variant or [file for file in files if file.count(".") == 1]
 

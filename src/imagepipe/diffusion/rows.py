@@ -1,4 +1,4 @@
-"""What rows say of their own pictures: `model.columns`, from cells to settings of the model."""
+"""Settings of single rows: `model.columns`, from cells to settings of the model."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ Cells = tuple[Any, ...]  # what one row has in the columns of `RowSettings`, in 
 
 @dataclass(frozen=True)
 class Strength:
-    """How a pipeline counts the steps that change a picture which goes in: `strength` times all."""
+    """How a pipeline counts the steps that change an input picture: `strength` times all steps."""
 
     usual: float | None = None  # where none is said; null: it has no strength
     draws_begun: bool = False  # whether one that this only begins is drawn, as models of flows do
 
     def check(self, model: Model) -> None:
-        """Raise UserError where no step of `model` would change the picture."""
+        """Raise UserError if no step of `model` would change the picture."""
         said = model.call_kwargs.get(STRENGTH)
         strength = self.usual if said is None else said
         if not model.pictures or not isinstance(strength, int | float):
@@ -97,7 +97,7 @@ class RowSettings:
 
     @property
     def shared(self) -> list[str]:
-        """The columns that rows have to agree in to be drawn together."""
+        """The columns in which rows must agree to be drawn together."""
         return [name for key, name in self.columns.items() if not TEXTS.fullmatch(key)]
 
     def ordered(self, rows: pa.Table, batch: int) -> pa.Table:
@@ -121,9 +121,8 @@ class RowSettings:
         return list(zip(*columns, strict=True)) if columns else [()] * rows.num_rows
 
     def maker(self) -> Callable[[Cells], tuple[Model | None, str | None]]:
-        """What makes of cells the model as that row is drawn with, or says why it cannot be.
-
-        The same cells give the same object.
+        """A function from cells to the model settings of that row, or why there are none. Equal
+        cells give the same object.
         """
         remembered = lru_cache(MOST_KEPT)(self._made)
 
@@ -192,8 +191,8 @@ def check(model: Model) -> None:
 
 
 def together(model: Model) -> Model:
-    """`model` without what each picture of a batch can have its own of: those that are then equal
-    can be drawn together, but that a text which one has and another lacks is no text.
+    """`model` without what each picture of a batch can have of its own: pictures whose results
+    are equal can be drawn together. But a text that one has and another lacks separates them.
     """
     texts = {key: "" for key in model.call_kwargs if TEXTS.fullmatch(key)}
     negative = None if model.negative_prompt is None else ""
@@ -212,12 +211,12 @@ def _with(model: Model, key: str, value: Any) -> Model:
 
 
 def _plain(cell: Any) -> Any:
-    """A number or a text; null also where it is NaN, as tables of pandas have it, or blank."""
+    """A number or a text; null also for NaN, as pandas writes it, and for blanks."""
     return None if is_blank(cell) else float(cell) if isinstance(cell, Decimal) else cell
 
 
 def _number(cell: Any) -> float | None:
-    """What a cell says, also as text of a CSV; null where that is no number."""
+    """The number in a cell, also as text of a CSV; null if it is none."""
     try:
         number = math.nan if isinstance(cell, bool) else float(cell)
     except ValueError:
@@ -226,7 +225,7 @@ def _number(cell: Any) -> float | None:
 
 
 def _value(key: str, column: str, cell: Any) -> Any:
-    """Raises ValueError where a cell is none for `key`."""
+    """Raises ValueError if a cell is no value for `key`."""
     if TEXTS.fullmatch(key):
         if not isinstance(cell, str):
             raise ValueError(f"column {column!r}, for {key}, holds {shown(cell)}, no text")

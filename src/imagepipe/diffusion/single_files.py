@@ -1,4 +1,4 @@
-"""Weights as single files hold them: under the names that the model's makers gave, or as GGUF."""
+"""Weights in single files: with the names that the model's makers gave, or as GGUF."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def load(file: Path) -> dict[str, Any]:
 
 
 def check_gguf(field: str, path: str) -> None:
-    """Raises UserError where the package that reads GGUF is not installed."""
+    """Raises UserError if the package that reads GGUF is not installed."""
     from importlib.util import find_spec
 
     if find_spec("gguf") is None:

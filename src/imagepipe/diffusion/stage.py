@@ -76,7 +76,7 @@ def _worker(
 
 
 class _Drawer:
-    """Draws batches, of a generator that is loaded."""
+    """Draws batches with a loaded generator."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class _Drawer:
         seeds: list[int],
         going_in: list[Pictures],
     ) -> tuple[list[np.ndarray | None], list[str | None]]:
-        """Each row's pictures, null where it has no settings; those that agree drawn together. And
+        """Each row's pictures, null if it has no settings; those that agree drawn together. And
         why one of them could not be drawn.
         """
         images: list[np.ndarray | None] = [None] * len(models)
@@ -194,7 +194,7 @@ def _alike(models: list[Model | None]) -> list[tuple[list[int], list[Model]]]:
 
 
 def _are_black(images: np.ndarray | list[np.ndarray | None]) -> list[bool]:
-    """Of each row whether one of its pictures is."""
+    """For each row whether one of its pictures is black."""
     if isinstance(images, np.ndarray):
         black = is_black(images.reshape(-1, *images.shape[2:]))
         return [bool(of_row.any()) for of_row in black.reshape(len(images), -1)]
@@ -202,7 +202,9 @@ def _are_black(images: np.ndarray | list[np.ndarray | None]) -> list[bool]:
 
 
 def is_black(pictures: np.ndarray) -> np.ndarray:
-    """bool (n,) of uint8 (n, height, width, 3). The first line tells most: a GPU waits for this."""
+    """bool (n,) of uint8 (n, height, width, 3). Checks the first line first, because a GPU waits
+    for this.
+    """
     light: np.ndarray = np.asarray(pictures[:, 0].any(axis=(1, 2)))
     light[~light] = pictures[~light].any(axis=(1, 2, 3))
     return ~light

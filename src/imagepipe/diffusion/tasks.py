@@ -1,4 +1,6 @@
-"""Which class of diffusers draws: of a model's family the one that takes the pictures given."""
+"""Chooses the diffusers pipeline class of a model's family that accepts the given input
+pictures.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,7 @@ def names(kind: Any, pictures: Collection[str]) -> dict[str, str]:
 
 
 def check(kind: Any, model: Model) -> None:
-    """Raise UserError where the class wants other pictures than the columns give."""
+    """Raise UserError if the class needs other pictures than the columns give."""
     takes = inspect.signature(kind.__call__).parameters
     given = names(kind, model.pictures)
     for key, argument in given.items():

@@ -1,4 +1,4 @@
-"""The words that a model has seen, where its vocabulary is closed: `words.txt` beside it."""
+"""The words that a model with a closed vocabulary knows: `words.txt` beside its weights."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ WORD = re.compile(r"[^\W\d_]+")
 
 
 def of(model: Model) -> frozenset[str] | None:
-    """The words that a model was trained on, and those of its textual inversions; null where its
-    vocabulary is open. Raises UserError where the file is no text.
+    """The words that a model was trained on, and those of its textual inversions; null if its
+    vocabulary is open. Raises UserError if the file is no text.
     """
     file = Path(weights.locate(origin.described_by(model)[1])) / FILE
     if not file.is_file():

@@ -1,9 +1,8 @@
-"""Files elsewhere that a table names, which must not lead into a private network.
+"""Downloads pictures that a table names, but not from a private network.
 
-Whoever wrote the table would otherwise read, through this machine, what only it can reach. So each
-connection, that of a redirect too, goes to an address that was looked at, and to no other that the
-name may have a moment later. Of addresses that a library of a store opens only those are taken that
-lead to the provider of that store.
+Otherwise the author of a table could read, through this machine, what only this machine can reach.
+So the address of each connection is checked, also after a redirect, and exactly that address is
+used. Storage addresses must lead to the provider of the store.
 """
 
 from __future__ import annotations
@@ -75,10 +74,10 @@ def fetch(
     refused: Callable[[str], bool] | None = is_private,
     longest_s: float = LONGEST_S,
 ) -> bytes:
-    """What is there, of at most `most` bytes. Raises Unfetched.
+    """The content at a URL, at most `most` bytes. Raises Unfetched.
 
-    No connection is made to an address that is `refused`; null: to all, through the proxies that
-    the environment names.
+    No connection is made to an address that is `refused`; null: all are allowed, through the
+    proxies in the environment.
     """
     opener = build_opener() if refused is None else _guarded(refused)
     try:
@@ -111,7 +110,7 @@ def _read(answer: Any, most: int, until: float) -> bytes:
 
 
 def _guarded(refused: Callable[[str], bool]) -> OpenerDirector:
-    """Of http and https alone, and through no proxy, whose addresses could not be looked at."""
+    """For http and https only, and without proxies, whose addresses could not be checked."""
     opener = OpenerDirector()
     for handler in (
         *(_Http(refused=refused), _Https(refused=refused)),

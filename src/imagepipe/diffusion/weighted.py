@@ -1,4 +1,4 @@
-"""Weights in prompts, and prompts of any length: compel's embeddings in place of texts."""
+"""Prompt weights and prompts of any length: compel's embeddings instead of texts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEXTS = ("negative_prompt", "prompt_2", "negative_prompt_2")  # which embeddings
 
 
 def check(model: Model, kind: Any) -> None:
-    """Raise UserError where prompts for a pipeline of class `kind` cannot be weighed."""
+    """Raise UserError if prompts for a pipeline of class `kind` cannot be weighed."""
     key, value = "prompt_syntax", model.prompt_syntax
     if _class_name(kind) is None:
         said = f"weighs prompts for CLIP, and {kind.__name__} has other text encoders"

@@ -1,1 +1,1 @@
-"""The life of a run: from its checks and its Ray session to its end; a sweep of them."""
+"""The life of a run, from its checks and its Ray session to its end; and a sweep of runs."""

@@ -1,5 +1,5 @@
-"""Measuring the stages' own workers, in Ray actors that are held to their threads: several at
-once, where they would compete for caches and memory.
+"""Measures the stages' own workers in Ray actors that are limited to their threads; several at
+once, because they compete for caches and memory.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ MEMORY = 0.8  # of a node's, for the processes of one stage
 
 
 class Probe:
-    """A process in which one stage's worker after another is measured, as Ray actor.
+    """A Ray actor that measures the workers of several stages, one after another.
 
-    Libraries are loaded once, not for each stage again.
+    So libraries are loaded once, not for each stage.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Probe:
         return psutil.Process().memory_info().rss - before
 
     def measure(self, table: pa.Table, size: int, threads: int) -> tuple[float, float] | None:
-        """(Rows per second, most GPU memory as a share); None where the memory is too small."""
+        """(Rows per second, most GPU memory as a share); None if the memory is too small."""
         assert self.work is not None
         bind_threads(threads)
         batches = _repeated(table, size)
@@ -74,7 +74,7 @@ class Probe:
         return rate, used
 
     def hand_on(self, stage: Stage, table: pa.Table, *, loaded: bool) -> pa.Table:
-        """The rows as the next stage gets them; those that fail here left out."""
+        """The rows for the next stage; those that fail here are left out."""
         work = self.work if loaded and self.work else stage.recipe()
         return _good(apply(stage, work, table))
 
@@ -86,7 +86,7 @@ class Probe:
 
 @dataclass
 class Bench:
-    """The probes of one node, what was measured with them, and until when it may go on."""
+    """The probes of one node, the measurements so far, and the time limit."""
 
     node: Node
     probes: list[Any]
@@ -113,7 +113,7 @@ class Bench:
         return {}
 
     def _past(self, stage: Stage, table: pa.Table, left: list[str]) -> pa.Table:
-        """Measure `stage` if it is one of those `left`, and work on some rows for the next one."""
+        """Measure `stage` if it is among those `left`, and process some rows for the next one."""
         if not left:
             return table
         if table.num_rows == 0:
@@ -127,7 +127,9 @@ class Bench:
         return self._get([self.probes[0].hand_on.remote(stage, table, loaded=loaded)])[0]
 
     def _stage(self, stage: Stage, table: pa.Table, until: float) -> None:
-        """Each batch size with as many processes as there may be, then fewer with the best."""
+        """Measure each batch size with the largest number of processes, then fewer processes
+        with the best.
+        """
         took = self._get([self.probes[0].load.remote(stage, 1)])[0]
         most = len(self.probes)
         if self.node.memory:
@@ -141,7 +143,7 @@ class Bench:
 
     def _batch_sizes(self, stage: Stage, table: pa.Table, pool: int, until: float) -> Point:
         """Measure larger batches until two in a row are not worth it, all of them twice where
-        there is time; the best. Raises ValueError where the memory is too small for one row."""
+        there is time; the best. Raises ValueError if the memory is too small for one row."""
         found: list[Point] = []
         for size in BATCH_SIZES:
             point = self._point(stage, table, pool, size)
@@ -164,8 +166,9 @@ class Bench:
         return max(better, key=lambda point: point.rows_per_s)
 
     def _point(self, stage: Stage, table: pa.Table, pool: int, size: int) -> Point | None:
-        """None where the memory is too small. Of two measurements the better one stays: what
-        disturbs can only make slower."""
+        """None if the memory is too small. The better of two measurements counts, because
+        disturbances only make slower.
+        """
         threads = max(1, int(free_cpus(Machine((self.node,)))) // pool)
         calls = [probe.measure.remote(table, size, threads) for probe in self.probes[:pool]]
         found = self._get(calls)
@@ -186,7 +189,7 @@ class Bench:
 
 @contextmanager
 def probes(node: Node) -> Iterator[list[Any]]:
-    """A process for each GPU, or where there is none for each CPU, as long as this is entered."""
+    """One actor per GPU, or without GPUs per CPU, for the duration of the block."""
     import ray
 
     number = node.gpus or max(1, int(node.cpus))
@@ -201,7 +204,7 @@ def probes(node: Node) -> Iterator[list[Any]]:
 
 
 def _gpu_memory() -> float:
-    """How much of this process's GPU is taken: 0 to 1."""
+    """The share of this process's GPU memory that is in use: 0 to 1."""
     if torch := _torch_on_gpu():
         free, whole = torch.cuda.mem_get_info()
         return (whole - free) / whole
@@ -209,13 +212,13 @@ def _gpu_memory() -> float:
 
 
 def _torch_on_gpu() -> Any:
-    """torch, where a stage has loaded it and works on a GPU."""
+    """torch, if a stage has loaded it and uses a GPU."""
     torch = sys.modules.get("torch")
     return torch if torch and torch.cuda.is_initialized() else None
 
 
 def _sample(tables: sources.Tables) -> pa.Table:
-    """The good ones of the first rows."""
+    """The good rows among the first ones."""
     data = sources.read(tables, num_cpus=LIGHT_CPUS)
     return _good(data.take_batch(ROWS, batch_format="pyarrow"))
 
@@ -225,7 +228,7 @@ def _good(table: pa.Table) -> pa.Table:
 
 
 def _repeated(table: pa.Table, size: int) -> Iterator[pa.Table]:
-    """Batches of `size` rows without end, each beginning where the one before ended."""
+    """Batches of `size` rows without end, each starting where the one before ended."""
     rows = pa.concat_tables([table] * (1 + math.ceil(size / table.num_rows)))
     start = 0
     while True:

@@ -1,8 +1,8 @@
-"""Jobs of a sweep side by side: each in a process of its own, within a part of what there is.
+"""Jobs of a sweep side by side: each in its own process, with its part of the machine or cluster.
 
-Processes, not threads: Ray Data's settings, its executor, signal handlers and warnings are one for
-a process, and a job that is killed must take nothing of another along. On this machine each starts
-a Ray of its part; on a cluster all join the one that runs, and keep to nodes.
+Processes, not threads: the settings and executor of Ray Data, signal handlers and warnings exist
+once per process, and killing one job must not harm another. On one machine each job starts its own
+Ray; on a cluster all jobs join the running one and keep to their nodes.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 @dataclass(frozen=True)
 class Running:
-    """A job under way in `part`, of the sweep in `folder`; the file `answer` has the end of it as a
-    pickle, once there.
+    """A running job in `part`, of the sweep in `folder`. At its end the file `answer` holds its
+    outcome as a pickle.
     """
 
     number: int
@@ -46,7 +46,7 @@ class Running:
 
 
 class SideBySide:
-    """Jobs at once, one in each of `parts`. `errors` are those of jobs that did not end well."""
+    """Jobs side by side, one in each of `parts`. `errors` are those of failed jobs."""
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self.free, self.running = [*parts], list[Running]()
@@ -55,8 +55,8 @@ class SideBySide:
         self._place = tempfile.TemporaryDirectory(prefix="imagepipe-jobs-")
 
     def begin(self, number: int, folder: Path, asked: Any, *, after_first: bool) -> None:
-        """Start a job, once there is a free part, and where it is to come `after_first`, whose
-        work it may take over, once a job has ended.
+        """Start a job when a part is free. `after_first`: wait until one job has ended, whose
+        work it may reuse.
         """
         while not self.free or (after_first and self.running and not self.ended):
             self._look()
@@ -79,9 +79,10 @@ class SideBySide:
             process.stdin.flush()  # and open as long as this process lives
 
     def wait(self, *, interrupted: bool = False) -> None:
-        """Until all have ended. Ctrl-C goes on to each; raises KeyboardInterrupt then, at the end.
+        """Wait until all jobs have ended. Ctrl-C is passed on to each; then this raises
+        KeyboardInterrupt at the end.
 
-        `interrupted`: it came before.
+        `interrupted`: Ctrl-C was pressed before.
         """
         if interrupted:
             self.interrupt()
@@ -96,12 +97,14 @@ class SideBySide:
             raise KeyboardInterrupt
 
     def interrupt(self) -> None:
-        """The first time they finish what they have begun, as after Ctrl-C; then they end."""
+        """The first time jobs finish what they have started, as after Ctrl-C; the second time
+        they end.
+        """
         for job in self.running:
             job.process.send_signal(signal.SIGINT)
 
     def _look(self) -> None:
-        """Take in the jobs that have ended; wait a moment where none has."""
+        """Collect the jobs that have ended; wait a moment if none has."""
         over = [job for job in self.running if job.process.poll() is not None]
         if not over:
             time.sleep(LOOK_EVERY_S)
@@ -129,7 +132,7 @@ def _end(job: Running) -> BaseException | None:
 
 
 def visible(part: Part) -> dict[str, str]:
-    """The environment in which a process sees its GPUs alone."""
+    """The environment in which a process sees only its GPUs."""
     if not part.gpus:
         return {}
     every = os.environ.get(VISIBLE)
@@ -138,14 +141,14 @@ def visible(part: Part) -> dict[str, str]:
 
 
 def _relay(process: subprocess.Popen[bytes], number: int) -> None:
-    """Print what a job says, each line with its number."""
+    """Print a job's output, each line with the job's number."""
     assert process.stderr is not None
     for line in process.stderr:
         print(f"{number}> {line.decode(errors='replace').rstrip()}", file=sys.stderr, flush=True)
 
 
 def kept_to(options: RayOptions, part: Part) -> RayOptions:
-    """`options` of a run that keeps to `part`."""
+    """`options` for a run that keeps to `part`."""
     if part.nodes:
         return replace(options, nodes=[*part.nodes])
     store = STORE_SHARE * part.machine.nodes[0].memory / 1e9  # Ray's own would be of the whole
@@ -161,7 +164,7 @@ def kept_to(options: RayOptions, part: Part) -> RayOptions:
 
 
 def main() -> None:
-    """Run the job that comes in as a pickle."""
+    """Run the job that arrives as a pickle."""
     from imagepipe.execution.sweep import run_apart
 
     asked, part, answer = pickle.load(sys.stdin.buffer)
@@ -188,7 +191,7 @@ def pickled(error: BaseException | None) -> bytes:
 
 
 def _end_with_the_sweep() -> None:
-    """Where the process of the sweep is killed, this one ends as after SIGTERM."""
+    """If the process of the sweep is killed, end this one as after SIGTERM."""
     os.read(sys.stdin.fileno(), 1)  # not of the file, whose lock Python wants at its own end
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -1,6 +1,6 @@
-"""How fast each stage is on this machine: measured on a few rows before a run, or kept from before.
+"""How fast each stage is on this machine: measured on a few rows before a run, or stored earlier.
 
-Nothing of it comes into a run's folder.
+Nothing of it goes into a run's folder.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ STAND_INS = {"llm": "none", "model": "noop", "scorer": "none"}
 
 
 def known(config: Config, machine: Machine) -> Calibration | None:
-    """What an earlier run of the same models kept, on the same machine and under `outputs`.
+    """The calibration that an earlier run with the same models stored, on the same machine and
+    under `outputs`.
 
-    Null where there is none that can be read, or which other releases of libraries have made.
+    Null if there is none that can be read, or if it was made with other releases of libraries.
     """
     path = kept_at(config, machine)
     try:
@@ -49,10 +50,10 @@ def known(config: Config, machine: Machine) -> Calibration | None:
 
 
 def calibrate(config: Config, machine: Machine) -> Calibration:
-    """Measure the stages, in a Ray session, within `resources.calibrate_s`; keep what was found.
+    """Measure the stages in a Ray session, within `resources.calibrate_s`, and store the result.
 
-    A stage that breaks or takes too long ends it, is told of in `missing`, and nothing is kept:
-    the run itself will show what is wrong.
+    If a stage breaks or takes too long, it ends there: `missing` says so, and nothing is stored.
+    The run itself will show what is wrong.
     """
     began, path = time.monotonic(), kept_at(config, machine)
     until = began + (config.resources.calibrate_s or 0.0)
@@ -78,7 +79,7 @@ def unmeasured(config: Config) -> dict[str, str]:
 
 
 def with_stand_ins(config: Config, stages: Collection[str]) -> Config:
-    """`config` with other engines for `stages`, which give the same columns in no time."""
+    """`config` with other engines for `stages`, which give the same columns in almost no time."""
     made: dict[str, Any] = {
         stage: replace(section, engine=STAND_INS[section.section]) if stage in stages else section
         for stage, section in config.sections.items()
@@ -88,8 +89,8 @@ def with_stand_ins(config: Config, stages: Collection[str]) -> Config:
 
 
 def stale(folder: Path) -> dict[Path, str]:
-    """Those of the calibrations in `folder` that were measured on this computer and no longer hold,
-    each with what has changed.
+    """The calibrations in `folder` that were measured on this computer and are outdated, each
+    with what has changed.
     """
     found = {}
     for path in sorted(folder.glob("*.json")):
@@ -105,14 +106,14 @@ def stale(folder: Path) -> dict[Path, str]:
 
 
 def _changed(said: dict[str, Any]) -> str | None:
-    """What a kept calibration was measured with that is another now; null: nothing."""
+    """The versions that have changed since a stored calibration; null: none."""
     was, now = said.get("versions") or {}, versions()
     names = sorted(name for name in {*was, *now} if was.get(name) != now.get(name))
     return ", ".join(f"{n} {was.get(n)} -> {now.get(n)}" for n in names) or None
 
 
 def versions() -> dict[str, str]:
-    """The releases that decide how fast a stage is."""
+    """The versions that decide how fast a stage is."""
     found = {}
     for name in DECIDE_SPEED:
         with suppress(PackageNotFoundError):
@@ -128,7 +129,7 @@ def _keep(made: Calibration, path: Path) -> Calibration:
 
 
 def kept_at(config: Config, machine: Machine) -> Path:
-    """One file for all runs whose stages should be equally fast."""
+    """The file for all runs whose stages should be equally fast."""
     whole = asdict(config)
     stages = (whole[key] for key in ("llm", "model", "scorer", "stages"))
     parts = [__version__, *stages, str(machine), platform.node()]

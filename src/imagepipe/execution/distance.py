@@ -1,4 +1,4 @@
-"""How far pictures that exist are from a reference: the features of both sets, then distances."""
+"""The distance of existing pictures to a reference: features of both sets, then the metrics."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ Batches = Iterator[tuple[list[str], list[Any]]]  # ids of some pictures, and eac
 class Pictures:
     """A set of pictures: a run's folder, a folder of pictures, or a table with paths or bytes.
 
-    `image` is the column of a table; `field` is what errors name. With `store` they are those of
-    the table there, with that column of ids, wherever they lie.
+    `image` is the column of a table; `field` is what errors name. With `store` it is the table
+    there, with that column of ids.
     """
 
     path: str
@@ -59,7 +59,7 @@ class Pictures:
 
 @dataclass
 class Features:
-    """Of a set of pictures: (n, d), of those that can be read; and why the others cannot, by id."""
+    """The features (n, d) of the pictures that can be read; and why others cannot, by id."""
 
     found: np.ndarray
     broken: dict[str, str] = field(default_factory=dict)
@@ -71,7 +71,7 @@ def measured(
     """What `summary.json` says of the distance: both sets, whose features, and for each metric its
     figure, or why it has none. Each picture is resized as the network's own processor does.
 
-    The network has passed `features.check`. Raises UserError where too few pictures can be read.
+    The network has passed `features.check`. Raises UserError if too few pictures can be read.
     """
     made = features.make(distance)
     made.load()
@@ -90,7 +90,7 @@ def measured(
 
 
 def check(config: Config, rows: int) -> None:
-    """Raise UserError where the distance that a run of so many rows is to tell cannot be told."""
+    """Raise UserError if the distance cannot be measured for a run with so many rows."""
     distance = config.distance
     if distance.reference is None:
         if distance != Distance():
@@ -116,8 +116,8 @@ def check(config: Config, rows: int) -> None:
 
 
 def of_run(job: Job) -> dict[str, Any]:
-    """As `measured`, of a run that has drawn, in a process of its own on this machine: it takes no
-    part in drawing, and leaves no memory of a GPU taken. `trouble` says why there is none.
+    """`measured` for a finished run, in its own process on this machine: it does not slow down
+    drawing, and frees its GPU memory. `trouble` says why there is no distance.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -156,7 +156,7 @@ def _reference(distance: Distance) -> Pictures:
 
 
 def _features(made: Any, pictures: Pictures) -> Features:
-    """Of all pictures there. Raises UserError where too few can be read."""
+    """Of all pictures. Raises UserError if too few can be read."""
     parts: list[np.ndarray] = []
     broken: dict[str, str] = {}
     for ids, images in pictures.batches():
@@ -181,7 +181,7 @@ def _check_count(pictures: Pictures, count: int, broken: dict[str, str]) -> None
 
 
 def _said(broken: dict[str, str]) -> str:
-    """How many are left out, and why the first of them; empty where none is."""
+    """How many pictures are left out, and why the first of them; empty if none is."""
     some = "; ".join(f"{id}: {why}" for id, why in islice(broken.items(), LEFT_OUT))
     return f"{len(broken)} left out ({some})" if broken else ""
 
@@ -196,7 +196,7 @@ def _of_files(existing: Existing) -> Batches:
 
 
 def _of_table(store: Store, id_column: str) -> Batches:
-    """The pictures of a run's table: what else lies there is to be looked at."""
+    """The pictures in a run's table, without other files there."""
     for part in written_parts(store):
         file = pq.ParquetFile(store.open(part))
         wanted = {id_column, "image", "image_path"} & set(file.schema_arrow.names)

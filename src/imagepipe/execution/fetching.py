@@ -1,4 +1,4 @@
-"""What a run loads from the hub, and fetching it before, so that the run needs no network."""
+"""Lists and downloads what a run loads from the hub, so that the run needs no network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imagepipe.stages import engines, hub, weights
 
 @dataclass(frozen=True)
 class Wanted:
-    """A repository that a run loads from: `field` names it, `choose` its files of all names."""
+    """A hub repository that a run loads from; `field` is its key, `choose` selects the files."""
 
     field: str
     repository: str
@@ -27,7 +27,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class File:
-    """A file that a run loads. `size` in bytes, null where the hub does not say it."""
+    """A file that a run loads. `size` in bytes, null if the hub does not say it."""
 
     field: str
     repository: str
@@ -104,7 +104,7 @@ def _present(asked: Sequence[str], names: Sequence[str]) -> list[str]:
 
 
 def listed(one: Wanted) -> list[File]:
-    """The files of a repository that a run loads. Raises UserError where the hub does not tell."""
+    """The files of a repository that a run loads. Raises UserError if the hub does not tell."""
     from huggingface_hub import HfApi, snapshot_download
 
     try:
@@ -122,9 +122,9 @@ def listed(one: Wanted) -> list[File]:
 
 
 def fetch(one: Wanted, names: Sequence[str]) -> None:
-    """Fetch the files into the hub's cache. Those that are there whole are not fetched again.
+    """Download the files into the hub's cache; complete ones are not downloaded again.
 
-    Raises UserError where the hub does not give them.
+    Raises UserError if the hub does not give them.
     """
     from huggingface_hub import snapshot_download
 

@@ -1,6 +1,6 @@
-"""What hinders a run on this machine, before one is begun: found by what a run itself asks.
+"""What would prevent a run on this machine: the findings of `imagepipe doctor`.
 
-Each function is of one thing, and takes what it looks at, so that it can be shown another.
+Each function checks one thing, and takes what it looks at as an argument.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ NVIDIA, DISPLAY = "0x10de", "0x03"  # PCI's number of the maker, and its class o
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one thing. With `trouble` it is not as it should be, and `remedy` says what
-    to do; where that `hinders`, a run would not end well, else it is slower or says less.
+    """The result of one check. With `trouble` something is wrong, and `remedy` says what to do.
+    If it `hinders`, a run would fail; otherwise it is slower or has fewer figures.
     """
 
     name: str
@@ -44,9 +44,9 @@ class Finding:
 
 
 def findings(config: Config, machine: Machine, root: Path = limits.ROOT) -> Iterator[Finding]:
-    """All that needs neither Ray nor a model, for a run of `config` on `machine`.
+    """All checks that need neither Ray nor a model, for a run of `config` on `machine`.
 
-    `root` is where /proc and /sys are.
+    `root` is the root of /proc and /sys.
     """
     yield Finding("python", f"{platform.python_version()} on {platform.platform()}")
     yield cpus(machine, root)
@@ -65,7 +65,7 @@ def _processes(machine: Machine, root: Path) -> None:
 
 
 def of_check(name: str, found: str, check: Callable[[], str | None]) -> Finding:
-    """What `check` returns, else `found`; or the trouble that it raises as UserError."""
+    """The result of `check`, or `found`; or the trouble that it raises as UserError."""
     try:
         return Finding(name, check() or found)
     except UserError as error:
@@ -74,7 +74,7 @@ def of_check(name: str, found: str, check: Callable[[], str | None]) -> Finding:
 
 
 def cpus(machine: Machine, root: Path = limits.ROOT) -> Finding:
-    """The CPUs of `machine`, and what a container's quota takes away."""
+    """The CPUs of `machine`, and the CPU quota of a container."""
     whole, quota = os.cpu_count() or 1, limits.cpu_quota(root)
     found = f"{machine.cpus:g} of {whole}"
     if quota is None or quota >= whole:
@@ -88,14 +88,14 @@ def cpus(machine: Machine, root: Path = limits.ROOT) -> Finding:
 
 
 def memory(machine: Machine, root: Path = limits.ROOT) -> Finding:
-    """What Ray may give to processes, and the limit of the container."""
+    """The memory that Ray may give to processes, and a container's limit."""
     limit = limits.memory_limit(root)
     of = f", in a container of {limit / GIB:.1f} GiB" if limit else ""
     return Finding("memory", f"{machine.nodes[0].memory / GIB:.1f} GiB for processes{of}")
 
 
 def gpus(machine: Machine, root: Path = limits.ROOT) -> Finding:
-    """NVIDIA GPUs that a run uses, and why it does not where the machine has some."""
+    """The NVIDIA GPUs that a run uses, or why it does not use those that are there."""
     devices, driver = gpus_on_bus(root), root / "proc/driver/nvidia"
     if machine.gpus:
         return Finding("gpus", f"{machine.gpus}, {_driver(driver) or 'driver unknown'}")
@@ -111,7 +111,7 @@ def gpus(machine: Machine, root: Path = limits.ROOT) -> Finding:
 
 
 def gpus_on_bus(root: Path = limits.ROOT) -> int:
-    """NVIDIA's graphics processors that are plugged in, with or without a driver. Linux."""
+    """The number of NVIDIA GPUs that are plugged in, with or without a driver. Linux only."""
     found = 0
     for device in (root / "sys/bus/pci/devices").glob("*"):
         said = [(device / name).read_text().strip() for name in ("vendor", "class")]
@@ -140,7 +140,7 @@ def _driver(folder: Path) -> str | None:
 
 
 def shared_memory(folder: Path) -> Finding:
-    """Where Ray keeps what goes from process to process; `folder` is /dev/shm."""
+    """The size of `folder`, /dev/shm, where Ray keeps its object store."""
     try:
         size = shutil.disk_usage(folder).total
     except OSError:
@@ -157,7 +157,7 @@ def shared_memory(folder: Path) -> Finding:
 
 
 def disk(config: Config) -> Finding:
-    """Whether a run can write where it is to, and has room there."""
+    """Whether a run can write to its folder, and has enough space there."""
     outputs = Path(config.outputs).absolute()
     there = next(path for path in (outputs, *outputs.parents) if path.exists())
     store = Store.of(None, there)
@@ -173,7 +173,7 @@ def disk(config: Config) -> Finding:
 
 
 def calibrations(folder: Path) -> Finding:
-    """What `resources=tuned` has measured here before, and what of it no longer holds."""
+    """The stored measurements of `resources=tuned`, and which are outdated."""
     stale = calibration.stale(folder)
     kept = len(list(folder.glob("*.json")))
     found = f"{kept} in {folder}"
@@ -186,7 +186,7 @@ def calibrations(folder: Path) -> Finding:
 
 
 def installed(paths: Sequence[str]) -> dict[str, str]:
-    """{name: version} of what is installed in the folders `paths`, of which the first holds."""
+    """{name: version} of the packages installed in the folders `paths`; the first one counts."""
     found: dict[str, str] = {}
     for one in distributions(path=list(paths)):
         found.setdefault(canonicalize_name(one.name), one.version.partition("+")[0])
@@ -196,10 +196,10 @@ def installed(paths: Sequence[str]) -> dict[str, str]:
 def packages(
     needed: Sequence[str], installed: Mapping[str, str], locked: Mapping[str, str]
 ) -> Iterator[Finding]:
-    """What is `installed`, {name: version}, against what the project needs and its lock has.
+    """Compares `installed`, {name: version}, with the project's requirements and its lock.
 
-    `needed` are requirements as its metadata names them; of those with a marker for an extra only
-    what is installed in another version is told.
+    `needed` are requirements as in the metadata; those of extras count only if installed in another
+    version.
     """
     every = [Requirement(text) for text in needed]
     plain = [one for one in every if one.marker is None or one.marker.evaluate({"extra": ""})]

@@ -1,4 +1,4 @@
-"""What there is to look at in the folder of a run, or of pictures that were scored."""
+"""Writes what a folder shows: the gallery and contact sheet of a run, or of scored pictures."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""What the processes of a run load before they do anything else, and one process that loads it for
-them all.
+"""The libraries that a run's processes load first, and one process that loads them for all.
 
-On a small machine that takes as long as everything else that comes before the first picture. So it
-begins as soon as the configuration is known, beside the checks.
+On a small machine this takes as long as everything else before the first picture. So it begins as
+soon as the configuration is known, while the checks run.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ ALWAYS = (
 
 
 def libraries(config: Config | Scoring) -> list[str]:
-    """Of the processes of a run: `module`, or `module:name`."""
+    """The libraries that a run's processes need: `module`, or `module:name`."""
     chosen = engines.chosen(config).values()
     return list(dict.fromkeys([*ALWAYS, *(one for e in chosen for one in e.libraries)]))
 
@@ -51,7 +50,7 @@ def loading(config: Config) -> Iterator[str | None]:
     """The script by which the session of a run forks its processes, which load from now on; null
     where they cannot be forked, or a Ray runs here already.
 
-    Raises UserError where Ray could not start on this machine.
+    Raises UserError if Ray could not start on this machine.
     """
     ray = sys.modules.get("ray")
     joins = config.ray.address is not None or (ray is not None and ray.is_initialized())

@@ -1,6 +1,6 @@
-"""What a run was begun with: `run.json` in its folder, which a resumed run is held to.
+"""`run.json`, the record of how a run was started: a resumed run must match it.
 
-Also what resumes it, or the sweep whose record a folder has.
+Also the arguments that resume a run, or a sweep by its own record.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ RECORD = "run.json"
 
 @dataclass(frozen=True)
 class Record:
-    """`typed` in the folder `cwd` began the run; `tables` are as `sources.fingerprint` says.
+    """How a run was started: `typed` in the folder `cwd`; `tables` are as in
+    `sources.fingerprint`.
 
-    `id` is no other run's, wherever the folder is moved. `place` is the run's folder as seen from
-    `cwd`, or null where it is not below it. `sweep` says of which sweep it is a job, and which.
+    `id` is unique, wherever the folder is moved. `place` is the run's folder relative to `cwd`, or
+    null if it is not below it. `sweep` is the job's place in its sweep.
     """
 
     id: str
@@ -43,7 +44,7 @@ class Record:
 
     @property
     def sweep_job(self) -> SweepJob | None:
-        """The job's place in its sweep, of which it is resumed apart."""
+        """The job's place in its sweep, if it is resumed alone."""
         if self.sweep is None:
             return None
         parent = self.sweep["parent"] and Parent(**self.sweep["parent"])
@@ -57,7 +58,7 @@ def of(
     folder: Path | None = None,
     sweep_job: SweepJob | None = None,
 ) -> Record:
-    """The record of a run that begins now in `folder`, as it comes back from its file."""
+    """The record of a run that starts now in `folder`, as it would be read from its file."""
     place = place_below(os.getcwd(), folder) if folder else None
     sweep = asdict(replace(sweep_job, folder=None)) if sweep_job else None
     begun = Record(
@@ -68,13 +69,13 @@ def of(
 
 
 def place_below(cwd: str, folder: Path) -> str | None:
-    """`folder` as seen from `cwd`; null where it is not below it."""
+    """`folder` relative to `cwd`; null if it is not below it."""
     return str(folder.relative_to(cwd)) if folder.is_relative_to(cwd) else None
 
 
 def home(cwd: str, place: str | None, folder: Path) -> Path:
-    """From where the paths count that began what `folder` holds: `cwd`, or where that is now, if
-    the whole of it was moved or copied.
+    """The folder where relative paths of the command start: `cwd`, or its new place if the whole
+    of it was moved or copied.
     """
     tail = Path(place).parts if place else ()
     if tail and folder.parts[-len(tail) :] == tail:
@@ -89,7 +90,7 @@ def to_json(record: Record) -> str:
 def read(folder: Path) -> Record:
     """The record of the run in `folder`.
 
-    Raises UserError where there is none, or another version of imagepipe began the run.
+    Raises UserError if there is none, or another version of imagepipe began the run.
     """
     path = folder / RECORD
     try:
@@ -124,10 +125,10 @@ def _check_version(folder: Path, version: str) -> None:
 
 
 def resumed(folder: Path, now: Sequence[str]) -> tuple[Path, list[str]]:
-    """From where the paths count of the run or the sweep in `folder`, and the command's arguments
-    to resume it: what began it, then `now`, which takes the place of what was typed for a key.
+    """The folder where relative paths start, and the arguments that resume the run or sweep in
+    `folder`: those that started it, then `now`, which override them by key.
 
-    Raises UserError where neither is there.
+    Raises UserError if there is neither.
     """
     sweep = None if (folder / RECORD).exists() else sweeps.read(folder)
     if sweep is None:
@@ -152,16 +153,16 @@ def resumed(folder: Path, now: Sequence[str]) -> tuple[Path, list[str]]:
 
 
 def _arguments(before: Sequence[str], now: Sequence[str], more: Sequence[str]) -> list[str]:
-    """Of the same key the last stands, and options come first."""
+    """The last value of each key counts, and options come first."""
     keys = {_key(text) for text in (*now, *more)}
     every = [*(text for text in before if _key(text) not in keys), *now, *more]
     return sorted(every, key=lambda text: "=" in text and text[0] != "-")
 
 
 def check(record: Record, now: Record, folder: Path) -> None:
-    """Raise UserError where going on would mix two kinds of pictures, or rows of two tables.
+    """Raise UserError if resuming would mix two kinds of pictures, or the rows of two tables.
 
-    A key that there was not when the run began had, in what it meant, its default.
+    A key that did not exist when the run started counts as having had its default.
     """
     for key, was, new in _differences(with_defaults(record.config), now.config):
         raise UserError(
@@ -180,7 +181,7 @@ def check(record: Record, now: Record, folder: Path) -> None:
 
 
 def _other_tables(was: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]]) -> str | None:
-    """What differs; null where the rows are the same."""
+    """What differs; null if the rows are the same."""
     if len(was) != len(now):
         return f"it began with {len(was)} tables, and is given {len(now)}"
     for old, table in zip(was, now, strict=True):

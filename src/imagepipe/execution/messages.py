@@ -1,4 +1,4 @@
-"""What to tell a person of a run that broke."""
+"""What to tell the user of a run that broke."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ KILLED = re.compile("killed by the OOM killer|worker died unexpectedly")  # or b
 
 
 def user_message(job: Job, error: Exception) -> str:
-    """The error itself, of all that Ray says around it: one of ours, or else in one line."""
+    """The error itself, without what Ray prints around it: one of imagepipe's, or else in one
+    line.
+    """
     from ray.data.exceptions import SystemException
     from ray.exceptions import UserCodeException
 
@@ -61,14 +63,14 @@ def _killed(said: str) -> str:
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """What began a chain of exceptions."""
+    """The first exception of a chain."""
     while error.__cause__ is not None:
         error = error.__cause__
     return error
 
 
 def _where(job: Job, said: str) -> str:
-    """The stage in which Ray says that an error was, and the file where it was one of a table's."""
+    """The stage that Ray names with an error, and the file if it was a table's."""
     if "/datasource/" in said:  # a reader is at work there: Ray names it, but not the file
         broken = sources.broken_file(job.tables)
         return f" (in reading {broken or 'the table'})"
@@ -95,7 +97,7 @@ def too_many_failed(job: Job) -> str:
 
 
 def all_failed(ledger: Ledger) -> str | None:
-    """What to say of a run that has failed or filtered rows and not one picture."""
+    """The message for a run with failed or filtered rows and not one picture."""
     if ledger.written or ledger.already_done:
         return None
     if ledger.filtered:

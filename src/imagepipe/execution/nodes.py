@@ -1,5 +1,6 @@
-"""Whether each node of a running cluster can do its part: read what the run reads, write to its
-store. A file on one machine's disk is the classic mistake: the others do not see it.
+"""Whether each node of a cluster can read what the run reads, and write to its store.
+
+A file on the disk of one machine is the classic mistake: other nodes do not see it.
 """
 
 from __future__ import annotations
@@ -46,10 +47,10 @@ Answer = tuple[Need | None, str | None]  # what is missing, and why nothing can 
 
 
 def check(config: Config, store: Store, tables: sources.Tables | None) -> None:
-    """Try on every living node of the connected cluster what the run will do there.
+    """Try on every living node of the cluster what the run will do there.
 
-    `tables` is null where none is read. Raises UserError where a node does not find a file, cannot
-    write, or writes to a place that this machine does not see. Nodes that join later are not tried.
+    `tables` is null if none is read. Raises UserError if a node does not find a file, cannot write,
+    or writes to a place that this machine does not see. Nodes that join later are not tried.
     """
     import ray
 
@@ -82,7 +83,7 @@ def _answer(config: Config, node: str, answer: Any) -> Answer:
 
 
 def _on(node: str) -> Any:
-    """`tried` as a task of the node `node`, which takes nothing from what the run may use."""
+    """Run `tried` as a task on `node`, without taking resources from the run."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -91,7 +92,7 @@ def _on(node: str) -> Any:
 
 
 def tried(store: Store, mark: str, needs: list[Need]) -> Answer:
-    """The first file that is not here, and why nothing can be written from here."""
+    """The first file that is missing here, and why nothing can be written from here."""
     missing = next((need for need in needs if not need.there), None)
     try:
         store.write(mark, b"")
@@ -101,7 +102,7 @@ def tried(store: Store, mark: str, needs: list[Need]) -> Answer:
 
 
 def check_answer(config: Config, store: Store, mark: str, node: str, answer: Answer) -> None:
-    """Raise UserError where the `node` lacks something, or its `mark` is not in the `store`."""
+    """Raise UserError if the `node` lacks something, or its `mark` is not in the `store`."""
     missing, unwritable = answer
     if missing is not None:
         raise UserError(
@@ -132,7 +133,9 @@ def _of_tables(tables: sources.Tables) -> Iterator[Need]:
 
 
 def needs(config: Config, tables: sources.Tables | None) -> Iterator[Need]:
-    """What nodes read of what is on this machine; embedded models and the hub's are everywhere."""
+    """The files of this machine that nodes read; embedded and hub models are available
+    everywhere.
+    """
     if tables is not None:
         yield from _of_tables(tables)
         yield from _pictures(config, tables)
@@ -151,7 +154,7 @@ def needs(config: Config, tables: sources.Tables | None) -> Iterator[Need]:
 
 
 def _pictures(config: Config, tables: sources.Tables) -> Iterator[Need]:
-    """The first pictures of rows that go into the model, where those are files that rows name."""
+    """The input pictures of the first rows, if they are files."""
     names = config.model.pictures
     for key, home in tables.homes(names).items():
         for cell in sources.first_cells(tables, names[key], FILES_OF_A_TABLE):
@@ -162,7 +165,7 @@ def _pictures(config: Config, tables: sources.Tables) -> Iterator[Need]:
 
 
 def kept_to_nodes(options: Any, nodes: Sequence[str]) -> Any:
-    """Ray Data's `options` of a run whose tasks and processes are on these nodes alone."""
+    """Ray Data's `options` for a run that uses only these nodes."""
     if not hasattr(options, "label_selector"):
         raise UserError(
             field="ray.nodes",

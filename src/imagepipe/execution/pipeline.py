@@ -46,9 +46,9 @@ NOTHING: Mapping[str, Taken] = {}
 
 
 def check(config: Config, tables: sources.Tables) -> list[Stage]:
-    """The stages of a run. Raises UserError where an engine, its weights or its options are
-    unavailable, where a stage reads a column that is not there, and where `filter` could not
-    decide."""
+    """The stages of a run. Raises UserError if an engine, its weights or its options are
+    unavailable, if a stage reads a column that does not exist, or if `filter` cannot be applied.
+    """
     check_engines(config)
     every = chain.stages(config, tables)
     chain.check_filter(config, tables, every)
@@ -56,9 +56,9 @@ def check(config: Config, tables: sources.Tables) -> list[Stage]:
 
 
 def check_engines(config: Config) -> None:
-    """Raise UserError where an engine, its weights or its options are unavailable.
+    """Raise UserError if an engine, its weights or its options are unavailable.
 
-    Says first what a person must know before that: a server may draw a picture for it.
+    First prints what the user should know before: a server may draw a picture for this check.
     """
     from rich.console import Console  # not in the processes of a run, which load this module
 
@@ -80,11 +80,11 @@ def build(
     done: pa.Array | None = None,
     taken: Mapping[str, Taken] = NOTHING,
 ) -> Dataset:
-    """The whole plan through the stages `every`, lazily: running it yields one row of `sink.COUNTS`
-    a written batch.
+    """The whole plan through the stages `every`, lazily: running it yields one row of
+    `sink.COUNTS` per written batch.
 
-    Rows whose ids (as text) are among `done` are left out; what is `taken` of a stage is taken
-    over, and a stage of which that is all has no processes.
+    Rows whose ids (as text) are in `done` are left out. Results in `taken` are reused; a stage
+    whose results are all reused has no processes.
     """
     return written(drawn(config, tables, every, resources, done, taken), config, resources, writer)
 
@@ -119,9 +119,9 @@ def drawn(
 
 
 def through(data: Dataset, stage: Stage, share: Share | None, key: str) -> Dataset:
-    """The rows past `stage`: in a pool of processes, or, without a share, in tasks.
+    """The rows after `stage`: in a pool of processes, or, without a share, in tasks.
 
-    `key` is that of the share, which errors name.
+    `key` is that of the share, for errors.
     """
     if share is None:
         return _as_tasks(data, stage)
@@ -136,7 +136,7 @@ def written(
     resources: Resources,
     writer: Callable[[pa.Table], pa.Table],
 ) -> Dataset:
-    """The last operator: what `writer` says of each batch that it wrote."""
+    """The last operator: what `writer` returns for each batch."""
     from ray.data import ExecutionResources
 
     data = data.map_batches(
@@ -155,7 +155,7 @@ def written(
 
 
 def write(table: pa.Table, writer: Callable[[pa.Table], pa.Table]) -> pa.Table:
-    """The last operator, under a name of its own."""
+    """The last operator, with a name of its own."""
     return writer(table)
 
 
@@ -198,9 +198,9 @@ def _as_actors(data: Dataset, stage: Stage, share: Share, key: str) -> Dataset:
 
 
 class _Actor:
-    """One process of a pool: bound to its share, weights loaded once.
+    """One process of a pool: bound to its share, with weights loaded once.
 
-    Adds `<stage>_s`: seconds that the row took, its batch's time shared out evenly.
+    Adds `<stage>_s`: the seconds per row, as an equal part of its batch's time.
     """
 
     def __init__(self, stage: Stage, share: Share, key: str) -> None:

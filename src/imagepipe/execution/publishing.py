@@ -1,4 +1,4 @@
-"""A run that is complete, on Hugging Face's hub."""
+"""Pushes a finished run to Hugging Face's hub."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from imagepipe.store import Store
 
 
 def check(config: Config, rows: int, in_a_part: int) -> None:
-    """Raise UserError where a run of so many rows could not be pushed to `sink.hub` at its end.
-    `in_a_part`: so many of them at most.
+    """Raise UserError if a run with so many rows could not be pushed to `sink.hub` at its end.
+
+    `in_a_part`: the most rows in one part of the table.
     """
     parts = ceil(rows / in_a_part)
     hub.check(config.sink, rows * config.model.images_per_prompt, parts=parts)
 
 
 def publish(config: Config, folder: Path, summary: dict[str, Any], tables: sources.Tables) -> None:
-    """Push what the finished run of `summary` left to `sink.hub`, where that does not have it yet.
+    """Push the finished run of `summary` to `sink.hub`, unless it is there already.
 
-    `summary`, also that in `folder`, then says where it is. Raises RunFailed where it cannot be
-    pushed: the run is complete without.
+    Afterwards `summary`, also the file in `folder`, has the address. Raises RunFailed if it cannot
+    be pushed; the run itself is complete.
     """
     name, store = config.sink.hub, Store.of(config.sink.path, folder)
     parts = written_parts(store)

@@ -1,6 +1,6 @@
-"""Scoring pictures that exist: the scorers' stages of the pipeline, and their columns in a table.
+"""Scores existing pictures: the scorers' stages of the pipeline, and their columns in a table.
 
-Of a run the table is its own, of other pictures one in a new folder.
+For a run that is its own table, for other pictures a new one.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def score(config: Config, target: str, out: Path, existing: Existing) -> dict[st
 
 
 def said(scorer: Scorer, prompt: str) -> dict[str, Any]:
-    """What decides the scores of `scorer`, with the column of the prompts."""
+    """What decides the scores of `scorer`, and the column of the prompts."""
     return {"scorer": asdict(scorer), "prompt": prompt}
 
 
@@ -87,7 +87,7 @@ def _check(config: Config) -> None:
 
 
 def _prompt(config: Scoring, place: Place, existing: Existing) -> str:
-    """The column of the prompts. Raises UserError where a scorer reads it, or another, and there is
+    """The column of the prompts. Raises UserError if a scorer reads it, or another, and there is
     nothing in it."""
     prompt = (existing.prompt if place.run else None) or rescored.PROMPT
     for name in _columns(stages(config)):
@@ -115,7 +115,7 @@ def _asks_prompts(config: Scoring) -> bool:
 
 
 def _drawn_with(place: Place) -> set[str]:
-    """The names of the scores that the run itself has given."""
+    """The names of the scores that the run itself gave."""
     return set(place.run.scorer) if place.run else set()
 
 
@@ -123,7 +123,7 @@ def _drawn_with(place: Place) -> set[str]:
 
 
 def _score(config: Scoring, place: Place, prompt: str, lock: RunLock, console: Console) -> int:
-    """Score what has no score yet; how many pictures that were."""
+    """Score the pictures that have no score yet; returns how many."""
     rows = rescored.count(place.store)
     machine = None if config.ray.address else this_machine(config.ray)
     if machine is not None:
@@ -154,7 +154,7 @@ def _plan(
     chunks: Sequence[rescored.Chunk],
     lock: RunLock,
 ) -> Iterator[int]:
-    """Run it; of each batch that is kept how many pictures it has. Raises RunFailed."""
+    """Run it; yields the number of pictures of each stored batch. Raises RunFailed."""
     import ray.data
     from ray.data import DataContext
 
@@ -190,12 +190,12 @@ def _plan(
 
 
 def stages(config: Scoring) -> list[Stage]:
-    """Those of the pipeline that score, for a picture a row."""
+    """The scorers' stages of the pipeline, for one picture per row."""
     return [stage(section, 1, name) for name, section in config.sections.items()]
 
 
 def _columns(chain: Sequence[Stage]) -> list[str]:
-    """What they read, besides the picture."""
+    """The columns that they read, besides the picture."""
     return [*dict.fromkeys(name for one in chain for name in one.reads if name != "image")]
 
 
@@ -205,7 +205,7 @@ def _columns(chain: Sequence[Stage]) -> list[str]:
 def _leave(
     config: Scoring, place: Place, console: Console, rows: int, began: float
 ) -> dict[str, Any]:
-    """The figures in the summary, the gallery and MLflow, all of them from the table."""
+    """Write the figures to the summary, the gallery and MLflow, all from the table."""
     before = summary_before(place.folder) if place.run else _nothing(place, rows, began)
     judged = _all_judged(place)
     columns = {score.name: score.column for score in judged if not score.is_text}
@@ -238,7 +238,7 @@ def _leave(
 def _metadata(
     place: Place, summary: Mapping[str, Any], tracker: tracking.Tracker
 ) -> dict[str, str]:
-    """What the pictures say, where a run has drawn them."""
+    """The metadata of the pictures, if a run has drawn them."""
     if place.run is None:
         return {}
     changed_by = summary.get("changed_by", ())
@@ -247,21 +247,21 @@ def _metadata(
 
 
 def summary_before(folder: Path) -> dict[str, Any]:
-    """The run's summary; not that it is on the hub, which does not have its table with the scores:
-    so it can be pushed again.
+    """The run's summary, without its address on the hub: the table there lacks the new scores,
+    so the run can be pushed again.
     """
     return {name: said for name, said in summary_of(folder).items() if name != "hub"}
 
 
 def _all_judged(place: Place) -> list[Score]:
-    """What the run said of its pictures, and what each scoring since did."""
+    """The scores of the run itself, and of each scoring since."""
     later = {n: Scorer(**kept["scorer"]) for n, kept in rescored.journal(place.store).items()}
     added = [one for n, scorer in later.items() for one in said_by(scorer, f"scorer_{n}")]
     return [*(place.run.judged if place.run else ()), *added]
 
 
 def _nothing(place: Place, rows: int, began: float) -> dict[str, Any]:
-    """The summary of pictures that no run has drawn."""
+    """The summary for pictures that no run has drawn."""
     return {
         "status": "FINISHED",
         "trouble": None,

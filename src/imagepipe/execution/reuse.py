@@ -1,4 +1,4 @@
-"""Which work of earlier runs a run takes over, decided by digests of all that makes it."""
+"""Which work of earlier runs is reused, decided by digests of everything that makes it."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ LOSSLESS = "png"
 def works(
     config: Config, tables: Sequence[dict[str, Any]], shares: Resources, chain: Sequence[Stage]
 ) -> dict[str, Work]:
-    """What each stage of ours with processes does, by its name, in order. `tables` are as
-    `sources.fingerprint` has them.
+    """The work of each built-in stage with processes, by name, in order. `tables` are as in
+    `sources.fingerprint`.
     """
     stages, sections = {stage.name: stage for stage in chain}, config.sections
     own = {one.name for one in config.stages}
@@ -72,14 +72,14 @@ def works(
 
 
 def _is_changed(stage: str, changed: Set[str]) -> bool:
-    """Whether what the table says of a stage's work is not what that read or made, but what a stage
-    of a person's own made of it.
-    """
+    """Whether a custom stage has changed what the stage read or made, as the table has it."""
     return ("prompt" if stage == "llm" else "image") in changed
 
 
 def decisive(section: Any) -> dict[str, Any]:
-    """Of the section of a stage what decides the result: files by their content, not by name."""
+    """The settings of a stage's section that decide its result, with files by content instead of
+    name.
+    """
     whole: Any = {key: value for key, value in asdict(section).items() if key not in NO_MATTER}
     if engines.of(section.section, section).is_custom:
         whole["code"] = _code(section._target_)
@@ -90,8 +90,8 @@ def decisive(section: Any) -> dict[str, Any]:
 
 
 def _files(path: str, revision: str | None) -> Any:
-    """What tells the files of a model from others: names, sizes and times of those in a local
-    folder, of the hub the commit. The text itself where it names neither, as a server's model.
+    """What identifies the files of a model: names, sizes and times in a local folder, the commit
+    on the hub. For anything else, such as a server's model, the text itself.
     """
     where = weights.locate(path)
     if isinstance(where, str):
@@ -111,14 +111,14 @@ def _files(path: str, revision: str | None) -> Any:
 
 
 def _code(target: str | None) -> str:
-    """A digest of the file that has a person's own class."""
+    """A digest of the file that defines a custom class."""
     with suppress(Exception):  # of what was built in another way there is no file
         return json_digest(Path(inspect.getfile(resolve_name(str(target)))).read_text("utf-8"))
     return ""
 
 
 def _reads_to_its_end(config: Config) -> list[Any]:
-    """What decides which prompts are too long for the model, and are drawn as they were before."""
+    """What decides which prompts are too long for the model."""
     model = config.model
     if engines.of("model", model).prompt_limit is None:
         return []
@@ -135,16 +135,15 @@ def _versions() -> dict[str, str]:
 
 
 def made_by(config: Config, done: Mapping[str, Work]) -> MadeBy:
-    """What the parts of a run say.
-
-    Pictures in a format that loses something are not those that were drawn.
+    """The reuse metadata for the parts of a run. Pictures in a lossy format are not those that
+    were drawn.
     """
     lossless = config.sink.image_format == LOSSLESS
     return MadeBy.of(work for name, work in done.items() if name != "model" or lossless)
 
 
 def _rows(config: Config, tables: Sequence[dict[str, Any]]) -> list[Any]:
-    """What decides which rows a run begins with."""
+    """What decides which rows a run starts with."""
     dataset = {k: v for k, v in asdict(config.dataset).items() if k not in ("name", "category")}
     return [dataset, list(tables), config.limit, config.seed, config.model.columns.get("seed")]
 
@@ -159,16 +158,18 @@ def settled(
     shares: Resources,
     chain: Sequence[Stage],
 ) -> Reuse:
-    """What a run takes over, and what its parts say. `tables` as `sources.fingerprint` has them."""
+    """What a run reuses, and the metadata of its parts. `tables` are as in
+    `sources.fingerprint`.
+    """
     done, earlier = works(config, tables, shares, chain), sources_of(config, sweep_job)
-    # What a class of a person's own makes, and what a file holds, may be another each time.
+    # What a custom class makes, and what a file holds, may be another each time.
     sure = not config.stages and not config.model.pictures
     return Reuse(made_by(config, done), taken(done, earlier, sure=sure), earlier)
 
 
 def sources_of(config: Config, sweep_job: SweepJob | None) -> list[Path]:
-    """The folders of the runs to take over from: jobs of the sweep that have ended, then those
-    that `sweep.reuse` names.
+    """The folders of the runs to reuse: finished jobs of the sweep, then those that
+    `sweep.reuse` names.
     """
     if not is_on(config.sweep):
         return []
@@ -178,7 +179,7 @@ def sources_of(config: Config, sweep_job: SweepJob | None) -> list[Path]:
 
 
 def is_on(sweep: Sweep) -> bool:
-    """Whether work is taken over. What is compared by speed has to do all of it."""
+    """Whether work is reused. Jobs compared by speed must do all of it."""
     if sweep.reuse != "auto":
         return sweep.reuse is not False
     return not sweep.compares_speed
@@ -193,15 +194,16 @@ def _named(said: Any) -> list[Path]:
 
 
 def _runs(folder: Path) -> list[Path]:
-    """The run in `folder`, or the jobs of the sweep there, that have said at their end what they
-    did."""
+    """The run in `folder`, or the jobs of the sweep there, that have ended and recorded their
+    work.
+    """
     record = None if (folder / manifest.RECORD).exists() else sweeps.read(folder)
     jobs = [folder / job.folder for job in record.jobs if job.folder] if record else [folder]
     return [job for job in jobs if (job / "summary.json").exists()]
 
 
 def check(sweep: Sweep) -> None:
-    """Raise UserError where `sweep.reuse` names a folder that has no run."""
+    """Raise UserError if `sweep.reuse` names a folder that has no run."""
     for folder in _named(sweep.reuse):
         if not any((folder / name).exists() for name in (manifest.RECORD, sweeps.RECORD)):
             raise UserError(
@@ -235,7 +237,9 @@ def taken(done: Mapping[str, Work], folders: Sequence[Path], *, sure: bool) -> d
 
 
 def stages_with_all_rows(found: Mapping[str, Found], said: Mapping[str, Any]) -> set[str]:
-    """Of which stages a run has all rows, and of those before them. `said` is its summary."""
+    """The stages for which a run has all rows, also for the stages before them. `said` is its
+    summary.
+    """
     if said["status"] != "FINISHED":
         return set()
     reached = said["rows_read"] - said["unmatched"] - said["failed_for_good"]  # the first of them

@@ -45,15 +45,15 @@ METRICS_EVERY_S = 5.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a finished run tells its caller."""
+    """The outcome of a finished run."""
 
     folder: Path
     summary: dict[str, Any]
-    stopped: bool = False  # a person has asked for the end, too late to leave rows undone
+    stopped: bool = False  # the user has asked for the end, too late to leave rows undone
 
     @property
     def images_per_s(self) -> float | None:
-        """Steady pictures per second where it could be measured, else end to end."""
+        """Pictures per second in steady state if it could be measured, else end to end."""
         rates = self.summary["images_per_s"]
         return rates["steady"] or rates["end_to_end"]
 
@@ -87,7 +87,7 @@ def run(
 
 
 def earlier_outcome(config: Config, folder: Path) -> Outcome | None:
-    """What a run to be gone on with said at its end, where nothing of it is left to do."""
+    """The outcome of a run that is to be resumed and has nothing left to do; else null."""
     path = folder / "summary.json"
     if config.resume is None or not path.exists():
         return None
@@ -97,7 +97,7 @@ def earlier_outcome(config: Config, folder: Path) -> Outcome | None:
 
 
 def perform(ready: Ready, began: float) -> Outcome:
-    """Run inside a Ray session. `began` is when its clock starts."""
+    """Run inside a Ray session. `began` is the time at which its clock starts."""
     config, tables, sweep_job = ready.config, ready.tables, ready.sweep_job
     console = Console(stderr=True)
     machine = ready.machine or cluster(config.ray)
@@ -135,7 +135,7 @@ def perform(ready: Ready, began: float) -> Outcome:
 
 
 def _measured(config: Config, machine: Machine, console: Console) -> Calibration | None:
-    """What `resources.calibrate_s` asks for: kept from an earlier run, or measured now."""
+    """The calibration for `resources.calibrate_s`: stored by an earlier run, or measured now."""
     if config.resources.calibrate_s is None:
         return None
     if kept := calibration.known(config, machine):
@@ -159,14 +159,14 @@ def _done(ready: Ready) -> Done:
 
 
 def why_failed(tables: sources.Tables) -> tuple[str, str]:
-    """The columns in which rejected rows say why: none of the table's, and none that a joined table
-    adds, which the rows may not have when they are fed in again.
+    """The columns in which rejected rows hold stage and reason: not columns of the table or of a
+    joined table, so that the rows can be used as input again.
     """
     return why_columns({*tables.columns, *(name for join in tables.joins for name in join.on)})
 
 
 def _tracked(job: Job, tracker: tracking.Tracker, console: Console) -> Outcome:
-    """Draw, and leave a summary and an ended MLflow run whatever happens."""
+    """Draw, and always leave a summary and an ended MLflow run."""
     status, trouble = _drawn(job, tracker, console)
     summary = {"status": status, "trouble": trouble, **summarize(job, tracker)}
     try:
@@ -191,7 +191,7 @@ def _tracked(job: Job, tracker: tracking.Tracker, console: Console) -> Outcome:
 def _drawn(
     job: Job, tracker: tracking.Tracker, console: Console
 ) -> tuple[tracking.Status, str | None]:
-    """Draw; how it ended, and what went wrong."""
+    """Draw; returns how it ended, and what went wrong."""
     try:
         if not job.ledger.adds_up:
             _draw(job, tracker, console)
@@ -210,7 +210,7 @@ def _drawn(
 
 
 def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
-    """Run the plan; what comes back to the driver are counts, never pictures."""
+    """Run the plan; only counts come back to the driver, never pictures."""
     from ray.data import DataContext
 
     context = DataContext.get_current()
@@ -259,7 +259,7 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
 
 
 def _leave_out(job: Job) -> None:
-    """Take the near-duplicates out, which are known once all is written."""
+    """Remove the near-duplicates, which are known once all pictures are written."""
     most, tables = job.config.filter.near_duplicates, job.tables
     if most is not None:
         id, why = job.config.dataset.id, why_failed(tables)
@@ -274,14 +274,14 @@ def _metadata(job: Job, tracker: tracking.Tracker) -> dict[str, str]:
 
 
 def _measure(job: Job, summary: dict[str, Any], console: Console) -> None:
-    """Tell how far the pictures are from a reference, where all are drawn and that is asked."""
+    """Measure the distance to a reference, if all rows are drawn and one is set."""
     if job.config.distance.reference is not None and summary["status"] == "FINISHED":
         terminal.line(console, "distance", f"measuring it to {job.config.distance.reference}")
         summary["distance"] = distance.of_run(job)
 
 
 def _leave(job: Job, tracker: tracking.Tracker, summary: dict[str, Any]) -> None:
-    """Write what there is to look at, and end the MLflow run."""
+    """Write the gallery and the contact sheet, and end the MLflow run."""
     table, level = job.tables, job.config.sweep.level
     columns = job.config.score_columns
     scores.add(summary, job.store, table.id, table.category, columns, level)

@@ -1,4 +1,4 @@
-"""Ray sessions: started quiet, ended whatever happens, kept from job to job in a sweep."""
+"""Ray sessions: started quietly, always stopped, shared by the jobs of a sweep."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def session(
     """Ray for one run: `machine`'s CPUs and GPUs, or where it is None the Ray at the address.
 
     Its processes have loaded `libraries` where they can be forked: by the `script` of `loading`,
-    or of one process that begins to load them now. Raises UserError where no Ray answers at
+    or of one process that begins to load them now. Raises UserError if no Ray answers at
     `ray.address`.
     """
     with _ray(options, machine, libraries, verbose, script), _data_context(options, verbose):
@@ -59,7 +59,7 @@ def session(
 
 
 class SharedSession:
-    """Ray for one job after another: starting it anew takes seconds a job.
+    """Ray for one job after another: starting it again takes seconds per job.
 
     No actor, model or setting goes from one job to the next; idle processes of tasks do. Where a
     job fails, its actors do not end, or nobody can tell (a cluster may have other users), the
@@ -104,7 +104,7 @@ class SharedSession:
 
 
 def cluster(options: RayOptions) -> Machine:
-    """The nodes that the connected cluster has now, of those that the run keeps to."""
+    """The nodes that the connected cluster has now, among those that the run uses."""
     import ray
 
     machine = from_ray(ray.nodes(), options.nodes)
@@ -114,15 +114,15 @@ def cluster(options: RayOptions) -> Machine:
 
 
 def is_anothers() -> bool:
-    """Whether a Ray runs in this process that no `session` started: it is used and left alone."""
+    """Whether a Ray runs in this process that no `session` started: it is used and left running."""
     ray = sys.modules.get("ray")
     return ray is not None and ray.is_initialized() and not _started
 
 
 def started(config: Config, libraries: Sequence[str]) -> Machine:
-    """The nodes of the Ray that runs in this process, which is started where there is none.
+    """The nodes of the Ray in this process, which is started if there is none.
 
-    It is not ended with whoever asked, but by `ray.shutdown()`, or with the process.
+    It ends with `ray.shutdown()`, or with the process, not with the caller.
     """
     if not is_anothers():
         joins = config.ray.address is not None
@@ -179,7 +179,7 @@ def _ray(
 def _init(
     options: RayOptions, machine: Machine | None, script: str | None, verbose: bool
 ) -> Callable[[], None]:
-    """Start Ray, its workers by `script`, or join it; returns what ends that."""
+    """Start Ray, its workers by `script`, or join it; returns the function that ends it."""
     # Not for a later session: what a failed job left would be kept too.
     with nullcontext() if "ray.data" in sys.modules else freeze_gc():
         import ray
@@ -208,7 +208,7 @@ def _init(
 
 
 def silence_ray() -> None:
-    """To be called before Ray is imported, which reads it then."""
+    """To be called before Ray is imported, because Ray reads it then."""
     # What Ray's C++ core writes to this process's stderr.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     # What Ray prints, in colours, of a try or a process that failed; the last one's error is
@@ -217,7 +217,7 @@ def silence_ray() -> None:
 
 
 def _wait_for_port(address: str) -> None:
-    """Raise OSError where nobody listens at HOST:PORT: Ray would wait there without a word."""
+    """Raise OSError if nobody listens at HOST:PORT: Ray would wait there silently."""
     host, _, port = address.rpartition(":")
     if host:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
@@ -225,7 +225,7 @@ def _wait_for_port(address: str) -> None:
 
 @contextmanager
 def _plain(options: RayOptions, machine: Machine | None) -> Iterator[None]:
-    """Tell plainly why Ray could not be started, or the one at the address not be joined."""
+    """Say plainly why Ray could not be started, or the cluster not be joined."""
     try:
         yield
     except Exception as error:
@@ -255,7 +255,7 @@ def cluster_runtime_env(options: RayOptions) -> dict[str, Any]:
     """The runtime environment of a cluster's processes: this package, with its embedded models.
 
     So a cluster that has only the packages that imagepipe needs, or another version of it, runs
-    the code that is here. What a person asks for goes beside it. Where a submitted job brings
+    the code that is here. What the user asks for goes beside it. Where a submitted job brings
     modules of its own, Ray allows no others, and imagepipe must be among them.
     """
     asked = dict(options.runtime_env)
@@ -270,7 +270,7 @@ def cluster_runtime_env(options: RayOptions) -> dict[str, Any]:
 
 @contextmanager
 def _data_context(options: RayOptions, verbose: bool) -> Iterator[None]:
-    """Ray Data's settings for one run. They outlive Ray itself: without this they would leak."""
+    """Ray Data's settings for one run; they live longer than Ray itself, so they are reset."""
     from ray.data import DataContext
 
     context = copy.copy(DataContext.get_current())
@@ -285,7 +285,7 @@ def _data_context(options: RayOptions, verbose: bool) -> Iterator[None]:
 
 
 def _all_free() -> bool:
-    """Whether all CPUs and GPUs of the session are free again, waiting for it `ENDING_S`."""
+    """Whether all CPUs and GPUs of the session are free again, within `ENDING_S`."""
     import ray
 
     whole = ray.cluster_resources()

@@ -1,5 +1,7 @@
-"""Whether a process that draws has the memory that its weights and one picture need, before it
-loads them. A batch that does not fit is halved by the process itself.
+"""Whether a drawing process has enough memory for its weights and one picture, before it loads
+them.
+
+A batch that does not fit is halved by the process itself.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ LESS = "Draw smaller pictures, set model.vae_tiling=true, or take a smaller mode
 
 @dataclass(frozen=True)
 class Needs:
-    """GB (1e9 bytes) that a process which draws needs: of its weights, and of one picture of `size`
-    while it is decoded, null where that is not known or small.
+    """The GB (1e9 bytes) that a drawing process needs: for its weights, and for one picture of
+    `size` while it is decoded; null if that is unknown or small.
     """
 
     weights: float
@@ -34,7 +36,7 @@ class Needs:
 
     @property
     def told(self) -> str:
-        """In words."""
+        """As text."""
         said = f"the weights take {figure(self.weights)} GB"
         if not self.picture:
             return said
@@ -42,8 +44,8 @@ class Needs:
 
 
 def needs(model: Model, *, gpu: bool) -> Needs | None:
-    """What a process needs that draws with `model`, on a GPU or not; null where the files do not
-    tell, and of an engine without weights of its own.
+    """What a process that draws with `model` needs, on a GPU or not; null if the files do not
+    show it, or the engine has no weights.
     """
     where = engines.of("model", model).memory
     weights: Any = resolve_name(f"{where}:weights_gb")(model, gpu) if where else None
@@ -56,7 +58,7 @@ def needs(model: Model, *, gpu: bool) -> Needs | None:
 def check(
     config: Config, shares: Resources, machine: Machine, gpu_bytes: int | None = None
 ) -> None:
-    """Raise UserError where the share of the model's processes is too small, naming the smallest.
+    """Raise UserError if the share of the model's processes is too small, naming the smallest.
 
     `gpu_bytes` are those of each GPU, null: of this machine's. Nothing is said of a model whose
     parts wait elsewhere (`model.offload`), nor where a driver or the files do not tell.

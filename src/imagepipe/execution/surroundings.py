@@ -1,4 +1,4 @@
-"""What this process has around Ray while it starts or runs: variables, and a quiet stderr."""
+"""Environment variables and a silent stderr for this process while Ray starts or runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def environment(values: Mapping[str, str]) -> Iterator[None]:
-    """The variables, for as long as Ray is there; those that are replaced come back."""
+    """Set variables for the duration of the block; replaced ones are restored."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -24,9 +24,9 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def silence_stderr() -> Iterator[None]:
-    """Ray's C++ core announces its log level on stderr, below Python's streams.
+    """Ray's C++ core prints its log level to stderr, below Python's streams.
 
-    What goes wrong while Ray starts is raised, not printed, so nothing is lost.
+    Problems while Ray starts are raised, not printed, so nothing is lost.
     """
     before = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)

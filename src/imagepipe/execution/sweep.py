@@ -1,5 +1,5 @@
-"""A sweep: jobs one after another in one Ray session, or side by side, each in a part of what there
-is; one parent in MLflow, one comparison.
+"""A sweep: jobs one after another in one Ray session, or side by side; one parent run in MLflow,
+and one comparison.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ ANY_ROWS = 1_000_000  # of a run without a limit, as far as its processes depend
 
 @dataclass(frozen=True)
 class Asked:
-    """A job as it is composed. `common` is what the sweep has for the jobs that are refused."""
+    """A composed job. `common` is the configuration that all jobs share, for jobs that are
+    refused.
+    """
 
     cfg: DictConfig
     folder: Path
@@ -50,15 +52,15 @@ class Asked:
 
 
 class Sweep:
-    """The jobs of one multirun. To be entered before the first and left after the last, by who
+    """The jobs of one multirun. Entered before the first job and left after the last, by whoever
     holds the lock of its `folder`.
 
-    A job that fails, also in its checks, is a FAILED child with its reason, and the others run.
-    Ctrl-C and SIGTERM end the whole sweep. However it ends, the jobs of its record get compared,
-    and the parent gets its state.
+    A job that fails, even in its checks, is a FAILED child with its reason, and the others run.
+    Ctrl-C and SIGTERM end the whole sweep. However it ends, the jobs of its record are compared,
+    and the parent run gets its status.
 
-    `config` is what all jobs have: of it come the tracking and `outputs` of the sweep itself. Where
-    `folder` has a record already, that sweep is resumed: what its jobs have done stays.
+    `config` is what all jobs share: its tracking and `outputs` are those of the sweep itself. If
+    `folder` has a record already, that sweep is resumed: finished work stays.
     """
 
     def __init__(self, config: Config, folder: Path, begun: sweeps.Record) -> None:
@@ -71,7 +73,7 @@ class Sweep:
         self._stack = ExitStack()
 
     def __enter__(self) -> Sweep:
-        """Raises UserError where nothing can be recorded at `tracking.uri`."""
+        """Raises UserError if nothing can be recorded at `tracking.uri`."""
         with ExitStack() as stack:
             self._begin_record()
             sweeps.write(self.folder, self.record)
@@ -102,9 +104,10 @@ class Sweep:
         overrides: Sequence[str],
         composed: Mapping[str, str],
     ) -> float | None:
-        """Run one job in `folder`; its objective, or null where it drew nothing to measure.
+        """Run one job in `folder`; returns its objective, or null if it drew too little to
+        measure.
 
-        Side by side it has only begun then: `wait` for it.
+        Side by side the job has only started then: see `wait`.
         """
         folder = self._begun(number, folder.absolute(), overrides)
         place = self._sweep_job(number, overrides)
@@ -127,9 +130,9 @@ class Sweep:
         return Interrupted(f"interrupted\n  resume with: {shell.resume_command(self.folder)}")
 
     def wait(self, *, interrupted: bool) -> list[BaseException]:
-        """Until the jobs side by side have ended; what they did not end well by.
+        """Wait until the jobs side by side have ended; returns the errors of failed ones.
 
-        Raises Interrupted at the end where somebody does meanwhile; `interrupted`: or did before.
+        Raises Interrupted at the end if Ctrl-C was pressed meanwhile; `interrupted`: or before.
         """
         if self._beside is None:
             return []
@@ -140,9 +143,9 @@ class Sweep:
         return self._beside.errors
 
     def _side_by_side(self, cfg: DictConfig) -> SideBySide | None:
-        """What runs several jobs at once; null where there is room for one, or one is wanted.
+        """What runs jobs side by side; null if only one fits, or one is wanted.
 
-        The first job decides it that can be read.
+        The first job whose configuration can be read decides.
         """
         if self.config.sweep.jobs_at_once == 1 or self._divided:
             return self._beside
@@ -157,8 +160,8 @@ class Sweep:
         return self._beside
 
     def _begun(self, number: int, folder: Path, overrides: Sequence[str]) -> Path:
-        """Where the job is, which the record says from now on. What it said at an end without a
-        run is of a job that was refused, and is begun again.
+        """The folder of the job, which the record now holds. A summary there without a run is
+        that of a refused job, which is started again.
         """
         known = [job.folder for job in self.record.jobs if job.number == number and job.folder]
         if known:
@@ -186,7 +189,7 @@ class Sweep:
             self._stack.close()
 
     def _end(self, status: tracking.Status, told: str) -> None:
-        """Compare the jobs, and end the parent even where that breaks."""
+        """Compare the jobs, and end the parent run even if that fails."""
         result = None
         try:
             result = comparison.write(self.folder, self.config.sweep)
@@ -203,7 +206,9 @@ class Sweep:
         terminal.sweep_end(Console(stderr=True), self.folder, result, links, told)
 
     def _sweep_job(self, number: int, overrides: Sequence[str]) -> SweepJob:
-        """A job's place. Waits for the parent, in which the job's record is nested."""
+        """The job's place in the sweep. Waits for the parent run, in which the job's run is
+        nested.
+        """
         _ = self.tracker.run_id
         swept = self.record.values(overrides)
         return SweepJob(number, swept, self.name, self.tracker.as_parent, self.folder)
@@ -211,14 +216,14 @@ class Sweep:
     def refuse(
         self, number: int, cfg: DictConfig, folder: Path, overrides: Sequence[str], error: Exception
     ) -> None:
-        """A job that did not pass its checks is a FAILED run too, where the sweep is recorded."""
+        """Record a job that did not pass its checks as a FAILED run."""
         folder = self._begun(number, folder.absolute(), overrides)
         place = self._sweep_job(number, overrides)
         _refuse(Asked(cfg, folder, [*overrides], {}, place, self.config), error)
 
 
 def run_apart(asked: Asked, part: Part) -> None:
-    """Run a job in this process, which keeps to `part`."""
+    """Run a job in this process, within `part`."""
     with termination_as_interrupt():
         tracking.preload(asked.common.tracking, Path(asked.common.outputs).absolute())
         outcome = _run(asked, session.session, part)
@@ -227,7 +232,9 @@ def run_apart(asked: Asked, part: Part) -> None:
 
 
 def _run(asked: Asked, sessions: Callable[..., Any], part: Part | None = None) -> run.Outcome:
-    """Run a job in one of `sessions`; one that fails before it has left anything is recorded."""
+    """Run a job in one of `sessions`; one that fails before it has left anything is recorded,
+    too.
+    """
     overrides = asked.overrides
     try:
         config = configuration.load(_of_job(asked.cfg, asked.folder))
@@ -259,7 +266,7 @@ def _refuse(asked: Asked, error: Exception) -> None:
 
 
 def divided(config: Config) -> list[Part]:
-    """The parts of this machine, or of the cluster, that jobs at once keep to."""
+    """The parts of this machine, or of the cluster, for jobs side by side."""
     sweep = config.sweep
 
     def fits(machine: Machine) -> bool:
@@ -282,7 +289,7 @@ def divided(config: Config) -> list[Part]:
 
 
 def _of_job(cfg: DictConfig, folder: Path) -> DictConfig:
-    """`cfg`, to resume what was begun in `folder`, where there is something."""
+    """`cfg`, set to resume what was started in `folder`, if anything was."""
     begun = (folder / manifest.RECORD).exists()
     job = copy.deepcopy(cfg)
     with read_write(job):

@@ -55,7 +55,7 @@ def make(config: LLM) -> Enhancer:
 
 
 def check(config: LLM) -> None:
-    """Raise `UserError` where the engine cannot work here: a package, weights or server missing."""
+    """Raise `UserError` if the engine cannot work here: a package, weights or server missing."""
     engine = engines.check("llm", config, Enhancer)
     if engine.weights:
         from imagepipe.llm import kinds

@@ -1,7 +1,8 @@
-"""From what a language model said to the prompt that is drawn: its description, or the base prompt.
+"""From a language model's answer to the prompt that is drawn: its description, or the base prompt.
 
-Every engine's answers go through `clean`. What is around a description is taken off; an answer that
-holds none falls back, with a reason. What stands in the base prompt is never the answer's fault.
+`clean` reads the answers of every engine. It removes what is around a description. An answer
+without one falls back to the base prompt, with a reason. What the base prompt itself contains is
+never held against the answer.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ class Asked:
 @dataclass(frozen=True)
 class Cleaned:
     """What to draw; why it is the base prompt (one of FALLBACKS; null: it is the answer); and what
-    the model said, null where it is drawn as it came.
+    the model said, null if it is drawn as it came.
     """
 
     prompt: str

@@ -1,7 +1,7 @@
-"""How a remark beside a description begins: it speaks to who asked, or of the answer itself.
+"""How a remark beside a description begins: it speaks to the user, or about the answer itself.
 
 A sentence of the picture may begin with the same words: "As requested by the king, ...", "Enjoy the
-snow, says a sign". So a phrase is asked as far as it tells the two apart. Apostrophes are straight
+snow, says a sign". So each pattern is long enough to tell the two apart. Apostrophes are straight
 here, and case does not matter.
 """
 

@@ -1,4 +1,4 @@
-"""The question that a language model is asked, as chat messages."""
+"""The request to a language model, as chat messages."""
 
 from __future__ import annotations
 

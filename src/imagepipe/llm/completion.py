@@ -1,4 +1,4 @@
-"""What a server's chat completion says, however near it is to OpenAI's."""
+"""Reads a server's chat completion, also if it is only similar to OpenAI's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DATA = "data:"  # before each event of a stream
 
 
 def read(text: str) -> Answer:
-    """The answer in a chat completion. Raises ValueError where `text` is none, with its beginning.
+    """The answer in a chat completion. Raises ValueError if `text` is none, with its beginning.
 
     Some servers put an error into a reply that says 200, and some send each answer in pieces.
     """

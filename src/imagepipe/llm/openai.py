@@ -1,4 +1,4 @@
-"""Answers from a server that speaks OpenAI's chat completions, such as vLLM's own."""
+"""Answers from a server with OpenAI's chat completions API, such as vLLM's own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TRIAL = ("a red cat wearing a hat", "winter", 0)
 
 
 def check(config: LLM) -> None:
-    """Ask the server one question. Raises `UserError` where it cannot be used as configured."""
+    """Ask the server one question. Raises `UserError` if it cannot be used as configured."""
     endpoint.check_secrets(config)
     trial.check_given(config)
     trial.ask(config, question(config, *TRIAL), completion.read)

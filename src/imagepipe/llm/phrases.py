@@ -1,6 +1,7 @@
-"""How chat models open what is no description: a refusal, a question, thoughts, a preamble.
+"""How chat models begin an answer that is no description: a refusal, a question, thoughts, a
+preamble.
 
-Only beginnings count, of the answer or of one of its sentences: a prompt may well hold such words.
+Only the beginnings of the answer and its sentences count, because a prompt may contain such words.
 Apostrophes are straight here, and case does not matter.
 """
 

@@ -1,4 +1,4 @@
-"""What models say beside a description: remarks before and behind it, and what runs on after it."""
+"""Remarks before and after a description, and text that runs on after it."""
 
 from __future__ import annotations
 
@@ -137,6 +137,6 @@ _SHORT = re.compile(
 
 
 def whole_sentences(text: str) -> str | None:
-    """`text` up to the end of its last whole sentence; null where it has none."""
+    """`text` up to the end of its last whole sentence; null if it has none."""
     ends = [found.end() for found in SENTENCE.finditer(text)]
     return next((text[:end] for end in reversed(ends) if not _SHORT.search(text[:end])), None)

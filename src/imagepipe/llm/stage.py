@@ -38,7 +38,7 @@ def stage(config: LLM, limit: Callable[[], Limit]) -> Stage:
     """Adds `prompt`, the enriched `base_prompt`, and the `season` that the row's seed drew.
 
     An answer that is not worth drawing leaves the base prompt, and `llm_fallback` says why (one of
-    `answers.FALLBACKS`; null: the answer is used). `llm_answer` is what the model said, null where
+    `answers.FALLBACKS`; null: the answer is used). `llm_answer` is what the model said, null if
     it is drawn as it came. Without an LLM the prompt is the base prompt and the other columns are
     null. `limit` is a recipe too: it reads tokenizers.
     """
@@ -129,6 +129,6 @@ def _read(
 
 
 def _count(tokens: object) -> int | None:
-    """A count as servers tell it; null where that is no whole number."""
+    """A count as servers tell it; null if that is no whole number."""
     whole = isinstance(tokens, int) or (isinstance(tokens, float) and tokens.is_integer())
     return int(tokens) if whole and 0 <= tokens < 1 << 31 else None  # type: ignore[call-overload, operator]

@@ -1,4 +1,4 @@
-"""Rules instead of a model: any prompt, then two elements of the season."""
+"""Rules instead of a model: the base prompt, then two elements of the season."""
 
 from __future__ import annotations
 

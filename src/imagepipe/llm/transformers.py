@@ -1,4 +1,4 @@
-"""Answers from a causal language model in transformers, one independent sample a row."""
+"""Answers from a causal language model in transformers, sampled independently for each row."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Answers from vLLM, through the processor that Ray Data brings for it (`ray.data.llm`).
+"""Answers from vLLM, through Ray Data's own processor (`ray.data.llm`).
 
-Batches overlap inside the engine (continuous batching), and the system prompt that all questions
+Batches overlap inside the engine (continuous batching), and the system prompt that all requests
 begin with is computed once (prefix caching).
 """
 
@@ -59,7 +59,7 @@ MOST_MISSING = 0.05  # of a GPU, to be made up for by a smaller engine
 
 
 def check(config: LLM) -> None:
-    """Raise UserError where vLLM is not installed."""
+    """Raise UserError if vLLM is not installed."""
     check_installed(config, "transformers")
 
 
@@ -161,8 +161,8 @@ def within_headroom(told: dict[str, Any], share: Share) -> dict[str, Any]:
     """The engine's arguments, its memory a little below `share` where so much is not free now.
 
     The CUDA contexts of all processes on a GPU stand in nobody's share, and vLLM does not start
-    where less is free than it is told to take. Where much is missing somebody else holds it: then
-    vLLM should refuse. What a person chose in its place stays.
+    where less is free than it is told to take. Where much is missing another program holds it: then
+    vLLM should refuse. What the user chose stays.
     """
     smi = shutil.which("nvidia-smi")
     if smi is None or told["gpu_memory_utilization"] != share.num_gpus:

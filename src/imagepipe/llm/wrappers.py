@@ -1,4 +1,4 @@
-"""What models put around a description, and after it: taken off, so that it alone is drawn."""
+"""Removes what models put around a description, such as quotes, labels and code fences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cells as the text that stands in a prompt: the shortest that comes back as the same value."""
+"""Cells as text for a prompt: the shortest text that stands for the value."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def is_blank(cell: Any) -> bool:
 
 
 def cell_texts(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """One text for each cell, null where it is null or NaN: 4.1 of 32 bits is "4.1", 3.0 is "3".
+    """One text for each cell, null if it is null or NaN: 4.1 of 32 bits is "4.1", 3.0 is "3".
 
     Midnight of a timestamp is its day, and fractions of a second have no zeros at their end. A
     duration has days and hours, whatever its unit.

@@ -1,4 +1,4 @@
-"""The four seasons, the short elements that stand for each, and how a prompt gets two of them."""
+"""The four seasons, short elements for each, and how a prompt gets two of them."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def of_pictures(
 
 
 def _given(column: str, cell: Any) -> tuple[int | None, str | None]:
-    """The seed in `cell`, null where it holds none, and why it is no seed."""
+    """The seed in `cell`, null if it holds none, and why it is no seed."""
     if is_blank(cell):
         return None, None
     try:

@@ -1,4 +1,4 @@
-"""What other tools read in a prompt or a table, and has no effect here."""
+"""Prompt syntax of other tools that has no effect here."""
 
 from __future__ import annotations
 

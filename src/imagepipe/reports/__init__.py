@@ -1,1 +1,1 @@
-"""What a run says of itself: on the terminal, in files and pages, and beside other runs."""
+"""Reports of a run: terminal, files, pages, and comparisons with other runs."""

@@ -1,4 +1,4 @@
-"""Pictures in files beside a page, as the page addresses them."""
+"""Picture files beside a page, and their addresses in the page."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def seen_from(folder: Path, path: str | Path) -> str:
 
 
 def files_of(store: Store, folder: Path) -> str | None:
-    """What stands before the names of `store`'s files; null where a browser does not see them."""
+    """The address prefix of `store`'s files; null if a browser cannot read them."""
     return None if "://" in store.url else seen_from(folder, store.url)
 
 
 @dataclass
 class Copies:
-    """Copies in the folder `name` beside a page in `folder`, of pictures that are no files; no
-    more than `room` bytes.
+    """Copies of pictures that are no files, in the folder `name` beside a page in `folder`; at
+    most `room` bytes.
     """
 
     folder: Path
@@ -34,7 +34,7 @@ class Copies:
     made: set[str] = field(default_factory=set)
 
     def add(self, name: str, content: bytes) -> str | None:
-        """The address of the copy `name`, made once; null where there is no room left for it."""
+        """The address of the copy `name`, made once; null without room for it."""
         if name not in self.made:
             self.room -= len(content)
             if self.room < 0:

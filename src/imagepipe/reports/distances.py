@@ -1,4 +1,4 @@
-"""What is said of the distance of pictures to a reference."""
+"""The distance to a reference, in words."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def in_summary(found: Mapping[str, Any]) -> list[str]:
 
 
 def uneven(found: Sequence[Mapping[str, Any]]) -> str | None:
-    """Why distances must not be compared; null where they may."""
+    """Why distances must not be compared; null if they may."""
     told = [one for one in found if "trouble" not in one]
     for name in CONDITIONS:
         values = list(dict.fromkeys(one[name] for one in told))

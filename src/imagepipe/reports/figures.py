@@ -1,4 +1,4 @@
-"""Between what a figure lies, as a person reads it, in every report alike."""
+"""How every report writes a figure with its interval."""
 
 from __future__ import annotations
 

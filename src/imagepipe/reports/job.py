@@ -1,4 +1,4 @@
-"""A run under way, as its reports know it, and its place in a sweep."""
+"""A run in progress, as its reports see it, and its place in a sweep."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from imagepipe.store import Store
 
 @dataclass(frozen=True)
 class Job:
-    """A run under way: what it was asked, what it found, and its counts so far."""
+    """A run in progress: its settings, what was found, and its counts so far."""
 
     config: Config
     folder: Path
@@ -47,17 +47,17 @@ class Job:
 
     @property
     def in_sweep(self) -> bool:
-        """Whether the command runs the sweep's other jobs too, and tells of them at its end."""
+        """Whether this command also runs the sweep's other jobs, and reports them at its end."""
         return self.sweep_job is not None and self.sweep_job.folder is not None
 
     @property
     def taken(self) -> Mapping[str, Taken]:
-        """What is taken over of earlier runs, by stage."""
+        """What is reused from earlier runs, by stage."""
         return self.reuse.taken if self.reuse else {}
 
     @property
     def repainting(self) -> list[OwnStage]:
-        """Of the stages of a person's own those that change the picture."""
+        """The custom stages that change the picture."""
         names = {one.name for one in self.stages if IMAGE in one.changes.names}
         return [one for one in self.config.stages if one.name in names]
 
@@ -68,7 +68,7 @@ class Job:
 
     @property
     def unread_columns(self) -> dict[str, str]:
-        """Columns that seem to choose how their row is drawn, and the keys that do instead."""
+        """Columns that seem to set something for their row, and the keys that set it instead."""
         data = self.config.dataset
         named = (name for one in self.tables.templates.values() for name in one.columns)
         return unread(
@@ -78,8 +78,8 @@ class Job:
 
 
 def scorer_names(config: Config) -> str:
-    """What reports call the scorers of a run, or of one that was refused: an engine may be any
-    word. None where nothing is scored.
+    """The names of a run's scorers for reports, also of a refused run, whose engine may be any
+    word. None without scorers.
     """
     names = [name for name, one in config.scorer.items() if one.engine != engines.NONE]
     return ", ".join(names) or engines.NONE

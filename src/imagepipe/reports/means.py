@@ -1,4 +1,4 @@
-"""Means of values with their intervals, also of values that lie between known limits."""
+"""Means with their intervals, also of values that lie between known limits."""
 
 from __future__ import annotations
 

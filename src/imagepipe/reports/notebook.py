@@ -1,4 +1,4 @@
-"""A bar in a notebook's cell, which is changed in place; what is saved of it is how it ended."""
+"""A progress bar in a notebook's cell; the saved notebook keeps its last state."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 
 class NotebookBar:
-    """In a process that IPython runs in: elsewhere it cannot be made."""
+    """Only for a process that IPython runs in; elsewhere it cannot be made."""
 
     def __init__(self) -> None:
         from IPython.display import display
 
-        # Null where no notebook is behind the kernel.
+        # Null if no notebook is behind the kernel.
         self._line: Any = display({"text/plain": ""}, raw=True, display_id=True)
 
     def say(self, rows: int, total: int, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What to know at the end of a run, and what to do about it."""
+"""The notes at the end of a run, and what to do about them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CORRECT = "correct the table and run it"  # where rows fail because of their own
 
 
 def how_to_go_on(job: Job) -> str:
-    """What to type or to do next after a run that failed."""
+    """What to type or do next after a failed run."""
     ledger, sweep = job.ledger, job.sweep_job.folder if job.sweep_job else None
     again = f"resume with: {shell.resume_command(sweep or job.folder)}"
     if sweep or not (ledger.adds_up and ledger.failed):
@@ -41,7 +41,7 @@ def warnings(job: Job) -> list[str]:
         said.append(f"{ledger.llm_trimmed} answers of the LLM were shortened (column llm_answer)")
     for reason, number in ledger.llm_fallbacks.most_common():
         said.append(f"{number} answers of the LLM were not used ({reason}): {_advice(reason)}")
-    what = "a value" if job.config.stages else "a score"  # of a stage of a person's own, or not
+    what = "a value" if job.config.stages else "a score"  # of a custom stage, or not
     for reason, number in ledger.unscored.most_common(3):
         said.append(f"{number} pictures are kept without {what}: {reason}")
     for reason, number in ledger.reasons.most_common(3):
@@ -72,7 +72,7 @@ def _rejected(job: Job) -> list[str]:
 
 
 def _signs(model: Model, ledger: Ledger) -> list[str]:
-    """One note on signs in prompts that other tools would read, and this model does not."""
+    """One note on prompt syntax of other tools, which this model does not read."""
     read = (*(WEIGHED if model.prompt_syntax else ()), *(WORDS if model.textual_inversions else ()))
     every = [one for one in ledger.prompt_signs.most_common() if one[0] not in read]
     if not every:

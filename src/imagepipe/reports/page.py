@@ -1,4 +1,4 @@
-"""What a run's pages share: how they are made of a template, and how pictures get into them."""
+"""What all pages of a run share: templates, and how pictures get into a page."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def rendered(template: Path, data: Any, **values: Any) -> str:
 
 
 def fitted(png: bytes, side: int) -> Image:
-    """The picture as large as a square of `side` px takes it."""
+    """The picture scaled to fit into a square of `side` px."""
     from PIL import Image, ImageOps
 
     return ImageOps.contain(_opaque(png), (side, side), Image.Resampling.BICUBIC)
@@ -82,12 +82,12 @@ def encoded(image: Image, kind: str, **options: Any) -> bytes:
 
 
 def encodable(text: str) -> str:
-    """Lone surrogates, which no UTF-8 file can hold, and NUL become a replacement character."""
+    """With lone surrogates, which UTF-8 cannot encode, and NUL replaced."""
     return text.encode("utf-8", "replace").decode().replace("\0", "�")
 
 
 def at_once(work: Callable[[S], T], items: Sequence[S]) -> list[T]:
-    """`work` of each, on all cores: Pillow's encoders and decoders let other threads run."""
+    """`work` for each item, on all cores: Pillow's encoders and decoders release the GIL."""
     with ThreadPoolExecutor() as pool:
         return list(pool.map(work, items))
 

@@ -1,4 +1,4 @@
-"""What would run, for a person."""
+"""The output of `imagepipe plan`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from imagepipe.reports import cost
 
 
 def table(made: dict[str, Any]) -> Iterator[str]:
-    """The lines that tell what `cli.plan.plan` made."""
+    """The lines that `imagepipe plan` prints."""
     yield f"rows       {made['rows']} of columns {', '.join(made['columns'])}"
     for join in made["joins"]:
         yield f"join       {join}"

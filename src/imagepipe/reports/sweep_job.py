@@ -1,4 +1,4 @@
-"""A run's place in its sweep. Light: the command knows it before anything is read."""
+"""A job's place in its sweep. Light, because the command needs it before anything is loaded."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from imagepipe.sink import sweeps
 
 @dataclass(frozen=True)
 class SweepJob:
-    """A run's place in its sweep. `parent` is null where nothing is recorded in MLflow.
+    """A run's place in its sweep. `parent` is null if nothing is recorded in MLflow.
 
-    `folder` is the sweep's, and null where the job is resumed by itself.
+    `folder` is the sweep's, and null if the job is resumed by itself.
     """
 
     number: int

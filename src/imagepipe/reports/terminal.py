@@ -31,9 +31,9 @@ RANDOM = (
 
 
 class Progress:
-    """One live line, in a notebook a bar, and elsewhere a line every ten seconds.
+    """A live line in a terminal, a bar in a notebook, and otherwise a line every ten seconds.
 
-    Rows done of `total`, pictures per second, time left and what each stage is doing.
+    It shows rows done of `total`, pictures per second, the time left and what each stage is doing.
     """
 
     def __init__(self, total: int, console: Console, doing: str = "drawing") -> None:
@@ -89,12 +89,12 @@ class Progress:
 
 
 def side_by_side(console: Console, parts: Sequence[str]) -> None:
-    """Which jobs run at once; each of their lines begins with the job's number."""
+    """How many jobs run at once; each of their lines begins with the job's number."""
     line(console, "at once", f"{len(parts)} jobs, with {parts[0]} each")
 
 
 def print_header(console: Console, job: Job) -> None:
-    """What is about to happen, in a few lines; of a sweep's job only what differs."""
+    """What is about to happen, in a few lines; for a sweep's job only what differs."""
     if job.sweep_job and job.in_sweep:
         line(console, f"job {job.sweep_job.number}", job.sweep_job.label)
         line(console, "resources", job.why)
@@ -145,7 +145,7 @@ def _model(model: Model) -> str:
 
 
 def print_first(console: Console, model: Model) -> None:
-    """What to know before a model is downloaded or a server is asked: licence limits, costs."""
+    """What to know before a model is downloaded or a server is called: licence limits, costs."""
     if note := diffusion.trial_note(model):
         line(console, "note", note)
     if model.non_commercial:
@@ -160,7 +160,7 @@ def print_first(console: Console, model: Model) -> None:
 def print_summary(
     console: Console, job: Job, tracker: tracking.Tracker, summary: dict[str, Any]
 ) -> None:
-    """Counts, rate, where everything is, and what to try next (a sweep says that at its end)."""
+    """Counts, rate, where everything is, and what to try next (for a sweep at its end)."""
     ledger, rates = job.ledger, summary["images_per_s"]
     steady = f", {figure(rates['steady'])} in steady state" if rates["steady"] else ""
     if "steady_low" in rates:
@@ -238,7 +238,7 @@ def _next(config: Config) -> str:
 
 
 def print_already_complete(console: Console, folder: Path, summary: Mapping[str, Any]) -> None:
-    """A run that was to be resumed is complete already."""
+    """A run to be resumed is already complete."""
     line(console, "rows", f"all {summary['rows_read']} rows are done; nothing is left to do")
     if summary["failed"] > summary.get("failed_for_good", 0):
         again = f"{shell.resume_command(folder)} retry_failed=true"
@@ -259,9 +259,9 @@ def sweep_end(
     links: Sequence[tuple[str, str]],
     told: str = "",
 ) -> None:
-    """How the jobs ended, which is best, and where to see them side by side.
+    """How the jobs ended, which one is best, and where to see them side by side.
 
-    A reason that several jobs have is printed once; `told` is the one that the command ends with.
+    A reason shared by several jobs is printed once; `told` is the one that the command ends with.
     """
     known = {"": "", told.partition("\n")[0]: ""}
     for job in comparison.jobs:

@@ -1,4 +1,4 @@
-"""What there is, who gets which share of it, and what holds a process to its own."""
+"""What the machine has, which share each stage gets, and what keeps a process within its share."""
 
 from imagepipe.resources.shares import bytes_on_their_way, resolve
 from imagepipe.resources.workload import pools

@@ -1,4 +1,4 @@
-"""How `auto` divides a machine among the stages, around what is given by hand."""
+"""How `auto` divides a machine among the stages, around shares that are set by hand."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from imagepipe.resources.workload import Workload
 
 
 def choose(load: Workload, requested: Resources, machine: Machine) -> Resources:
-    """With `auto` one model process a core (a GPU where there are some), the others beside them.
+    """With `auto` one model process per core (or per GPU), and the other stages beside them.
 
-    Two one-thread processes draw faster than one with two threads, and a process for which there
-    is not a batch of rows would only cost its start. What is given by hand (not 0) stays, and the
-    others share what it leaves: where that is too little there are fewer processes.
+    Two processes with one thread draw faster than one with two, and a process without a full batch
+    of rows would only cost its start. What is set by hand (not 0) stays, and the others share the
+    rest; if that is too little, there are fewer processes.
     """
     if not requested.auto:
         return requested
@@ -39,7 +39,7 @@ def fits_machine(load: Workload, resources: Resources, machine: Machine) -> bool
 
 
 def _divide(load: Workload, requested: Resources, machine: Machine, model: int) -> Resources:
-    """`requested` with a place for `model` processes that draw, as far as it leaves that open."""
+    """`requested`, completed for `model` drawing processes where it leaves values open."""
     beside = max(1, model // 4) if "model" in load.pooled else model
     best = {"model": model} | dict.fromkeys(load.waiting - {"model"}, 1)
     shares = {
@@ -58,12 +58,12 @@ def _divide(load: Workload, requested: Resources, machine: Machine, model: int) 
 
 
 def pool(share: Share, best: int) -> int:
-    """What is given by hand, or `best`, but never more than there may be."""
+    """The number set by hand, or `best`, but never more than allowed."""
     return share.pool or min(best, share.pool_max or best)
 
 
 def _cpus_each(shares: Pools, held: float, machine: Machine) -> float:
-    """CPUs for each process that is given none, where those that are given some hold `held`.
+    """The CPUs for each process without a number of its own; the others together hold `held`.
 
     In hundredths and rounded down, so that the sum never exceeds what is free.
     """
@@ -100,14 +100,14 @@ def _gpus_each(load: Workload, shares: Pools, machine: Machine) -> dict[str, flo
 
 
 def _on_a_gpu(shares: Pools, machine: Machine) -> dict[str, int]:
-    """Of each stage how many processes have to sit on one GPU; empty where there is none."""
+    """How many processes of each stage share one GPU; empty without GPUs."""
     gpus = machine.gpus
     return {stage: math.ceil(share.pool / gpus) for stage, share in shares.items() if gpus}
 
 
 def _after_a_loss(machine: Machine) -> Machine:
-    """What is left when the largest node is lost: its processes start again on the others, and
-    must not hold every CPU there, or no task writes what they draw.
+    """What is left after the loss of the largest node: its processes start again on the others,
+    and must leave CPUs there for the tasks that write.
     """
     rest = Machine(tuple(sorted(machine.nodes, key=lambda node: node.cpus)[:-1]))
     return rest if rest.cpus else machine

@@ -1,12 +1,13 @@
-"""What this machine's GPUs use, where their driver counts it."""
+"""The energy that this machine's GPUs use, if their driver measures it."""
 
 from __future__ import annotations
 
 
 def gpu_joules() -> float | None:
-    """What all NVIDIA GPUs have used since their driver was loaded; null where it is not counted.
+    """The energy that all NVIDIA GPUs have used since their driver was loaded; null if it is not
+    measured.
 
-    NVML's nvmlDeviceGetTotalEnergyConsumption, in millijoules: of Volta and later.
+    NVML's nvmlDeviceGetTotalEnergyConsumption, in millijoules, since Volta.
     """
     import pynvml
 
@@ -26,6 +27,6 @@ class Meter:
         self._before = gpu_joules()
 
     def joules(self) -> float | None:
-        """Null where nothing counts, as without a GPU."""
+        """Null if nothing measures it, as without a GPU."""
         now = gpu_joules()
         return None if now is None or self._before is None else now - self._before

@@ -1,7 +1,7 @@
 """What this process may use of its machine: limits of control groups (version 1 and 2), and GPUs.
 
-Functions of paths and values. A group is limited by those above it too, as a job of Slurm's is: the
-least counts. In a container the group's own folder is the root of what can be seen.
+All are functions of paths and values. A group is also limited by its parents, as in a Slurm job:
+the lowest limit counts. In a container the group's own folder is the root of what is visible.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ CUDA = re.compile(r"^(cuda|hip)\b[^=]*=\s*['\"]", re.MULTILINE)  # a build for a
 
 
 def cpu_quota(root: Path = ROOT) -> float | None:
-    """The CPUs whose time the groups leave; null for no limit."""
+    """The CPUs that the control groups allow; null: no limit."""
     return _least(root, "cpu", _quota)
 
 
 def memory_limit(root: Path = ROOT) -> int | None:
-    """Bytes of memory that the groups leave; null for no limit."""
+    """The bytes of memory that the control groups allow; null: no limit."""
     limit = _least(root, "memory", lambda group: _number(group, MEMORY_FILES))
     return None if limit is None else int(limit)
 
 
 def process_room(root: Path = ROOT) -> int | None:
-    """How many more processes and threads the groups allow; null for no limit."""
+    """How many more processes and threads the control groups allow; null: no limit."""
     room = _least(root, "pids", _room)
     return None if room is None else int(room)
 
 
 def visible_gpus(devices: int, visible: str | None) -> int:
-    """Of `devices` those that CUDA_VISIBLE_DEVICES, null where unset, leaves visible.
+    """The `devices` that CUDA_VISIBLE_DEVICES (null: unset) leaves visible.
 
-    As CUDA reads it: it ends at the first entry that is no device, such as Slurm's NoDevFiles, and
-    a list never makes more of them; but each part of a GPU (MIG) that is listed is one.
+    As CUDA reads it: the list ends at the first entry that is no device, such as Slurm's
+    NoDevFiles, and never adds devices; but each listed part of a GPU (MIG) counts as one.
     https://docs.nvidia.com/cuda/cuda-c-programming-guide, CUDA_VISIBLE_DEVICES
     """
     if visible is None or devices == 0:
@@ -53,7 +53,7 @@ def visible_gpus(devices: int, visible: str | None) -> int:
 
 
 def is_gpu_build(version_file: Path) -> bool:
-    """Whether the torch whose `torch/version.py` this is was built for a GPU."""
+    """Whether torch, by its file `torch/version.py`, was built for a GPU."""
     return bool(CUDA.search(version_file.read_text("utf-8")))
 
 
@@ -83,7 +83,7 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
 
 
 def _number(group: Path, names: tuple[str, ...]) -> int | None:
-    """The number in the first of the files that is there; null for none, or no limit."""
+    """The number in the first file that exists; null: no file, or no limit."""
     for name in names:
         try:
             text = (group / name).read_text().strip()

@@ -1,4 +1,4 @@
-"""What a run may use: nodes with CPUs, GPUs, memory and whatever else Ray counts there."""
+"""The nodes that a run may use, with CPUs, GPUs, memory and Ray's other resources."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STORE_SHARE, LEAST_STORE = 0.3, 80_000_000  # Ray's own share; its least is 75 M
 
 @dataclass(frozen=True)
 class Node:
-    """One machine as Ray counts it; `memory` in bytes, 0 where unknown; `custom` {name: amount}."""
+    """One machine as Ray counts it; `memory` in bytes, 0 if unknown; `custom` {name: amount}."""
 
     cpus: float
     gpus: int
@@ -36,7 +36,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Machine:
-    """All the nodes that a run may use."""
+    """All nodes that a run may use."""
 
     nodes: tuple[Node, ...]
 
@@ -54,7 +54,7 @@ class Machine:
 
 
 def this_machine(options: RayOptions) -> Machine:
-    """What this computer has, or what `ray.num_cpus` and `ray.num_gpus` say, without asking Ray."""
+    """This computer, or what `ray.num_cpus` and `ray.num_gpus` say, without asking Ray."""
     import psutil
 
     cpus = options.num_cpus or cpu_count()
@@ -67,9 +67,9 @@ def this_machine(options: RayOptions) -> Machine:
 def object_store_bytes(
     options: RayOptions, root: Path = limits.ROOT, shared: str = "/dev/shm"
 ) -> int | None:
-    """How large to make Ray's object store; null: Ray's own share of the memory that it sees.
+    """The size for Ray's object store; null: Ray's own share of the memory that it sees.
 
-    It sees the limit of a container alone, and that of a group inside, such as a Slurm job's, not.
+    Ray sees the limit of a container, but not that of a group inside, such as a Slurm job's.
     """
     import psutil
 
@@ -85,7 +85,7 @@ def object_store_bytes(
 
 
 def from_ray(nodes: Sequence[Mapping[str, Any]], only: Collection[str] = ()) -> Machine:
-    """The living ones of `ray.nodes()`; `only` those of these ids, where there are some."""
+    """The living nodes in `ray.nodes()`; with `only`, those with these ids."""
     return Machine(tuple(_node(node["Resources"]) for node in living(nodes, only)))
 
 
@@ -94,7 +94,7 @@ def living(nodes: Sequence[Mapping[str, Any]], only: Collection[str]) -> list[Ma
 
 
 def cpu_name() -> str:
-    """What the processor calls itself, or else its architecture."""
+    """The name of the processor, or else its architecture."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
             if line.startswith("model name"):
@@ -103,7 +103,7 @@ def cpu_name() -> str:
 
 
 def gpu_names() -> list[str]:
-    """What the NVIDIA GPUs call themselves; none without a driver."""
+    """The names of the NVIDIA GPUs; none without a driver."""
     import pynvml
 
     try:
@@ -129,7 +129,7 @@ def _node(resources: Mapping[str, float]) -> Node:
 
 
 def cpu_count(root: Path = limits.ROOT) -> int:
-    """Those that this process may use; in a container no more than its part of their time."""
+    """The CPUs that this process may use; in a container no more than its quota."""
     tied = hasattr(os, "sched_getaffinity")  # not on macOS
     cpus = len(os.sched_getaffinity(0)) if tied else os.cpu_count() or 1
     return min(cpus, max(1, int(limits.cpu_quota(root) or cpus)))

@@ -1,6 +1,6 @@
-"""What else the machine does while a run draws: CPUs that others use, processes on its GPUs.
+"""Other load on the machine during a run: CPUs that other programs use, processes on its GPUs.
 
-A rate is of the machine as it was: a neighbour makes it lower, and the same run faster tomorrow.
+A rate holds for the machine as it was: other load makes it lower.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Beside:
 
     @property
     def said(self) -> str:
-        """What made the machine busy, in words; empty where nothing did."""
+        """What kept the machine busy, as text; empty if nothing did."""
         said = []
         if self.cpus is not None and self.cpus > BUSY_SHARE * self.of_cpus:
             said.append(f"others used {self.cpus:.1f} of {self.of_cpus} CPUs")
@@ -54,14 +54,14 @@ class Neighbours:
         self._used = 0.0  # CPU seconds
 
     def sample(self) -> None:
-        """Take in what others have used since the last sample."""
+        """Add what others have used since the last sample."""
         now = seconds_of_others()
         for process, seconds in now.items():
             self._used += max(0.0, seconds - self._last.get(process, 0.0))
         self._last = now
 
     def seen(self) -> Beside:
-        """What there was until now."""
+        """The load until now."""
         import psutil
 
         self.sample()
@@ -72,7 +72,7 @@ class Neighbours:
 
 
 def seconds_of_others() -> dict[tuple[int, float], float]:
-    """CPU seconds so far of each process but this one and those that it has started."""
+    """CPU seconds so far of each process except this one and its children."""
     import psutil
 
     own = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
@@ -86,8 +86,8 @@ def seconds_of_others() -> dict[tuple[int, float], float]:
 
 
 def gpu_processes() -> tuple[int, float] | None:
-    """How many processes compute on this machine's NVIDIA GPUs, and the GB that they hold there;
-    null without a driver or a GPU.
+    """The number of processes on this machine's NVIDIA GPUs, and their GB of memory there; null
+    without a driver or a GPU.
     """
     import pynvml
 
@@ -102,7 +102,7 @@ def gpu_processes() -> tuple[int, float] | None:
 
 
 def _computing(nvml: Any, gpu: Any) -> list[Any]:
-    """Nothing of a GPU that does not tell, such as a part of one (MIG)."""
+    """Nothing for a GPU that does not say, such as a part of one (MIG)."""
     with suppress(nvml.NVMLError):
         return list(nvml.nvmlDeviceGetComputeRunningProcesses(gpu))
     return []

@@ -1,7 +1,7 @@
-"""Whether all processes of a run find a place, and where not, settings that come ever nearer.
+"""Whether all processes of a run fit on the nodes, and if not, which settings would.
 
-Ray waits without a word for what it can never place. So the pools are packed here first, as Ray
-would: a process sits on one node, and a share of a GPU on one GPU.
+Ray waits silently for what it can never place. So the processes are packed here first, as Ray would
+do it: a process on one node, a share of a GPU on one GPU.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Pools = dict[str, Share]
 
 @dataclass(frozen=True)
 class Placed:
-    """One process of a pool: on which node, and on which of its GPUs."""
+    """One process of a pool, with its node and its GPUs there."""
 
     stage: str
     node: int
@@ -33,7 +33,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Misfit:
-    """The first process that finds no place. `key` is the field of its share that is too much."""
+    """The first process that does not fit. `key` is the field of its share that is too large."""
 
     stage: str
     key: str
@@ -41,7 +41,7 @@ class Misfit:
 
 
 class _Room:
-    """What is left of a node while it is filled."""
+    """What is free on a node while it is filled."""
 
     def __init__(self, number: int, node: Node) -> None:
         self.number, self.node = number, node
@@ -51,7 +51,7 @@ class _Room:
         self.custom = dict(node.custom)
 
     def place(self, share: Share) -> tuple[int, ...] | None:
-        """The GPUs that a process of `share` gets here, or None where it does not fit."""
+        """The GPUs that a process of `share` gets here, or None if it does not fit."""
         gpus = self._free_gpus(share.num_gpus)
         memory = share.memory_gb * GIB
         if gpus is None or self.cpus + _ROUNDING < share.num_cpus or self.memory < memory:
@@ -75,9 +75,9 @@ class _Room:
 
 
 def pack(pools: Pools, machine: Machine) -> list[Placed] | Misfit:
-    """A place for every process, largest first; or the first that has none.
+    """A place for every process, largest first; or the first that does not fit.
 
-    `CPUS_FOR_TASKS` (half of a smaller machine's) stay free.
+    `CPUS_FOR_TASKS` (half of them on a smaller machine) stay free.
     """
     for stage, share in pools.items():
         misfit = _alone(stage, share, machine)
@@ -103,7 +103,7 @@ def pack(pools: Pools, machine: Machine) -> list[Placed] | Misfit:
 
 
 def free_cpus(machine: Machine) -> float:
-    """What processes may hold for as long as the run lasts."""
+    """The CPUs that processes may hold during the whole run."""
     return machine.cpus - min(CPUS_FOR_TASKS, machine.cpus / 2)
 
 
@@ -143,8 +143,9 @@ def _clipped(share: Share, machine: Machine) -> Share:
 
 
 def scaled_cpus(pools: Pools, machine: Machine) -> Pools:
-    """`pools` with what their CPU shares have above LEAST_CPUS cut alike, where together they are
-    more than is free."""
+    """`pools` with the part of their CPU shares above LEAST_CPUS reduced alike, if their sum
+    exceeds what is free.
+    """
     least = {stage: min(LEAST_CPUS, share.num_cpus) for stage, share in pools.items()}
     kept = sum(least[stage] * share.pool for stage, share in pools.items())
     more = sum(share.num_cpus * share.pool for share in pools.values()) - kept
@@ -165,7 +166,7 @@ def _gpu_at_most(share: Share, limit: float) -> Share:
 
 
 def _alone(stage: str, share: Share, machine: Machine) -> Misfit | None:
-    """Why not even one process of this pool could start."""
+    """Why not even one process of this pool fits."""
     nodes = machine.nodes
     requested = {
         "num_cpus": (share.num_cpus, max(node.cpus for node in nodes), "CPUs"),

@@ -1,4 +1,4 @@
-"""What jobs side by side keep to: each has whole GPUs of a machine, or whole nodes of a cluster."""
+"""The parts for jobs side by side: whole GPUs of a machine, or whole nodes of a cluster."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Part:
-    """A part of what there is: `gpus` are numbers of one machine's, `nodes` ids of a cluster's."""
+    """A part of a machine or cluster: `gpus` are GPU numbers on one machine, `nodes` ids in a
+    cluster.
+    """
 
     machine: Machine
     gpus: tuple[int, ...] = ()
@@ -23,7 +25,7 @@ class Part:
 
 
 def of_machine(machine: Machine, count: int) -> list[Part]:
-    """`count` parts of one machine, all alike: what does not divide evenly is left out."""
+    """`count` equal parts of one machine; what does not divide evenly is left out."""
     [node] = machine.nodes
     cpus, gpus = int(node.cpus) // count, node.gpus // count
     whole = Machine((Node(cpus, gpus, node.memory // count),))
@@ -45,9 +47,9 @@ def of_cluster(nodes: Sequence[Mapping[str, Any]], count: int) -> list[Part]:
 
 
 def most(machine: Machine, *, asked: bool) -> int:
-    """Into how many parts `machine` can be divided: with a GPU for each where there are some.
+    """The largest number of parts of `machine`: one per GPU if it has some.
 
-    Without GPUs a machine's CPUs can be divided too, where that is `asked` for.
+    Without GPUs a machine's CPUs can be divided, too, if that is `asked` for.
     """
     if len(machine.nodes) > 1:
         with_gpus = sum(node.gpus > 0 for node in machine.nodes)
@@ -63,10 +65,9 @@ def divided(
     *,
     alike: bool,
 ) -> list[Part]:
-    """The parts for `wanted` jobs at once; for `auto` the most of which each has room for a job, as
-    `fits` says. `alike`: what is compared by speed needs the same in each.
-
-    Raises UserError where there are not so many.
+    """The parts for `wanted` jobs side by side; for `auto` as many as have room for a job each
+    (`fits`). `alike`: jobs compared by speed need equal parts. Raises UserError if there are not
+    so many.
     """
     limit = most(machine, asked=wanted != AUTO)
     if wanted != AUTO:

@@ -1,4 +1,4 @@
-"""What keeps a stage's process to its share: Ray only counts shares."""
+"""Keeps a stage's process within its share: Ray itself only counts shares."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SPREAD = "IMAGEPIPE_WHOLE_GPUS"  # how many this process has
 
 
 def whole_gpus() -> int:
-    """How many GPUs a process that is bound has for itself; 0: none, or a part of one."""
+    """The number of whole GPUs of a bound process; 0: none, or a part of one."""
     return int(os.environ.get(SPREAD) or 0)
 
 
@@ -43,7 +43,7 @@ def bind(share: Share) -> None:
 
 
 def bind_threads(num_cpus: float) -> None:
-    """Hold this process to so many threads on the CPU, and to one at least."""
+    """Limit this process to so many CPU threads, at least one."""
     threads = max(1, round(num_cpus))
     os.environ["OMP_NUM_THREADS"] = str(threads)  # for what is imported from here on
     if "torch" in sys.modules:
@@ -74,7 +74,7 @@ def ray_resources(share: Share) -> dict[str, Any]:
 
 
 def out_of_memory_error(stage: str, key: str, share: Share, error: Exception) -> Exception:
-    """`error`, or where memory ran out while a process loaded, what to tell a person of it."""
+    """`error`, or, if memory ran out while a process loaded, a message for the user."""
     if not out_of_memory(error):
         return error
     said = str(error).partition(" See documentation")[0]
@@ -95,7 +95,9 @@ def out_of_memory_error(stage: str, key: str, share: Share, error: Exception) ->
 
 
 def _least_share(said: str) -> float | None:
-    """Of a GPU, what a process had and what it wanted by torch's words; null where they differ."""
+    """The share of a GPU that a process had and the one it needed, from torch's message; null if
+    that is of another form.
+    """
     words = ("Tried to allocate", "Of the allocated memory", "total capacity of")
     found = [re.search(rf"{word} ([\d.]+) ([KMG])iB", said) for word in words]
     sizes = [float(size[1]) * 1024 ** "KMG".index(size[2]) for size in found if size]
@@ -107,10 +109,10 @@ def _least_share(said: str) -> float | None:
 
 @contextmanager
 def alone_on_gpus() -> Iterator[None]:
-    """Keep others that ask for this from starting on the GPUs of this process meanwhile.
+    """Let only one process at a time start on the GPUs of this process.
 
-    An engine takes its share of a GPU by the memory that it finds there: of two that start at the
-    same moment each would count the other's as its own.
+    An engine sizes its share of a GPU by the free memory that it finds: two that start at the same
+    moment would each count the other's memory as its own.
     """
     from filelock import FileLock
 
@@ -124,10 +126,11 @@ def alone_on_gpus() -> Iterator[None]:
 
 @contextmanager
 def freeze_gc() -> Iterator[None]:
-    """What is loaded meanwhile stays to the process's end, so that no collection goes through it.
+    """Exclude what is loaded inside the block from garbage collection, since it stays until the
+    process ends.
 
-    Of importing torch and diffusers a sixth would be Python's collector walking what is never
-    garbage, and of ending such a process most.
+    Otherwise a sixth of the time to import torch and diffusers would be Python's collector, and
+    most of the time to end such a process.
     """
     gc.disable()
     try:

@@ -1,6 +1,6 @@
-"""Who gets which share of the machine: what is requested, what `auto` chooses, whether it fits.
+"""Resolves the shares: what is requested, what `auto` chooses, and whether it fits.
 
-Ray only counts shares. `process.bind` makes a stage's process keep to its own.
+Ray only counts shares. `process.bind` keeps a stage's process within its own.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def resolve(
     """The shares to run with, checked to fit, and what they are and why.
 
     That is one line, and where the shares follow from a calibration its reasons in further lines.
-    Raises UserError where they do not fit the machine, naming what would.
+    Raises UserError if they do not fit the machine, naming what would.
     """
     load = workload(config, rows)
     chosen, reasons = useful.chosen(config, load, machine)
@@ -52,9 +52,9 @@ def resolve(
 
 
 def bytes_on_their_way(config: Config, resources: Resources) -> int:
-    """What the object store holds of a run's rows at most, however many there are.
+    """The most bytes of rows in the object store, whatever the number of rows.
 
-    Ray Data would fill half of the store with pictures that wait for their writers.
+    Otherwise Ray Data would fill half of the store with pictures that wait to be written.
     """
     load = workload(config, 0)
     shares = load.pools(resources).values()
@@ -65,10 +65,10 @@ def bytes_on_their_way(config: Config, resources: Resources) -> int:
 
 
 def _rows_per_block(load: Workload, resources: Resources) -> int:
-    """Rows that travel together: whole batches, and few enough to share out and to lose.
+    """Rows per block: whole batches, and few enough to be shared out and to be lost.
 
-    A block is what a fault costs and what an actor takes at a time, so there should be many of
-    them; each costs some 34 ms of scheduling, so not more than needed.
+    A block is what a fault costs and what an actor takes at a time, so there should be many; each
+    costs about 34 ms of scheduling, so not more than needed.
     """
     pools = load.pools(resources)
     drawing = [share.batch_size for stage, share in pools.items() if stage in load.drawing]
@@ -77,8 +77,8 @@ def _rows_per_block(load: Workload, resources: Resources) -> int:
 
 
 def _writers(load: Workload, resources: Resources, machine: Machine) -> Share:
-    """The sink's share, chosen where it is not given. `MOST_ROWS` stand for a block as it comes,
-    as long as its raw pictures stay below WRITE_BYTES.
+    """The sink's share, chosen if it is not set. `MOST_ROWS` means each block as it comes, as
+    long as its raw pictures stay below WRITE_BYTES.
     """
     sink, rows = resources.sink, resources.sink.batch_size
     if rows == MOST_ROWS:

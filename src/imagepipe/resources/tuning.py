@@ -1,6 +1,6 @@
-"""From what a calibration measured to shares that balance the pipeline: pure functions.
+"""From a calibration to shares that balance the pipeline: pure functions.
 
-A pipeline is as fast as its slowest stage, and as the CPUs or GPUs that its stages have to share.
+A pipeline is as fast as its slowest stage, and as the CPUs or GPUs that its stages share.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ BATCHES_EACH = 2  # at least, for every process: with fewer some would stand idl
 
 @dataclass(frozen=True)
 class Point:
-    """`pool` processes of one stage at work at once, `rows_per_s` all together.
+    """A measurement: `pool` processes of one stage at once, `rows_per_s` of all together.
 
-    On the CPU each has `threads`. On a GPU each has one for itself, and `gpu_memory` is the
-    share of it that was in use at most, CUDA's own part included; 0 on the CPU.
+    On the CPU each process has `threads`. On a GPU each has one GPU, and `gpu_memory` is the
+    highest share of it in use, CUDA's own part included; 0 on the CPU.
     """
 
     stage: str
@@ -66,9 +66,9 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Choice:
-    """The shares of the stages, and in a few lines why they are so.
+    """The shares of the stages, and the reasons in a few lines.
 
-    `rows_per_s` is what to expect of them at most; null where nothing was measured.
+    `rows_per_s` is the highest rate to expect of them; null if nothing was measured.
     """
 
     pools: Pools
@@ -102,7 +102,7 @@ def predicted(points: Sequence[Point], machine: Machine) -> tuple[float, str]:
     """Rows per second of a pipeline of `points` on every node of `machine`, and what limits it.
 
     Each stage alone does `rows_per_s`; while it does, its processes hold their CPUs or GPUs, and
-    what all stages together hold for a row is to be had only so often in a second.
+    what all stages together hold for a row is free only so often in a second.
     """
     limits = {point.stage: point.rows_per_s for point in points}
     cpus = sum(p.pool * p.threads / p.rows_per_s for p in points if not p.gpu_memory)
@@ -117,7 +117,7 @@ def predicted(points: Sequence[Point], machine: Machine) -> tuple[float, str]:
 
 
 def _by_preference(found: list[list[Point]], machine: Machine) -> list[list[Point]]:
-    """The fastest first; of those about as fast as the fastest, the fewest processes first."""
+    """The fastest first; among those about as fast, the fewest processes first."""
     rates = [predicted(points, machine)[0] if points else 0.0 for points in found]
     top = max(rates)
 
@@ -130,7 +130,7 @@ def _by_preference(found: list[list[Point]], machine: Machine) -> list[list[Poin
 
 
 def _batches(base: Pools, rows: int, measured: Calibration) -> dict[str, int]:
-    """A batch size for each stage: the fastest, but as small as their memory on a GPU demands."""
+    """A batch size for each stage: the fastest, but as small as GPU memory demands."""
     curves = {stage: _enough_rows(measured.by_batch(stage), rows) for stage in measured.stages}
     place = {stage: _best(curve) for stage, curve in curves.items()}
     while sum(_need(curves[stage][at]) for stage, at in place.items()) > _room(base, measured):
@@ -142,7 +142,7 @@ def _batches(base: Pools, rows: int, measured: Calibration) -> dict[str, int]:
 
 
 def _enough_rows(points: list[Point], rows: int) -> list[Point]:
-    """Those that have batches for all their processes, or else the smallest."""
+    """The sizes with a batch for each process, or else the smallest."""
     return [p for p in points if p.pool * p.batch_size * BATCHES_EACH <= rows] or points[:1]
 
 
@@ -177,7 +177,7 @@ def _options(measured: Calibration, stage: str, size: int, limit: int) -> list[P
 
 
 def halves(pool: int) -> list[int]:
-    """Smaller pools worth a look: half as many, and so on down to one."""
+    """Smaller pools to try: half as many, and so on down to one."""
     return [pool >> shift for shift in range(1, pool.bit_length())]
 
 
@@ -206,18 +206,18 @@ def _gpu_share(point: Point, points: Sequence[Point], base: Pools) -> float:
 
 
 def _need(point: Point) -> float:
-    """The share of a GPU that its memory takes, in whole hundredths."""
+    """The share of a GPU for its memory, in whole hundredths."""
     return min(1.0, math.ceil(100 * HEADROOM * point.gpu_memory) / 100)
 
 
 def _room(base: Pools, measured: Calibration) -> float:
-    """What of each GPU is left beside the stages that were not measured."""
+    """What is left of each GPU beside the stages that were not measured."""
     held = sum(share.num_gpus for stage, share in base.items() if stage not in measured.stages)
     return 1 - held + 1e-6
 
 
 def _why(point: Point, share: Share, measured: Calibration) -> str:
-    """One line on a stage: what was chosen, and what each pool and each batch size did."""
+    """One line on a stage: what was chosen, and the rate of each pool and batch size."""
     slowest_first = sorted(measured.of(point.stage), key=lambda point: point.rows_per_s)
     pools = _listed({p.pool: p.rows_per_s for p in slowest_first})
     sizes = _listed({p.batch_size: p.rows_per_s for p in measured.by_batch(point.stage)})

@@ -1,6 +1,7 @@
-"""How many processes of a stage can do useful work: each needs a thread, and room for its weights.
+"""How many processes of a stage can do useful work: each needs a thread, and memory for its
+weights.
 
-A share is what Ray counts, and it counts fifty hundredths of a CPU as willingly as one half.
+Ray only counts, so it would also accept fifty processes with 0.01 CPU each.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ from imagepipe.stages.weights import size_gb
 
 @dataclass(frozen=True)
 class Most:
-    """The largest pool that is useful, and why no larger one is."""
+    """The largest useful pool, and why no larger one is."""
 
     pool: int
     why: str
 
 
 def check(config: Config, resources: Resources, machine: Machine) -> None:
-    """Raise UserError for a pool of which a part could do nothing, and for a process that has more
-    GPUs than its engine uses, naming the most that is useful.
+    """Raise UserError for a pool of which a part could do nothing, or for a process with more
+    GPUs than its engine uses; it names the largest useful value.
     """
     if found := list(_idle(config, resources, machine)):
         key, value, _, problem = found[0]
@@ -46,7 +47,9 @@ def check(config: Config, resources: Resources, machine: Machine) -> None:
 def _idle(
     config: Config, resources: Resources, machine: Machine
 ) -> Iterator[tuple[str, float, float, str]]:
-    """What is given in vain: its key, the value, the most that is useful, and why no more is."""
+    """A value that is too large to be useful: its key, the value, the largest useful one, and
+    why.
+    """
     for stage, engine in engines.chosen(config).items():
         share = resources.share(stage)
         if _uses_one_gpu(engine) and share.num_gpus > 1:
@@ -67,7 +70,7 @@ def _uses_one_gpu(engine: Engine) -> bool:
 
 
 def clipped(config: Config, machine: Machine, pools: Pools) -> Pools:
-    """`pools` with no more processes, and no more GPUs for each, than are useful."""
+    """`pools` without processes and GPUs that would do nothing."""
     made = dict(pools)
     for stage, most in _limits(config, machine):
         made[stage] = replace(made[stage], pool=min(made[stage].pool, most.pool))
@@ -92,7 +95,7 @@ def chosen(config: Config, load: Workload, machine: Machine) -> tuple[Resources,
 
 
 def _limits(config: Config, machine: Machine) -> Iterator[tuple[str, Most]]:
-    """Of the stages whose processes compute here by code of ours."""
+    """For the stages whose processes compute here with imagepipe's own code."""
     threads = max(1, int(machine.cpus))
     for stage, engine in engines.chosen(config).items():
         if not engine.actors or engine.waits or engine.is_custom:
@@ -109,10 +112,7 @@ def _limits(config: Config, machine: Machine) -> Iterator[tuple[str, Most]]:
 
 
 def weights_gb(section: Any, engine: Engine, machine: Machine) -> float | None:
-    """GB (1e9 bytes) that the weights of a process take; null where nobody knows.
-
-    `section` is that of the configuration which `engine` works for.
-    """
+    """GB (1e9 bytes) of a process's weights; null if unknown. `section` is that of `engine`."""
     if engine.memory is None:
         return size_gb(section.path, section.revision)
     found: float | None = resolve_name(f"{engine.memory}:weights_gb")(section, machine.gpus > 0)

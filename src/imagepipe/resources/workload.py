@@ -1,4 +1,4 @@
-"""What a run wants of a machine, whatever its shares."""
+"""What a run needs of a machine, whatever its shares."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from imagepipe.resources.packing import Pools
 from imagepipe.stages import engines
 
 # How `auto` divides a GPU among the stages that a run has, by their kinds. More than half of it for
-# the model: Ray fills a GPU up before it begins another, and would put two halves on one. A stage
-# of a person's own has what it is given: it may need none.
+# the model: Ray fills a GPU up before it begins another, and would put two halves on one. A custom
+# stage has what it is given: it may need none.
 GPU_PARTS = {"llm": 4, "model": 7, "scorer": 2, "stages": 0}
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A run of `rows` rows, and the shares that are `requested` for it: a 0 leaves one open."""
+    """A run of `rows` rows, and the `requested` shares; 0 leaves a value open."""
 
     pooled: tuple[str, ...]  # the stages that run in pools of processes
     drawing: frozenset[str]  # those of them up to the one that draws

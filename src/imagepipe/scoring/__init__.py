@@ -59,7 +59,9 @@ Judge = ImageScorer  # its earlier name, for plug-ins that import it
 
 
 def recipe(scorer: Scorer) -> Callable[[], Any]:
-    """What makes the engine that `scorer.engine` names, not yet loaded, in any process."""
+    """A factory for the engine that `scorer.engine` names, which works in any process; nothing
+    is loaded yet.
+    """
     return engines.recipe("scorer", scorer, _protocol(scorer))
 
 
@@ -73,7 +75,7 @@ def make(scorer: Scorer) -> Any:
 
 
 def check(scorer: Scorer, one_of: int = 1) -> None:
-    """On the driver, before anything starts. Raises UserError where the model is unavailable.
+    """On the driver, before anything starts. Raises UserError if the model is unavailable.
 
     It names a key of this one where it is `one_of` several.
     """
@@ -96,8 +98,9 @@ def _check(scorer: Scorer) -> None:
 
 
 def limits(config: Config) -> dict[str, list[float | None]]:
-    """Between what each score lies, [low, high] by its name, where its scorer says it; null: on
-    that side there is no limit."""
+    """The limits of each score, [low, high] by name, if its scorer has some; null: no limit on
+    that side.
+    """
     every = (
         (said_by(one, stage), _limits(one))
         for stage, one in config.sections.items()
@@ -112,7 +115,7 @@ def limits(config: Config) -> dict[str, list[float | None]]:
 
 
 def _limits(scorer: Scorer) -> tuple[float, float] | None:
-    """Those of the engine's class. Raises UserError where they are no two numbers."""
+    """The limits of the engine's class. Raises UserError if they are not two numbers."""
     said = getattr(make(scorer), "limits", None)
     if said is None:
         return None

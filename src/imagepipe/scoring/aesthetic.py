@@ -1,7 +1,7 @@
-"""How pleasing a picture is, whatever its prompt: LAION's aesthetic predictor.
+"""How pleasing a picture is, without its prompt: LAION's aesthetic predictor.
 
-A CLIP's unit picture embedding through linear layers to one number, about 1 to 10. Source of the
-layers: C. Schuhmann, improved-aesthetic-predictor (2022), github.com/christophschuhmann.
+A CLIP's unit picture embedding goes through linear layers to one number, about 1 to 10. Source of
+the layers: C. Schuhmann, improved-aesthetic-predictor (2022), github.com/christophschuhmann.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CHUNK = 64  # pictures at a time, so that memory does not grow with the number o
 
 
 def predictor_class() -> Any:
-    """A transformers model, in the layout in which the predictor lies on the hub."""
+    """A transformers model with the layout of the predictor on the hub."""
     from torch import Tensor, nn
     from torch.nn import functional as F
     from transformers import CLIPVisionModelWithProjection
@@ -44,18 +44,18 @@ def predictor_class() -> Any:
 
 
 def check(scorer: Scorer) -> None:
-    """Raise UserError where the predictor is unavailable."""
+    """Raise UserError if the predictor is unavailable."""
     checks.check(scorer, predictor_class, "CLIPImageProcessor")
 
 
 class AestheticScorer:
-    """On the GPU if there is one, otherwise on the CPU; prompts are not looked at."""
+    """On the GPU if there is one, otherwise on the CPU; ignores prompts."""
 
     def __init__(self, scorer: Scorer) -> None:
         self.scorer = scorer
 
     def load(self) -> None:
-        """Raises UserError where the weights are not those of such a predictor."""
+        """Raises UserError if the weights are not those of such a predictor."""
         loading.quiet()
         import torch
         from transformers import CLIPImageProcessor

@@ -28,7 +28,7 @@ def measures(scorer: Scorer) -> tuple[str, ...]:
 
 
 def check(scorer: Scorer) -> None:
-    """Raise UserError where the CLIP is unavailable or has no such questions."""
+    """Raise UserError if the CLIP is unavailable or has no such questions."""
     questions.check(scorer)
     clip.check(scorer)
     where = weights.here(scorer.path or "", scorer.revision)

@@ -1,4 +1,4 @@
-"""Whether what a scorer's model needs is there, before anything starts."""
+"""Checks before a run: is everything that a scorer's model needs available?"""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ PROCESSORS = ("processor_config.json", "preprocessor_config.json")  # new, old
 
 
 def config_of(scorer: Scorer) -> Any:
-    """The configuration of a model of transformers; null where it is still to be fetched.
+    """The configuration of a model of transformers; null if it is still to be fetched.
 
-    Raises UserError where there is no model, or none without code of its own.
+    Raises UserError if there is no model, or none without code of its own.
     """
     field = f"{scorer.section}.path"
     path = weights.check_path(field, scorer.path)
@@ -32,7 +32,7 @@ def config_of(scorer: Scorer) -> Any:
 
 
 def check(scorer: Section, model_class: Callable[[], Any], processor: str) -> None:
-    """Raise UserError where weights are not a CLIP's of `model_class`, or have no processor that
+    """Raise UserError if weights are not a CLIP's of `model_class`, or have no processor that
     the class of transformers with the name `processor` reads.
     """
     config = _described(scorer)
@@ -46,7 +46,7 @@ def check(scorer: Section, model_class: Callable[[], Any], processor: str) -> No
 
 
 def _described(scorer: Section) -> dict[str, Any]:
-    """What the model's config.json says; nothing where it is still to be fetched."""
+    """The content of the model's config.json; empty if it is not downloaded yet."""
     where = weights.here(scorer.path or "", scorer.revision)
     if where is None:
         return {}

@@ -1,6 +1,6 @@
-"""What a picture is, by a classifier: how sure a model of transformers is of each of its labels.
+"""Image classifiers of transformers: the probability of each label.
 
-Safety classifiers are such models, and `filter.keep` then goes by their columns.
+Safety classifiers are such models; `filter.keep` can use their columns.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MULTI_LABEL = "multi_label_classification"  # as transformers calls it: each lab
 
 
 def check(scorer: Scorer) -> None:
-    """Raise UserError where the classifier or its processor is unavailable, or lacks a label."""
+    """Raise UserError if the classifier or its processor is unavailable, or lacks a label."""
     questions.check(scorer)
     config = checks.config_of(scorer)
     if config is None:
@@ -58,7 +58,7 @@ def _check_labels(scorer: Scorer, config: Any) -> None:
 
 
 def processor(scorer: Scorer) -> Any:
-    """What makes of pictures what the model sees. Raises UserError where it is unavailable."""
+    """The processor of the pictures. Raises UserError if it is unavailable."""
     loading.quiet()
     from transformers import AutoImageProcessor
 
@@ -89,7 +89,7 @@ class ImageClassifier:
         self.adds = pa.schema([(name, pa.float32()) for name in scorer.questions])
 
     def load(self) -> None:
-        """Raises UserError where the weights are not those of a classifier."""
+        """Raises UserError if the weights are not those of a classifier."""
         import torch
 
         device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,7 +1,7 @@
-"""How well a picture fits its prompt, by any CLIP: also one tuned to what people prefer.
+"""How well a picture fits its prompt, by any CLIP, also one tuned to people's preferences.
 
-PickScore (Kirstain et al. 2023, arXiv:2305.01569) and HPS v2 (Wu et al. 2023, arXiv:2306.09341)
-are CLIPs trained on people's choices; their score is the same cosine.
+PickScore (Kirstain et al. 2023, arXiv:2305.01569) and HPS v2 (Wu et al. 2023, arXiv:2306.09341) are
+CLIPs trained on people's choices; their score is the same cosine.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CHUNK = 64  # pictures at a time, so that memory does not grow with the number o
 
 
 def check(scorer: Section) -> None:
-    """Raise UserError where the CLIP is unavailable."""
+    """Raise UserError if the CLIP is unavailable."""
     checks.check(scorer, model_class, "CLIPProcessor")
 
 
@@ -38,7 +38,7 @@ def model_class() -> Any:
 def questions_of(scorer: Section, folder: Path) -> dict[str, dict[str, str]]:
     """{question: {answer: text}} that a CLIP answers; none where its folder names none.
 
-    Raises UserError where the file is of another shape.
+    Raises UserError if the file is of another shape.
     """
     file = folder / QUESTIONS
     if not file.is_file():
@@ -67,7 +67,7 @@ class ClipScorer:
         self.processor: Any = None
 
     def load(self) -> None:
-        """Raises UserError where the weights are not those of a CLIP."""
+        """Raises UserError if the weights are not those of a CLIP."""
         loading.quiet()
         import torch
         from transformers import CLIPProcessor

@@ -1,4 +1,4 @@
-"""The networks of `distance`, whose features are compared between two sets of pictures."""
+"""The networks of `distance`, whose features of two sets of pictures are compared."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ class PictureFeatures(Protocol):
 
 
 def make(distance: Distance) -> Any:
-    """The engine that `distance.engine` names, not yet loaded. Raises UserError where that is none,
-    and for other names."""
+    """The engine that `distance.engine` names, not yet loaded. Raises UserError if there is
+    none.
+    """
     if not engines.of("distance", distance).works:
         every = [name for name, line in engines.TABLE["distance"].items() if line.works]
         raise UserError(
@@ -42,7 +43,7 @@ def make(distance: Distance) -> Any:
 
 
 def check(distance: Distance) -> None:
-    """On the driver, before anything starts. Raises UserError where the network is unavailable."""
+    """On the driver, before anything starts. Raises UserError if the network is unavailable."""
     make(distance)
     if engines.of("distance", distance).weights:
         weights.check_safe("distance.path", distance.path, distance.revision)

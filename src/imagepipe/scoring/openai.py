@@ -1,6 +1,6 @@
-"""Judges on a server that speaks OpenAI's chat with pictures, such as vLLM's own.
+"""Vision-language models on a server with OpenAI's chat API, such as vLLM's own.
 
-The client, its retries and what is refused before a run are those of `llm.engine=openai`.
+Client, retries and the checks before a run are those of `llm.engine=openai`.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ LOGPROBS = (
 
 
 class NoLogprobs(ValueError):
-    """A server that answers without the probabilities of what it says."""
+    """A server that answers without token probabilities."""
 
 
 def check(scorer: Scorer) -> None:
-    """Ask the server one question. Raises UserError where it cannot be used as configured."""
+    """Ask the server one question. Raises UserError if it cannot be used as configured."""
     _check(scorer, OpenAIScorer(scorer))
 
 
@@ -88,16 +88,16 @@ class OpenAIJudge(Questioner):
         raise NotImplementedError
 
     def read(self, body: str) -> tuple[Any, str | None]:
-        """The answer in a reply. Raises ValueError where that is none."""
+        """The answer in a reply. Raises ValueError if that is none."""
         raise NotImplementedError
 
     def checked(self, body: str) -> None:
-        """Raise UserError where a reply lacks what every answer needs, ValueError for another."""
+        """Raise UserError if a reply lacks what every answer needs, ValueError for another."""
         self.read(body)
 
 
 class OpenAIScorer(OpenAIJudge):
-    """How sure the server's model is of yes, 0 to 1: see `questions.judged`."""
+    """The probability that the server's model says yes, 0 to 1: see `questions.judged`."""
 
     needs: ClassVar[dict[str, str]] = {"logprobs": LOGPROBS, "top_logprobs": LOGPROBS}
 

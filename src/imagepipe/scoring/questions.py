@@ -1,4 +1,4 @@
-"""What a judge is asked of a picture: texts over the columns of its row, a column for each."""
+"""The questions about a picture: texts with columns of its row, one result column for each."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Questioner:
 
 
 def check(scorer: Scorer) -> None:
-    """Raise UserError where there is no question, or one is no template."""
+    """Raise UserError if there is no question, or one is no template."""
     columns(scorer)
     if not scorer.questions:
         raise UserError(
@@ -91,7 +91,7 @@ def columns(scorer: Scorer) -> tuple[str, ...]:
 
 
 def word(token: str) -> str:
-    """What a token of any tokenizer says: " Yes" and "yes," are "yes"."""
+    """The word in a token of any tokenizer: " Yes" and "yes," are "yes"."""
     return "".join(filter(str.isalpha, token)).casefold()
 
 
@@ -105,9 +105,9 @@ def of_tokens(first: Iterable[tuple[str, float]]) -> tuple[float | None, str | N
 
 
 def judged(yes: float, no: float) -> tuple[float | None, str | None]:
-    """How sure a judge is of yes, of the probabilities that its first token says yes, and no.
+    """The probability of yes, from the probabilities that the first token says yes, and no.
 
-    That is VQAScore (Lin et al. 2024, arXiv:2404.01291): P("Yes" | picture, question), 0 to 1, of
-    all the tokens that say the word in some spelling. Null with the reason where it says neither.
+    As in VQAScore (Lin et al. 2024, arXiv:2404.01291): P("Yes" | picture, question), 0 to 1, over
+    all tokens that spell the word. Null with the reason if it says neither.
     """
     return (yes, None) if yes + no >= LEAST_MASS else (None, NEITHER)

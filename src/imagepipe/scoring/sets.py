@@ -25,8 +25,8 @@ ROWS = 1024  # of a matrix of distances at a time, so that memory does not grow 
 
 @dataclass(frozen=True)
 class Figure:
-    """A distance between two sets: the interval of which pictures were drawn, and how much of the
-    value is there because there are no more of them; null where it cannot be told.
+    """A distance between two sets, with the interval for the choice of pictures, and the part of
+    the value that comes from their small number; null if unknown.
     """
 
     value: float
@@ -61,7 +61,7 @@ def figures(
 
 
 def _figure(name: str, found: Figure) -> Figure | str:
-    """With an interval of what the metric can be: beyond it there is no truth."""
+    """With its interval cut to the range of the metric."""
     if not math.isfinite(found.value + found.low + found.high + found.bias):
         return NO_NUMBER
     value, low, high = np.clip((found.value, found.low, found.high), *RANGES[name]).tolist()
@@ -184,7 +184,7 @@ def _distances(one: np.ndarray, other: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _given(width: int) -> Any:
-    """In the place of a network: features as they are."""
+    """Instead of a network: features as they are."""
     from torch import nn
 
     class Given(nn.Identity):

@@ -25,7 +25,7 @@ def stage(scorer: Scorer, each: int, name: str = "scorer") -> Stage:
 
     It reads the whole prompt, as the model did. A score that is no finite number is null, and
     those of a row that the scorer fails with are: the pictures are drawn by then, and kept.
-    `scorer_error` says why (text; null where all have a score). One of several is called by its
+    `scorer_error` says why (text; null if all have a score). One of several is called by its
     `name`, and so are its columns. A scorer that says several things has a column for each, which
     holds texts where it writes.
     """
@@ -57,7 +57,7 @@ class _ByPrompt:
         self.scorer.load()
 
     def judge(self, images: np.ndarray, rows: pa.Table) -> Columns:
-        """Raises ValueError where the scorer gives another number of scores."""
+        """Raises ValueError if the scorer gives another number of scores."""
         scores = self.scorer.score(images, rows[BY_PROMPT].to_pylist()).astype(np.float32)
         if scores.shape != (len(images),):
             raise ValueError(f"the scorer gave {scores.shape} for {len(images)} pictures")

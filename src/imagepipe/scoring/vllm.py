@@ -1,4 +1,6 @@
-"""Judges in vLLM: the same probability as in transformers, many questions at a time."""
+"""Vision-language models in vLLM: the same probability as in transformers, many questions at
+once.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ TOP = 20  # tokens whose probabilities are asked for: the most that vLLM gives b
 
 
 def check(scorer: Scorer) -> None:
-    """Raise UserError where vLLM is not installed, and as `vlm.check`."""
+    """Raise UserError if vLLM is not installed, and as `vlm.check`."""
     vllm.check_installed(scorer, "vlm")
     vlm.check(scorer)
 

@@ -23,7 +23,7 @@ CHUNK = 8  # pictures at a time, so that memory does not grow with the number of
 
 
 def check(scorer: Scorer) -> None:
-    """Raise UserError where the questions, the model or its processor cannot be used.
+    """Raise UserError if the questions, the model or its processor cannot be used.
 
     The processor of a model of the hub that is not in the cache is not fetched for that.
     """
@@ -56,7 +56,7 @@ def _check_kind(scorer: Scorer, config: Any) -> None:
 
 
 def processor(scorer: Scorer) -> Any:
-    """The model's own, padding in front. Raises UserError where it cannot be had here."""
+    """The model's own processor, padding in front. Raises UserError if it cannot be loaded here."""
     loading.quiet()
     from transformers import AutoProcessor
 
@@ -86,7 +86,7 @@ class Vlm(Questioner):
     """On the GPU if there is one, otherwise on the CPU."""
 
     def load(self) -> None:
-        """Raises UserError where the weights are not those of such a model."""
+        """Raises UserError if the weights are not those of such a model."""
         import torch
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -128,7 +128,7 @@ class Vlm(Questioner):
 
 
 class VlmScorer(Vlm):
-    """How sure the model is of yes, 0 to 1: see `questions.judged`."""
+    """The probability that the model says yes, 0 to 1: see `questions.judged`."""
 
     def ask(self, images: np.ndarray, texts: list[str]) -> Answers:
         return [pair for inputs in self._chunks(images, texts) for pair in self._sure(inputs)]
@@ -170,7 +170,7 @@ class VlmCaptioner(Vlm):
 
 
 def caption(text: str) -> tuple[str | None, str | None]:
-    """A text as it is kept; null with the reason where nothing is written."""
+    """The text to store; null with the reason if nothing is written."""
     said = storable(text).strip()
     return (said, None) if said else (None, "the judge writes nothing")
 

@@ -1,1 +1,1 @@
-"""Servers that speak OpenAI's interface: address and key, the client, a question before a run."""
+"""Servers with OpenAI's API: address and key, the client, a test request before a run."""

@@ -1,8 +1,7 @@
-"""One request to a server that speaks OpenAI's interface, and what to tell where it fails.
+"""One request to a server with OpenAI's API, and what to say if it fails.
 
 The client library retries and obeys Retry-After. Ray Data's HTTP processor would not do: one
-request that fails for good takes its batch and the run with it, and a refusal (401) counts as an
-answer.
+request that keeps failing ends its batch and the run, and a refusal (401) counts as an answer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What must be right about a server's address and key before anything is written down."""
+"""Checks of a server's address and key before anything is written."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def key(server: Server) -> str | None:
 
 
 def check_url(url: str, field: str = "llm.base_url") -> None:
-    """Raise `UserError` where the key `field` cannot be `url`."""
+    """Raise `UserError` if the key `field` cannot be `url`."""
     try:
         parts = urlsplit(url)
         _ = parts.port  # out of range or no number: ValueError
@@ -65,7 +65,7 @@ def parted(url: str) -> tuple[str, dict[str, str]]:
 
 
 def check_name(name: str, field: str = "llm.api_key_env") -> None:
-    """Raise `UserError` where the key `field` cannot be `name`, or what that holds is no key.
+    """Raise `UserError` if the key `field` cannot be `name`, or what that holds is no key.
 
     A key is not told from a name by its looks alone: what no variable is called is refused too.
     """

@@ -1,6 +1,6 @@
-"""One real question to a server before the run.
+"""One real request to a server before the run.
 
-So a wrong address, model or parameter is refused there, with what the server says of it.
+So a wrong address, model or parameter is refused there, with the server's own words.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def ask(
     read: Callable[[str], Any],
     needs: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Send `question` and `read` the answer's body. Raises `UserError` where that does not work.
+    """Send `question` and `read` the answer's body. Raises `UserError` if that does not work.
 
     What may pass is no reason to refuse a run, whose rows are tried again. `needs` are fields of
     the question that cannot be left out, and what to do where the server does not take them.
@@ -84,7 +84,7 @@ def lists(server: Server) -> bool:
 
 
 def check_given(server: Server) -> None:
-    """Raise `UserError` where a server's address or its model's name is not said."""
+    """Raise `UserError` if a server's address or its model's name is not said."""
     here = server.section
     for field, value in ((f"{here}.base_url", server.base_url), (f"{here}.path", server.path)):
         if value is None:
@@ -216,7 +216,7 @@ def _models(api: OpenAI) -> str:
 
 
 def _names(api: OpenAI) -> list[str] | None:
-    """Null where the server does not list them, whatever the reason."""
+    """Null if the server does not list them, whatever the reason."""
     try:
         return [model.id for model in api.models.list().data]
     except Exception:

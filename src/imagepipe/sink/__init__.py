@@ -1,1 +1,1 @@
-"""All that knows the folder of a run: writing it, what is done there, and reading it again."""
+"""Everything about the folder of a run: writing it, what is done there, reading it again."""

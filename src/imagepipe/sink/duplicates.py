@@ -1,8 +1,8 @@
-"""Near-duplicates among a run's pictures: which of them are kept is decided once all are written.
+"""Removes near-duplicates among a run's pictures, after all are written.
 
-The pictures are gone through in the order of their ids' digests, and one goes where a kept one
-before it is near. So it does not matter which was drawn first, and what a command that was killed
-had left out is left out again. Pictures of an earlier end of the run stay, and come first.
+Pictures are visited in the order of their ids' digests; one is removed if a kept one before it is
+near. So the order of drawing does not matter, and what a killed command had removed is removed
+again. Pictures of an earlier end of the run stay, and come first.
 
 Until then each part of the table has beside it, in FOLDER, its rows as they would be rejected.
 """
@@ -49,7 +49,7 @@ PLACES = pa.schema(
 
 
 def check(most: int | None) -> None:
-    """Raise UserError where the package that hashes pictures is not installed."""
+    """Raise UserError if the package that hashes pictures is not installed."""
     if most is not None and find_spec("imagehash") is None:
         raise UserError(
             field="filter.near_duplicates",
@@ -70,13 +70,13 @@ def hashes(images: Sequence[np.ndarray]) -> pa.Array:
 def leave_out(
     store: Store, most: int, id: str, id_column: str, why: tuple[str, str], run_lock: RunLock
 ) -> pa.Table:
-    """Take the near-duplicates out of the table, with their files: pictures whose hashes differ in
-    at most `most` bits. Rows of which none is left are rejected.
+    """Remove near-duplicates from the table, with their files: pictures whose hashes differ in
+    at most `most` bits. Rows without any picture left are rejected.
 
     `id` is the id's column in the table, `id_column` in the dataset, `why` as in `sink.Writer`.
-    Returns the pictures, as DROPPED: the id as `sources.keys_of` makes it, and no reason where
-    others of its row are left. Holds the hashes and ids of all. Can be killed at any moment, and
-    done again. Nobody else may write there meanwhile.
+    Returns the removed pictures, as DROPPED: the id as `sources.keys_of` makes it, and no reason if
+    the row has other pictures left. Needs memory for the hashes and ids of all. Can be killed at
+    any moment and repeated. Nobody else may write there meanwhile.
     """
     waiting = {PurePosixPath(part).stem for part in store.parts(f".{FOLDER}")}
     if not waiting:
@@ -95,11 +95,11 @@ def leave_out(
 
 
 def nearest(hashed: Sequence[int], most: int) -> list[int | None]:
-    """For each of the hashes null where it is kept; else the place of a kept one before it of which
-    it differs in at most `most` bits.
+    """For each hash null if it is kept; else the place of an earlier kept one from which it
+    differs in at most `most` bits.
 
-    Of `most` + 1 bands of the bits such two have one in common, so that only those are compared
-    which have (the pigeonhole principle, as in Manku et al., WWW 2007).
+    Split into `most` + 1 bands, two such hashes have a band in common, so only those are compared
+    (the pigeonhole principle, as in Manku et al., WWW 2007).
     """
     bands = list(pairwise(BITS * k // (most + 1) for k in range(most + 2)))
     kept: dict[tuple[int, int], list[int]] = defaultdict(list)
@@ -118,7 +118,7 @@ def nearest(hashed: Sequence[int], most: int) -> list[int | None]:
 def _found(
     store: Store, parts: Sequence[str], id: str, most: int, waiting: Collection[str]
 ) -> pa.Table:
-    """The near-duplicates: `id`, `part` by its number, `place` in it, and `reason`."""
+    """The near-duplicates: `id`, the number of their `part`, their `place` in it, and `reason`."""
     every = [PLACES.empty_table()]
     for number, part in enumerate(parts):
         rows = pq.read_table(store.open(part), columns=[id, COLUMN])
@@ -155,7 +155,7 @@ def _digest(id: str) -> int:
 
 
 class _Part:
-    """A part of the table, and what of it is to go: `found`, of which there is something."""
+    """A part of the table, and the rows to remove from it: `found`, at least one."""
 
     def __init__(self, store: Store, name: str, found: pa.Table) -> None:
         self.store, self.name, self.found = store, name, found
@@ -163,7 +163,7 @@ class _Part:
         self.table = pq.read_table(store.open(name))
 
     def drop(self, id: str, id_column: str, why: tuple[str, str]) -> pa.Table:
-        """Files first, so that none is left behind that no row names. Returns DROPPED."""
+        """Files first, so that no file stays that no row names. Returns DROPPED."""
         stays = np.ones(len(self.table), bool)
         stays[self.found["place"].to_numpy()] = False
         kept, gone = self.table.filter(pa.array(stays)), self.table.filter(pa.array(~stays))
@@ -180,7 +180,7 @@ class _Part:
         return dropped
 
     def _reject(self, dropped: pa.Table, id_column: str, why: tuple[str, str]) -> None:
-        """Write the rows of which no picture is left where rejected rows are, with the reason."""
+        """Write the rows without any picture left to the rejected rows, with the reason."""
         rows = pq.read_table(self.store.open(f".{FOLDER}/{self.stem}.parquet"))
         told = dict(zip(*(dropped[name].to_pylist() for name in DROPPED.names), strict=True))
         reasons = [told.get(key) for key in keys_of(rows, [id_column]).to_pylist()]

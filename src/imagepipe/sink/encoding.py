@@ -1,4 +1,4 @@
-"""Pictures as files: PNG, JPEG or WebP, each with what it says of itself."""
+"""Pictures as files: PNG, JPEG or WebP, each with its metadata."""
 
 from __future__ import annotations
 
@@ -35,11 +35,12 @@ def encode(
     image_format: str = "png",
     quality: int | None = None,
 ) -> bytes:
-    """`image`, uint8 (height, width, 3), as a file that says `metadata` and that a model made it.
+    """`image`, uint8 (height, width, 3), as a file with `metadata` and the mark that a model
+    made it.
 
-    A PNG has a text chunk for each of `metadata`. JPEG and WebP have `parameters` in the
-    UserComment of EXIF, where image tools look for it, and all as JSON in their XMP; long texts
-    are cut, since neither holds more than 64 kB.
+    A PNG has a text chunk for each entry of `metadata`. JPEG and WebP have `parameters` in the
+    UserComment of EXIF, where image tools look for it, and all entries as JSON in their XMP; long
+    texts are cut, since neither holds more than 64 kB.
     """
     from PIL import Image
 
@@ -72,7 +73,7 @@ def _lossy(metadata: Mapping[str, str], quality: int) -> dict[str, Any]:
 
 
 def _xmp(metadata: Mapping[str, str], most: int) -> bytes:
-    """With texts of at most `most` characters, or fewer, until all fit."""
+    """With texts of at most `most` characters, or fewer, until everything fits."""
     cut = json.dumps({key: value[:most] for key, value in metadata.items()})
     xmp = XMP.format(source=MADE_BY_A_MODEL, more=MORE.format(escape(cut))).encode()
     return xmp if len(xmp) <= MOST_BYTES else _xmp(metadata, most // 2)

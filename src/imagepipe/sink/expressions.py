@@ -1,4 +1,4 @@
-"""Texts as expressions of Ray Data's: what `filter.keep` may say."""
+"""Parses the texts of `filter.keep` into Ray Data expressions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
 
 @dataclass(frozen=True)
 class Rule:
-    """`expression` reads `columns`, and `numbers` of them as numbers, called `float(NAME)`."""
+    """`expression` reads `columns`; those in `numbers` are read as numbers, as `float(NAME)`."""
 
     expression: Expr
     columns: tuple[str, ...]
@@ -50,10 +50,11 @@ class Rule:
 
 @lru_cache(maxsize=8)
 def parsed(text: str) -> Rule:
-    """`text` in Python's grammar: comparisons of columns and constants, and, or, not, in, + - * /.
+    """Parse `text`, in Python's grammar: comparisons of columns and constants, and, or, not, in,
+    + - * /.
 
-    A column whose name is no word is `col("its name")`; `float(column)` is the number that a text
-    says. Raises UserError for all else: nothing of `text` is run.
+    A column whose name is no identifier is `col("its name")`; `float(column)` is the number in a
+    text. Raises UserError for anything else: no part of `text` is run.
     """
     reader = _Reader(text.strip())
     try:
@@ -67,7 +68,7 @@ def parsed(text: str) -> Rule:
 
 
 class _Reader(ast.NodeVisitor):
-    """Makes an expression of a tree; `columns` and `numbers` are what it has met."""
+    """Turns a syntax tree into an expression; collects `columns` and `numbers`."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -95,7 +96,7 @@ class _Reader(ast.NodeVisitor):
         return self._list(tree)
 
     def _list(self, tree: ast.List | ast.Tuple) -> Any:
-        """Behind `in`."""
+        """After `in`."""
         try:
             values = list(ast.literal_eval(tree))
         except (ValueError, TypeError):
@@ -153,7 +154,7 @@ class _Reader(ast.NodeVisitor):
         return self.generic_visit(tree)
 
     def _number(self, tree: ast.AST) -> Any:
-        """In float64: Arrow's whole numbers divide to whole ones, and run over."""
+        """In float64, because Arrow's integers divide to integers and overflow."""
         from ray.data.expressions import ColumnExpr, lit
 
         if isinstance(tree, ast.Constant) and type(tree.value) is int:

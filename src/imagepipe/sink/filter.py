@@ -33,12 +33,12 @@ class Filter:
 
     @property
     def works(self) -> bool:
-        """Whether it decides by a picture's own row."""
+        """Whether it decides about each row alone."""
         return self.keep is not None or self.best is not None
 
     def kept(self, table: pa.Table, each: int) -> tuple[np.ndarray, list[str | None]]:
-        """bool (pictures,) of `table`, with `each` pictures a row; and for each row null, or why
-        none of its pictures is kept.
+        """bool (pictures,) of `table`, with `each` pictures per row; and for each row null, or
+        why none of its pictures is kept.
         """
         kept = np.ones(table.num_rows, bool)
         rule = None if self.keep is None else parsed(self.keep)
@@ -54,7 +54,7 @@ class Filter:
         ]
 
     def _why(self, rule: Rule | None, table: pa.Table, place: int) -> str:
-        """By its first picture. `best` alone always keeps one."""
+        """For its first picture. `best` alone always keeps one."""
         assert rule is not None
         cells = {name: table[self.renamed.get(name, name)][place] for name in rule.columns}
         said = ", ".join(
@@ -63,8 +63,8 @@ class Filter:
         return f"{shown(self.keep)} does not hold: {said}"
 
     def check(self, schema: pa.Schema, *, each: int) -> None:
-        """Raise UserError where it could not decide about a table of `schema`, of which a row has
-        `each` pictures.
+        """Raise UserError if it cannot be applied to a table of `schema`, with `each` pictures
+        per row.
         """
         if self.keep is not None:
             rule = parsed(self.keep)
@@ -97,7 +97,7 @@ class Filter:
 
 
 def holds(rule: Rule, table: pa.Table, renamed: Mapping[str, str]) -> np.ndarray:
-    """bool (rows,): for which rows of `table` it is true."""
+    """bool (rows,): the rows of `table` for which it is true."""
     import pyarrow.dataset as ds
 
     columns = {name: table[renamed.get(name, name)] for name in rule.columns}
@@ -112,7 +112,7 @@ def holds(rule: Rule, table: pa.Table, renamed: Mapping[str, str]) -> np.ndarray
 
 
 def _best(scores: pa.ChunkedArray, kept: np.ndarray, each: int, most: int) -> np.ndarray:
-    """bool (pictures,): of each row's kept ones the best `most`; the first of equal ones."""
+    """bool (pictures,): the best `most` of each row's kept ones; of equal ones the first."""
     values = pc.fill_null(scores.cast(pa.float64(), safe=False), float("-inf")).to_numpy()
     values = np.where(np.isnan(values), -np.inf, values).reshape(-1, each)
     order = np.lexsort((np.arange(each) * np.ones_like(values), -values, ~kept.reshape(-1, each)))
@@ -122,7 +122,7 @@ def _best(scores: pa.ChunkedArray, kept: np.ndarray, each: int, most: int) -> np
 
 
 def _numbers(column: pa.ChunkedArray) -> pa.Array:
-    """float64; null where a cell says no number."""
+    """float64; null if a cell says no number."""
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return column.cast(pa.float64(), safe=False)

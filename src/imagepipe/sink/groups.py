@@ -1,4 +1,4 @@
-"""A run's scores added up by category, as its table has them."""
+"""Sums of a run's scores by category, from its table."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ WHOLE, NO_CATEGORY = "", "none"  # all rows; those whose cell is empty
 def grouped(store: Store, id: str, category: str | None, columns: Mapping[str, str]) -> Groups:
     """{category: {score: running figures of its rows}}, and those of all rows as WHOLE.
 
-    `columns` are the scores' by their names. A row's score is the mean of its pictures', which a
-    part of the table holds together; rows without one are left out. Reads a part at a time.
+    `columns` are the scores' columns by name. The score of a row is the mean of its pictures',
+    which are in one part of the table; rows without a score are left out. Reads one part at a time.
     """
     found: Groups = {WHOLE: {}}
     for part in written_parts(store):

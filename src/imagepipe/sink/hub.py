@@ -31,13 +31,13 @@ TOKEN = "Set HF_TOKEN to a token of yours that may write, or: hf auth login."
 
 
 def folders(sink: Sink) -> list[str]:
-    """Where the pictures are that go with the table: none where they are in it."""
+    """The folders of pictures that are pushed with the table; none if they are inside it."""
     files = {"images": sink.png, "shards": sink.webdataset}
     return [] if sink.image_bytes else [name for name, has in files.items() if has]
 
 
 def check(sink: Sink, pictures: int, api: HfApi | None = None, *, parts: int = 0) -> None:
-    """Raise UserError where `pictures`, and a table of at least so many `parts`, could not be
+    """Raise UserError if `pictures`, and a table of at least so many `parts`, could not be
     pushed to `sink.hub` when they are drawn.
     """
     if sink.hub is None:
@@ -51,7 +51,7 @@ def check(sink: Sink, pictures: int, api: HfApi | None = None, *, parts: int = 0
 
 
 def counted(folder: Path, sink: Sink) -> dict[str, int]:
-    """The folders in `folder` that are pushed, each with its files."""
+    """The folders in `folder` that are pushed, each with its number of files."""
     every = ("table", *folders(sink))
     return {one: sum(f.name[0] != "." for f in Path(folder, one).glob("*")) for one in every}
 
@@ -87,8 +87,9 @@ def _check_rights(sink: Sink, name: str, api: HfApi) -> None:
 
 
 def push(folder: str, name: str, sink: Sink, api: HfApi | None = None) -> str:
-    """Make the data set `name` where it is missing, private, and replace its table and pictures by
-    those in `folder`; its address. A card that is there is kept. Raises UserError.
+    """Create the data set `name` if it does not exist, private, and replace its table and
+    pictures with those in `folder`; returns its address. An existing card is kept. Raises
+    UserError.
     """
     api = api or _api()
     pushed = counted(Path(folder), sink)

@@ -1,4 +1,4 @@
-"""Where every input row ended: written, failed, unmatched, filtered, or done by an earlier run."""
+"""The ledger: how each input row ended: written, failed, unmatched, filtered, or already done."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ OTHERS = "others"
 
 
 class Tally(Counter[str]):
-    """Counts by kind, of a bounded size: errors and words may differ from row to row.
+    """Counts by kind, of limited size, because errors and words may differ from row to row.
 
-    A kind that is new once there are MOST_KINDS counts among OTHERS.
+    With MOST_KINDS counts, a new kind counts among OTHERS.
     """
 
     def add(self, kinds: Iterable[str]) -> None:
@@ -59,7 +59,7 @@ class Scores:
             self.least, self.most = min(self.least, *scores), max(self.most, *scores)
 
     def figures(self) -> dict[str, float]:
-        """count, mean, std (of the pictures, not of the mean), min, max; of one at least."""
+        """count, mean, std (of the pictures, not of the mean), min, max; of at least one."""
         mean = self.total / self.count
         spread = math.sqrt(max(0.0, self.squares / self.count - mean * mean))
         limits = {"min": self.least, "max": self.most}
@@ -68,7 +68,7 @@ class Scores:
 
 @dataclass
 class Clock:
-    """When batches were drawn, or written, as `time.time()`, in whatever order they come in.
+    """The times (`time.time()`) at which batches were drawn, or written, in any order.
 
     `at_once` of them are drawn side by side.
     """
@@ -126,9 +126,9 @@ class Clock:
 
 @dataclass
 class Ledger:
-    """Counts of a run, added up from what the writers return. Times as `time.time()`.
+    """Counts of a run, added up from the results of the writers. Times are `time.time()`.
 
-    The times are the writers' own: the driver may hear of several batches at once. `at_once`
+    They are the writers' own times, because the driver may get several batches at once. `at_once`
     processes draw.
     """
 
@@ -194,8 +194,8 @@ class Ledger:
                         clock.add(row[what], row["pictures"])
 
     def drop(self, pictures: pa.Table, earlier: pa.Array) -> None:
-        """Take back what was counted of pictures that were left out, as `sink.duplicates.DROPPED`;
-        `earlier` are the ids of rows that earlier commands had done.
+        """Subtract pictures that were removed, as `sink.duplicates.DROPPED`; `earlier` are the
+        ids of rows that earlier commands had done.
         """
         before = pc.is_in(pictures["id"], value_set=earlier)
         for which, drawn, end in (
@@ -216,16 +216,16 @@ class Ledger:
 
     @property
     def rows(self) -> int:
-        """Rows accounted for."""
+        """The rows that are accounted for."""
         return sum(getattr(self, end) for end in ENDS)
 
     @property
     def adds_up(self) -> bool:
-        """Whether every row read ended somewhere, once."""
+        """Whether every row read has exactly one end."""
         return self.rows == self.rows_read
 
     def beyond(self, most: int | float | None) -> bool:
-        """Whether more rows have failed than `most`: a count, or below 1 a share of all rows."""
+        """Whether more rows have failed than `most`: a number, or below 1 a share of all rows."""
         if most is None:
             return False
         return self.failed > (most * self.rows_read if 0 < most < 1 else most)
@@ -247,7 +247,7 @@ class Ledger:
 
 
 def _first_of_each(pictures: pa.Table) -> list[str]:
-    """A reason for each id that has some."""
+    """A reason for each id that has one."""
     rows = pictures.filter(pc.is_valid(pictures["reason"]))
     return list(
         dict(zip(*(rows[name].to_pylist() for name in ("id", "reason")), strict=True)).values()
@@ -255,17 +255,17 @@ def _first_of_each(pictures: pa.Table) -> list[str]:
 
 
 def _pairs(batches: list[tuple[float, int]]) -> tuple[list[Any], list[Any]]:
-    """Each second one, and the one behind it; of an odd number the last stands alone."""
+    """Neighbouring elements in pairs; the last of an odd number stays alone."""
     if len(batches) % 2:
         batches = [*batches, (batches[-1][0], 0)]
     return batches[::2], batches[1::2]
 
 
 def _slower(clocks: Mapping[str, Clock]) -> float | None:
-    """The rate of what was slower, drawing or writing, where both have one.
+    """The rate of the slower one, drawing or writing, if both have a rate.
 
-    A scorer that comes up late lets go what it held in one burst, so that for a while more is
-    written than drawn; and until what waits fills its room, more is drawn than written.
+    A scorer that starts late releases what it held in one burst, so that for a while more is
+    written than drawn; and until its queue is full, more is drawn than written.
     """
     rates = [clock.rate() for clock in clocks.values()]
     return None if None in rates else min(rate for rate in rates if rate is not None)

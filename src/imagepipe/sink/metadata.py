@@ -1,4 +1,4 @@
-"""What a picture says of itself: enough to draw it again."""
+"""The metadata of a picture: enough to draw it again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from imagepipe import __version__
 from imagepipe.config import Config, Model, OwnStage, config_digest
 from imagepipe.stages import engines
 
-STAGES = "stages"  # the text that says which stages of a person's own changed the picture
+STAGES = "stages"  # the text that says which custom stages changed the picture
 SETTINGS = "model_settings"  # the text in a picture that says all of its model's
 # Settings that a picture does not say, with their values in its place.
 ELSEWHERE: dict[str, Any] = {"offload": "none", "base_url": None, "api_key_env": None}
@@ -20,8 +20,8 @@ ELSEWHERE: dict[str, Any] = {"offload": "none", "base_url": None, "api_key_env":
 def parameters(prompt: str, seed: int, metadata: dict[str, str]) -> str:
     """One text in the form that Stable Diffusion web UIs write and image tools read.
 
-    Those tell the prompt from the settings by its lines, and the settings by a sampler among them.
-    So prompts have one line here, and a scheduler that is the model's own is named so.
+    These tools tell the prompt from the settings by lines, and the settings by a sampler among
+    them. So a prompt has one line here, and a model's own scheduler is named as such.
     """
     names = {
         "steps": "Steps",
@@ -42,8 +42,10 @@ def parameters(prompt: str, seed: int, metadata: dict[str, str]) -> str:
 def of_picture(
     row: Mapping[str, Any], id_column: str, metadata: dict[str, str], shape: tuple[int, ...]
 ) -> dict[str, str]:
-    """The texts inside a picture of `shape` (height, width, 3), `parameters` in the words that
-    image tools show. Its size is its own, which a stage behind the model may have changed.
+    """The metadata of a picture of `shape` (height, width, 3), with `parameters` for image
+    tools.
+
+    Its size is its own, because a stage after the model may have changed it.
     """
     metadata = metadata | {"size": f"{shape[1]}x{shape[0]}"}
     return {
@@ -56,10 +58,10 @@ def of_picture(
 
 
 def settings(model: Model) -> str | None:
-    """As JSON what of `model` differs from the defaults; null for a class of a person's own.
+    """The settings of `model` that differ from the defaults, as JSON; null for a custom class.
 
-    Its options may hold anything, and no picture should decide which code is run, or which server
-    gets a key. Where weights wait changes no picture, and is not to be had on every machine.
+    The options of a class may hold anything, and no picture should decide which code runs, or which
+    server gets a key. Offloading changes no picture, and differs between machines.
     """
     if engines.of("model", model).is_custom:
         return None
@@ -68,7 +70,7 @@ def settings(model: Model) -> str | None:
 
 
 def model_metadata(model: Model) -> dict[str, str | None]:
-    """What a picture that `model` drew says of it; null: nothing."""
+    """The metadata about the model for a picture that `model` drew; null: left out."""
     from imagepipe import diffusion  # which reads cells: a command's --help does not wait for that
 
     unsent = diffusion.unsent(model)
@@ -102,7 +104,9 @@ def _adapter(model: Model) -> str | None:
 def run_metadata(
     config: Config, mlflow_run_id: str | None, stages: Sequence[OwnStage] = ()
 ) -> dict[str, str]:
-    """What every picture of the run carries; `stages` are those that changed it once drawn."""
+    """The metadata of every picture of the run; `stages` are those that changed it after the
+    model.
+    """
     changed_by = [{"_target_": one._target_, "arguments": one.arguments} for one in stages]
     said = {
         **model_metadata(config.model),

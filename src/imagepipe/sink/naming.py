@@ -1,9 +1,8 @@
-"""File names for ids: safe on every file system, no two alike, and readable by whoever undoes
-the escapes, as of an address (`urllib.parse.unquote`).
+"""File names for ids: safe on every file system, unique, and reversible (`urllib.parse.unquote`).
 
-ASCII letters, digits, "_", "-" and "." (not as the first sign) stay as they are; everything
-else is written as %XX, its UTF-8 bytes. Case is kept: on a file system that ignores case, the
-ids "a" and "A" name one file.
+ASCII letters, digits, "_", "-" and "." (not as the first sign) stay as they are; everything else is
+written as %XX, its UTF-8 bytes. Case is kept: on a file system that ignores case, the ids "a" and
+"A" name one file.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ _EMPTY = "%"  # no escape: two digits follow in each
 
 
 def file_stem(id: str) -> str:
-    """The name, without suffix, of the files of row `id`: at most 180 ASCII signs.
+    """The file name of row `id` without extension: at most 180 ASCII characters.
 
-    A longer one is cut and gets "~" and 32 hexadecimal digits of its blake2b; since "~" is
-    always escaped, it is the name of no other id.
+    A longer one is cut and gets "~" and 32 hex digits of its blake2b; since "~" is always escaped,
+    no other id has that name.
     """
     raw = id.encode("utf-8", "surrogatepass")
     escaped = "".join(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in raw) or _EMPTY

@@ -1,4 +1,4 @@
-"""The parts that writers leave of a run's tables, and one file made of them; their pictures."""
+"""The parts of a run's tables that writers leave, the files made of them, and their pictures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def written_parts(store: Store) -> list[str]:
 
 
 def collect_rejected(store: Store) -> None:
-    """Make `failed.parquet` and its like of the parts that the writers left."""
+    """Make `failed.parquet` and the like from the parts that the writers left."""
     for name in REJECTED:
         parts = store.parts(f".{name}")
         if parts:
@@ -38,7 +38,7 @@ def collect_rejected(store: Store) -> None:
 def merge(
     store: Store, parts: Sequence[str], name: str, masks: Sequence[np.ndarray] | None = None
 ) -> None:
-    """Write the rows of all `parts`, or those that each one's mask marks true, as one file."""
+    """Write the rows of all `parts` as one file, or those that each part's mask marks true."""
     schema = pa.unify_schemas(
         [pq.read_schema(store.open(part)) for part in parts], promote_options="permissive"
     )
@@ -60,8 +60,8 @@ def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def encoded(store: Store, part: str | None, rows: pa.Table) -> Iterator[bytes | None]:
-    """The picture files of rows of a part; null for those that somebody removed. `part` null: no
-    shard goes with the rows.
+    """The picture files of rows of a part; null for removed ones. `part` null: the rows have no
+    shard.
     """
     with ExitStack() as stack:
         shard: tarfile.TarFile | None = None
@@ -90,7 +90,9 @@ def _file(store: Store, path: str, shard: tarfile.TarFile | None) -> bytes | Non
 
 
 def place_of_task() -> tuple[str, int]:
-    """The task of Ray's that works here, the same when it is tried again, and a number in it."""
+    """The id of the current Ray task, which is the same when it is retried, and a number within
+    it.
+    """
     import ray
 
     task = ray.get_runtime_context().get_task_id() if ray.is_initialized() else None

@@ -1,4 +1,4 @@
-"""Rows without a picture: what says of them in which stage it was, and the reason."""
+"""Rows without a picture: the columns that hold their stage and reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WHY_ELSE = [(FAILED_STAGE, FAILED_REASON), ("imagepipe_stage", "imagepipe_reason
 
 
 def why_columns(columns: Collection[str]) -> tuple[str, str]:
-    """Where rejected rows say why, beside the `columns` that their table and its joins have."""
+    """The columns for stage and reason of rejected rows, beside the `columns` of their tables."""
     taken = {name.lower() for name in columns}
     return next((names for names in (WHY, *WHY_ELSE) if taken.isdisjoint(names)), WHY_ELSE[-1])
 
@@ -40,5 +40,5 @@ def _marked(rows: pa.Table, stage: str, reasons: Sequence[str | None]) -> pa.Tab
 
 
 def ledger_of(rows: pa.Table) -> tuple[list[Any], list[Any]]:
-    """Of each row its stage and its reason."""
+    """Stage and reason of each row."""
     return rows[FAILED_STAGE].to_pylist(), rows[FAILED_REASON].to_pylist()

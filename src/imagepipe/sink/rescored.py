@@ -1,7 +1,7 @@
-"""Scores of pictures that exist: kept beside the table while they come, then put into its parts.
+"""New scores of existing pictures: kept beside the table first, then merged into its parts.
 
-A part is written anew as a whole, with the columns or without. What scores are there of a part that
-has none yet lies in `.scored/`, so that nothing is done twice after a kill.
+Each part is replaced as a whole. The scores of a part that has no such columns yet are in
+`.scored/`, so that nothing is scored twice after a kill.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Chunk:
 def check_names(
     store: Store, scorers: dict[str, Any], scores: Sequence[Score], taken: Collection[str] = ()
 ) -> None:
-    """Say in the store who scores; raise UserError where the table has a score of that name, as it
+    """Say in the store who scores; raise UserError if the table has a score of that name, as it
     has those that are `taken`.
 
     Of the same scorer, which was ended early or has scored all but new parts, it goes on.
@@ -69,7 +69,7 @@ def check_names(
 
 
 def _has_some(store: Store, score: Score) -> bool:
-    """Whether anybody gave a score of that name, be it kept or in the table."""
+    """Whether there are values for a score of that name, in the table or beside it."""
     return any(
         score.column in _schema(store, part).names or len(_kept(store, part, [score]))
         for part in written_parts(store)
@@ -77,7 +77,7 @@ def _has_some(store: Store, score: Score) -> bool:
 
 
 def journal(store: Store) -> dict[str, Any]:
-    """The scorers whose columns were added, by name, with all that decides their scores."""
+    """The scorers whose columns were added, by name, with everything that decides their scores."""
     with suppress(FileNotFoundError):
         found: dict[str, Any] = json.loads(store.read(JOURNAL))
         return found
@@ -85,7 +85,7 @@ def journal(store: Store) -> dict[str, Any]:
 
 
 def left(store: Store, scores: Sequence[Score], most: int) -> list[Chunk]:
-    """The rows that have no score yet, `most` in a chunk."""
+    """The rows that have no score yet, at most `most` in a chunk."""
     chunks = []
     for part in written_parts(store):
         if not _lacks(store, part, scores):
@@ -98,7 +98,7 @@ def left(store: Store, scores: Sequence[Score], most: int) -> list[Chunk]:
 
 
 def has_values(store: Store, column: str) -> bool:
-    """Whether some row has something in `column`."""
+    """Whether any row has a value in `column`."""
     for part in written_parts(store):
         if column in _schema(store, part).names:
             cells = pq.read_table(store.open(part), columns=[column])[column]
@@ -108,7 +108,7 @@ def has_values(store: Store, column: str) -> bool:
 
 
 def count(store: Store) -> int:
-    """The rows of all parts."""
+    """The number of rows in all parts."""
     return sum(pq.read_metadata(store.open(part)).num_rows for part in written_parts(store))
 
 
@@ -151,7 +151,7 @@ def read(
 
 
 def decoded(content: bytes | None) -> np.ndarray | str:
-    """uint8 (height, width, 3), or in words why there is none."""
+    """uint8 (height, width, 3), or why it cannot be decoded, as text."""
     from PIL import Image
 
     if content is None:
@@ -168,7 +168,7 @@ def decoded(content: bytes | None) -> np.ndarray | str:
 
 @dataclass(frozen=True)
 class ScoreWriter:
-    """Keeps the scores of a batch, as a Ray Data task; returns how many rows it was."""
+    """Stores the scores of a batch, as a Ray Data task; returns the number of rows."""
 
     store: Store
     scores: tuple[Score, ...]
@@ -195,7 +195,8 @@ class ScoreWriter:
 
 
 def merge(store: Store, scores: Sequence[Score], run_lock: RunLock) -> None:
-    """Put what is kept into the parts, each as a whole; can be killed at any moment and done again.
+    """Merge the stored scores into the parts, each replaced as a whole. Can be killed at any
+    moment and repeated.
 
     Columns of scores come last. Nobody else may write there meanwhile.
     """

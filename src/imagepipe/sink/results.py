@@ -1,4 +1,4 @@
-"""Reads what a run has left in its store: pictures, for the gallery and the samples."""
+"""Reads the pictures of a run from its store, for the gallery and the samples."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NONE: Columns = {}
 
 @dataclass(frozen=True)
 class Picture:
-    """A finished picture: an encoded PNG and what it was drawn from."""
+    """A finished picture: an encoded PNG and its row's data."""
 
     id: str
     base_prompt: str
@@ -46,7 +46,7 @@ def pictures(store: Store, id_column: str, most: int, scores: Columns = NONE) ->
 def to_show(
     store: Store, id_column: str, most: int, scores: Columns = NONE, extremes: int = 12
 ) -> list[Picture]:
-    """`pictures`, and by each of `scores` the best and the worst `extremes` of the whole run."""
+    """`pictures`, and for each of `scores` the best and the worst `extremes` of the whole run."""
     found = pictures(store, id_column, most, scores)
     known = {(picture.id, picture.seed) for picture in found}
     for name in scores if most else ():
@@ -60,8 +60,8 @@ def to_show(
 def best_and_worst(
     store: Store, id_column: str, each: int, scores: Columns, name: str
 ) -> list[Picture]:
-    """The `each` pictures of the highest score by `name`, of `scores`, and of the lowest; none
-    where nothing has one.
+    """The `each` pictures with the highest score by `name`, of `scores`, and with the lowest;
+    none without scores.
 
     Reads the scores of all parts first, then only the parts that hold a chosen picture.
     """
@@ -83,21 +83,21 @@ def _scores(store: Store, column: str) -> Iterator[tuple[float, str, int]]:
 
 
 def table(store: Store) -> pa.Table:
-    """All rows of the run's table, without the pictures that are inside it where they are."""
+    """All rows of the run's table, without pictures that are stored inside it."""
     parts = [pq.ParquetFile(store.open(part)) for part in written_parts(store)]
     read = [part.read([n for n in part.schema_arrow.names if n != "image"]) for part in parts]
     return pa.concat_tables(read, promote_options="permissive") if read else pa.table({})
 
 
 def places(store: Store) -> Iterator[tuple[str, int]]:
-    """Where each row of `table` is: in which part, at which place."""
+    """The part and the place in it of each row of `table`."""
     for part in written_parts(store):
         rows = pq.ParquetFile(store.open(part)).metadata.num_rows
         yield from ((part, place) for place in range(rows))
 
 
 def png_at(store: Store, id_column: str, part: str, place: int) -> bytes:
-    """The encoded picture of a row. Raises FileNotFoundError where somebody removed it."""
+    """The encoded picture of a row. Raises FileNotFoundError if it was removed."""
     for picture in _pictures(store, part, id_column, [place], {}):
         return picture.png
     raise FileNotFoundError(f"the picture of row {place} of {store.place(part)}")
@@ -135,7 +135,7 @@ def _names(store: Store, part: str, id_column: str) -> list[str]:
 def _pictures(
     store: Store, part: str, id_column: str, places: Sequence[int], scores: Columns
 ) -> Iterator[Picture]:
-    """Those at `places` of a part, as far as it has so many; not those that somebody removed."""
+    """The pictures at `places` of a part, without removed ones."""
     if len(places) == 0:
         return
     file = pq.ParquetFile(store.open(part))
@@ -166,6 +166,6 @@ def _order(picture: Picture) -> tuple[bool, int, str]:
 
 
 def order(name: str) -> tuple[bool, int, str]:
-    """By which ids are put in order: numbers as numbers, before all others."""
+    """The sort key of ids: numbers as numbers, before all others."""
     number = name.isascii() and name.isdigit() and len(name) < 20
     return (not number, int(name) if number else 0, name)

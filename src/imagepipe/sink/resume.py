@@ -1,4 +1,4 @@
-"""What earlier commands have done of a run, and what they left lying where they were killed."""
+"""What earlier commands of a run have done, and the files that killed ones have left."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def _no_ids() -> pa.Array:
 
 @dataclass(frozen=True)
 class Done:
-    """The rows that a run needs not do again, and figures of them.
+    """The rows that a run need not do again, and figures about them.
 
     `ids` are texts as `sources.keys_of` makes them: of rows that were written, have no match, were
-    filtered, or failed and are not tried again. Rows that failed while they were read are not
-    among them: they fail again, and cost nothing.
+    filtered, or failed and are not retried. Rows that failed while they were read are not included:
+    they fail again, at no cost.
     """
 
     ids: pa.Array = field(default_factory=_no_ids)
@@ -50,7 +50,7 @@ class Done:
     torn: tuple[str, ...] = ()  # parts that could not be read
 
     def ledger(self, rows_read: int, at_once: int) -> Ledger:
-        """The counts that a run begins with which goes on from here."""
+        """The counts with which a resumed run starts."""
         return Ledger(
             rows_read,
             at_once,
@@ -76,10 +76,10 @@ def take_in(
     scores: Sequence[Score] = (),
     errors: Mapping[str, str] = NO_ERRORS,
 ) -> Done:
-    """Look what is done in `store`, and clear away what killed writers left.
+    """Find what is done in `store`, and remove what killed writers left.
 
     `id_column` is the id's name in the dataset, the others are as in `sink.Writer`. Nobody else may
-    write there meanwhile. Can itself be killed at any moment, and done again.
+    write there meanwhile. Can itself be killed at any moment and repeated.
     """
     for name in FOLDERS:
         store.clear(name)
@@ -127,12 +127,10 @@ def _rejected(
     *,
     again: bool = False,
 ) -> pa.Table:
-    """Put the rejected rows that stay so into one part: their `id` as text, `stage`, `reason`.
+    """Merge the rejected rows that stay so into one part: their `id` as text, `stage`, `reason`.
 
-    `why` are the names that the last two have there.
-
-    A command that was killed between two steps may have left some twice, in its parts and in the
-    file that it made of them. With `again` none stays.
+    `why` are the names of the last two there. A command that was killed between two steps may have
+    left some rows twice, in its parts and in the merged file. With `again` none stays.
     """
     whole, kept = f"{name}.parquet", f".{name}/part-earlier.parquet"
     every = [*([whole] if store.exists(whole) else []), *store.parts(f".{name}")]
@@ -153,7 +151,7 @@ def _rejected(
 
 
 def _staying(rows: pa.Table, written: pa.Array) -> np.ndarray:
-    """Which rows are rejected still: (rows,) of bool."""
+    """Which rows stay rejected: bool (rows,)."""
     ids = _ids(rows)
     first = pc.index_in(ids, value_set=ids).to_numpy(zero_copy_only=False) == np.arange(len(ids))
     drawn = pc.is_in(ids, value_set=written).to_numpy(zero_copy_only=False)
@@ -168,7 +166,7 @@ def _tables(
     wanted: Sequence[str],
     torn: list[str],
 ) -> Iterator[tuple[str, pa.Table]]:
-    """The columns of each part. One that is torn or lacks a needed column is hidden."""
+    """The columns of each part. A part that is torn or lacks a needed column is hidden."""
     for part in parts:
         try:
             with store.open(part) as stream:

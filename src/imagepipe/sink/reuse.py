@@ -1,8 +1,7 @@
-"""What earlier runs have made of a row, taken over for rows that are the same.
+"""Reuses the results of earlier runs for rows that are the same.
 
-A part of a table says in its metadata by what its rows were made: a digest for each stage, which
-stands for all that decides what the stage makes of a row, but for the row's own cells. A row is
-found by these.
+The metadata of a table's part holds a digest for each stage: it stands for everything that decides
+the stage's result, except the row's own cells. A row is found by these.
 """
 
 from __future__ import annotations
@@ -40,8 +39,8 @@ READERS = 8  # threads: the parts are many small files
 
 @dataclass(frozen=True)
 class MadeBy:
-    """By what the rows of a part were made: of each stage, by its digest, its columns, and a digest
-    that is the same for runs in which the same rows come to the stage.
+    """How the rows of a part were made: for each stage, by its digest, its columns, and a digest
+    that is equal for runs in which the same rows come to the stage.
     """
 
     stages: Mapping[str, tuple[Sequence[str], str]]
@@ -57,8 +56,8 @@ class MadeBy:
 
 @dataclass(frozen=True)
 class Work:
-    """What may be taken over: the columns that `stage` adds, made by `digest` and by the cells of
-    a row in the columns `by`. Of each of its `each` pictures, where they are a picture's own.
+    """Work that may be reused: the columns that `stage` adds, made by `digest` and by the cells
+    of a row in the columns `by`; for each of its `each` pictures, if they belong to a picture.
     `inputs` is as in MadeBy.
     """
 
@@ -79,7 +78,7 @@ class Part:
 
 
 def parts(store: Store) -> list[Part]:
-    """The parts in `store` that say by what they were made."""
+    """The parts in `store` that say how they were made."""
     every = [(store, name) for name in written_parts(store)]
     with ThreadPoolExecutor(READERS) as readers:
         found = list(readers.map(_part, every))
@@ -97,9 +96,11 @@ def _part(place: tuple[Store, str]) -> Part | None:
 
 @dataclass(frozen=True)
 class Found:
-    """Rows of earlier runs that `work` can be taken over from, by their `keys`, which are sorted:
-    which of `parts` each is in. Where it stands there is looked up when it is read: a run that is
-    resumed meanwhile may take out rows before it (`sink.duplicates`).
+    """Rows of earlier runs that can be reused for `work`, by their sorted `keys`, with the
+    number of the part that holds each.
+
+    The place in the part is looked up when it is read, because a run that is resumed meanwhile may
+    remove rows before it (`sink.duplicates`).
     """
 
     work: Work
@@ -109,7 +110,7 @@ class Found:
 
     @property
     def alike(self) -> int:
-        """How many come of a run in which the same rows came to the stage."""
+        """How many are from a run in which the same rows came to the stage."""
         said = [part.made_by.stages[self.work.digest][1] for part in self.parts]
         same = np.array([one == self.work.inputs for one in said], bool)
         return int(same[self.part].sum()) if len(self.keys) else 0
@@ -117,7 +118,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Taken:
-    """What a run takes over of a stage: `found` of earlier runs, and whether that is all."""
+    """What a run reuses of a stage: `found` in earlier runs, and whether that is everything."""
 
     found: Found
     whole: bool
@@ -125,7 +126,9 @@ class Taken:
 
 @dataclass(frozen=True)
 class Reuse:
-    """What a run's parts say, and what it takes over, by stage, of the runs in the folders `of`."""
+    """The reuse metadata of a run's parts, and what it reuses, by stage, from the runs in the
+    folders `of`.
+    """
 
     made_by: MadeBy
     taken: Mapping[str, Taken] = field(default_factory=dict)
@@ -133,7 +136,7 @@ class Reuse:
 
 
 def find(every: Sequence[Part], work: Work) -> Found:
-    """The rows in `every` part for which nothing went wrong, the first of those that are alike."""
+    """The rows in `every` part in which nothing went wrong; of equal ones the first."""
     those = [part for part in every if work.digest in part.made_by.stages]
     with ThreadPoolExecutor(READERS) as readers:
         found = [keys for _, keys, _ in readers.map(partial(_rows, work=work), those)]
@@ -143,7 +146,7 @@ def find(every: Sequence[Part], work: Work) -> Found:
 
 
 def merged(found: Sequence[Found]) -> Found:
-    """All of them, of some work; of rows that are alike the first."""
+    """All of them, for the same work; of equal rows the first."""
     before = np.cumsum([0, *(len(one.parts) for one in found)])
     return _firsts_of(
         Found(
@@ -179,7 +182,7 @@ def _rows(
 
 
 def _firsts(rows: pa.Table, wrong: Sequence[str], each: int) -> np.ndarray:
-    """The places of first pictures, behind which those that follow are all there and good."""
+    """The places of first pictures whose row has all its pictures, all of them good."""
     good = np.ones(len(rows), bool)
     for name in wrong:
         good &= rows[name].is_null().to_numpy()
@@ -201,12 +204,12 @@ def keys_of(rows: pa.Table, columns: Iterable[str]) -> np.ndarray:
 
 
 def _named(part: Part, work: Work) -> dict[str, str]:
-    """The columns of `work` in `part`, by their names here."""
+    """The columns of `work` in `part`, with their names here."""
     return dict(zip(work.stage.adds.names, part.made_by.stages[work.digest][0], strict=True))
 
 
 def taking(known: Taken) -> Callable[[pa.Table], pa.Table]:
-    """`take` for tasks of Ray's, of what is put into its object store now."""
+    """`take` for Ray tasks, with its data put into the object store now."""
     import ray
 
     found, whole = ray.put(known.found), known.whole
@@ -214,10 +217,10 @@ def taking(known: Taken) -> Callable[[pa.Table], pa.Table]:
 
 
 def take(found: Found, table: pa.Table, *, whole: bool) -> pa.Table:
-    """Adds to the good rows that are `found` the columns of the stage, and the column `reused`.
+    """Add to the good rows that are `found` the columns of the stage, and the column `reused`.
 
-    Where all rows are there (`whole`) the stage has nothing left to do, and no processes: a row
-    that is no longer there then fails.
+    If all rows are there (`whole`), the stage has no work and no processes: a row that has
+    disappeared since then fails.
     """
     stage = found.work.stage
     good = np.flatnonzero(pc.is_null(table[FAILED_STAGE]).to_numpy())
@@ -244,7 +247,7 @@ def take(found: Found, table: pa.Table, *, whole: bool) -> pa.Table:
 def _looked_up(
     found: Found, keys: np.ndarray, rows: np.ndarray
 ) -> Iterator[tuple[Part, np.ndarray, np.ndarray]]:
-    """Of each part that has some of the `keys`, those of `rows` that have them, and these keys."""
+    """For each part with some of the `keys`, the `rows` that have them, and these keys."""
     if not len(found.keys):
         return
     at = np.minimum(np.searchsorted(found.keys, keys), len(found.keys) - 1)
@@ -256,9 +259,7 @@ def _looked_up(
 
 
 def _made(part: Part, work: Work, keys: np.ndarray) -> Iterator[tuple[int, dict[str, Any]]]:
-    """What the stage made of the rows with these `keys`, with the place of each among them; not of
-    one that is not there any more.
-    """
+    """The stage's results for the rows with these `keys` that still exist, each with its place."""
     adds, columns = work.stage.adds, _named(part, work)
     draws = columns.pop("image", None) is not None
     more = [*columns.values(), *(("image", "image_path") if draws else ())]
@@ -282,13 +283,13 @@ def _made(part: Part, work: Work, keys: np.ndarray) -> Iterator[tuple[int, dict[
 
 
 def _cell(own: pa.ChunkedArray, kind: pa.DataType) -> Any:
-    """Of a row's pictures the first one's value, or, where `kind` is a list, that of each."""
+    """The value of a row's first picture, or, if `kind` is a list, that of each picture."""
     values = own.to_pylist()
     return values if pa.types.is_fixed_size_list(kind) else values[0]
 
 
 def _fitting(images: Sequence[np.ndarray | str], kind: pa.DataType) -> Any:
-    """A row's pictures as a value of the column `image`; null where one of them is none."""
+    """A row's pictures as a value of the column `image`; null if one of them is missing."""
     whole = [image for image in images if not isinstance(image, str)]
     if len(whole) < len(images) or len({image.shape for image in whole}) > 1:
         return None

@@ -1,8 +1,8 @@
-"""Reads a run's table row by row, for a comparison: what belongs to a row, whatever its pictures.
+"""Reads a run's table row by row, for a comparison.
 
-A row is known by its `key`: the column of ids, or another that several runs have in common. Where
-several rows share a key, or a row has several pictures, the first stands for them, and a score is
-their mean.
+A row is known by its `key`: the column of ids, or another that several runs share. If several rows
+share a key, or a row has several pictures, the first one stands for them, and the score is their
+mean.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SHOWN = ("base_prompt", "prompt", "seed", "image_path")
 
 @dataclass(frozen=True)
 class Row:
-    """A row that has a picture: `path` is that of its first one, `place` its row of the `part`."""
+    """A row with a picture: `path` is that of its first one, `place` its row in the `part`."""
 
     key: str
     base_prompt: str
@@ -35,7 +35,7 @@ class Row:
 
 
 def values(store: Store, key: str, column: str) -> dict[str, Any]:
-    """{row's key: what it has in `column`}, in the table's order; nothing where that is lacking."""
+    """{row's key: its value in `column`}, in the table's order; empty without that column."""
     found: dict[str, Any] = {}
     for _, table in _read(store, [key, column]):
         if column in table:
@@ -45,7 +45,7 @@ def values(store: Store, key: str, column: str) -> dict[str, Any]:
 
 
 def scores(store: Store, key: str, column: str) -> dict[str, float]:
-    """{row's key: its mean in `column`}, of the numbers that are there and finite."""
+    """{row's key: its mean in `column`}, over finite numbers."""
     found: dict[str, list[float]] = {}
     for _, table in _read(store, [key, column]):
         for name, score in zip(table[key], table.get(column, []), strict=False):
@@ -55,14 +55,14 @@ def scores(store: Store, key: str, column: str) -> dict[str, float]:
 
 
 def is_score(value: Any) -> bool:
-    """Whether it can be compared: null and NaN cannot."""
+    """Whether it can be compared; null and NaN cannot."""
     return isinstance(value, int | float) and math.isfinite(value)
 
 
 def chosen(
     store: Store, key: str, wanted: Collection[str], columns: Mapping[str, str]
 ) -> dict[str, Row]:
-    """The rows `wanted`, by their keys, with the scores in `columns`, {name: column}."""
+    """The rows `wanted`, by key, with the scores in `columns`, {name: column}."""
     wanted = set(wanted)
     means = {name: scores(store, key, column) for name, column in columns.items()}
     found: dict[str, Row] = {}
@@ -78,7 +78,7 @@ def chosen(
 
 
 def pictures(store: Store, rows: Sequence[Row]) -> Iterator[tuple[Row, bytes]]:
-    """The encoded pictures of `rows`, part by part; not those that somebody removed."""
+    """The encoded pictures of `rows`, part by part, without removed ones."""
     by_part: dict[str, list[Row]] = {}
     for row in rows:
         by_part.setdefault(row.part, []).append(row)
@@ -93,7 +93,7 @@ def pictures(store: Store, rows: Sequence[Row]) -> Iterator[tuple[Row, bytes]]:
 
 
 def _read(store: Store, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, list[Any]]]]:
-    """Each part that has the first of `columns`, with those that it has."""
+    """Each part that has the first of `columns`, with those of them that it has."""
     for part in written_parts(store):
         file = pq.ParquetFile(store.open(part))
         there = [name for name in dict.fromkeys(columns) if name in file.schema_arrow.names]

@@ -1,7 +1,7 @@
-"""What scorers say of the rows that a writer gets: lists of a value a picture, and reasons.
+"""Scores in the writer: lists with one value per picture, and reasons for missing ones.
 
-`errors` maps the columns that say why something is missing to the stages whose they are: scorers,
-and stages of a person's own that keep pictures which they fail with.
+`errors` maps the columns that say why something is missing to their stages: scorers, and custom
+stages that keep the pictures on which they fail.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ NO_ERRORS: Mapping[str, str] = {}
 
 
 def a_picture(table: pa.Table, rows: pa.Table, scores: Sequence[Score]) -> pa.Table:
-    """`table`, of each row of `rows` for each of its pictures, with that picture's own values.
-
-    The reason stands where one of them is missing.
+    """`table` with one row per picture, with that picture's own values. The reason is given if
+    one of them is missing.
     """
     for score in scores:
         values = rows[score.column].combine_chunks().flatten()
@@ -35,7 +34,7 @@ def _with(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
 
 
 def numbers(pictures: pa.Table, scores: Sequence[Score]) -> list[tuple[str, list[float]]]:
-    """The scores that there are, by the name of each, of a table with a row a picture."""
+    """The existing scores by name, from a table with one row per picture."""
     return [
         (score.name, pictures[score.column].drop_null().to_pylist())
         for score in scores
@@ -46,8 +45,8 @@ def numbers(pictures: pa.Table, scores: Sequence[Score]) -> list[tuple[str, list
 def missing(
     pictures: pa.Table, scores: Sequence[Score], errors: Mapping[str, str] = NO_ERRORS
 ) -> list[str]:
-    """Why, for each picture that a scorer or a stage left without something; but for the only
-    scorer also which one.
+    """For each picture that lacks a value of a scorer or a stage, the reason; unless it is the
+    only scorer, also which one.
     """
     found = by_error(scores)
     named = {error: of[0].scorer if len(found) > 1 else "" for error, of in found.items()}
@@ -62,8 +61,8 @@ def missing(
 def errors_of_rows(
     pictures: pa.Table, scores: Sequence[Score], errors: Mapping[str, str], rows: int
 ) -> list[str | None]:
-    """Of each of `rows` the first error that a scorer or a stage left with one of its pictures;
-    else null.
+    """For each of `rows` the first error of a scorer or a stage with one of its pictures; else
+    null.
     """
     found: list[str | None] = [None] * rows
     for error in {**by_error(scores), **errors}:

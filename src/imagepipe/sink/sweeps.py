@@ -1,6 +1,6 @@
-"""A sweep's own record, `sweep.json` in its folder: its jobs, also those that are still to begin.
+"""`sweep.json` in a sweep's folder: its jobs, also those that have not started.
 
-Who reports on a sweep or resumes it goes by this, not by what else lies in the folder.
+Reports and resume rely on it, not on what else is in the folder.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ EARLIER = ("multirun.yaml", "*/run.json", "*/summary.json")
 
 @dataclass(frozen=True)
 class PlannedJob:
-    """A job by its `overrides`. `folder` is as seen from the sweep's; null: it has not begun."""
+    """A job by its `overrides`. `folder` is relative to the sweep's; null: it has not started."""
 
     number: int
     overrides: list[str]
@@ -38,10 +38,10 @@ class PlannedJob:
 
 @dataclass(frozen=True)
 class Record:
-    """`typed` in the folder `cwd` began the sweep, which varies the keys `swept`.
+    """How a sweep was started: `typed` in the folder `cwd`; it varies the keys `swept`.
 
-    `place` is its folder as seen from `cwd`, or null where it is not below it. `sweeper` is the
-    choice of that config group: `basic` knows all jobs before, others choose one after another.
+    `place` is its folder relative to `cwd`, or null if it is not below it. `sweeper` is the choice
+    of that config group: `basic` knows all jobs in advance, others choose one after another.
     """
 
     typed: list[str]
@@ -53,24 +53,24 @@ class Record:
     jobs: list[PlannedJob] = field(default_factory=list)
 
     def begun(self, number: int, overrides: Sequence[str], folder: str) -> Record:
-        """With the job `number` begun in `folder`."""
+        """The record with the job `number` started in `folder`."""
         others = [job for job in self.jobs if job.number != number]
         jobs = [*others, PlannedJob(number, list(overrides), folder)]
         return replace(self, jobs=sorted(jobs, key=lambda job: job.number))
 
     def values(self, overrides: Iterable[str]) -> dict[str, str]:
-        """What `overrides` give for the keys that the sweep varies."""
+        """The values in `overrides` for the keys that the sweep varies."""
         given = dict(_key_and_value(override) for override in overrides)
         return {key: given[key] for key in self.swept if key in given}
 
 
 def label(swept: Mapping[str, str]) -> str:
-    """What tells a job from the others: `model.steps=4, llm=none`."""
+    """The values that tell a job from the others: `model.steps=4, llm=none`."""
     return ", ".join(f"{key}={value}" for key, value in swept.items()) or "the only job"
 
 
 def read(folder: Path) -> Record | None:
-    """The record of the sweep in `folder`; null where there is none."""
+    """The record of the sweep in `folder`; null if there is none."""
     try:
         found: dict[str, Any] = json.loads((folder / RECORD).read_text("utf-8"))
         return Record(**found | {"jobs": [PlannedJob(**job) for job in found["jobs"]]})
@@ -91,9 +91,10 @@ def write(folder: Path, record: Record) -> None:
 
 @contextmanager
 def locked(folder: Path, *, resumed: bool) -> Iterator[None]:
-    """Hold a sweep's folder. Raises UserError where another sweep does, or one is there already.
+    """Lock a sweep's folder. Raises UserError if another sweep has it locked, or has its record
+    there.
 
-    Where no record was written meanwhile, nothing of ours is left there.
+    If no record was written meanwhile, nothing is left there.
     """
     if not resumed:
         _check_free(folder)
@@ -132,9 +133,9 @@ def _check_free(folder: Path) -> None:
 
 
 def planned(texts: Sequence[str]) -> list[PlannedJob]:
-    """The jobs that Hydra's own sweeper makes of the overrides `texts`, in its order.
+    """The jobs that Hydra's own sweeper makes from the overrides `texts`, in its order.
 
-    None where it has to ask Hydra what there is (`glob`).
+    None if it needs Hydra to list the choices (`glob`).
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException

@@ -1,6 +1,6 @@
-"""Small pictures for the gallery, beside those of a run: made where the pixels are, by the writers.
+"""Small pictures for the gallery, made by the writers, which have the pixels.
 
-A picture that is a file no larger than SIDE is its own.
+A picture file no larger than SIDE is its own thumbnail.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DIGITS = 24  # of the hash that names a part
 
 
 def thumbnail(image_path: str) -> str:
-    """The name in the store of the small one of a picture."""
+    """The name in the store of a picture's thumbnail."""
     return f"{FOLDER}/{PurePosixPath(image_path).stem}.webp"
 
 
@@ -36,13 +36,13 @@ class Thumbnails:
     def write(
         self, store: Store, part: str, paths: Sequence[str], images: Sequence[np.ndarray]
     ) -> None:
-        """Write those that are wanted of the pictures `paths` of a part."""
+        """Write the wanted thumbnails of the pictures `paths` of a part."""
         for path, image in zip(paths, images, strict=True):
             if small := self.of(part, image):
                 store.write(thumbnail(path), small)
 
     def of(self, part: str, image: np.ndarray) -> bytes | None:
-        """The WebP of a picture of `part`, uint8 (height, width, 3); null where none is wanted."""
+        """The WebP of a picture of `part`, uint8 (height, width, 3); null if none is wanted."""
         from PIL import Image
 
         if int(part[-DIGITS:], 16) >= self.share * 16**DIGITS:

@@ -1,7 +1,7 @@
-"""WebDataset's shards: a tar with `<key>.png` (or jpg, webp) and `<key>.json` side by side.
+"""WebDataset shards: a tar with `<key>.png` (or jpg, webp) and `<key>.json` side by side.
 
-JSON has no types of columns, so readers take them from the first rows. So that they find the same
-in every row, a text that is missing is "". Bytes are base64, and what is no finite number is null.
+JSON has no column types, so readers take them from the first rows. So that they find the same types
+in every row, a missing text is "". Bytes are base64, and numbers that are not finite are null.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pyarrow as pa
 
 
 def shard(table: pa.Table, pngs: list[bytes]) -> bytes:
-    """The tar of a picture a row of `table`, which has `image_path`."""
+    """A tar with one picture per row of `table`, which has `image_path`."""
     texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
@@ -33,7 +33,7 @@ def shard(table: pa.Table, pngs: list[bytes]) -> bytes:
 
 
 def without(shard: bytes, image_paths: Collection[str]) -> bytes:
-    """The tar `shard` but for the samples of those pictures."""
+    """The tar `shard` without the samples of those pictures."""
     gone = {name for path in image_paths for name in (shard_member(path), _json_member(path))}
     buffer = io.BytesIO()
     with (
@@ -47,7 +47,9 @@ def without(shard: bytes, image_paths: Collection[str]) -> bytes:
 
 
 def shard_key(image_path: str) -> str:
-    """A sample's name inside a shard; WebDataset ends it at the first dot, so it has none."""
+    """A sample's name inside a shard; it has no dot, because WebDataset ends it at the first
+    one.
+    """
     return Path(image_path).stem.replace(".", "%2E")
 
 
@@ -67,7 +69,7 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 def _json(value: Any) -> Any:
-    """`value` as JSON can say it."""
+    """`value` as a JSON value."""
     if isinstance(value, dict):
         return {name: _json(inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -78,9 +80,8 @@ def _json(value: Any) -> Any:
 
 
 def _described(table: pa.Table) -> list[dict[str, Any]]:
-    """The rows as Python's values; as text what Python has none for, such as a far date.
-
-    What cannot be told as text either is null.
+    """The rows as Python values; values that Python does not have, such as a far date, become
+    text, or null.
     """
     try:
         return table.to_pylist()
@@ -90,7 +91,7 @@ def _described(table: pa.Table) -> list[dict[str, Any]]:
 
 
 def value_of(cell: pa.Scalar) -> Any:
-    """As Python has it; as text where Python has none, or null."""
+    """As a Python value; as text if Python has none for it, or null."""
     try:
         return cell.as_py()
     except (OverflowError, ValueError):

@@ -58,7 +58,7 @@ COUNTS = pa.schema(
         ("pictures", pa.int64()),
         ("pictures_filtered", pa.int64()),
         ("written_at", pa.float64()),  # time.time() once the batch was on disk
-        ("drawn_at", pa.float64()),  # and once the last of it was drawn; null where nothing was
+        ("drawn_at", pa.float64()),  # and once the last of it was drawn; null if nothing was
         ("busy_s", pa.map_(pa.string(), pa.float64())),  # of each stage's processes, for all rows
         ("reused", pa.map_(pa.string(), pa.int64())),  # rows of which earlier runs did the stage
         ("prompts_cut", pa.int64()),
@@ -88,7 +88,7 @@ class Writer:
     what Hugging Face's `datasets` takes columns for; `scores` are what scorers say of the rows'
     pictures, and `errors` as `sink.scored` has them; `made_by` goes into the parts, and
     `thumbnails` says which pictures get a small one.
-    Raises RunFailed where the command's lock of the folder has ended.
+    Raises RunFailed if the command's lock of the folder has ended.
     """
 
     store: Store
@@ -231,7 +231,7 @@ class Writer:
         return table.append_column("image_path", pa.array(paths, pa.string()))
 
     def _metadata(self, table: pa.Table) -> list[dict[str, str]]:
-        """The texts that go into each picture of `table`, with its row's own settings."""
+        """The metadata of each picture of `table`, with its row's own settings."""
         if not self.settings.columns:
             return [self.metadata] * table.num_rows
         made, said = self.settings.maker(), {}
@@ -252,9 +252,10 @@ class Writer:
         return of_picture(row, self.id_column, metadata | digests, shape)
 
     def write_rejected(self, rows: pa.Table, name: str) -> None:
-        """The dataset's own columns under their own names, so that they can be fed in again.
+        """The dataset's own columns under their own names, so that they can be used as input
+        again.
 
-        Cells that are no text are the bytes that they were. Behind them stand those of `why`.
+        Cells that are not text have their original bytes. The columns `why` come last.
         """
         if rows.num_rows == 0:
             return
@@ -288,5 +289,5 @@ def _seconds(table: pa.Table, name: str) -> float:
 
 
 def _words(column: pa.ChunkedArray) -> list[str]:
-    """The first words of each row: a prompt may hold any number."""
+    """The first words of each row, because a prompt may have any number."""
     return [word for text in column.to_pylist() if text for word in text[:TOLD].split(", ")]

@@ -1,4 +1,4 @@
-"""Tables in: `scan` at them before anything starts, then `read` and join them with Ray Data."""
+"""Input tables: scanned before the run, then read and joined with Ray Data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What reading and joining have in common: blocks of a table, tasks over them, failed rows."""
+"""Shared by reading and joining: blocks of a table, tasks over them, failed rows."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def broken_file(tables: Tables) -> str | None:
 
 
 def original(rows: Rows) -> pa.Array:
-    """The bytes of cells that are no text, a list a row; null where there are none."""
+    """The bytes of cells that are no text, a list a row; null if there are none."""
     if not rows.original:
         return pa.nulls(rows.table.num_rows, ORIGINAL_TYPE)
     cells: list[list[dict[str, Any]] | None] = [None] * rows.table.num_rows

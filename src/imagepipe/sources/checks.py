@@ -1,4 +1,4 @@
-"""Checks of a table's columns and keys, and the columns that a shuffle goes without."""
+"""Checks of a table's columns and keys, and the columns that a shuffle cannot carry."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FIRST = 1000  # rows whose seeds are looked at before the run
 
 
 def check_key(key: str, name: str, schema: pa.Schema, where: str, wanted: str = "a key") -> None:
-    """Raise UserError where the column `name` cannot be a key of `where`, or what is `wanted`."""
+    """Raise UserError if the column `name` cannot be a key of `where`, or what is `wanted`."""
     names = schema.names
     if name not in names:
         raise UserError(
@@ -101,7 +101,7 @@ def check_columns(columns: Mapping[str, str], schema: pa.Schema) -> None:
 
 
 def check_seeds(name: str, tables: Tables) -> None:
-    """Raise UserError where none of the first rows has a seed in the column `name` of
+    """Raise UserError if none of the first rows has a seed in the column `name` of
     `model.columns`. Empty cells are none that is wrong: such rows have the seed of their id.
     """
     of = {one: join.table for join in tables.joins for one in join.adds}
@@ -177,7 +177,7 @@ def cannot_be_shuffled(schema: pa.Schema) -> dict[str, str]:
 
 
 def check_repeats(field: str, names: Sequence[str], path: object, keys: Sequence[pa.Array]) -> None:
-    """Raise UserError where one of `keys`, of the columns `names` in `path`, is there twice."""
+    """Raise UserError if one of `keys`, of the columns `names` in `path`, is there twice."""
     counts = pa.chunked_array(keys, pa.string()).drop_null().value_counts()
     repeated = counts.filter(pc.greater(counts.field("counts"), 1))
     if len(repeated) == 0:

@@ -1,4 +1,4 @@
-"""The columns of a table out of those of its files, and which of them are left out and why."""
+"""The columns of a table from those of its files, and which are left out and why."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Together:
 def together(schemas: Mapping[str, pa.Schema], used: Collection[str], *, as_text: bool) -> Together:
     """One schema for the files of `schemas` (of whole numbers and floats: floats, and so on).
 
-    A column without one type is kept `as_text`, or left out. Raises Unreadable where a `used` one
+    A column without one type is kept `as_text`, or left out. Raises Unreadable if a `used` one
     would be. That single values can be cast is not said: a whole number beyond 2**53 is no float.
     """
     found, columns = Together(pa.schema([])), []

@@ -1,4 +1,4 @@
-"""What a file plainly is, whatever its name and the configuration say."""
+"""Recognises a file by its content, whatever its name and the configuration say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where tables are: paths, folders, globs and URLs become files on one file system."""
+"""Finds a table's files: paths, folders, globs and URLs become files on one file system."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHOWN = 5  # names of a folder in a message
 class Found:
     """The files of a table, in reading order, and why others beside them are not read.
 
-    `filesystem` is null where they are in no folder here, such as in a database. `base` is the
+    `filesystem` is null if they are in no folder here, such as in a database. `base` is the
     folder below which NAME=VALUE folders are columns; `chosen` are those of `paths`
     that were not named one by one, but found in a folder.
     """
@@ -51,7 +51,7 @@ def find(key: str, path: Any, suffixes: Suffixes) -> Found:
     """The files that `path` (a text or number, or a list of them) names, on one file system.
 
     Files of a folder (those that end in one of `suffixes`, hidden ones left out) and of a glob
-    come sorted by name. Raises UserError where nothing is found, and for the folder of a table
+    come sorted by name. Raises UserError if nothing is found, and for the folder of a table
     format whose files alone are not its rows. `key` is the place of `path` in the configuration.
     """
     entries = path if isinstance(path, list | tuple) else [path]

@@ -1,4 +1,4 @@
-"""What tells one table from another, to see whether a resumed run would read the same rows."""
+"""Fingerprints of tables, to see whether a resumed run would read the same rows."""
 
 from __future__ import annotations
 

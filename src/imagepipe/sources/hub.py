@@ -1,4 +1,4 @@
-"""Files of a data set on Hugging Face's hub, fetched once and kept in the hub's own cache."""
+"""Files of a data set on Hugging Face's hub, downloaded once into the hub's own cache."""
 
 from __future__ import annotations
 

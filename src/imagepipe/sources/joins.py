@@ -1,7 +1,7 @@
-"""Further tables, looked up by key: in memory, or by Ray Data's join.
+"""Joins with further tables: in memory (broadcast), or by Ray Data's join (shuffle).
 
-Both ways make a row of the left table meet at most one row of the right one: those that share a
-key become one row whose note says so, and that note fails the left rows that meet it.
+In both, a row of the left table meets at most one row of the right one: rows that share a key
+become one row whose note says so, and that note fails the left rows that meet it.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")  # as in JSON: 007
 
 
 def keys_of(table: pa.Table, names: Sequence[str], like: Sequence[pa.DataType] = ()) -> pa.Array:
-    """One text a row for the columns `names`; null where one of them is null or blank.
+    """One text a row for the columns `names`; null if one of them is null or blank.
 
     Several columns are joined as length:text, so that ("a", "bc") and ("ab", "c") differ. `like`
     are the types that they are compared with: text beside numbers, dates or true and false is

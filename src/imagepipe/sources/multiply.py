@@ -1,7 +1,6 @@
-"""More rows of one: each several times, or with every row of another table.
+"""More rows from one: each several times, or with every row of another table.
 
-A row's new id is its old one with a number behind it, `<id>-r<k>` or `<id>-j<k>`, so that no two
-rows can come to the same one.
+The new id is the old one with a number added, `<id>-r<k>` or `<id>-j<k>`, so that ids stay unique.
 """
 
 from __future__ import annotations
@@ -121,7 +120,7 @@ def _all_rows(join: Join, renamed: Mapping[str, str]) -> pa.Table:
 
 
 def check(tables: Tables, most: int, columns: Mapping[str, str]) -> None:
-    """Raise UserError where more rows would be made than are wanted, and where a new id would be
+    """Raise UserError if more rows would be made than are wanted, or if a new id would be
     taken for what `columns` (`model.columns`) says that the column holds.
     """
     rows, repeat = tables.rows, tables.repeat

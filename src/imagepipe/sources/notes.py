@@ -1,4 +1,4 @@
-"""What a person should know of a table before it is read."""
+"""Notes on a table for the user, before it is read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def notes(scanned: Scanned, columns: Together) -> Iterator[str]:
-    """What a person should know of the table before it is read."""
+    """What the user should know of the table before it is read."""
     base = scanned.found.base
     if scanned.left_out:
         number = f"{len(scanned.left_out)} of {len(scanned.left_out) + len(scanned.files)} files"

@@ -1,4 +1,4 @@
-"""How many rows a join will match, told before the run, and why none would."""
+"""How many rows a join will match, counted before the run, and why if none would."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ DIFFERENCES: dict[str, Callable[[str], str]] = {
 def overlap(join: Join, left: Scanned, right: Scanned) -> str:
     """How many rows have a match, as text; "" where the scan could not tell.
 
-    Raises UserError where an inner join would match no row.
+    Raises UserError if an inner join would match no row.
     """
     cells = _cells(join, left)
     if cells is None or right.keys is None or right.cells is None:
@@ -77,7 +77,7 @@ def overlap(join: Join, left: Scanned, right: Scanned) -> str:
 
 
 def _cells(join: Join, left: Scanned) -> pa.Table | None:
-    """The key cells of the rows that are read; null where not all are at hand."""
+    """The key cells of the rows that are read; null if not all are at hand."""
     if not left.cells or not all(set(join.on) <= set(one.column_names) for one in left.cells):
         return None
     whole = pa.concat_tables(

@@ -1,4 +1,4 @@
-"""Pictures that exist, as rows: a folder of picture files, or a table that names or holds them."""
+"""Existing pictures as rows: a folder of picture files, or a table that names or holds them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Existing:
         """The rows: `id`, `prompt` (text or null), `image_path` (absolute) or `image` (bytes), and
         all that a table has besides.
 
-        Raises UserError where there is no picture, or a column is not there.
+        Raises UserError if there is no picture, or a column is not there.
         """
         found = Path(self.path).expanduser()
         pictures = sorted(_pictures(found)) if found.exists() else []
@@ -181,7 +181,7 @@ def _of_folder(found: Path, pictures: list[Path], prompt: str | None) -> Iterato
 
 
 def said(path: Path) -> str | None:
-    """What a PNG says that it was drawn from; null where it says nothing, or is none."""
+    """What a PNG says that it was drawn from; null if it says nothing, or is none."""
     from PIL import Image
 
     try:

@@ -1,5 +1,5 @@
-"""The tables as one lazy Ray Data plan: every left row comes out as often as it is asked for, good
-or failed.
+"""The tables as one lazy Ray Data plan; every left row comes out as often as requested, good or
+failed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The scan of all tables before a run: every error that a whole table can have is found here.
+"""The scan of all tables before a run: finds every error that concerns a table as a whole.
 
-Runs on the driver, without Ray, in streams: a table is never in memory as a whole, only the ids
-(or keys) of one that has no more than `dataset.scan_rows` rows.
+It runs on the driver, without Ray, in streams: a table is never in memory as a whole, only the ids
+(or keys) of a table with at most `dataset.scan_rows` rows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What `scan` found out and `read` needs: plain, picklable facts about the tables."""
+"""The result of `scan` that `read` needs: plain, picklable facts about the tables."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Table:
     that all keys were scanned and none is there twice; `size` is in bytes, of the files
     (of Parquet uncompressed). Columns `used` decide what becomes of a row. The `folders` are
     columns too, by the names of folders below `base`. `left_out` are files beside those of the
-    table, and why; `notes` say what a person should know of it. `features` say by column what
+    table, and why; `notes` say what the user should know of it. `features` say by column what
     Hugging Face's `datasets` takes its cells for, such as pictures.
     """
 

@@ -1,4 +1,4 @@
-"""What is raised of a file that is not what its format says."""
+"""The error for a file that does not follow its format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the rest of imagepipe has to know of an engine: a line of the table of engines."""
+"""A line of the table of engines: what the rest of imagepipe must know of an engine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ TARGET = "_target_"  # in place of a class: the one that the section names there
 
 
 class Section(Protocol):
-    """What a section of the configuration says of its engine, of the kind `section`."""
+    """A section of the configuration that names an engine; `section` is its kind."""
 
     engine: str
     _target_: str | None
@@ -30,7 +30,7 @@ class Engine:
     weights: bool = False
     # What its processes load before anything else: `module`, or `module:name` in it.
     libraries: tuple[str, ...] = ()
-    # Called with its section on the driver; raises UserError where it could not work.
+    # Called with its section on the driver; raises UserError if it could not work.
     check: str | None = None
     # The package without which `auto` takes another.
     package: str | None = None
@@ -71,5 +71,5 @@ class Engine:
 
     @property
     def is_custom(self) -> bool:
-        """Whether it is a class that the configuration names, so that any code could be run."""
+        """Whether it is a class that the configuration names, which could run any code."""
         return self.made_by == TARGET

@@ -1,8 +1,8 @@
-"""The table of engines: whatever the rest of imagepipe has to know of one stands in its line.
+"""The table of engines: everything that the rest of imagepipe must know of an engine.
 
-A new engine is a file beside the others in `llm/`, `diffusion/` or `scoring/`, and a line here.
-Nothing else asks for an engine's name. The table names classes and imports none of them, so the
-configuration can read it.
+A new engine is a file in `llm/`, `diffusion/` or `scoring/`, and a line here. No other code asks
+for an engine's name. The table names classes and imports none of them, so the configuration can
+read it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SERVED: dict[str, Any] = {"waits": True, "unmeasured": "a server answers it"}
 
 
 CUSTOM = Engine(TARGET)
-OWN = "own"  # of a stage of a person's own
+OWN = "own"  # of a custom stage
 TABLE: dict[str, dict[str, Engine]] = {
     "llm": {
         "vllm": Engine(
@@ -154,12 +154,12 @@ AUTOMATIC = {"llm": ("vllm", "transformers"), "scorer": ("clip", NONE)}
 
 
 def choices(kind: str) -> tuple[str, ...]:
-    """What `engine` may be in the section `kind`: llm, model or scorer."""
+    """The engines that the section `kind` may name: llm, model, scorer or distance."""
     return (*([AUTO] if kind in AUTOMATIC else []), *TABLE[kind])
 
 
 def automatic(kind: str, *, embedded: bool) -> str:
-    """The engine that `auto` means on this machine. `embedded`: the model is one that ships."""
+    """The engine that `auto` means on this machine. `embedded`: the model is an embedded one."""
     lines = {name: TABLE[kind][name] for name in AUTOMATIC[kind]}
     return next(n for n, e in lines.items() if _is_installed(e) and (embedded or not e.embedded))
 
@@ -182,7 +182,7 @@ def chosen(config: Any) -> dict[str, Engine]:
 
 
 def check(kind: str, section: Section, protocol: type) -> Engine:
-    """The engine's line. Raises UserError where it cannot work here."""
+    """The engine's line. Raises UserError if it cannot work here."""
     engine = of(kind, section)
     if engine.is_custom:
         recipe(kind, section, protocol)()
@@ -192,11 +192,11 @@ def check(kind: str, section: Section, protocol: type) -> Engine:
 
 
 def recipe(kind: str, section: Section, protocol: type) -> Callable[[], Any]:
-    """What makes the engine that `section` names, not yet loaded: in any process.
+    """A factory for the engine that `section` names, which works in any process; nothing is
+    loaded yet.
 
-    It takes the engine's line along, since a process of a stage reads the table as it was
-    installed. Made, it raises UserError where the class is unavailable or lacks a method of
-    `protocol`.
+    It carries the engine's line, because a worker process reads the table as it was installed. When
+    called, it raises UserError if the class is unavailable or lacks a method of `protocol`.
     """
     return partial(_make, of(kind, section), kind, section, protocol)
 
@@ -229,7 +229,7 @@ def _own_class(kind: str, section: Section) -> Any:
         if not isinstance(found, type):
             raise TypeError("it is not a class")
         return found
-    except Exception as error:  # whatever importing somebody's module raises
+    except Exception as error:  # whatever importing a custom module raises
         raise UserError(
             field=f"{kind}.{TARGET}",
             value=section._target_,

@@ -1,4 +1,4 @@
-"""Whether files hold all the weights that a class of transformers needs, and reading them."""
+"""Whether files hold all weights that a class of transformers needs, and loading them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ NUMBER = re.compile(r"\.\d+(?=\.)")  # of a layer, in the name of a weight
 
 
 def check_fit(field: str, path: str | None, revision: str | None, kind: Callable[[], Any]) -> None:
-    """Compare what `kind()`, a class of transformers, needs with what a model's files hold.
+    """Compare the weights that `kind()`, a class of transformers, needs with those in a model's
+    files.
 
-    Reads headers alone. `load` compares too, so nothing is here of what ships with the package, of
-    what the hub's cache does not hold whole, and of quantised weights, whose loader wants the
-    device that will work with them. Raises UserError as `load` does.
+    It reads only headers. `load` compares, too. So this skips embedded models, models that are not
+    complete in the hub's cache, and quantised weights, whose loader needs the device that will use
+    them. Raises UserError as `load` does.
     """
     path = weights.check_path(field, path)
     where = None if path.startswith("asset:") else weights.here(path, revision)
@@ -43,9 +44,9 @@ def load(
 ) -> Any:
     """`kind.from_pretrained(path, **arguments)` of a class of transformers, from safetensors.
 
-    `where` is the folder of one part of the model at `path`, which is loaded then. With
-    `device_map="meta"` only headers are read. Raises UserError where weights are missing, have
-    another shape or cannot be read: transformers would go on with random ones, and only warn.
+    `where` is the folder of one part of the model at `path`; then that part is loaded. With
+    `device_map="meta"` only headers are read. Raises UserError if weights are missing, have another
+    shape or cannot be read: transformers would use random ones and only warn.
     """
     quiet()
     from safetensors import SafetensorError
@@ -66,7 +67,7 @@ def load(
 def shapes(field: str, path: str | None, file: Path) -> dict[str, tuple[int, ...]]:
     """The names and shapes of the weights in a file; of a safetensors file its header is read.
 
-    Raises UserError where it cannot be read.
+    Raises UserError if it cannot be read.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -87,7 +88,9 @@ def shapes(field: str, path: str | None, file: Path) -> dict[str, tuple[int, ...
 
 
 def quiet() -> None:
-    """Without transformers' progress bars and notes: `refuse_unfit` reads what a load reports."""
+    """Silence transformers' progress bars and notes; `refuse_unfit` reads the loading report
+    instead.
+    """
     import logging
 
     for name in ("torchao", "torch.utils"):  # imported beside a model, where they are
@@ -101,11 +104,10 @@ def quiet() -> None:
 def refuse_unfit(
     field: str, path: str | None, where: str, model: Any, report: Mapping[str, Iterable[Any]]
 ) -> None:
-    """Raise UserError where `report` names weights of `model` that its files do not hold, or layers
-    of theirs that it does not have.
+    """Raise UserError if `report` lists weights of `model` that its files lack, or layers in the
+    files that the model does not have.
 
-    `report` is what transformers and diffusers call their loading info, `where` says which files
-    were read.
+    `report` is the loading info of transformers or diffusers; `where` says which files were read.
     """
     missing = sorted(key for key in report["missing_keys"] if not key.endswith(NOT_NEEDED))
     mismatched = sorted(report["mismatched_keys"])
@@ -132,9 +134,9 @@ def refuse_unfit(
 
 
 def _of_more_layers(model: Any, unexpected: Iterable[str]) -> list[str]:
-    """Of the names that `model` does not have those that differ from its own by a number alone.
+    """The unexpected names that differ from the model's own only by a number.
 
-    Others are of what a file holds besides, such as the other half of a CLIP, and do no harm.
+    Other unexpected names do no harm, such as the other half of a CLIP.
     """
     unexpected = sorted(unexpected)
     own = {NUMBER.sub(".#", name) for name in model.state_dict()} if unexpected else set()
@@ -142,7 +144,7 @@ def _of_more_layers(model: Any, unexpected: Iterable[str]) -> list[str]:
 
 
 def _renamed(missing: list[str], others: list[str]) -> str | None:
-    """One of `others`, best one that ends as something that is `missing`."""
+    """One of `others`, preferably one that ends like a `missing` one."""
     ends = (other for other in others if any(other.endswith(key) for key in missing))
     return next(ends, others[0] if others else None)
 

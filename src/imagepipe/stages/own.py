@@ -1,4 +1,4 @@
-"""Stages of a person's own: a `RowStage` as a stage of the pipeline."""
+"""Custom stages: a `RowStage` as a stage of the pipeline."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Section(Protocol):
 
 @dataclass(frozen=True)
 class Pictures:
-    """What pictures have to be: `each` of a row, and no side longer than `most` pixels."""
+    """What a picture must be: `each` per row, and no side longer than `most` pixels."""
 
     each: int
     most: float
@@ -41,10 +41,10 @@ class Pictures:
 def stage(section: Section, key: str, wanted: Pictures, *, behind_model: bool) -> Stage:
     """The stage that `section` describes; `key` is its place in the configuration.
 
-    Where it raises `behind_model` the picture is kept, and the column NAME_error says why the
-    stage's own are null: but for one that changes pictures, which are then not what was asked for.
+    If it raises an exception `behind_model`, the picture is kept, and the column NAME_error says
+    why the stage's columns are null. But a stage that changes pictures fails the row.
 
-    Raises UserError where the class cannot be imported or made, or is no RowStage.
+    Raises UserError if the class cannot be imported or constructed, or is no RowStage.
     """
     recipe = partial(make, section._target_, section.arguments, key)
     made = recipe()
@@ -69,9 +69,9 @@ def stage(section: Section, key: str, wanted: Pictures, *, behind_model: bool) -
 
 
 def make(target: str, arguments: Mapping[str, Any], key: str) -> RowStage:
-    """The class `target`, made with `arguments` as Hydra does, in any process.
+    """The class `target`, constructed with `arguments` as by Hydra; works in any process.
 
-    Raises UserError where it cannot be, and where it lacks what a RowStage has.
+    Raises UserError if it cannot be constructed, or lacks what a RowStage has.
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
@@ -99,7 +99,7 @@ def make(target: str, arguments: Mapping[str, Any], key: str) -> RowStage:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """What it began with: Hydra tells it in several lines."""
+    """The innermost cause: Hydra's own message has several lines."""
     return _cause(error.__cause__) if error.__cause__ else error
 
 
@@ -161,7 +161,9 @@ def _text(reason: object) -> str | None:
 
 
 def _check_columns(given: Mapping[str, Any], gives: list[str], rows: int) -> None:
-    """Raises ValueError where not all columns are there with a value a row, or others are."""
+    """Raises ValueError if columns are missing, are not declared, or do not have one value per
+    row.
+    """
     wrong = [f"no {name}" for name in gives if name not in given]
     wrong += [f"{name}, which it does not name" for name in given.keys() - {*gives, FAILED_REASON}]
     wrong += [f"{len(v)} values of {name}" for name, v in given.items() if len(v) != rows]
@@ -172,7 +174,7 @@ def _check_columns(given: Mapping[str, Any], gives: list[str], rows: int) -> Non
 def _good(
     name: str, values: list[Any], reasons: list[str | None], wanted: Pictures
 ) -> tuple[list[Any], list[str | None]]:
-    """The values of a column that stages behind need, and why rows fail that have none."""
+    """The values of a column that later stages need, and why rows without one fail."""
     problem = partial(_picture_problem, wanted) if name == IMAGE else _prompt_problem
     why = [one or problem(value) for one, value in zip(reasons, values, strict=True)]
     kept = [None if w else value for w, value in zip(why, values, strict=True)]

@@ -1,4 +1,4 @@
-"""Pictures on their way from stage to stage, as columns."""
+"""Pictures as columns, on their way between stages."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ PIXELS = pa.struct([("pixels", pa.large_binary()), ("height", pa.int32()), ("wid
 
 
 def pictures(column: pa.ChunkedArray) -> np.ndarray | list[np.ndarray]:
-    """Of a column of pictures: a row's are uint8 (n, height, width, 3). One array where all rows
-    have one size, and no copies. Of a null there are none: (0, 0, 0, 3).
+    """The pictures of each row of a column: uint8 (n, height, width, 3).
+
+    One array without copies if all rows have one size. A null has none: (0, 0, 0, 3).
     """
     if not pa.types.is_struct(column.type):
         return arrays(column)
@@ -34,9 +35,8 @@ def pixels(pictures: np.ndarray) -> dict[str, Any]:
 
 
 def arrays(column: pa.ChunkedArray) -> np.ndarray:
-    """Of a column of tensors: (rows, *shape), without a copy where the batch is in one piece.
-
-    A row's pictures are uint8 (rows, n, height, width, 3).
+    """A tensor column as an array (rows, *shape), without a copy if the batch is in one piece. A
+    row's pictures are uint8 (rows, n, height, width, 3).
     """
     array = column.combine_chunks()
     array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array

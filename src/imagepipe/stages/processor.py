@@ -1,9 +1,9 @@
-"""Stages whose work a processor of `ray.data.llm` does, not a worker of ours.
+"""Stages whose work is done by a processor of `ray.data.llm`.
 
-A processor takes a Dataset and gives one, a row for a row, through Python values: it would not
-keep the types of columns that it does not know. So each row is folded into one cell of bytes, goes
-past the processor's work beside its question, and is unfolded behind it. Rows that failed before,
-or that an earlier run has done, go along as rows with an error, which a processor leaves alone.
+A processor maps a Dataset to a Dataset, row by row, through Python values: it would not keep the
+types of columns that it does not know. So each row is packed into one cell of bytes, passes the
+processor beside its request, and is unpacked behind it. Rows that failed before, or that an earlier
+run has done, pass as rows with an error, which a processor leaves alone.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ LIGHT_CPUS = 0.25
 
 @dataclass(frozen=True)
 class ProcessorStage(Stage):
-    """`questions` makes a worker as `recipe` does, from good rows to the columns of `asks`.
+    """A stage whose work a processor of `ray.data.llm` does.
 
-    `processor(share)` takes rows of `asks` and gives rows of `replies`, in a Ray session. Then
-    `recipe`'s worker reads the columns of `replies` and ERROR besides those of `reads`. One of
-    `replies` is `<name>_s`: seconds that the row took.
+    `questions` makes a worker as `recipe` does, from good rows to the columns of `asks`.
+    `processor(share)` maps rows of `asks` to rows of `replies`, in a Ray session. Then the worker
+    of `recipe` reads the columns of `replies` and ERROR besides those of `reads`. One of `replies`
+    is `<name>_s`: the seconds that the row took.
     """
 
     questions: Callable[[], Worker]
@@ -45,7 +46,7 @@ class ProcessorStage(Stage):
 
 
 def fold(stage: ProcessorStage, table: pa.Table) -> pa.Table:
-    """What the processor gets: the columns of `asks`, PAST and ERROR."""
+    """The columns for the processor: those of `asks`, PAST and ERROR."""
     asked = apply(replace(stage, adds=stage.asks), worker(stage.questions), table)
     rows = asked.drop_columns(stage.asks.names)
     past = [_to_bytes(rows.slice(i, 1)) for i in range(rows.num_rows)]
@@ -54,14 +55,14 @@ def fold(stage: ProcessorStage, table: pa.Table) -> pa.Table:
 
 
 def _done(stage: ProcessorStage, rows: pa.Table) -> pa.ChunkedArray:
-    """Which rows need no answer: true or false."""
+    """For each row, whether it needs no answer."""
     failed = pc.is_valid(rows[FAILED_STAGE])
     known = reused(stage.name)
     return pc.or_(failed, rows[known]) if known in rows.column_names else failed
 
 
 def unfold(stage: ProcessorStage, table: pa.Table) -> pa.Table:
-    """The rows as they were, with `adds` as `apply` would have added them, and `<stage>_s`."""
+    """The original rows, with `adds` as `apply` would have added them, and `<stage>_s`."""
     rows = pa.concat_tables(map(_from_bytes, table[PAST].to_pylist()))
     replies = [*stage.replies, pa.field(ERROR, pa.string())]
     for field in replies:

@@ -69,16 +69,15 @@ class Stage:
 
 
 class BatchTooLarge(Exception):
-    """So many rows at once have run out of memory before."""
+    """A batch of this size has run out of memory before."""
 
 
 class BatchSizeBackoff:
-    """A worker that learns how many rows at once its process has memory for.
+    """A worker that learns how many rows at once fit into its process's memory.
 
-    What did not fit once is not tried again, but raises BatchTooLarge at once, so that `apply`
-    halves it. A single row is always tried: what else was in memory may be gone.
-
-    Where the GPU can no longer be used from this process, the process ends.
+    A size that did not fit is not tried again: it raises BatchTooLarge at once, and `apply` halves
+    the batch. A single row is always tried, because other things in memory may be gone. If this
+    process can no longer use its GPU, it ends.
     """
 
     def __init__(self, work: Worker) -> None:
@@ -100,7 +99,7 @@ class BatchSizeBackoff:
 
 
 def lost_gpu(error: Exception) -> bool:
-    """Whether `error` leaves a process in which whatever asks its GPU for anything fails."""
+    """Whether after `error` every use of the GPU fails in this process."""
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(error, torch.AcceleratorError):
         return False
@@ -108,7 +107,7 @@ def lost_gpu(error: Exception) -> bool:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether `error` says that memory ran out, a GPU's or the machine's."""
+    """Whether `error` says that memory ran out, of a GPU or of the machine."""
     torch = sys.modules.get("torch")
     if torch is None:  # then none of its errors can have been raised
         return isinstance(error, MemoryError)
@@ -122,9 +121,9 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def worker(recipe: Callable[[], Worker]) -> Worker:
-    """What `recipe` makes, kept for the next task of this process: each gets a copy of the recipe.
-
-    `recipe` is a module's function, or a partial of one, so that it pickles the same way each time.
+    """The worker that `recipe` makes, cached for the next task of this process: each task gets a
+    copy of the recipe. `recipe` is a module's function, or a partial of one, so that it always
+    pickles to the same bytes.
     """
     return _worker(pickle.dumps(recipe))
 
@@ -135,16 +134,16 @@ def _worker(recipe: bytes) -> Worker:
 
 
 def reused(stage: str) -> str:
-    """The column that is true for a row whose columns of `stage` an earlier run has made."""
+    """The boolean column: an earlier run has made the columns of `stage` for this row."""
     return f"{stage}_reused"
 
 
 def apply(stage: Stage, work: Worker, table: pa.Table) -> pa.Table:
     """Let `work` add its columns to the good rows of `table`; failed rows get nulls (or zeros).
 
-    Returns the table with `stage.adds` appended, the columns of `stage.changes` in their places,
-    without what the stage drops, and with the ledger columns updated. Where it has columns of
-    `adds` already, rows that are `reused` keep theirs.
+    Returns the table with `stage.adds` appended, the columns of `stage.changes` replaced, without
+    the columns that the stage drops, and with updated ledger columns. If it has columns of `adds`
+    already, rows that are `reused` keep theirs.
     """
     good = pc.is_null(table[FAILED_STAGE]).to_numpy(zero_copy_only=False)
     if reused(stage.name) in table.column_names:
@@ -165,7 +164,9 @@ def apply(stage: Stage, work: Worker, table: pa.Table) -> pa.Table:
 
 
 def _either(kept: pa.ChunkedArray, values: pa.Array, good: np.ndarray) -> pa.ChunkedArray:
-    """`values` where `good` is true, else what is `kept`. By places: a column of tensors too."""
+    """`values` where `good` is true, else the `kept` ones; by index, which works for tensor
+    columns, too.
+    """
     if not good.any():
         return kept
     both = pa.chunked_array([*kept.chunks, values], values.type)
@@ -195,7 +196,7 @@ def _work(stage: Stage, work: Worker, rows: pa.Table) -> tuple[Columns, list[str
 
 
 def _failed(stage: Stage, why: str) -> tuple[Columns, list[str | None]]:
-    """As `_work`, of a row that the stage failed with by itself."""
+    """Like `_work`, for a single row that made the stage fail."""
     nothing = {f.name: _empty(1, f.type) for f in stage.gives}
     if stage.error is None:
         return nothing, [why]
@@ -203,7 +204,7 @@ def _failed(stage: Stage, why: str) -> tuple[Columns, list[str | None]]:
 
 
 def reason(error: Exception, out_of_memory_hint: str) -> str:
-    """Why a row failed by itself."""
+    """Why a single row failed."""
     said = with_class(error, REASON_CHARS)
     if out_of_memory(error):
         return f"out of memory with this row alone: {out_of_memory_hint} ({said})"
@@ -211,7 +212,7 @@ def reason(error: Exception, out_of_memory_hint: str) -> str:
 
 
 def _free() -> None:
-    """Give back what torch keeps of a GPU's memory for later."""
+    """Release the GPU memory that torch caches."""
     if "torch" in sys.modules:
         from accelerate.utils.memory import clear_device_cache
 
@@ -272,7 +273,7 @@ def spread(values: Any, good: np.ndarray, kind: pa.DataType) -> pa.Array:
 
 
 def mark(table: pa.Table, name: str, places: np.ndarray, reasons: list[str | None]) -> pa.Table:
-    """`table`, its rows at `places` failed in the stage `name` where they have a reason."""
+    """`table` with the rows at `places` failed in the stage `name`, if they have a reason."""
     failed = {int(place): reason for place, reason in zip(places, reasons, strict=True) if reason}
     if not failed:
         return table

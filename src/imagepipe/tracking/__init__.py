@@ -1,9 +1,10 @@
-"""Recording a run in MLflow, without ever being able to take the run down.
+"""Records a run in MLflow, and never takes the run down.
 
-Every call is written to `tracking.jsonl` in the run folder first; one background thread reads that
-journal and sends it. A server that is away costs nothing but time: what was not sent stays in the
-journal, and `replay(folder)` or ``python -m imagepipe track FOLDER`` sends it later, with the
-times at which it happened. This package is the only importer of MLflow, and imports it late.
+Every call is first written to `tracking.jsonl` in the run folder; one background thread reads that
+journal and sends it. If the server is away, what was not sent stays in the journal, and
+`replay(folder)` or ``python -m imagepipe track FOLDER`` sends it later, with the original times.
+
+This package is the only importer of MLflow, and imports it late.
 """
 
 from imagepipe.tracking.address import check

@@ -1,4 +1,4 @@
-"""Where MLflow is: the checks on `tracking.uri`, and the links to show a person."""
+"""Where MLflow is: the checks on `tracking.uri`, and links for the user."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Address:
 
     @property
     def has_pages(self) -> bool:
-        """Whether a person can be sent to pages of MLflow's own; platforms have others."""
+        """Whether the user can be sent to pages of MLflow's own; platforms have others."""
         return not self.is_server or urlsplit(self.uri).scheme in SERVERS
 
     @property
@@ -98,7 +98,7 @@ class Address:
 
     @property
     def serving(self) -> str:
-        """The command that serves this database, as the person can type it."""
+        """The command that serves this database, as the user can type it."""
         default = stands_in() / "outputs" / "mlflow.db"
         where = "" if self.sqlite_file == default else f" --uri {shlex.quote(self.uri)}"
         return f"{python()} -m imagepipe ui --port {PORT}{where}"
@@ -118,7 +118,7 @@ def page(place: str, query: dict[str, str]) -> str:
 
 
 def check(config: Tracking) -> None:
-    """Raise UserError where `tracking` cannot be used; opens nothing.
+    """Raise UserError if `tracking` cannot be used; opens nothing.
 
     An empty `tracking.uri` is none: MLFLOW_TRACKING_URI may be set and empty.
     """
@@ -227,7 +227,7 @@ def _split(uri: str) -> SplitResult:
 
 
 def _check_carried(uri: str, parts: SplitResult) -> None:
-    """Raise UserError where an address says more than where it is, which may be a secret."""
+    """Raise UserError if an address says more than where it is, which may be a secret."""
     server = parts.scheme.partition("+")[0] in SERVERS
     if has_secret(parts) or (server and (parts.username is not None or parts.query)):
         raise UserError(

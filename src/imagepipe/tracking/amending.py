@@ -1,4 +1,4 @@
-"""More figures and files for a run that has ended."""
+"""Adds figures and files to a run that has ended."""
 
 from __future__ import annotations
 

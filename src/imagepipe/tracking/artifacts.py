@@ -1,4 +1,4 @@
-"""The files of a run: sent beside its metrics, which never wait for a bucket or a full disk."""
+"""The files of a run: sent beside its metrics, which never wait for a slow or full store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an error of MLflow's means: nobody there, a refusal that stands, or one step that failed."""
+"""What an MLflow error means: no connection, a refusal that stands, or one failed step."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def is_refusal(error: BaseException) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """The words of `error` for a person; of a failed connection those of its innermost cause.
+    """The words of `error` for the user; of a failed connection those of its innermost cause.
 
     The words around a connection's say at length which address was asked, and are cut before they
     come to the cause.

@@ -1,4 +1,4 @@
-"""What of a summary is a metric, and under which name."""
+"""Which figures of a summary are metrics, and under which names."""
 
 from __future__ import annotations
 

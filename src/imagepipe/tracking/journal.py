@@ -1,4 +1,4 @@
-"""The local record of a run's tracking: one JSON line an event, in the order they happened."""
+"""The local journal of a run's tracking: one JSON line per event, in order."""
 
 from __future__ import annotations
 

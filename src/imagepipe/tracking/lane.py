@@ -1,4 +1,4 @@
-"""Sending a journal step by step: what is held, and what is left out, when a step fails."""
+"""Sends a journal step by step, and decides what is delayed or skipped if a step fails."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from imagepipe.tracking.journal import Event, Journal
 log = logging.getLogger(__name__)
 
 EVENTS_PER_BATCH = 60  # an event has about 12 values, and a request takes 1000
-Step = tuple[str, Callable[[], Any]]  # what it sends, in words for a person, and how
+Step = tuple[str, Callable[[], Any]]  # what it sends, in words for the user, and how
 
 
 class Lane:

@@ -1,4 +1,4 @@
-"""Plain text as MLflow's notes take it."""
+"""Escapes plain text for MLflow's notes."""
 
 from __future__ import annotations
 

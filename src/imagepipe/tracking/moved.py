@@ -1,5 +1,7 @@
-"""A database that was moved with its artifacts: MLflow remembers where they lay, and has no way to
-say that they lie elsewhere now. So its two columns of places are set to the folder beside it.
+"""Follows a database that was moved together with its artifacts.
+
+MLflow stores where artifacts are, and has no way to change it. So two columns of its database are
+set to the folder beside it.
 """
 
 from __future__ import annotations

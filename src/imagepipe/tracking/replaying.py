@@ -1,4 +1,4 @@
-"""Sending a run's record again, from the journal in its folder."""
+"""Sends a run's record again, from the journal in its folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from imagepipe.tracking.sender import Sender
 def replay(folder: Path, uri: str | None = None) -> str:
     """Send the journals of a run's or a sweep's folder to their store again; the run's link.
 
-    To the store at `uri` where one is given. Raises UserError where the folder has no journal, the
+    To the store at `uri` where one is given. Raises UserError if the folder has no journal, the
     store still does not answer, or it does not take all of a run.
     """
     journal = Journal(folder.absolute())
@@ -52,7 +52,7 @@ def replay(folder: Path, uri: str | None = None) -> str:
 
 
 def _elsewhere(uri: str) -> Address:
-    """The store that a person names for a record; its artifacts lie beside a database."""
+    """The store that the user names for a record; its artifacts lie beside a database."""
     config = Tracking(name="typed", backend="mlflow", uri=uri)
     check(config)
     return resolve(config, Path("outputs"))

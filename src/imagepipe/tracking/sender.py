@@ -1,4 +1,4 @@
-"""From journal events to MLflow calls. Sending the same journal twice changes nothing."""
+"""Turns journal events into MLflow calls. Sending the same journal twice changes nothing."""
 
 from __future__ import annotations
 

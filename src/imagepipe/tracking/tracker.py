@@ -1,4 +1,4 @@
-"""The run's side of tracking: what the run calls, and the thread that sends it."""
+"""The run's side of tracking: its calls, and the thread that sends them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Tracker(Protocol):
     """What a run records. No method raises because a store is away.
 
     `run_id`, `experiment_id` and `url` wait for the store's first answer or failure, and are null
-    while it has not answered. `url` is for a person: a link, or for a database file the command
+    while it has not answered. `url` is for the user: a link, or for a database file the command
     that serves it.
     """
 
@@ -123,7 +123,7 @@ def start(
 
     With a `parent` it is nested in that run, which has to be begun before.
 
-    Raises UserError where the store cannot be right. Returns at once: connecting happens in the
+    Raises UserError if the store cannot be right. Returns at once: connecting happens in the
     background, and a store that does not answer is warned of.
     """
     check(config)

@@ -1,4 +1,4 @@
-"""The thread that sends a lane of a run's record while the run goes on."""
+"""The thread that sends one lane of a run's journal during the run."""
 
 from __future__ import annotations
 

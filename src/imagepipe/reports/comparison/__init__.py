@@ -1,7 +1,6 @@
-"""What the jobs of a sweep did, or any finished runs, side by side: a page, a picture, and who was
-best.
+"""The comparison of a sweep's jobs, or of any finished runs: a page, a picture, and the best job.
 
-All of it is read from the folders that they left, so it can be made again at any time.
+It is read from the folders of the runs, so it can be written again at any time.
 """
 
 from imagepipe.reports.comparison.job import Job

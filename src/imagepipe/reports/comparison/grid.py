@@ -1,4 +1,4 @@
-"""The same rows across all jobs: which pictures belong side by side, and one PNG of them."""
+"""The same rows across all jobs: which pictures belong side by side, and a PNG of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHEET_WIDTH = 1800  # px that are aimed at
 
 @dataclass(frozen=True)
 class Line:
-    """One row of the table. `cells` holds what each job made of it or null, in their order."""
+    """One row of the table. `cells` holds each job's result, or null, in the order of jobs."""
 
     key: str
     cells: Sequence[Row | None]
@@ -37,8 +37,9 @@ class Line:
 
 @dataclass(frozen=True)
 class Grid:
-    """Rows by jobs: of repeats, which draw the same pictures, the first that finished.
-    `left_out` rows are not in it, for there are too many."""
+    """Rows by jobs; of repeats, which draw the same pictures, the first that finished.
+    `left_out` rows are too many for it.
+    """
 
     jobs: Sequence[Job]
     lines: Sequence[Line]
@@ -46,7 +47,7 @@ class Grid:
 
     @classmethod
     def of(cls, comparison: Comparison, most: int = MOST_PICTURES) -> Grid:
-        """Of the rows of which some job has a picture."""
+        """The rows for which any job has a picture."""
         every = [job for job in comparison.jobs if job.status != "PENDING"]
         by_label: dict[str, Job] = {}
         for job in sorted(every, key=lambda job: job.status != "FINISHED"):

@@ -1,4 +1,4 @@
-"""One job of a sweep, or one of several runs that are compared, by what it left in its folder."""
+"""A job of a sweep, or a run that is compared, read from its folder."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from imagepipe.store import Store
 
 @dataclass(frozen=True)
 class Job:
-    """One job, by the `summary.json` that it left. Its rows are known by the column `by`: null is
-    that of its ids.
-    """
+    """One job, from its `summary.json`. Rows are matched by the column `by`; null: by id."""
 
     folder: Path
     summary: Mapping[str, Any]
@@ -50,12 +48,12 @@ class Job:
 
     @property
     def busy(self) -> str:
-        """What else the machine did while the job drew, where that was much."""
+        """Other load on the machine during the job, if it was high."""
         return (self.summary.get("machine") or {}).get("busy") or ""
 
     @property
     def reused(self) -> dict[str, int]:
-        """Of how many rows it took over what earlier runs made, by stage."""
+        """For how many rows it reused earlier work, by stage."""
         found = self.summary.get("reused") or {}
         return {stage: rows for stage, rows in found.items() if rows}
 
@@ -72,13 +70,13 @@ class Job:
 
     @property
     def utilisation(self) -> dict[str, float]:
-        """The share of its processes' time that each stage spent at work, where known."""
+        """The share of time that each stage's processes were busy, if known."""
         found = self.summary.get("stages") or {}
         known = {name: stage["utilisation"] for name, stage in found.items()}
         return {name: share for name, share in known.items() if share is not None}
 
     def rate(self, kind: str) -> float | None:
-        """Pictures per second, `kind` being `steady` or `end_to_end`."""
+        """Pictures per second; `kind` is `steady` or `end_to_end`."""
         return (self.summary.get("images_per_s") or {}).get(kind)
 
     @property
@@ -88,12 +86,12 @@ class Job:
 
     @property
     def _samples(self) -> Mapping[str, Any]:
-        """What the run says of its table; nothing where it never came to drawing."""
+        """What the summary says of its table; empty if it never started to draw."""
         return self.summary.get("samples") or {}
 
     @property
     def key(self) -> str | None:
-        """The column by which its rows are known; null where it has none."""
+        """The column by which its rows are matched; null if it has none."""
         return (self._samples and (self.by or self._samples["id"])) or None
 
     @cached_property
@@ -103,7 +101,7 @@ class Job:
 
     @cached_property
     def categories(self) -> dict[str, str]:
-        """{row's key: its category}, where the data set has such a column."""
+        """{row's key: its category}, if the data set has such a column."""
         column = self._samples.get("category")
         if not (self.key and column):
             return {}
@@ -111,24 +109,25 @@ class Job:
         return {name: "none" if value is None else str(value) for name, value in found.items()}
 
     def row_scores(self, name: str) -> dict[str, float]:
-        """{row's key: its score by `name`}, the mean where a row has several pictures; without
-        those that have none."""
+        """{row's key: its score by `name`}, the mean of a row's pictures; rows without a score
+        are left out.
+        """
         if not self.key or name not in self.scores:
             return {}
         return rows.scores(self.store, self.key, self.score_columns[name])
 
     def limits(self, name: str) -> Limits:
-        """Between what its scores by `name` lie."""
+        """The limits of its scores by `name`."""
         return limits(self.summary).get(name, UNLIMITED)
 
     def shown(self, wanted: Collection[str]) -> dict[str, Row]:
-        """The rows `wanted`, by their keys, as far as they have a picture."""
+        """The rows `wanted`, by key, that have a picture."""
         if not self.key:
             return {}
         return rows.chosen(self.store, self.key, wanted, self.score_columns)
 
     def pictures(self, wanted: Sequence[Row]) -> Iterator[tuple[Row, bytes]]:
-        """The encoded pictures of those rows that have one still."""
+        """The encoded pictures of those rows that still have one."""
         return rows.pictures(self.store, wanted)
 
 
@@ -139,7 +138,7 @@ def score_columns(summary: Mapping[str, Any]) -> dict[str, str]:
 
 
 def deciding(aim: Sweep, columns: Mapping[str, str]) -> str | None:
-    """The score that `aim` names, or its column; the first of `columns`, where it names none."""
+    """The score that `aim` names (or its column); the first of `columns` if it names none."""
     if aim.score is None:
         return next(iter(columns), None)
     names = {column: name for name, column in columns.items()}

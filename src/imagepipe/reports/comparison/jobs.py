@@ -1,4 +1,4 @@
-"""The jobs of a sweep side by side, and what they let one conclude."""
+"""The jobs of a sweep side by side, and the conclusions from them."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ TOO_SLOW = -1e9
 
 @dataclass(frozen=True)
 class Comparison:
-    """The jobs of a sweep in the order in which they ran, or any runs; `remarks` are to be said
-    beside the verdict, `votes` are what people preferred.
+    """The jobs of a sweep in the order in which they ran, or any runs; `remarks` are shown
+    beside the verdict, `votes` are people's preferences.
     """
 
     jobs: Sequence[Job]
@@ -71,9 +71,8 @@ class Comparison:
 
     @property
     def kind(self) -> str:
-        """The rate that compares fairly: the steady one, where every finished job has it.
-
-        End to end the first job also pays for what starts only once in a session.
+        """The rate that compares fairly: steady, if every finished job has it. End to end the
+        first job also pays for what starts only once per session.
         """
         steady = [job.rate("steady") for job in self.finished]
         return "steady" if steady and all(steady) else "end_to_end"
@@ -85,7 +84,7 @@ class Comparison:
 
     @property
     def scores(self) -> list[str]:
-        """The scores that finished jobs have, the one that decides first."""
+        """The scores of finished jobs, the deciding one first."""
         columns = {n: c for job in self.finished for n, c in job.score_columns.items()}
         names = [name for name in columns if any(name in job.scores for job in self.finished)]
         return sorted(names, key=lambda name: name != deciding(self.aim, columns))
@@ -96,8 +95,8 @@ class Comparison:
 
     @cached_property
     def measures(self) -> list[tuple[Measure, list[str]]]:
-        """What the jobs are compared by, each with what is to be said of it: what the sweep looks
-        for first, then the others, then people's votes.
+        """The measures by which the jobs are compared, each with remarks: the sweep's objective
+        first, then the others, then votes.
         """
         names = dict.fromkeys([decisive(self.entries, self.aim), None, *self.scores])
         found = [measured(self.entries, self.aim, name) for name in names]
@@ -107,12 +106,12 @@ class Comparison:
 
     @cached_property
     def verdicts(self) -> list[Verdict]:
-        """What each of the `measures` lets one conclude."""
+        """The verdict by each of the `measures`."""
         return [judge(measure, remarks, self.aim) for measure, remarks in self.measures]
 
     @property
     def verdict(self) -> Verdict:
-        """What the jobs let one conclude by what the sweep looks for."""
+        """The verdict by the sweep's objective."""
         return self.verdicts[0]
 
     def row_scores(self, name: str) -> dict[str, dict[str, float]]:
@@ -121,7 +120,9 @@ class Comparison:
 
     @cached_property
     def agreement(self) -> dict[str, tuple[Interval, int]]:
-        """Of each score the share of rows on which it agrees with the votes, and of how many."""
+        """For each score the share of rows on which it agrees with the votes, and the number of
+        rows.
+        """
         found = {
             name: agreement(self.votes, self.row_scores(name), self.aim.level)
             for name in self.scores
@@ -130,8 +131,8 @@ class Comparison:
 
     @cached_property
     def fronts(self) -> dict[str, dict[str, str]]:
-        """Of each score who is `surely`, `perhaps` or `not` on the Pareto front of it and the rate:
-        {score: {label: which}}.
+        """{score: {label: `surely`, `perhaps` or `not`}}: who is on the Pareto front of the
+        score and the rate.
         """
         by_name = {measure.name: measure for measure, _ in self.measures}
         rate = by_name["images_per_s"]
@@ -139,13 +140,13 @@ class Comparison:
         return {name: on_the_front(rate, by_name[name], level) for name in self.scores}
 
     def headline(self) -> str:
-        """How many jobs, which is best if that can be said, and what would decide if not."""
+        """The number of jobs, the best one if the data can tell, or what would decide."""
         remarks = [f"({remark})" for remark in self.said_beside]
         return " ".join(filter(None, [self.counts(), self.verdict.sentence, *remarks]))
 
     @property
     def said_beside(self) -> list[str]:
-        """The remarks, and of a search which job it takes for the best, by its figure alone."""
+        """The remarks; and for a search its own best job, by its figure alone."""
         told = [*self.verdict.remarks, *self.remarks]
         figures = {job.label: objective(self.aim, job.summary) for job in self.finished}
         known = {label: value for label, value in figures.items() if value is not None}
@@ -165,7 +166,7 @@ class Comparison:
         return f"{counts}."
 
     def besides(self) -> list[str]:
-        """What else the jobs let one conclude: by the other measures, and the Pareto fronts."""
+        """The other conclusions: by the other measures, and the Pareto fronts."""
         others = [verdict.sentence for verdict in self.verdicts[1:]]
         fronts = [front_said(name, found) for name, found in self.fronts.items()]
         far = [job.summary["distance"] for job in self.finished if job.summary.get("distance")]
@@ -173,7 +174,7 @@ class Comparison:
         return [said for said in every if said and not said.startswith("Nothing")]
 
     def numbers(self) -> dict[str, float]:
-        """The sweep's own metrics; of a best only where one is named."""
+        """The sweep's own metrics; those of a best job only if one is named."""
         numbers: dict[str, float] = {"jobs": len(self.jobs), "jobs_finished": len(self.finished)}
         best = self.verdict.named
         values = {s.entry.label: s.value.value for s in self.verdict.standings}
@@ -188,9 +189,9 @@ class Comparison:
 
 
 def collect(folder: Path, aim: Sweep) -> Comparison:
-    """The jobs that the sweep's record in `folder` has, those that have yet to end as PENDING.
+    """The jobs in the sweep's record in `folder`; those that have not ended are PENDING.
 
-    Of a sweep without a record: those that left a summary below it.
+    Without a record: the jobs that left a summary below the folder.
     """
     record = sweeps.read(folder)
     if record is None:
@@ -221,9 +222,8 @@ def _summary(folder: Path) -> dict[str, Any] | None:
 
 
 def objective(aim: Sweep, summary: Mapping[str, Any], kind: str | None = None) -> float | None:
-    """What a sweep maximises, of a run's summary; null where the run has no such figure.
-
-    `kind` of rate null: the steady one, else end to end.
+    """The value that a sweep maximises, from a run's summary; null if the run has none. `kind`
+    of rate null: steady, else end to end.
     """
     rates = summary["images_per_s"]
     rate = rates.get(kind) if kind else rates.get("steady") or rates.get("end_to_end")

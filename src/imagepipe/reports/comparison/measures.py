@@ -1,4 +1,4 @@
-"""What the jobs of a sweep are compared by: their rate, or a score of the same rows."""
+"""The measures by which jobs are compared: their rate, or a score of the same rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PER_DOLLAR = "pictures_per_dollar"  # of `sweep.objective`
 
 @dataclass(frozen=True)
 class Entry:
-    """One combination of what the sweep varies: `runs` are its repeats, in the order of rounds."""
+    """One combination of swept values; `runs` are its repeats, in the order of rounds."""
 
     label: str
     runs: Sequence[Job]
@@ -34,10 +34,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure that `entries` are compared by, those that have it out of `all`.
+    """A figure for comparing `entries`, those of `all` that have it.
 
-    `words` name one best entry, and say by what several have no clear winner; `more` says what
-    would decide between two that differ so.
+    `words` introduce one best entry, and say by what there is no clear winner; `more` says what
+    would decide between two.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Measure:
 
 
 def entries(jobs: Sequence[Job]) -> list[Entry]:
-    """The finished jobs, those that differ in the repeat alone taken together."""
+    """The finished jobs; repeats of one job form one entry."""
     found: dict[str, list[Job]] = {}
     for job in jobs:
         if job.status == "FINISHED":
@@ -62,7 +62,7 @@ def entries(jobs: Sequence[Job]) -> list[Entry]:
 
 
 def timed(found: Sequence[Entry], aim: Sweep) -> tuple[Measure, list[str]]:
-    """Pictures per second of those that drew long enough, and what to say of the others."""
+    """Pictures per second of the entries that drew long enough, and remarks on the others."""
     paid = aim.objective == PER_DOLLAR
     whole = [entry for entry in found if not any(job.reused for job in entry.runs)]
     blocks = {e.label: [b for job in e.runs if (b := _drawn(job, paid=paid))] for e in whole}
@@ -104,8 +104,8 @@ def timed(found: Sequence[Entry], aim: Sweep) -> tuple[Measure, list[str]]:
 
 
 def _drawn(job: Job, *, paid: bool) -> Blocks | None:
-    """A job's blocks; `paid`: with the pictures that a second's price buys, in place of those of
-    a second. Null where it drew too few, or says no price.
+    """A job's blocks; `paid`: with the pictures that a second's price buys, instead of those of
+    a second. Null if it drew too few pictures or has no price.
     """
     blocks = blocks_of(job)
     if not paid or blocks is None:
@@ -115,7 +115,7 @@ def _drawn(job: Job, *, paid: bool) -> Blocks | None:
 
 
 def blocks_of(job: Job) -> Blocks | None:
-    """What a job's `summary.json` has of its batches; null where it drew too few."""
+    """The blocks of batches in a job's `summary.json`; null if it drew too few."""
     return (job.summary.get("images_per_s") or {}).get("blocks")
 
 
@@ -129,7 +129,9 @@ def _too_short(short: Sequence[Entry]) -> list[str]:
 
 
 def _as_typed(rows: int, found: Sequence[Entry]) -> str:
-    """What gives about so many `rows`: a limit, or of a table that has no more of them repeats."""
+    """The setting that gives about so many `rows`: a limit, or repeats if the table has no more
+    rows.
+    """
     every = [job.summary.get("tables") or {} for entry in found for job in entry.runs]
     read = [(one["rows"], one["times"], one["repeat"]) for one in every if one.get("whole")]
     if read:
@@ -139,14 +141,14 @@ def _as_typed(rows: int, found: Sequence[Entry]) -> str:
 
 
 def _less(found: Sequence[Entry]) -> list[str]:
-    """Whose speed is not compared, since they did not do all of the work."""
+    """A remark on entries whose speed is not compared, because they reused work."""
     less = [entry for entry in found if any(job.reused for job in entry.runs)]
     said = "reused work of other runs, so their speed is not compared"
     return [f"{said}: {listed_entries(less)}"] if less else []
 
 
 def _busy(found: Sequence[Entry]) -> list[str]:
-    """What else the machine did in which jobs, where that was much."""
+    """A remark on jobs with high other load on the machine."""
     jobs = [job for entry in found for job in entry.runs if job.busy]
     each = "; ".join(f"{job.busy} in job {job.number}" for job in jobs[:3])
     more = f"; and {len(jobs) - 3} more jobs" if len(jobs) > 3 else ""
@@ -158,7 +160,7 @@ def scored(
 ) -> tuple[Measure, list[str]]:
     """The score `name` over the rows that all entries have; `tables` are {label: {row: score}}.
 
-    Entries below the rate that is asked for are left out.
+    Entries below the requested rate are left out.
     """
     slow = [entry for entry in found if is_too_slow(entry, aim)]
     kept = [entry.label for entry in found if entry not in slow]
@@ -202,13 +204,13 @@ def scored(
 
 
 def limits_of(found: Sequence[Entry], name: str) -> means.Limits:
-    """Between what the scores by `name` lie; nothing is known where entries say different ones."""
+    """The limits of the scores by `name`; unknown if entries say different ones."""
     said = {entry.runs[0].limits(name) for entry in found}
     return said.pop() if len(said) == 1 else means.UNLIMITED
 
 
 def is_too_slow(entry: Entry, aim: Sweep) -> bool:
-    """Whether the entry draws slower than `sweep.at_least_images_per_s`, as far as it is known."""
+    """Whether the entry is known to draw slower than `sweep.at_least_images_per_s`."""
     if aim.at_least_images_per_s is None:
         return False
     rates = [job.rate("steady") or job.rate("end_to_end") or 0.0 for job in entry.runs]
@@ -250,7 +252,7 @@ def _wins(found: Difference) -> str:
 
 
 def in_words(found: Interval, sign: str = "") -> str:
-    """A figure and between what it lies."""
+    """A figure with its interval, as text."""
     return figures.between(found.value, found.low, found.high, sign=sign)
 
 

@@ -1,5 +1,5 @@
-"""The page that compares jobs: one file that needs nothing else, and that shows pictures in full
-where those lie beside it.
+"""The page that compares jobs: one self-contained file, which shows full-size pictures if they are
+beside it.
 """
 
 from __future__ import annotations
@@ -47,14 +47,16 @@ def html(comparison: Comparison, grid: Grid, title: str, folder: Path) -> str:
 
 
 def _short(job: Job) -> str:
-    """What the sweep gave the job, by the last words of keys: steps=6."""
+    """The swept values of a job, with the last words of their keys: steps=6."""
     return ", ".join(f"{key.rpartition('.')[2]}={value}" for key, value in job.swept.items()) or (
         job.label
     )
 
 
 def _charts(comparison: Comparison) -> dict[str, Any]:
-    """What the charts draw: a point an entry, each figure with its limits, [value, low, high]."""
+    """The data of the charts: one point per entry, each figure with its limits, [value, low,
+    high].
+    """
     measures = [measure for measure, _ in comparison.measures]
     points = []
     for entry in comparison.entries:

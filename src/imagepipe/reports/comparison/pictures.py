@@ -1,4 +1,4 @@
-"""The pictures of a page: small ones inside it, and beside it those in full."""
+"""The pictures of a page: small ones inside it, full-size ones beside it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ COPIES = "comparison_pictures"  # of those that are in tables, shards or buckets
 
 @dataclass(frozen=True)
 class Pictures:
-    """Of one job by its rows' keys: `small` in base64, and `files`, addresses as the page sees
-    them."""
+    """The pictures of one job, by their rows' keys: `small` in base64, and `files`, their
+    addresses for the page.
+    """
 
     small: Mapping[str, str]
     files: Mapping[str, str]
@@ -64,7 +65,7 @@ def pictures(
 
 
 def _files(job: Job, rows: Sequence[Row], folder: Path) -> dict[str, str]:
-    """Where the job's own files are as seen from `folder`; nothing where there are none."""
+    """The address of the job's own files, relative to `folder`; empty without files."""
     base = files_of(job.store, folder)
     if base is None or not (rows and Path(job.store.url, rows[0].path).is_file()):
         return {}

@@ -1,4 +1,6 @@
-"""`comparison.json` beside the page: what was concluded, and what it takes to make it again."""
+"""`comparison.json` beside the page: the conclusions, and what is needed to write the page
+again.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ RECORD = "comparison.json"
 
 
 def write(folder: Path, comparison: Comparison, runs: Sequence[Path] = ()) -> None:
-    """`runs` are those that were named; none of a sweep, whose own record has them."""
+    """`runs` are those that were named; none for a sweep, which has a record of its own."""
     known = {
         "name": comparison.name,
         "headline": comparison.headline(),
@@ -58,7 +60,7 @@ def _said(verdict: Verdict) -> dict[str, Any]:
 def read(folder: Path) -> tuple[Comparison, list[Path]]:
     """The comparison in `folder` as it is now, and the runs that were named for it.
 
-    Raises UserError where there is none.
+    Raises UserError if there is none.
     """
     try:
         known = json.loads((folder / RECORD).read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""Any finished runs side by side, whenever and wherever they were made."""
+"""Any finished runs side by side, also from different days and machines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MACHINE = "machine: "  # before what differs of it
 
 @dataclass(frozen=True)
 class Run:
-    """A run by what it left: its summary, and what began it."""
+    """A run: its summary, and the record that started it."""
 
     folder: Path
     summary: Mapping[str, Any]
@@ -95,7 +95,7 @@ def _id(run: Run) -> str:
 
 
 def _differences(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """What is not the same in all: configuration, input tables, versions, machine."""
+    """What differs between the runs: configuration, input tables, versions, machine."""
     found = []
     for kind, said in (
         ("", [_flat(run.begun.get("config") or {}) for run in runs]),
@@ -132,13 +132,13 @@ def _machine(run: Run) -> dict[str, Any]:
 
 
 def _swept(apart: Sequence[Mapping[str, Any]], number: int) -> dict[str, str]:
-    """The run's values of the keys of the configuration that differ, where those are few."""
+    """The run's values of the keys that differ, if they are few."""
     own = {one["key"]: str(one["values"][number]) for one in apart if one["is_config"]}
     return own if len(own) <= MOST_IN_A_LABEL else {}
 
 
 def _labels(runs: Sequence[Run], apart: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What tells the runs apart: their configuration, where that is not enough their folders."""
+    """Labels that tell the runs apart: their differing settings, or else their folders."""
     labels = [sweeps.label(swept) if (swept := _swept(apart, n)) else "" for n in range(len(runs))]
     if "" not in labels and len(set(labels)) == len(labels):
         return labels

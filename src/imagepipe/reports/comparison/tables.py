@@ -1,4 +1,4 @@
-"""The tables of the page: what the jobs show, by category, by votes, and the jobs themselves."""
+"""The tables of the page: results, categories, votes, and the jobs themselves."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ Scores = Mapping[str, Mapping[str, float]]  # {label: {row: score}}
 
 
 def verdict(comparison: Comparison) -> dict[str, Any]:
-    """An entry a line, the best first, with each measure's figure and how far it is from the
-    baseline's."""
+    """One entry per line, the best first, with each measure's figure and its difference from the
+    baseline.
+    """
     verdicts = [one for one in comparison.verdicts if one.standings]
     order = [s.entry for one in verdicts for s in one.standings]
     base = next((s.entry.label for one in verdicts for s in one.standings if not s.against), "")
@@ -75,7 +76,7 @@ def differences(comparison: Comparison) -> dict[str, Any] | None:
 
 
 def votes(comparison: Comparison) -> dict[str, Any] | None:
-    """Who won how many of the blind votes, and how far each score agrees with them."""
+    """How many blind votes each job won, and how far each score agrees with them."""
     if not comparison.votes:
         return None
     level, each = comparison.aim.level, comparison.votes
@@ -102,9 +103,8 @@ def votes(comparison: Comparison) -> dict[str, Any] | None:
 
 
 def categories(comparison: Comparison) -> list[dict[str, Any]]:
-    """Of each score a table: a category a line, an entry a column, of the rows that all have.
-
-    `told`: the difference from the baseline is clear, corrected for all cells (Holm).
+    """A table for each score: one category per line, one entry per column, over the rows that
+    all have. `told`: the difference from the baseline is clear, corrected for all cells (Holm).
     """
     of_row: dict[str, str] = {}
     for entry in comparison.entries:
@@ -160,7 +160,7 @@ def _baseline(comparison: Comparison, name: str, labels: Sequence[str]) -> str:
 
 
 def spreads(comparison: Comparison) -> dict[str, Any]:
-    """{score: how many rows of each entry lie in each of BINS between `low` and `high`}."""
+    """{score: the number of rows of each entry in each of BINS between `low` and `high`}."""
     found: dict[str, Any] = {}
     for name in comparison.scores:
         values = {
@@ -177,7 +177,7 @@ def spreads(comparison: Comparison) -> dict[str, Any]:
 
 
 def columns(comparison: Comparison) -> list[dict[str, str]]:
-    """Of the table of jobs: their keys in a job's `cells`, and what they are called."""
+    """The columns of the table of jobs: their keys in a job's `cells`, and their titles."""
     swept = [{"key": f"swept {key}", "name": encodable(key)} for key in comparison.swept]
     scores = [{"key": f"score {name}", "name": encodable(name)} for name in comparison.scores]
     priced = any(_price(job) is not None for job in comparison.jobs)
@@ -207,7 +207,7 @@ def _distances(one: Job) -> dict[str, dict[str, float]]:
 
 
 def _mean(one: Job, name: str, level: float) -> Interval | None:
-    """Of a job's figures of a score; null where it does not say how many pictures it is of."""
+    """From a job's figures of a score; null if the number of pictures is unknown."""
     score = one.scores[name]
     if not (count := int(score.get("count") or 0)):
         return None
@@ -221,7 +221,7 @@ def _price(one: Job) -> float | None:
 
 
 def job(comparison: Comparison, one: Job) -> dict[str, Any]:
-    """A line of that table; figures with their `limits`, where they have some."""
+    """A line of that table; figures with their `limits`, if they have any."""
     rates = one.summary.get("images_per_s") or {}
     steady = comparison.kind == "steady" and "steady_low" in rates
     limits = {"rate": (rates["steady_low"], rates["steady_high"])} if steady else {}

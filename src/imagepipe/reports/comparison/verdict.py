@@ -1,8 +1,8 @@
-"""The conclusion of a sweep: which job is best, how surely, and what would decide if none is.
+"""The verdict of a sweep: which job is best, how sure that is, or what would decide.
 
-A best job is named if it beats every other at the level that is asked for, corrected for how many
-there are (Holm). Otherwise the jobs without a clear winner are named together, with the rows or
-repeats that would decide.
+A best job is named if it beats every other job at the requested level, corrected for their number
+(Holm). Otherwise the jobs without a clear winner are named together, with the rows or repeats that
+would decide.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def conclude(jobs: Sequence[Job], aim: Sweep) -> Verdict:
 
 
 def decisive(found: Sequence[Entry], aim: Sweep) -> str | None:
-    """The score that decides; null where the rate or the price does."""
+    """The score that decides; null if the rate or the price does."""
     if aim.objective != "score":
         return None
     each = (deciding(aim, entry.runs[0].score_columns) for entry in found)
@@ -74,7 +74,7 @@ def decisive(found: Sequence[Entry], aim: Sweep) -> str | None:
 
 
 def measured(found: Sequence[Entry], aim: Sweep, score: str | None) -> tuple[Measure, list[str]]:
-    """The entries by `score`, or by their rate where it is null, and what to say of those left out.
+    """The entries by `score`, or by their rate if it is null, and remarks on those left out.
 
     Repeats draw the same pictures: the first one's scores stand for all.
     """
@@ -85,7 +85,7 @@ def measured(found: Sequence[Entry], aim: Sweep, score: str | None) -> tuple[Mea
 
 
 def judge(measure: Measure, remarks: Sequence[str], aim: Sweep) -> Verdict:
-    """What `measure` lets one conclude; `remarks` are to be said beside it."""
+    """The verdict by `measure`; `remarks` are shown beside it."""
     ranked = sorted(measure.entries, key=lambda e: -measure.values[e.label].value)
     standings, strange = _standings(measure, ranked, aim) if ranked else ([], [])
     if len(ranked) < 2:
@@ -148,10 +148,10 @@ def _tied(
 
 
 def on_the_front(rate: Measure, score: Measure, level: float) -> dict[str, str]:
-    """Of each entry that has both figures: `surely`, `perhaps` or `not` on the Pareto front.
+    """For each entry with both figures: `surely`, `perhaps` or `not` on the Pareto front.
 
-    Surely: against each other one it is told to be better in one figure. Not: another is told to
-    be better in both. Corrected for how many others there are (Bonferroni).
+    Surely: clearly better than each other entry in one figure. Not: another entry is clearly better
+    in both. Corrected for the number of others (Bonferroni).
     """
     both = [entry for entry in rate.entries if entry in score.entries]
     least = (1 - level) / max(1, len(both) - 1)
@@ -164,7 +164,7 @@ def on_the_front(rate: Measure, score: Measure, level: float) -> dict[str, str]:
 
 
 def _told(found: Difference, least: float) -> int:
-    """1 where the first is told to be better, -1 worse, 0 where the data do not tell."""
+    """1 if the first is clearly better, -1 if clearly worse, 0 if the data cannot tell."""
     return int(math.copysign(1, found.interval.value)) if found.p <= least else 0
 
 
@@ -176,7 +176,7 @@ def _membership(one: Entry, both: Sequence[Entry], signs: Mapping[Any, Sequence[
 
 
 def front_said(score: str, found: Mapping[str, str]) -> str:
-    """Who is on the front of rate and `score`, in one sentence; nothing for a single job."""
+    """The jobs on the front of rate and `score`, in one sentence; empty for a single job."""
     groups = {
         how: [label for label in found if found[label] == how] for how in ("surely", "perhaps")
     }

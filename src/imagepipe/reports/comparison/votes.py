@@ -1,7 +1,7 @@
-"""What people preferred, job against job on the same row, without knowing which was which.
+"""Blind votes: which of two jobs' pictures of one row people prefer.
 
-The page of a comparison asks for it and exports a JSON file, whose votes are read here. A vote is
-of one row: several of the same two jobs and row, by several people, count as one, of most of them.
+The page of a comparison asks for them and exports a JSON file, which is read here. Several votes on
+the same row and pair of jobs, by several people, count as one, by majority.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from imagepipe.store import write_whole
 FORMAT = 1
 NAME = "votes"  # of the measure
 FOLDER = "votes"  # in a comparison's folder: one file a voter
-RESAMPLES = 400  # each fits a ranking anew
+RESAMPLES = 400  # each fits a ranking again
 Pair = tuple[str, str]  # labels of two jobs, in the order of the alphabet
 
 
 @dataclass(frozen=True)
 class Vote:
-    """Of the pictures of `row`, which was `better`: `left`, `right` or neither."""
+    """Which picture of `row` was `better`: `left`, `right` or neither."""
 
     row: str
     left: str
@@ -46,7 +46,7 @@ class Vote:
 
     @property
     def sign(self) -> int:
-        """1 where the first of the `pair` was better, -1 the second, 0 neither."""
+        """1 if the first of the `pair` was better, -1 if the second was, 0 for neither."""
         sign = {"left": 1, "right": -1, "neither": 0}[self.better]
         return sign if self.pair[0] == self.left else -sign
 
@@ -54,10 +54,10 @@ class Vote:
 def read(
     path: Path, name: str, labels: Collection[str], rows: Collection[str]
 ) -> tuple[str, list[Vote]]:
-    """Who voted, and what, of a file that the page of the comparison `name` has exported, which is
-    of the jobs `labels` and of `rows`.
+    """The voter and the votes in a file that the page of the comparison `name` has exported,
+    about the jobs `labels` and `rows`.
 
-    Raises UserError for a file of another comparison, and for what the page would not have written.
+    Raises UserError for a file of another comparison, and for content that the page does not write.
     """
     voter, given = _whole(path, name)
     found = [_vote(path, number, one, labels) for number, one in enumerate(given, 1)]
@@ -115,8 +115,9 @@ def _refused(path: Path, problem: str) -> UserError:
 
 
 def keep(folder: Path, path: Path, voter: str) -> None:
-    """Take the votes in `path` into the comparison in `folder`, in place of that voter's earlier
-    ones."""
+    """Copy the votes in `path` into the comparison in `folder`; they replace that voter's
+    earlier ones.
+    """
     (folder / FOLDER).mkdir(exist_ok=True)
     write_whole(folder / FOLDER / f"{voter}.json", path.read_bytes())
 
@@ -124,9 +125,7 @@ def keep(folder: Path, path: Path, voter: str) -> None:
 def kept(
     folder: Path, name: str, labels: Collection[str], rows: Callable[[], Collection[str]]
 ) -> tuple[list[Vote], list[str]]:
-    """The votes that were taken into the comparison in `folder`, and what to say of those that do
-    not belong to it.
-    """
+    """The votes in the comparison's `folder`, and remarks on those that do not belong to it."""
     found, remarks = list[Vote](), list[str]()
     paths = sorted((folder / FOLDER).glob("*.json"))
     known = rows() if paths else ()
@@ -139,7 +138,7 @@ def kept(
 
 
 def by_row(votes: Sequence[Vote]) -> dict[Pair, dict[str, int]]:
-    """{pair: {row: 1, -1 or 0}}: what most of those preferred who voted on that row."""
+    """{pair: {row: 1, -1 or 0}}: the majority of those who voted on that row."""
     sums: dict[Pair, Counter[str]] = {}
     for vote in votes:
         sums.setdefault(vote.pair, Counter())[vote.row] += vote.sign
@@ -244,7 +243,7 @@ def agreement(
     votes: Sequence[Vote], scores: Mapping[str, Mapping[str, float]], level: float
 ) -> tuple[Interval, int] | None:
     """In which share of the rows on which people preferred one, the scores, {label: {row: score}},
-    are higher for it too, and of how many rows; null where there is none.
+    are higher for it too, and of how many rows; null if there is none.
     """
     agreed = [
         (scores[one][row] - scores[other][row]) * sign > 0

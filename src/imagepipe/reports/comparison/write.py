@@ -1,4 +1,4 @@
-"""Leaves a comparison in a folder: `comparison.html`, `comparison.png` and `comparison.json`."""
+"""Writes a comparison into a folder: `comparison.html`, `comparison.png` and `comparison.json`."""
 
 from __future__ import annotations
 

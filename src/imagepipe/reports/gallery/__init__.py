@@ -1,4 +1,6 @@
-"""A run's gallery: a page of all its rows, with their pictures beside it and a sample inside."""
+"""The gallery of a run: a page with all rows, a sample of pictures inside it, the others beside
+it.
+"""
 
 from __future__ import annotations
 

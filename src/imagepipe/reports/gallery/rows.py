@@ -1,4 +1,4 @@
-"""The rows of a run as its gallery shows them: with all that the table says, part by part."""
+"""The rows of a run as the gallery shows them, read part by part."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WRITTEN = "written"
 @dataclass(frozen=True)
 class Entry:
     """A row of the gallery. `picture` and each of `inputs`, the pictures in its columns, are
-    addresses as the page sees them, the full one and a small one; null where there is none.
+    addresses as the page sees them, the full one and a small one; null if there is none.
 
     A row without a picture says why in `reason`.
     """

@@ -1,8 +1,8 @@
-"""Leaves the gallery in a run's folder: a page that holds a sample, and beside it the other rows.
+"""Writes the gallery into a run's folder: a page that holds a sample, and the other rows beside it.
 
-A page that is opened from a file may fetch nothing, but load scripts: the other rows are in scripts
-of CHUNK rows each, and their pictures are loaded as one scrolls to them. Where the page stands
-alone, as in MLflow, it has the sample.
+A page opened from disk can load scripts, but cannot fetch data. So the other rows are in scripts of
+CHUNK rows each, and their pictures are loaded as the user scrolls. Without its folder, as in
+MLflow, the page has only the sample.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _html(data: Mapping[str, Any], heading: Heading) -> str:
 
 
 def packed(entries: Sequence[Entry]) -> dict[str, Any]:
-    """The rows by columns, as the page's script takes them."""
+    """The rows by columns, as the page's script reads them."""
     names = dict.fromkeys(name for entry in entries for name in entry.cells)
     return {
         "id": [entry.id for entry in entries],
@@ -120,7 +120,7 @@ def _sample(rows: Rows, shown: Sequence[Picture]) -> Iterator[Entry]:
 
 
 def _small(folder: Path, address: str | None) -> str | None:
-    """An input picture for the page itself; null where it cannot be read."""
+    """An input picture for the page itself; null if it cannot be read."""
     try:
         return data_uri((folder / unquote(address or "")).read_bytes(), INPUT_SIDE)
     except Exception:  # whatever Pillow's decoders raise: what is drawn must not be lost by it
@@ -139,7 +139,7 @@ def _others(rows: Rows, shown: Sequence[Picture]) -> Iterator[Entry]:
 
 
 def _rejected(rows: Rows, first: int, most: int) -> Iterator[Entry]:
-    """The rows without a picture, of each kind from the `first` on, up to `most`."""
+    """The rows without a picture: of each kind from the `first` on, up to `most`."""
     for name in REJECTED:
         yield from islice(rows.rejected(name, most), first, None)
 

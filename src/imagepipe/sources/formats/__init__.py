@@ -1,4 +1,4 @@
-"""What a format is (`base`), and the formats, a file each; their table is `config.formats`."""
+"""The formats, one file each; `base` says what a format is, `config.formats` lists them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SAID = {
 def of(prefix: str, name: str, options: Mapping[str, Any]) -> Format:
     """The format `name` with `options`, as the section `prefix` of the configuration says.
 
-    Raises UserError where its library is not installed, and for an option that it has not.
+    Raises UserError if its library is not installed, and for an option that it has not.
     """
     line = FORMATS[name]
     if line.package is not None:

@@ -1,4 +1,4 @@
-"""Columns that come as Arrow's: their types are kept, and their text is checked."""
+"""Columns that are Arrow's already: types are kept, and text is checked."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _sound(column: pa.ChunkedArray, name: str, rows: Rows) -> pa.ChunkedArray:
 
 
 def _mended(cell: pa.Array) -> tuple[pa.Array, bytes | None]:
-    """A cell with U+FFFD for what is not UTF-8, and what it was, `packed`. Null where its type
+    """A cell with U+FFFD for what is not UTF-8, and what it was, `packed`. Null if its type
     cannot be told as bytes.
     """
     try:

@@ -122,7 +122,7 @@ class Format:
         raise NotImplementedError
 
     def decode(self, raw: pa.Table, schema: pa.Schema) -> Rows:
-        """Typed columns; null where the file lacks one."""
+        """Typed columns; null if the file lacks one."""
         raise NotImplementedError
 
     def dataset(
@@ -238,7 +238,7 @@ def as_bytes_type(kind: pa.DataType) -> pa.DataType:
 
 
 def packed(value: Any) -> bytes | None:
-    """A list or object with bytes for text as JSON, which holds them as they are; null where it
+    """A list or object with bytes for text as JSON, which holds them as they are; null if it
     holds what JSON has not.
     """
     try:

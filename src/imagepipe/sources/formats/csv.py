@@ -1,4 +1,4 @@
-"""Tables of text: CSV, and the same with tabs."""
+"""CSV tables, and the same with tabs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The text of a CSV file, read sign by sign: its header, its rows, and what is wrong with it."""
+"""Reads the text of a CSV file sign by sign: its header, its rows, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ class CsvText:
                 raise self._too_large() from error
 
     def explained(self, error: str) -> Unreadable:
-        """What Arrow's reader says of the file, in a person's words."""
+        """What Arrow's reader says of the file, in the user's words."""
         nul = self._line_of_nul()
         if nul is not None:  # it makes the reader miss the ends of lines
             return Unreadable(

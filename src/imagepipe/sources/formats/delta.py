@@ -1,4 +1,4 @@
-"""Delta Lake's tables."""
+"""Delta Lake tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables that are more than their files: a library of their own reads them."""
+"""Tables that are more than their files: each is read by its own library."""
 
 from __future__ import annotations
 

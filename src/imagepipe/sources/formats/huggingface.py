@@ -1,4 +1,4 @@
-"""Data sets of Hugging Face's `datasets`: saved to disk, or of the hub."""
+"""Data sets of Hugging Face's `datasets`: saved to disk, or on the hub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Iceberg's tables."""
+"""Iceberg tables."""
 
 from __future__ import annotations
 

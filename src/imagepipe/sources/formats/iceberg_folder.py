@@ -1,4 +1,4 @@
-"""The catalog of Iceberg tables that are named by their metadata's file alone."""
+"""A catalog for Iceberg tables that are named only by their metadata file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder, or a list, of pictures: a row each."""
+"""A folder, or a list, of pictures: one row each."""
 
 from __future__ import annotations
 

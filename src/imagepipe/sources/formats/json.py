@@ -1,4 +1,4 @@
-"""Tables that are one JSON array, of objects or of bare texts."""
+"""Tables that are one JSON array, of objects or of texts."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The kinds of values in a column, and the one type that all of its cells have, if any.
+"""The kinds of values in a column, and the one type of all its cells, if there is one.
 
-Values are Python's: JSON's, and those of a database.
+Values are Python's: those of JSON, and of a database.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Lance's tables."""
+"""Lance tables."""
 
 from __future__ import annotations
 

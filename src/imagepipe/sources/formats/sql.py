@@ -1,4 +1,4 @@
-"""Tables and queries of databases, by SQLAlchemy."""
+"""Tables and queries of databases, through SQLAlchemy."""
 
 from __future__ import annotations
 

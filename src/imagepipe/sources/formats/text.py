@@ -1,4 +1,4 @@
-"""A folder, or a list, of texts: a row each."""
+"""A folder, or a list, of texts: one row each."""
 
 from __future__ import annotations
 

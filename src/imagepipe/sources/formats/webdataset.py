@@ -1,4 +1,4 @@
-"""WebDataset's shards: tar archives in which the files of one row stand together."""
+"""WebDataset shards: tar archives in which the files of one row follow each other."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class WebDataset(Jsonl):
 def _samples(tar: tarfile.TarFile) -> Iterator[dict[str, Any]]:
     """The files of each row by their endings, and its KEY, as Ray Data's reader gives them.
 
-    Raises Unreadable where those of one row stand apart, as that reader does.
+    Raises Unreadable if those of one row stand apart, as that reader does.
     """
     named = ((member, NAME.fullmatch(member.name)) for member in tar if member.isreg())
     files = ((found[1], found[2], member) for member, found in named if found)

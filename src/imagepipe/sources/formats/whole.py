@@ -1,4 +1,4 @@
-"""Formats whose files are a row each."""
+"""Formats in which each file is one row."""
 
 from __future__ import annotations
 
