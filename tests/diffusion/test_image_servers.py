@@ -100,9 +100,10 @@ def test_a_server_draws_anew_where_the_mask_is_white(preset: str):
         ("localai_server", {"image": "i"}, "there are no pictures at"),
         ("localai_server", {"negative_prompt": "no"}, "columns.negative_prompt=no: the server is"),
         ("gpt_image", {"steps": "n"}, "model.request leaves num_inference_steps out"),
+        ("gpt_image", {"negative_prompt": "no"}, "model.request leaves negative_prompt out"),
         ("gpt_image", {"seed": "s"}, "columns.seed=s: the server is not told of it"),
     ],
-    ids=["mask", "edit", "negative", "steps", "seed"],
+    ids=["mask", "edit", "negative", "steps", "hosted", "seed"],
 )
 def test_what_a_server_would_not_hear_is_refused(preset, columns, said):
     with hearing(KINDS.get(preset, vllm_omni)) as server:
