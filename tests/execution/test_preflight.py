@@ -70,6 +70,27 @@ def test_enough_processes_pass():
     preflight.check_processes(2, 1000)
 
 
+@pytest.mark.parametrize(("cpus", "room"), [(2, 64), (2, 0), (64, 1000)])
+def test_too_few_open_files_are_refused_with_the_number(cpus, room):
+    with pytest.raises(UserError, match=rf"ulimit -n={room}: is the number of.* on {cpus} CPUs"):
+        preflight.check_files(cpus, room)
+
+
+def test_enough_open_files_pass():
+    preflight.check_files(2, None)
+    preflight.check_files(2, 128)
+    room = preflight.file_room()
+    assert room is None or room > 0
+
+
+def test_shared_memory_that_cannot_be_written_is_refused(tmp_path):
+    preflight.check_shared(tmp_path)
+    (tmp_path / "file").touch()
+    for name, why in (("file", "Not a directory"), ("none", "No such file")):
+        with pytest.raises(UserError, match=rf"^shared memory=.* cannot be written \({why}"):
+            preflight.check_shared(tmp_path / name)
+
+
 @pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() == 0, reason="root is held to no limit of processes"
 )

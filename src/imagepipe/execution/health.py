@@ -52,6 +52,7 @@ def findings(config: Config, machine: Machine, root: Path = limits.ROOT) -> Iter
     yield cpus(machine, root)
     yield memory(machine, root)
     yield of_check("processes", "enough", lambda: _processes(machine, root))
+    yield of_check("open files", "enough", lambda: _files(machine))
     yield of_check("network", "reaches itself", lambda: preflight.check_address(preflight.LOOPBACK))
     yield gpus(machine, root)
     yield shared_memory(Path("/dev/shm"))
@@ -62,6 +63,10 @@ def findings(config: Config, machine: Machine, root: Path = limits.ROOT) -> Iter
 
 def _processes(machine: Machine, root: Path) -> None:
     preflight.check_processes(machine.cpus, preflight.process_room(root))
+
+
+def _files(machine: Machine) -> None:
+    preflight.check_files(machine.cpus, preflight.file_room())
 
 
 def of_check(name: str, found: str, check: Callable[[], str | None]) -> Finding:

@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Mapping
 from functools import cache
@@ -28,6 +29,8 @@ RAYS = "ray"  # what Ray makes there, for all accounts; not every one may use an
 # A run with all of the embedded models has 328 processes and threads at its height on 2 CPUs, and
 # dies halfway where 275 are allowed. Ray starts a process a CPU.
 THREADS, THREADS_PER_CPU = 300, 25
+FILES, FILES_PER_CPU = 64, 16  # open at once in Ray's own processes: 90 are enough on 2 CPUs
+SHARED = Path("/dev/shm")  # where Ray keeps what goes from process to process
 
 
 def environment(machine: Machine, given: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -37,6 +40,9 @@ def environment(machine: Machine, given: Mapping[str, str] = os.environ) -> dict
     """
     check_address(LOOPBACK)
     check_processes(machine.cpus, process_room())
+    check_files(machine.cpus, file_room())
+    if sys.platform == "linux":
+        check_shared(SHARED)
     ours = {
         "RAY_TMPDIR": str(temp_folder(given)),
         # Under `uv run` Ray would pack the current folder, pictures and all, for its processes.
@@ -111,6 +117,44 @@ def check_processes(cpus: float, room: int | None) -> None:
             remedy="Raise it (ulimit -u, a container's --pids-limit), end other programs, or use "
             "fewer CPUs: ray.num_cpus=1",
         )
+
+
+def check_files(cpus: float, room: int | None) -> None:
+    """Raise UserError if a process may not open as many files as Ray's do."""
+    needed = int(FILES + FILES_PER_CPU * cpus)
+    if room is not None and room < needed:
+        raise UserError(
+            field="ulimit -n",
+            value=room,
+            problem=f"is the number of files that may be open at once; Ray needs {needed} on "
+            f"{cpus:g} CPUs",
+            remedy="Raise it (ulimit -n, a container's --ulimit nofile=1024), or use fewer CPUs: "
+            "ray.num_cpus=1",
+        )
+
+
+def file_room() -> int | None:
+    """How many files a process may have open at most; null: no limit."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+def check_shared(folder: Path) -> None:
+    """Raise UserError if the folder of shared memory is missing or cannot be written."""
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(
+            field="shared memory",
+            value=folder,
+            problem=f"cannot be written ({error.strerror}); Ray's processes share their data there",
+            remedy=f"Mount it: mount -t tmpfs -o mode=1777 tmpfs {folder}. Or start the container "
+            "with --shm-size=2g",
+        ) from error
 
 
 def process_room(root: Path = limits.ROOT) -> int | None:
