@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from imagepipe import __version__
@@ -65,8 +65,10 @@ def settings(model: Model) -> str | None:
     """
     if engines.of("model", model).is_custom:
         return None
-    whole, usual = asdict(replace(model, **ELSEWHERE)), asdict(Model())
-    return json.dumps({key: value for key, value in whole.items() if value != usual[key]})
+    said, usual = replace(model, **ELSEWHERE), Model()
+    both = {one.name: (getattr(said, one.name), getattr(usual, one.name)) for one in fields(Model)}
+    changed = {name: value for name, (value, default) in both.items() if value != default}
+    return json.dumps(changed, default=asdict)
 
 
 def model_metadata(model: Model) -> dict[str, str | None]:
