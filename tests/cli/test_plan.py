@@ -132,7 +132,9 @@ def test_a_run_to_go_on_with_is_refused_with_what_would_plan_it(tmp_path: Path):
     (tmp_path / manifest.RECORD).write_text(manifest.to_json(made))
     done = planned(tmp_path, "resume=.")
     assert done.returncode == 2
-    assert done.stderr.startswith("imagepipe: resume=.: that run has already started, and")
+    assert done.stderr.startswith(
+        "imagepipe: resume=.: that run has already started, and a plan is for a whole run. "
+    )
     typed = " ".join(FAST)
     end = f""" -m imagepipe plan {typed} 'dataset.prompt='"'"'{{animal}}'"'"''\n"""
     assert done.stderr.endswith(end)

@@ -185,7 +185,7 @@ def _said(**settings: object) -> dict[str, str]:
         (_said(steps="${x}"), "settings that cannot be read"),
         (_said(scheduler_config=[1]), "settings that cannot be read"),
         (_said(quantization=None), "settings that cannot be read (quantization: "),
-        ({metadata.SETTINGS: '{"engine": "noop", "width": 32}'}, "was drawn as 32x512"),
+        ({metadata.SETTINGS: '{"engine": "noop", "width": 32}'}, "pixels, and was drawn as 32x512"),
         ({metadata.SETTINGS: '{"engine": "nope"}'}, "model.engine=nope: is not one of the"),
         ({metadata.SETTINGS: '{"engine": "noop", "width": 1}'}, "model.width=1: is too small"),
     ],

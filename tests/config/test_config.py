@@ -56,6 +56,8 @@ def test_the_defaults_are_the_embedded_models():
         ("model.loras=[{pth: a}]", "pth"),
         ("model.compile_whole=true", "Set model.compile=inductor, or leave it out."),
         ("model.steps=0", "model.steps=0: is too small. At least 1."),
+        ("model.steps=-1", "model.steps=-1: is too small. At least 1."),
+        ("model.steps=10001", "model.steps=10001: is too large. At most 10000."),
         ("limit=0", "limit=0: is too small. At least 1."),
         ("llm.top_p=7", "llm.top_p=7.0: is too large. At most 1."),
         ("llm.top_p=0", "llm.top_p=0.0: is too small."),

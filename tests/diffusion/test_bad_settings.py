@@ -108,7 +108,7 @@ class Needy(NoSeed):
             SD,
             "model.columns.generator=g: is set by imagepipe. Use seed.",
         ),
-        ({}, NoSeed, "model.path=me/mine: NoSeed takes no generator. Name another model."),
+        ({}, NoSeed, "model.path=me/mine: NoSeed takes no argument generator. Name another model."),
         ({}, Needy, "model.path=me/mine: Needy needs pose too. Name another model."),
     ],
     ids="tokens ours column seed needs".split(),
@@ -257,8 +257,11 @@ def test_a_folder_that_lacks_weights(tmp_path: Path, files: list, has_config: bo
 @pytest.mark.parametrize(
     ("pictures", "said"),
     [
-        ({}, "that takes a ControlNet. Set it to null, or name a model of another family."),
-        ({"image": "photo"}, "that takes a ControlNet and image. Set it to null, or name "),
+        ({}, "has no class of diffusers beside it that takes a ControlNet. Set it to null, "),
+        (
+            {"image": "photo"},
+            "has no class of diffusers beside it that takes a ControlNet and image. ",
+        ),
     ],
     ids=["text", "image"],
 )

@@ -275,7 +275,7 @@ def test_a_scheduler_whose_noise_has_no_seed_is_known():
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("Flux2KleinKVPipeline", "takes no guidance_scale"),
+        ("Flux2KleinKVPipeline", "takes no argument guidance_scale"),
         ("WanPipeline", "draws videos"),
         ("KandinskyPipeline", "needs image_embeds too"),
     ],
@@ -483,7 +483,7 @@ def test_offloaded_parts_wait_in_the_machines_memory_again_after_a_failure(train
         (
             SD,
             {"quantization": Quantization("torchao", {"quant_type": "Int8WeightOnly"})},
-            'Did you mean "Int8WeightOnlyConfig"?',
+            'torchao has no such configuration. Did you mean "Int8WeightOnlyConfig"?',
         ),
         (SD, {"vae": "./nowhere"}, "model.vae=./nowhere: there is no such file or folder"),
     ],

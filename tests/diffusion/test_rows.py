@@ -227,5 +227,7 @@ def test_what_no_row_can_decide_is_refused(changes: dict[str, object], said: str
 def test_an_engine_that_takes_no_settings_is_refused_for_rows_that_have_some():
     model = Model("mine", "custom", _target_="helpers.painters.Slow", options={})
     diffusion.check(replace(model, columns={"seed": "s"}))
-    with pytest.raises(UserError, match=r"helpers\.painters\.Slow takes no settings of a row"):
+    with pytest.raises(
+        UserError, match=r"the method paint of helpers\.painters\.Slow takes no settings"
+    ):
         diffusion.check(replace(model, columns={"steps": "n"}))

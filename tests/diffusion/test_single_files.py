@@ -191,7 +191,7 @@ def test_files_that_are_no_checkpoint(name: str, content: bytes, said: str, tmp_
 
 def test_a_file_that_does_not_tell_its_model_wants_a_configuration(tmp_path: Path):
     save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
-    assert "do not show which model it is. Name its configuration" in complaint(
+    assert "is one file, and its weights do not show which model it is" in complaint(
         small(tmp_path / "x.safetensors")
     )
     save_file({"lora_unet_x.lora_up.weight": torch.zeros(1)}, tmp_path / "x.safetensors")

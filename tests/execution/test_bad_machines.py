@@ -86,5 +86,5 @@ def test_others_are_in_the_place(tmp_path: Path, files: dict[str, str], what: st
     for name, text in files.items():
         store.write(name, text.encode())
     assert refusal(place.make, store, Existing("a")) == (
-        f"--out={tmp_path}: holds {what}. Name another folder."
+        f"--out={tmp_path}: already holds {what}. Name another folder."
     )

@@ -111,7 +111,11 @@ def test_jobs_show_it_with_its_interval_and_none_is_best_by_it(tmp_path: Path):
     ("overrides", "rows", "said"),
     [
         (["distance.reference={here}"], 40, "distance=none: names no network whose features"),
-        (["distance=tiny_clip"], 40, "distance.reference=None: distance=tiny_clip needs pictures"),
+        (
+            ["distance=tiny_clip"],
+            40,
+            "distance.reference=None: distance=tiny_clip needs pictures to compare with",
+        ),
         (
             ["distance=tiny_clip", "distance.reference={here}"],
             19,

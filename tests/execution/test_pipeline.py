@@ -15,8 +15,9 @@ from helpers.configs import composed
 from helpers.written import FACTS, batch
 
 from imagepipe import sources
-from imagepipe.config import Sink
-from imagepipe.execution import chain, pipeline
+from imagepipe.config import RayOptions, Sink
+from imagepipe.errors import RunFailed
+from imagepipe.execution import chain, pipeline, session
 from imagepipe.execution.messages import user_message
 from imagepipe.resources.machine import Machine, Node
 from imagepipe.resources.shares import resolve
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
 # What its processes need, and the check of a run would take seconds to load before they start.
 HEAVY = "{'torch', 'transformers', 'diffusers', 'huggingface_hub', 'ray', 'mlflow'}"
 PROCESSES = ("MapBatches(llm)", "MapBatches(model)")
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_cluster_none_of_whose_nodes_is_the_runs():
+    with pytest.raises(RunFailed, match="the Ray cluster has no living node"):
+        session.cluster(RayOptions(nodes=["gone"]))
 
 
 def test_checking_the_default_run_loads_none_of_the_libraries_of_its_processes():

@@ -264,7 +264,7 @@ def test_a_folder_of_pictures_gets_a_table(home: Path):
     assert said["scores"]["light"]["mean"] == 5.0
     (home / "other").mkdir()
     (home / "other" / "a.png").write_bytes(png(10, prompt="a cat"))
-    with pytest.raises(UserError, match=r"--out=.*: holds the scores of .*mine"):
+    with pytest.raises(UserError, match=r"--out=.*: already holds the scores of .*mine"):
         rescore.score(composed(*TYPED), "other", home / "out", Existing("other"))
 
 
@@ -360,3 +360,12 @@ def test_a_column_called_image_may_hold_paths_of_which_some_are_gone(tmp_path: P
     assert rows["input_image"].to_pylist() == ["gone.png", "b.png"]
     assert [Path(path).exists() for path in rows["image_path"].to_pylist()] == [False, True]
     assert "image" not in rows.column_names
+
+
+def test_a_column_that_only_the_scorer_asks_for_is_missed(home: Path, capsys):
+    (home / "a.png").write_bytes(png(10, prompt="a cat"))
+    assert main(["a.png", "tracking=none", "scorer=toyworld", "--out=new"]) == 2
+    assert capsys.readouterr().err.startswith(
+        "imagepipe: scorer=toyworld: asks for the column animal, and there is none. Score a table"
+    )
+    assert not (home / "new").exists()

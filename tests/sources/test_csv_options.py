@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from helpers.asked import dataset, prompts_of, refused, written
+from pyarrow.fs import LocalFileSystem
 
 from imagepipe.config import Join
 from imagepipe.sources import scan
+from imagepipe.sources.formats.csv import Csv
 
 TABS = "id\twhat\n1\ta 5\" cat\n2\t'a', dog\n"
 
@@ -113,7 +115,11 @@ def test_options_that_cannot_be(
     [
         (b"id,what\n1,a\n2,b\x81\n", {"encoding": "cp1252"}, "line 3 has the byte 0x81"),
         ("id,what\n1,é\n".encode("cp1252"), {"encoding": "gb18030"}, "line 2 has the byte 0xe9"),
-        (b"id,what\n1,a\n", {"encoding": "utf-16"}, "is not utf-16: UTF-16 stream does not start"),
+        (
+            b"id,what\n1,a\n",
+            {"encoding": "utf-16"},
+            "is not text in utf-16: UTF-16 stream does not",
+        ),
         (b"x\x81,what\n1,a\n", {"encoding": "cp1252"}, "line 1 has the byte 0x81"),
         (b"id,what\n1,a\n", {"delimiter": ";"}, "separated by ',': dataset.read={delimiter"),
         (b"#\nid,what\n1,a\n2\n", {"skip_rows": 1}, "line 4 has 1 cells where the header"),
@@ -127,3 +133,10 @@ def test_text_that_the_options_do_not_fit(
     tmp_path: Path, content: bytes, options: dict[str, Any], words: str
 ) -> None:
     assert words in str(refused(dataset(written(tmp_path / "t.csv", content), read=options)))
+
+
+def test_what_else_arrow_says_of_a_file_is_told_as_it_says_it(tmp_path: Path) -> None:
+    """No file is known that makes its reader say this while lines may be in cells."""
+    text = Csv().text(LocalFileSystem(), str(written(tmp_path / "t.csv", "id,what\n1,a\n")))
+    said = text.explained("CSV parser got out of sync with chunker")
+    assert said.problem == "cannot be parsed as CSV: CSV parser got out of sync with chunker"

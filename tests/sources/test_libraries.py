@@ -162,7 +162,9 @@ def test_an_iceberg_table_of_two_newest_states(tmp_path: Path) -> None:
     for name in ("00001-a", "00002-b", "00002-c"):
         written(tmp_path / "t" / "metadata" / f"{name}.metadata.json", "{}")
     error = refused(dataset(str(tmp_path / "t"), "iceberg"))
-    assert "several newest versions: 00002-b.metadata.json, 00002-c.metadata.json" in error.problem
+    assert (
+        "has several newest versions: 00002-b.metadata.json, 00002-c.metadata.json" in error.problem
+    )
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,11 @@ def test_a_crossed_table_has_no_column_of_the_other(tmp_path: Path):
 @pytest.mark.parametrize(
     ("more", "field", "said"),
     [
-        ({"repeat": 400_000}, "dataset.repeat", "would make 1,200,000 rows"),
+        (
+            {"repeat": 400_000},
+            "dataset.repeat",
+            "would make 1,200,000 rows, and dataset.most_rows is 1,000,000",
+        ),
         ({"join": {"how": "cross"}, "most_rows": 8}, "dataset.join.how", "would make 9 rows"),
         ({"join": {"how": "cross"}, "repeat": 10**6}, "dataset.repeat", "would make 9,000,000"),
         ({"join": {"how": "cross", "on": "n"}}, "dataset.join.on", "has no effect with how=cross"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,11 @@ def test_behind_several_scorers_is_behind_the_last_and_each_can_be_named():
 REFUSED = {
     "no class": ("Missing, after: model", "stages.0._target_", "No module named"),
     "no module": ("nowhere.Upscale, after: model", "stages.0._target_", "No module named"),
-    "no stage": ("NoStage, after: model", "stages.0._target_", "lacks load, process, reads"),
+    "no stage": (
+        "NoStage, after: model",
+        "stages.0._target_",
+        "is no stage: it lacks load, process, reads",
+    ),
     "a function": ("picture, kind: one, after: model", "stages.0._target_", "lacks load"),
     "another argument": ("Larger, after: model, times: 2", "stages.0._target_", "'times'"),
     "one name": ("Says, reads: prompt, after: model", "stages.0._target_", "has reads"),
@@ -109,6 +114,17 @@ def test_a_stage_that_cannot_be_is_refused(case: str):
         stages_of(with_stages(entry, more=("scorer=none",)))
     assert caught.value.field == field
     assert said in str(caught.value)
+
+
+def test_the_column_of_its_seconds_may_not_be_one_of_the_table(tmp_path: Path):
+    (tmp_path / "t.csv").write_text("id,what,says_s\n1,a cat,2\n")
+    table = ("dataset=csv", f"dataset.path={tmp_path}/t.csv", "dataset.id=id")
+    with pytest.raises(UserError) as caught:
+        stages_of(
+            with_stages("Says, after: llm", more=("scorer=none", *table, "dataset.prompt='{what}'"))
+        )
+    assert caught.value.field == "stages.0.name"
+    assert "its times need the column says_s, which the table already has" in str(caught.value)
 
 
 @pytest.mark.parametrize("typed", ["stages=5", "stages=[Upscale]"])

@@ -18,6 +18,7 @@ from imagepipe.stages import engines
 
 # Caches of diffusers that skip by how far all pictures of a batch are from the step before.
 BY_THE_BATCH = ("FirstBlockCacheConfig", "SeaCacheConfig")
+MOST_STEPS = 10_000
 MOST_PIXELS = {"jpeg": 65_500, "webp": 16_383}  # a side of a picture, in these formats
 
 
@@ -97,7 +98,7 @@ def check_model(model: Model) -> None:
 
 def _check_model(model: Model) -> None:
     least = engines.of("model", model).least_steps
-    check_bounds(least, math.inf, "model.steps", model.steps)
+    check_bounds(least, MOST_STEPS, "model.steps", model.steps)
     if model.compile_whole and model.compile is None:
         raise UserError(
             field="model.compile_whole",

@@ -100,7 +100,7 @@ class Model(Server):
     non_commercial: bool = False  # true: a note before every run says so
     # size of the weights in GB (1e9 bytes) at 16 bits, for checks before they are downloaded
     weights_gb: float | None = None
-    steps: int = bounded(4, least=0, most=10_000)  # num_inference_steps
+    steps: int = 4  # num_inference_steps
     guidance: float = bounded(0.0, least=0)  # guidance_scale
     negative_prompt: str | None = None  # what the picture should not show
     # compel: weights such as (word:1.3), and prompts of any length; null: plain text

@@ -138,6 +138,6 @@ def _refused(model: Model, keys: Collection[str], what: str, argument: str) -> U
     return UserError(
         field="model.columns",
         value=", ".join(sorted(keys)),
-        problem=f"{model._target_} takes no {what}",
-        remedy=f"Give its paint {argument}: see imagepipe.diffusion.ImageGenerator.",
+        problem=f"the method paint of {model._target_} takes no {what}",
+        remedy=f"Give it {argument}: see imagepipe.diffusion.ImageGenerator.",
     )

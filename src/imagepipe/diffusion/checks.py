@@ -197,7 +197,9 @@ def check_call(model: Model, pipeline: Any) -> None:
     always |= dict.fromkeys(tasks.names(pipeline, model.pictures).values())
     lacking = [name for name in always if name not in takes]
     if lacking:
-        raise refused("path", model.path, f"{kind} takes no {lacking[0]}", "Name another model.")
+        raise refused(
+            "path", model.path, f"{kind} takes no argument {lacking[0]}", "Name another model."
+        )
     needed = [name for name, one in takes.items() if _is_needed(one) and name not in always]
     if needed[1:]:  # the first is self
         raise refused("path", model.path, f"{kind} needs {needed[1]} too", "Name another model.")

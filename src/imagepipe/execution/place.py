@@ -155,6 +155,6 @@ def _another(store: Store, what: str) -> UserError:
     return UserError(
         field="--out",
         value=store.url,
-        problem=f"holds {what}",
+        problem=f"already holds {what}",
         remedy="Name another folder.",
     )

@@ -77,7 +77,7 @@ class _Reader(ast.NodeVisitor):
 
     def generic_visit(self, tree: ast.AST) -> Any:
         part = ast.get_source_segment(self.text, tree) or type(tree).__name__
-        raise refused("keep", self.text, f"holds {shown(part, 60)}", ALLOWED)
+        raise refused("keep", self.text, f"may not hold {shown(part, 60)}", ALLOWED)
 
     def visit_Name(self, tree: ast.Name) -> Any:
         return self._column(tree.id)

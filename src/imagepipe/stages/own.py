@@ -92,7 +92,7 @@ def make(target: str, arguments: Mapping[str, Any], key: str) -> RowStage:
         raise UserError(
             field=f"{key}._target_",
             value=target,
-            problem=f"lacks {', '.join(lacking)}",
+            problem=f"is no stage: it lacks {', '.join(lacking)}",
             remedy="It has to be a class as imagepipe.stages.RowStage describes.",
         )
     return made

@@ -96,8 +96,9 @@ def _vote(path: Path, number: int, given: Any, labels: Collection[str]) -> Vote:
     for label in (vote.left, vote.right):
         if label not in labels:
             known = listed(list(labels), label)
-            told = f"{label!r} in vote {number}, which is not a job here: {known}"
-            raise _refused(path, f"names {told}")
+            raise _refused(
+                path, f"names {label!r} in vote {number}, which is not a job here: {known}"
+            )
     if vote.left == vote.right or vote.better not in ("left", "right", "neither"):
         raise _refused(
             path, f"says {vote.better!r} of {vote.left} and {vote.right} in vote {number}"

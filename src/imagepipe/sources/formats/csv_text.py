@@ -109,7 +109,7 @@ class CsvText:
             except UnicodeError:  # the whole has no mark at its beginning
                 pass
         return Unreadable(
-            f"is not {self.encoding}: {what}",
+            f"is not text in {self.encoding}: {what}",
             "Set read.encoding to the encoding that the file was written with.",
         )
 
