@@ -72,7 +72,8 @@ def test_enough_processes_pass():
 
 @pytest.mark.parametrize(("cpus", "room"), [(2, 64), (2, 0), (64, 1000)])
 def test_too_few_open_files_are_refused_with_the_number(cpus, room):
-    with pytest.raises(UserError, match=rf"ulimit -n={room}: is the number of.* on {cpus} CPUs"):
+    problem = "is the number of files that may be open at once; Ray needs"
+    with pytest.raises(UserError, match=rf"ulimit -n={room}: {problem} .* on {cpus} CPUs"):
         preflight.check_files(cpus, room)
 
 
