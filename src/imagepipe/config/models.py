@@ -118,9 +118,9 @@ class Model(Server):
     # settings taken from columns: {seed: s, steps: n, negative_prompt: no}; a text with braces is a
     # template, as in dataset.prompt: {prompt_2: "{style} on paper"}
     columns: dict[str, str] = field(default_factory=dict)
-    # server: its names of settings, where it has others: {steps: step, seed: extra.seed}
+    # server: its names of settings, if they differ: {steps: step, seed: extra.seed}
     request_names: dict[str, str] = field(default_factory=dict)
-    # server: the field that goes behind the prompt, as <NAME>{"seed": 1}</NAME>
+    # server: the field that is added to the end of the prompt, as <NAME>{"seed": 1}</NAME>
     request_in_prompt: str | None = None
     # how an input picture gets its row's width and height. crop: fill and cut off; pad: fit inside,
     # with black borders; stretch: change the proportions

@@ -54,8 +54,8 @@ def check(model: Model) -> None:
             raise refused(
                 key,
                 getattr(model, key),
-                f"is for a model that is drawn with here, and model.engine={model.engine} asks a "
-                "server, which has its own",
+                f"is for models that run here, but model.engine={model.engine} asks a server, "
+                "which has its own",
                 "Leave it out.",
             )
     image_request.check(model)
