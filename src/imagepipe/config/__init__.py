@@ -41,7 +41,7 @@ from imagepipe.config.schema import (
     Tracking,
 )
 from imagepipe.config.scoring import Scoring
-from imagepipe.config.secrets import check_named, check_secrets, is_open
+from imagepipe.config.secrets import check_named, check_secrets
 from imagepipe.config.servers import Server
 from imagepipe.config.shares import Price, Resources, Share
 from imagepipe.config.tables import Dataset, Join
@@ -84,7 +84,6 @@ __all__ = [
     "check_secrets",
     "config_digest",
     "digest_source",
-    "is_open",
     "json_digest",
     "keys",
     "load",
