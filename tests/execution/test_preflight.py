@@ -77,6 +77,18 @@ def test_too_few_open_files_are_refused_with_the_number(cpus, room):
         preflight.check_files(cpus, room)
 
 
+@pytest.mark.parametrize(
+    ("addresses", "largest", "said"),
+    [(3 << 30, None, "ulimit -v=3145728"), (None, 1 << 20, "ulimit -f=1024")],
+    ids=["addresses", "file"],
+)
+def test_too_small_sizes_are_refused_with_the_number(addresses, largest, said):
+    with pytest.raises(UserError, match=rf"^{said}: is too little for Ray, which needs \d+ KiB"):
+        preflight.check_sizes(addresses, largest)
+    preflight.check_sizes(4_096_000_000, 1 << 30)
+    preflight.check_sizes(None, None)
+
+
 def test_enough_open_files_pass():
     preflight.check_files(2, None)
     preflight.check_files(2, 128)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -44,3 +46,24 @@ def test_what_is_asked_for_stands(tmp_path) -> None:
 
 def test_without_room_for_it_in_shared_memory_ray_decides(tmp_path) -> None:
     assert object_store_bytes(RayOptions(name="t"), tmp_path, "/proc") is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "name", "store"),
+    [
+        (10_000_000_000, "as", 3_100_000_000),
+        (1 << 30, "fsize", 1 << 29),
+        (1 << 50, "as", TOTAL // 2),
+    ],
+    ids=["addresses", "file", "ample"],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="needs prlimit")
+def test_the_store_keeps_within_the_limits_of_a_process(tmp_path, limit, name, store):
+    code = (
+        "from imagepipe.config import RayOptions\n"
+        "from imagepipe.resources.machine import object_store_bytes\n"
+        f"print(object_store_bytes(RayOptions(name='t'), shared='{tmp_path / 'none'}'))"
+    )
+    command = ["prlimit", f"--{name}={limit}", sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert 0 < int(done.stdout) <= store

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from imagepipe.errors import UserError
 from imagepipe.resources import limits
-from imagepipe.resources.machine import Machine
+from imagepipe.resources.machine import LEAST_STORE, PROCESS_BYTES, Machine
 
 LOOPBACK = "127.0.0.1"
 CONNECT_S = 5.0  # for a connection to this machine itself
@@ -41,6 +41,7 @@ def environment(machine: Machine, given: Mapping[str, str] = os.environ) -> dict
     check_address(LOOPBACK)
     check_processes(machine.cpus, process_room())
     check_files(machine.cpus, file_room())
+    check_sizes(limits.own_limit("RLIMIT_AS"), limits.own_limit("RLIMIT_FSIZE"))
     if sys.platform == "linux":
         check_shared(SHARED)
     ours = {
@@ -131,6 +132,23 @@ def check_files(cpus: float, room: int | None) -> None:
             remedy="Raise it (ulimit -n, a container's --ulimit nofile=1024), or use fewer CPUs: "
             "ray.num_cpus=1",
         )
+
+
+def check_sizes(addresses: int | None, largest: int | None) -> None:
+    """Raise UserError if Ray's smallest object store cannot be mapped in the bytes of `addresses`,
+    or be a file of `largest` bytes.
+    """
+    for option, limit, needed in (
+        ("ulimit -v", addresses, PROCESS_BYTES + 2 * LEAST_STORE),
+        ("ulimit -f", largest, 2 * LEAST_STORE),
+    ):
+        if limit is not None and limit < needed:
+            raise UserError(
+                field=option,
+                value=limit >> 10,
+                problem=f"is too little for Ray, which needs {needed >> 10} KiB",
+                remedy=f"Raise it: {option} unlimited",
+            )
 
 
 def file_room() -> int | None:

@@ -27,6 +27,16 @@ def memory_limit(root: Path = ROOT) -> int | None:
     return None if limit is None else int(limit)
 
 
+def own_limit(name: str) -> int | None:
+    """What `resource` says of this process's limit `name`, such as RLIMIT_AS; null: no limit."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    limit = resource.getrlimit(getattr(resource, name))[0]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
 def process_room(root: Path = ROOT) -> int | None:
     """How many more processes and threads the control groups allow; null: no limit."""
     room = _least(root, "pids", _room)

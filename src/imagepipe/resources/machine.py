@@ -21,6 +21,7 @@ _RAYS_OWN = ("CPU", "GPU", "memory", "object_store_memory")
 # Share of the memory that Ray may give to processes; the rest is for its object store (Ray's own
 # share of 0.3) and the driver. Of all memory, not of what is free: a sweep's jobs find it the same.
 MEMORY_SHARE = 0.65
+PROCESS_BYTES = 3_800_000_000  # of addresses that a process takes beside the object store
 STORE_SHARE, LEAST_STORE = 0.3, 80_000_000  # Ray's own share; its least is 75 MiB
 
 
@@ -75,13 +76,18 @@ def object_store_bytes(
 
     if options.object_store_gb:
         return int(options.object_store_gb * 1e9)
-    limit = limits.memory_limit(root)
-    if limit is None or limit >= psutil.virtual_memory().total:
+    limit, total = limits.memory_limit(root), psutil.virtual_memory().total
+    most = [] if limit is None or limit >= total else [int(STORE_SHARE * limit)]
+    if (addresses := limits.own_limit("RLIMIT_AS")) is not None:
+        most.append((addresses - PROCESS_BYTES) // 2)  # a process maps the store twice
+    if (largest := limits.own_limit("RLIMIT_FSIZE")) is not None:
+        most.append(largest // 2)  # the file is larger than what it holds
+    if not most:
         return None
-    store = int(STORE_SHARE * limit)
+    most.append(int(STORE_SHARE * total))
     with suppress(OSError):  # what does not fit there would lie on a disk
-        store = min(store, int(0.9 * shutil.disk_usage(shared).free))
-    return store if store >= LEAST_STORE else None
+        most.append(int(0.9 * shutil.disk_usage(shared).free))
+    return store if (store := min(most)) >= LEAST_STORE else None
 
 
 def from_ray(nodes: Sequence[Mapping[str, Any]], only: Collection[str] = ()) -> Machine:
