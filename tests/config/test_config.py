@@ -103,6 +103,10 @@ def test_what_is_wrong_is_said_with_field_value_and_remedy(override: str, said: 
     assert said in complaint(override)
 
 
+def test_stages_that_are_taken_away_are_none():
+    assert composed("~stages").stages == []
+
+
 def test_a_share_is_given_by_hand_or_measured():
     assert complaint("resources=cpu", "resources.model.pool=0").endswith("At least 1.")
     said = complaint("resources=tuned", "resources.model.num_gpus=0.5")

@@ -113,7 +113,9 @@ def _named(given: Mapping[str, Any], scorers: Sections) -> DictConfig:
     """The given configuration merged into the schema, with `scorers` by name and a share for
     each.
     """
-    stages, own_shares = own.split(given["stages"], auto=bool(given["resources"].get("auto")))
+    stages, own_shares = own.split(
+        given.get("stages", []), auto=bool(given["resources"].get("auto"))
+    )
     resources = {**given["resources"], **shares(given["resources"]["scorer"], scorers)}
     resources |= {"own": own_shares}
     named = {**given, "scorer": scorers, "resources": resources, "stages": stages}
