@@ -5,10 +5,10 @@
 
 Each repeat is a sweep of its own for each of these:
 
-- two jobs that differ in the name of their record alone, with the embedded models. `winners` counts
-  what is called fastest or best, of which nothing is, so at most one sweep in twenty should;
-  `ratio` with its interval is the second job's rate over the first's, `load` what else the machine
-  did when the sweep began;
+- two jobs that differ in the name of their record alone, with the embedded models, 1 step, and as
+  many pictures as a rate's interval wants. `winners` counts what is called fastest or best, of
+  which nothing is, so at most one sweep in twenty should; `ratio` with its interval is the second
+  job's rate over the first's, `load` what else the machine did when the sweep began;
 - two jobs of a model that sleeps, one a tenth longer, with `sweep.repeats=3`;
 - the embedded model with 1 step and with 6, by the score of 32 rows.
 
@@ -50,15 +50,15 @@ SLEEPS = {
 
 def main() -> None:
     parser = arguments(__doc__, repeats=10)
-    parser.add_argument("--rows", type=int, default=200)
+    parser.add_argument("--times", type=int, default=7, help="that the table's 100 rows are drawn")
     args = parser.parse_args()
-    rows, some, few = (16, 16, 4) if args.tiny else (args.rows, 128, 32)
+    times, twice, few = (1, 1, 4) if args.tiny else (args.times, 2, 32)
     benchmark = Benchmark(
         name="alike",
         question="Do sweeps name a winner where there is none, and the right one where there is?",
         variants={
-            ALIKE: partial(alike, rows=rows),
-            SLOWER: partial(slower, rows=some),
+            ALIKE: partial(alike, times=times),
+            SLOWER: partial(slower, times=twice),
             STEPS: partial(steps, rows=few),
         },
         limits=(
@@ -66,7 +66,7 @@ def main() -> None:
             Limit("a job that is a tenth slower is told", partial(_of, SLOWER), at_least=1),
             Limit(f"6 steps are told from 1 by {few} rows", partial(_of, STEPS), at_least=1),
         ),
-        settings={"rows": rows, "rows_slower": some, "rows_by_score": few, "models": "embedded"},
+        settings={"times": times, "times_slower": twice, "rows_by_score": few},
     )
     every = run(benchmark, args)["repeats"]
     named = [repeat[ALIKE]["winners"] > 0 for repeat in every if ALIKE in repeat]
@@ -74,9 +74,10 @@ def main() -> None:
         print(f"  {sum(named)} of {len(named)} sweeps of two alike jobs name a winner")
 
 
-def alike(folder: Path, rows: int) -> Figures:
+def alike(folder: Path, times: int) -> Figures:
     load = os.getloadavg()[0]
-    found = swept(folder, {"tracking.run_name": "a,b", "limit": rows})
+    given = {"tracking.run_name": "a,b", "dataset.repeat": times, "model.steps": 1}
+    found = swept(folder, given)
     figures = {"winners": float(sum(one.named is not None for one in found.verdicts))}
     by_rate, _ = next(one for one in found.measures if one[0].name == "images_per_s")
     if len(by_rate.entries) == 2:
@@ -88,10 +89,10 @@ def alike(folder: Path, rows: int) -> Figures:
     return {**figures, **busy, "load": load}
 
 
-def slower(folder: Path, rows: int) -> Figures:
+def slower(folder: Path, times: int) -> Figures:
     shutil.copy(Path(__file__).with_name("sleeping.py"), folder)
     longer = f"{SECONDS},{1.1 * SECONDS:g}"
-    found = swept(folder, {**SLEEPS, "+model.options.seconds": longer, "limit": rows})
+    found = swept(folder, {**SLEEPS, "+model.options.seconds": longer, "dataset.repeat": times})
     return {"told": _named(found, f"seconds={SECONDS:g}")}
 
 

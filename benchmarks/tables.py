@@ -51,6 +51,15 @@ HEADS = {
     "beside_mb": "beside it, MB",
     "model_share_gib": "model's share, GiB",
     "llm_rows": "answers of the LLM",
+    "store_share": "of the object store",
+    "spilled_gib": "spilled, GiB",
+    "ratio": "rate, times the other's",
+    "ratio_low": "at least",
+    "ratio_high": "at most",
+    "winners": "winners named",
+    "told": "told apart",
+    "cpus_of_others": "CPUs of other programs",
+    "load": "load before",
     **{f"job_{number}_s": f"job {number}, s" for number in range(4)},
 }
 LEFT_OUT = ("digest",)  # stands for pixels that are compared, and measures nothing
