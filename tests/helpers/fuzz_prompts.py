@@ -41,7 +41,7 @@ def _temporal(cell: Any, kind: pa.DataType | None, prompt: str | None) -> bool |
     if not cell.is_valid or prompt is None:
         return not cell.is_valid and prompt is None
     if pa.types.is_duration(kind):
-        return pa.scalar(int(prompt), pa.int64()).cast(kind).equals(cell)
+        return pa.scalar(_units(prompt, kind.unit), pa.int64()).cast(kind).equals(cell)
     said = time.fromisoformat(prompt) if pa.types.is_time(kind) else prompt
     back = pa.scalar(said, kind) if pa.types.is_time(kind) else pa.scalar(said).cast(kind)
     if getattr(kind, "tz", None):  # before there were time zones its minutes had seconds
@@ -49,6 +49,17 @@ def _temporal(cell: Any, kind: pa.DataType | None, prompt: str | None) -> bool |
     else:
         same = back.equals(cell)
     return same and not re.search(r"\.\d*0$|\.$| 00:00:00$", prompt)
+
+
+def _units(said: str, unit: str) -> int:
+    """`-2 days, 3:04:05.5` in units such as ms."""
+    found = re.fullmatch(r"(-?)(?:(\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d*[1-9])?)", said)
+    assert found, said
+    sign, days, hours, minutes, seconds = found.groups()
+    whole = ((int(days or 0) * 24 + int(hours)) * 60 + int(minutes)) * 60 + Decimal(seconds)
+    units = whole.scaleb({"s": 0, "ms": 3, "us": 6, "ns": 9}[unit])
+    assert units == int(units), said
+    return int(f"{sign}{int(units)}")
 
 
 def _number(cell: Any, kind: pa.DataType | None, prompt: str | None) -> bool | None:

@@ -35,8 +35,12 @@ from imagepipe.prompts.template import base_prompts
             id="moment",
         ),
         pytest.param([time(1, 2, 30)], pa.time64("us"), ["01:02:30"], id="time"),
-        pytest.param([93_600], pa.duration("s"), ["1 day, 2:00:00"], id="duration"),
-        pytest.param([None, 1_500_000_000], pa.duration("ns"), [None, "0:00:01.500000"], id="nano"),
+        pytest.param([93_600], pa.duration("s"), ["1 day, 2:00:00"], id="one-day"),
+        pytest.param(
+            [None, 1_500_000_001], pa.duration("ns"), [None, "0:00:01.500000001"], id="ns"
+        ),
+        pytest.param([-1500, 10], pa.duration("ms"), ["-0:00:01.5", "0:00:00.01"], id="ms"),
+        pytest.param([2**62], pa.duration("s"), ["53375995583650 days, 7:45:04"], id="many-days"),
         pytest.param([" a\n", ""], pa.string(), [" a\n", ""], id="text"),
     ],
 )

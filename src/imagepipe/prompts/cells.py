@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 # Below these every whole number is a value of the type: 2 to the power of the bits of its fraction.
 EXACT = {pa.float16(): 2**11, pa.float32(): 2**24, pa.float64(): 2**63}
+DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}  # of a second's fraction, by the unit of a duration
 
 
 def is_blank(cell: Any) -> bool:
@@ -33,8 +34,9 @@ def cell_texts(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     if kind in EXACT:
         return _numbers(cells)
     if pa.types.is_duration(kind):
-        spans = cells.cast(pa.duration("us"), safe=False).to_pylist()
-        return pa.array([None if span is None else str(span) for span in spans], pa.string())
+        spans = cells.cast(pa.int64()).to_pylist()
+        digits = DIGITS[kind.unit]
+        return pa.array([_span(span, digits) for span in spans], pa.string())
     texts = cells.cast(pa.string())
     if pa.types.is_decimal(kind):
         exponent = pc.any(pc.match_substring(texts, "E")).as_py()  # of very small ones, and E+2
@@ -42,6 +44,18 @@ def cell_texts(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     if pa.types.is_timestamp(kind):
         texts = pc.replace_substring_regex(_without_zeros(texts), " 00:00:00$", "")
     return _without_zeros(texts) if pa.types.is_time(kind) else texts
+
+
+def _span(units: int | None, digits: int) -> str | None:
+    """A duration in units of 10**-digits seconds as `2 days, 3:04:05.5`, to its last digit."""
+    if units is None:
+        return None
+    seconds, part = divmod(abs(units), 10**digits)
+    days, seconds = divmod(seconds, 86_400)
+    fraction = f".{part:0{digits}d}".rstrip("0") if part else ""
+    clock = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}"
+    whole = f"{days} day{'' if days == 1 else 's'}, {clock}" if days else clock
+    return f"-{whole}" if units < 0 else whole
 
 
 def without_numbers(ids: pa.Array, count: int) -> pa.Array:
