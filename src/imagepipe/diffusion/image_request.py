@@ -111,11 +111,15 @@ def _check_told(model: Model) -> None:
     """Servers write a size in several ways, and what comes back is looked at."""
     ours = fields(replace(model, call_kwargs={}, request={}), 0)
     settings = {key: name for key, name in names(model).items() if key not in ("size", MASK)}
+    others = {
+        "call_kwargs": _flat(model.call_kwargs),
+        "request": _flat(model.request),
+        "columns": model.columns,
+    }
     for key, name in settings.items():
-        others = {field: _flat(getattr(model, field)) for field in ("call_kwargs", "request")}
-        if name != key:
-            others["columns"] = dict(model.columns)
         for field, held in others.items():
+            if field == "columns" and name == key:  # it is the setting's own column
+                continue
             value = held.get(name)
             same = field != "columns" and key != "seed" and value == ours.get(name)
             if value is None or same:

@@ -153,12 +153,7 @@ def check_sizes(addresses: int | None, largest: int | None) -> None:
 
 def file_room() -> int | None:
     """How many files a process may have open at most; null: no limit."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return None if limit == resource.RLIM_INFINITY else limit
+    return limits.own_limit("RLIMIT_NOFILE", hard=True)  # Ray's processes raise theirs to it
 
 
 def check_shared(folder: Path) -> None:
@@ -184,12 +179,8 @@ def process_room(root: Path = limits.ROOT) -> int | None:
 def _account_room() -> int | None:
     import psutil
 
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    limit, _ = resource.getrlimit(resource.RLIMIT_NPROC)
-    if limit == resource.RLIM_INFINITY or os.geteuid() == 0:  # root is not held to it
+    limit = limits.own_limit("RLIMIT_NPROC")
+    if limit is None or os.geteuid() == 0:  # root is not held to it
         return None
     mine = psutil.process_iter(["uids", "num_threads"])
     infos = [one.info for one in mine if one.info["uids"] and one.info["uids"].real == os.getuid()]

@@ -27,13 +27,16 @@ def memory_limit(root: Path = ROOT) -> int | None:
     return None if limit is None else int(limit)
 
 
-def own_limit(name: str) -> int | None:
-    """What `resource` says of this process's limit `name`, such as RLIMIT_AS; null: no limit."""
+def own_limit(name: str, *, hard: bool = False) -> int | None:
+    """What `resource` says of this process's limit `name`, such as RLIMIT_AS; null: no limit.
+
+    `hard`: that up to which a process may raise its own.
+    """
     try:
         import resource
     except ImportError:  # Windows
         return None
-    limit = resource.getrlimit(getattr(resource, name))[0]
+    limit = resource.getrlimit(getattr(resource, name))[hard]
     return None if limit == resource.RLIM_INFINITY else limit
 
 
