@@ -150,11 +150,14 @@ def test_where_a_library_cannot_be_loaded_workers_start_without(worker: Path) ->
             assert "Traceback" not in errors
 
 
-def test_a_worker_that_ends_leaves_nothing_behind(worker: Path) -> None:
+def test_a_worker_that_ends_leaves_nothing_behind_but_its_cpu_seconds(worker: Path) -> None:
+    worker.write_text("import time\nwhile time.process_time() < 0.1: pass\n" + WORKER)
     with forkserver([], verbose=False) as script:
         server = server_of(psutil.Process())
         start(script, worker)
         until(lambda: not server.children())
+        times = server.cpu_times()
+        assert times.children_user + times.children_system >= 0.05
         assert Path(script).with_name("forkserver").is_socket()
     assert not server.is_running() and not Path(script).parent.exists()
 

@@ -247,6 +247,50 @@ def test_alike_jobs_have_no_fastest(repeats: int):
     assert named / 400 <= 0.06
 
 
+def test_alike_jobs_have_no_fastest_where_other_load_comes_and_goes():
+    rng, named = np.random.default_rng(6), 0
+    for sweep in range(100):
+        made = []
+        for n in range((2, 4, 8)[sweep % 3]):
+            used = float(rng.choice([0.0, rng.uniform(0, 1.6)]))  # of 2 CPUs
+            slower = [1.0, (1 - used / 2) ** -measures.LOAD]
+            blocks = (_noisy(rng) * slower).tolist()
+            made.append(job(n, f"j{n}", blocks, more=beside(used)))
+        named += conclude(made, SPEED).named is not None
+    assert named / 100 <= 0.06
+
+
+def beside(cpus: float | None) -> dict[str, Any]:
+    """Of a summary: what other programs took of 2 CPUs."""
+    return {"machine": {"others": {"cpus": cpus, "of_cpus": 2}}}
+
+
+def test_load_that_differs_takes_repeats_by_turns_to_tell():
+    slow = (np.array(STEADY) * [1.0, 1.6]).tolist()
+
+    def concluded(*others: float | None, rounds: int = 1) -> Verdict:
+        made = [
+            job(10 * again + n, "ab"[n], blocks, more=beside(others[n]))
+            for again in range(rounds)
+            for n, blocks in enumerate((STEADY, slow))
+        ]
+        return conclude(made, SPEED)
+
+    for alike in ((0.0, 0.0), (0.9, 0.9), (None, 1.0)):
+        assert concluded(*alike).sentence.startswith("Fastest is a: ")
+    found = concluded(0.0, 1.0)
+    assert found.named is None
+    assert re.fullmatch(
+        "No clear winner in speed between a and b: other programs on the machine may explain the "
+        r"difference; about sweep\.repeats=\d would decide\.",
+        found.sentence,
+    )
+    apart = found.standings[1].against
+    assert apart is not None and apart.interval.low < 0 < apart.interval.high
+    assert concluded(0.0, 0.1).sentence.startswith("Fastest is a: ")  # that would not explain it
+    assert concluded(0.0, 1.0, rounds=3).sentence.startswith("Fastest is a: ")
+
+
 def _noisy(rng: np.random.Generator) -> np.ndarray:
     """Blocks of a run: noise that neighbours share, and what sets a whole run apart."""
     within = 0.05 * np.convolve(rng.normal(size=statistics.BLOCKS + 1), [0.9, 0.4], "valid")

@@ -21,7 +21,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 STREAMS = (0, 1, 2)
@@ -95,7 +95,7 @@ def serve(listener: socket.socket, libraries: Sequence[str]) -> None:
         pkgutil.resolve_name(library)
     gc.freeze()  # as `machine.kept`; here a collection would also write to pages that all share
     gc.enable()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel takes away those that ended
+    signal.signal(signal.SIGCHLD, _take_away)
     while True:
         ready, _, _ = select.select([listener, sys.stdin], [], [])
         if sys.stdin in ready:
@@ -117,6 +117,13 @@ def serve(listener: socket.socket, libraries: Sequence[str]) -> None:
         os.dup2(stream, here)
         os.close(stream)
     _become(asked)
+
+
+def _take_away(*_: Any) -> None:
+    """Wait for those that have ended, so that their CPU seconds are not lost: they become ours."""
+    with suppress(ChildProcessError):  # none is left
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def ask(address: str, arguments: Sequence[str]) -> bool:

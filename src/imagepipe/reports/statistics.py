@@ -70,7 +70,8 @@ class Difference:
     """How far one job lies above another: `p` is of no difference at all, two-sided.
 
     `spread` is the standard deviation of one observation (a row's difference, or a repeat's), of
-    which there are `count`; `wins` the share of rows in which the first is better, ties half.
+    which there are `count`; `wins` the share of rows in which the first is better, ties half;
+    `bias` how much of it something else may explain, which the interval and `p` allow for.
     """
 
     interval: Interval
@@ -78,6 +79,7 @@ class Difference:
     spread: float
     count: int
     wins: float | None = None
+    bias: float = 0.0
 
 
 def paired(
@@ -184,20 +186,27 @@ def pooled_rate(runs: Sequence[ArrayLike], found: Noise, level: float) -> Interv
 
 
 def faster(
-    one: Sequence[ArrayLike], other: Sequence[ArrayLike], found: Noise, level: float
+    one: Sequence[ArrayLike],
+    other: Sequence[ArrayLike],
+    found: Noise,
+    level: float,
+    bias: float = 0.0,
 ) -> Difference:
     """How many times as fast one job is as another, as logarithm, over the rounds that both have.
 
-    Student's t with what all runs of the sweep say of how far runs lie apart.
+    Student's t with what all runs of the sweep say of how far runs lie apart. `bias` is how much of
+    it something else may explain: the interval reaches further by that to either side, and `p` is
+    of what is left.
     """
     rounds = min(len(one), len(other))
     logs = [[_log_rate(run) for run in runs[:rounds]] for runs in (one, other)]
     mean, spread = float(np.mean(logs[0]) - np.mean(logs[1])), found.spread * math.sqrt(2)
-    error = spread / math.sqrt(rounds)
-    if error == 0:
-        return Difference(Interval(mean, mean, mean), float(mean == 0), 0.0, rounds)
-    reach, p = reach_of(level, found.free) * error, _p(mean / error, found.free)
-    return Difference(Interval(mean, mean - reach, mean + reach), p, spread, rounds)
+    error, beyond = spread / math.sqrt(rounds), max(0.0, abs(mean) - bias)
+    reach, p = bias, float(beyond == 0)
+    if error > 0:
+        reach, p = reach + reach_of(level, found.free) * error, _p(beyond / error, found.free)
+    interval = Interval(mean, mean - reach, mean + reach)
+    return Difference(interval, p, spread, rounds, bias=bias)
 
 
 def blocks_of(ends: ArrayLike, pictures: ArrayLike, began: float) -> NDArray[np.float64] | None:

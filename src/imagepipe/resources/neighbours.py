@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 BUSY_SHARE = 0.1  # of this machine's CPUs: less is what any desktop does beside
+# A virtual machine's guests are in `user` and `nice` already.
+BUSY = ("user", "nice", "system", "irq", "softirq", "steal")  # of psutil's times
 
 
 @dataclass(frozen=True)
@@ -43,21 +45,21 @@ class Beside:
 
 class Neighbours:
     """Watches this machine from now on; to be made before the run has processes of its own on a
-    GPU, and sampled while it draws: a process that comes and goes between two samples is missed.
+    GPU, and sampled while it draws.
     """
 
     def __init__(self, *, gpus: bool) -> None:
         self._load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
         self._gpu = gpu_processes() if gpus else None
         self._began = time.monotonic()
-        self._last = seconds_of_others()
+        self._last = (seconds_of_all(), seconds_of_own())
         self._used = 0.0  # CPU seconds
 
     def sample(self) -> None:
-        """Add what others have used since the last sample."""
-        now = seconds_of_others()
-        for process, seconds in now.items():
-            self._used += max(0.0, seconds - self._last.get(process, 0.0))
+        """Add what others have used since the last sample: what all used without what is ours."""
+        now = (seconds_of_all(), seconds_of_own())
+        every, own = (after - before for after, before in zip(now, self._last, strict=True))
+        self._used += max(0.0, every - max(0.0, own))
         self._last = now
 
     def seen(self) -> Beside:
@@ -71,17 +73,25 @@ class Neighbours:
         return Beside(self._load, cpus, psutil.cpu_count() or 1, count, held)
 
 
-def seconds_of_others() -> dict[tuple[int, float], float]:
-    """CPU seconds so far of each process except this one and its children."""
+def seconds_of_all() -> float:
+    """CPU seconds that this machine's CPUs were busy so far. On a virtual machine that is also the
+    time in which its host gave them to others (`steal`).
+    """
     import psutil
 
-    own = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
-    found = {}
-    for process in psutil.process_iter():
-        if process.pid not in own:
-            with suppress(psutil.Error):
-                times = process.cpu_times()
-                found[process.pid, process.create_time()] = times.user + times.system
+    times = psutil.cpu_times()._asdict()
+    return sum(times.get(kind, 0.0) for kind in BUSY)
+
+
+def seconds_of_own() -> float:
+    """CPU seconds so far of this process and its children, also of those that have ended."""
+    import psutil
+
+    this = psutil.Process()
+    found = 0.0
+    for process in (this, *this.children(recursive=True)):
+        with suppress(psutil.Error):  # ended since: its parent has its seconds now
+            found += sum(process.cpu_times()[:4])  # user, system, and both of ended children
     return found
 
 

@@ -15,6 +15,8 @@ from imagepipe.sink import rows
 from imagepipe.sink.rows import Row
 from imagepipe.store import Store
 
+LEAST_LEFT = 0.01  # of the CPUs: others cannot take all of them from a job that has ended
+
 
 @dataclass(frozen=True)
 class Job:
@@ -50,6 +52,14 @@ class Job:
     def busy(self) -> str:
         """Other load on the machine during the job, if it was high."""
         return (self.summary.get("machine") or {}).get("busy") or ""
+
+    @property
+    def cpus_left(self) -> float | None:
+        """The share of the machine's CPUs that other programs left; null if it does not say."""
+        others = (self.summary.get("machine") or {}).get("others") or {}
+        if others.get("cpus") is None:
+            return None
+        return max(LEAST_LEFT, 1 - others["cpus"] / others["of_cpus"])
 
     @property
     def reused(self) -> dict[str, int]:

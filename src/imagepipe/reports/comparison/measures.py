@@ -17,6 +17,9 @@ from imagepipe.reports.statistics import Difference, Interval
 
 Blocks = Sequence[Sequence[float]]  # of a run's batches: pictures, and seconds for them
 MOST_REPEATS = 50
+# The rate of a job follows the share of CPUs that others leave it by no more than this power. With
+# the embedded model it is 1.0 to 1.3 (benchmarks/LOG.md): a step waits for its slowest thread.
+LOAD = 1.5
 PER_DOLLAR = "pictures_per_dollar"  # of `sweep.objective`
 
 
@@ -76,13 +79,16 @@ def timed(found: Sequence[Entry], aim: Sweep) -> tuple[Measure, list[str]]:
 
     def differ(one: Entry, other: Entry) -> Difference:
         assert noise is not None
-        return statistics.faster(blocks[one.label], blocks[other.label], noise, aim.level)
+        runs = blocks[one.label], blocks[other.label]
+        return statistics.faster(*runs, noise, aim.level, bias=_of_load(one, other))
 
     def more(apart: Difference) -> str:
         repeats = statistics.needed(apart.interval.value, apart.spread, aim.level)
         if repeats is None or repeats > MOST_REPEATS:
             return f"treat them as equally {'cheap' if paid else 'fast'}"
-        return f"about sweep.repeats={max(2, repeats)} would decide"
+        others = apart.bias > abs(apart.interval.value) / 2
+        why = "other programs on the machine may explain the difference; " if others else ""
+        return f"{why}about sweep.repeats={max(2, repeats)} would decide"
 
     measure = Measure(
         name=PER_DOLLAR if paid else "images_per_s",
@@ -101,6 +107,16 @@ def timed(found: Sequence[Entry], aim: Sweep) -> tuple[Measure, list[str]]:
     )
     short = [entry for entry in whole if entry not in long]
     return measure, [*_too_short(short), *_less(found), *_busy(found)]
+
+
+def _of_load(one: Entry, other: Entry) -> float:
+    """How far other load on the machine may have moved the logarithm of their rates apart; that of
+    jobs that took turns is in the noise of their runs.
+    """
+    ours, theirs = one.runs[0].cpus_left, other.runs[0].cpus_left
+    if ours is None or theirs is None or min(len(one.runs), len(other.runs)) > 1:
+        return 0.0
+    return LOAD * abs(math.log(ours / theirs))
 
 
 def _drawn(job: Job, *, paid: bool) -> Blocks | None:
