@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -14,6 +14,9 @@ import pyarrow.compute as pc
 from imagepipe.prompts.cells import cell_texts
 
 NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")  # as in JSON: 007 is none
+WHOLE, DAY = r"^(0|-?[1-9]\d*)$", r"^\d{4}-\d\d-\d\d$"
+LONGEST = 76  # digits of Arrow's longest decimals
+NANOS = re.compile(r"(?<=\.\d{6})\d{1,3}")  # of a second, which Python's own moments do not have
 
 
 def keys_of(table: pa.Table, names: Sequence[str], like: Sequence[pa.DataType] = ()) -> pa.Array:
@@ -45,6 +48,8 @@ def _texts(column: pa.ChunkedArray, other: pa.DataType) -> pa.Array:
     if pa.types.is_decimal(kind):
         texts = pc.replace_substring_regex(texts, r"(\.\d*?)0+$", r"\1")
         texts = pc.replace_substring_regex(texts, r"\.$", "")
+    if pa.types.is_floating(kind):
+        texts = _in_full(texts)
     if pa.types.is_string(kind) or pa.types.is_dictionary(kind):
         texts = _as_values(texts, other)
     blank = pc.equal(pc.utf8_trim_whitespace(texts), "")
@@ -62,28 +67,49 @@ def _as_values(texts: pa.Array, other: pa.DataType) -> pa.Array:
         lower = pc.utf8_lower(texts)
         says = pc.is_in(lower, value_set=pa.array(["true", "false"]))
         return pc.if_else(says, lower, texts)
+    if pa.types.is_time(other):
+        return _clock(texts)
     if pa.types.is_integer(other) or pa.types.is_floating(other) or pa.types.is_decimal(other):
-        plain = pc.match_substring_regex(texts, r"^(0|-?[1-9]\d*)$")
-        convert: Callable[[str | None, pa.DataType], str | None] = _number
+        plain, convert = WHOLE, _number
     elif pa.types.is_temporal(other):
-        plain = pc.match_substring_regex(texts, r"^\d{4}-\d\d-\d\d$")
-        convert = _moment
+        plain, convert = DAY, _moment
     else:
         return texts
-    if pc.all(plain).as_py() is not False:
+    if pc.all(pc.match_substring_regex(texts, plain)).as_py() is not False:
         return texts
     return pa.array([convert(text, other) for text in texts.to_pylist()], pa.string())
 
 
+def _in_full(texts: pa.Array) -> pa.Array:
+    """9.223372036854776e+18 as the whole number that a double so written is, up to 64 bits."""
+    if not pc.any(pc.match_substring(texts, "e+")).as_py():
+        return texts
+    return pa.array(map(_whole, texts.to_pylist()), pa.string())
+
+
+def _whole(text: str | None) -> str | None:
+    large = text and "e+" in text and abs(float(text)) < 2**64
+    return str(int(float(text))) if text and large else text
+
+
 def _number(text: str | None, other: pa.DataType) -> str | None:
-    if text and NUMBER.fullmatch(text):
-        with suppress(InvalidOperation):
-            number = Decimal(text)
-            if number == number.to_integral_value() and number.adjusted() < 19:
-                return str(int(number))
-            kind = other if pa.types.is_floating(other) else pa.float64()
-            return cell_texts(pa.array([float(number)], kind))[0].as_py()
-    return text
+    if not text or re.match(WHOLE, text) or not NUMBER.fullmatch(text):
+        return text
+    is_float = pa.types.is_floating(other)
+    with suppress(InvalidOperation):  # an exponent of twenty digits
+        number = Decimal(text)
+        if not is_float and number.adjusted() < LONGEST and number == number.to_integral_value():
+            return str(int(number))
+    cells = cell_texts(pa.array([float(text)], other if is_float else pa.float64()))
+    found: str = _in_full(cells)[0].as_py()
+    return text if "inf" in found else found
+
+
+def _clock(texts: pa.Array) -> pa.Array:
+    """6:00 and 06:00:00.0 as 06:00:00, which is how `cell_texts` has a time."""
+    padded = pc.replace_substring_regex(texts, r"^(\d:\d\d(:\d\d(\.\d+)?)?)$", r"0\1")
+    whole = pc.replace_substring_regex(padded, r"^(\d\d:\d\d)$", r"\1:00")
+    return pc.replace_substring_regex(whole, r"^(\d\d:\d\d:\d\d)(?:\.0+|(\.\d*[1-9])0+)$", r"\1\2")
 
 
 def _moment(text: str | None, other: pa.DataType) -> str | None:
@@ -91,8 +117,11 @@ def _moment(text: str | None, other: pa.DataType) -> str | None:
         with suppress(ValueError):
             moment = datetime.fromisoformat(text)
             said = moment if moment.tzinfo is None else moment.astimezone(UTC)
-            naive = pa.array([said.replace(tzinfo=None)], pa.timestamp("us"))
-            is_instant = moment.tzinfo is not None and not pa.types.is_date(other)
-            whole = pa.array([said], pa.timestamp("us", "UTC")) if is_instant else naive
-            return cell_texts(whole)[0].as_py()
+            cells = pa.array([said.replace(tzinfo=None)], pa.timestamp("us"))
+            if nanos := NANOS.search(text):
+                more = pa.scalar(int(nanos[0].ljust(3, "0")), pa.duration("ns"))
+                cells = pc.add(cells.cast(pa.timestamp("ns")), more)
+            if moment.tzinfo is not None and not pa.types.is_date(other):
+                cells = cells.cast(pa.timestamp(cells.type.unit, "UTC"))
+            return cell_texts(cells)[0].as_py()
     return text
