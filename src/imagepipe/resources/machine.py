@@ -148,6 +148,21 @@ def _gpus() -> int:
         return 0
     if not limits.is_gpu_build(Path(torch.origin).with_name("version.py")):
         return 0  # whatever the machine has, nothing here could use it
-    driver = Path("/proc/driver/nvidia/gpus")
-    devices = len(list(driver.iterdir())) if driver.is_dir() else 0
+    import pynvml
+
+    devices = gpu_devices(pynvml, Path("/proc/driver/nvidia/gpus"))
     return limits.visible_gpus(devices, os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def gpu_devices(nvml: Any, driver: Path) -> int:
+    """The NVIDIA GPUs that this machine has, or a container was given.
+
+    By NVML, which counts what this process may open, also where nothing is in /proc (WSL). A
+    container without the driver's `utility` part has GPUs and no NVML: then by the folders in
+    `driver`, /proc/driver/nvidia/gpus.
+    """
+    try:
+        nvml.nvmlInit()
+        return int(nvml.nvmlDeviceGetCount())
+    except nvml.NVMLError:
+        return len(list(driver.iterdir())) if driver.is_dir() else 0
