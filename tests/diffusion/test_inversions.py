@@ -97,5 +97,12 @@ def test_a_pickle_is_refused_wherever_it_is(path: str, name: str | None, tmp_pat
 def test_the_words_are_those_of_the_files_where_none_is_given(tmp_path: Path):
     save_file({"<my-cat>": torch.zeros(1, 16)}, tmp_path / "learned_embeds.safetensors")
     given = [TextualInversion(str(tmp_path)), TextualInversion(str(tmp_path), "<other>")]
-    assert inversions.words(Model(textual_inversions=given)) == ["<my-cat>", "<other>"]
-    assert inversions.words(Model(textual_inversions=given, weights="random")) == []
+    assert inversions.words(Model(engine="diffusers", textual_inversions=given)) == [
+        "<my-cat>",
+        "<other>",
+    ]
+    assert (
+        inversions.words(Model(engine="diffusers", textual_inversions=given, weights="random"))
+        == []
+    )
+    assert inversions.words(Model(engine="noop", textual_inversions=given)) == []

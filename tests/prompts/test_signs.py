@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,21 @@ def test_plain_text_is_none(prompt: str):
     assert signs(prompt) == []
 
 
+@pytest.mark.parametrize(
+    ("prompt", "found"),
+    [
+        ("a <my-cat> in a hat", []),
+        ("a <My-Cat> in a hat", []),
+        ("a <my-cats> in a hat", ["<token>"]),
+        ("a <my-cat> and a <dog>", ["<token>"]),
+        ("a (<my-cat>:1.4)", ["(word:1.4)"]),
+        ("a [V*] cat", []),
+    ],
+)
+def test_the_words_of_textual_inversions_are_words(prompt: str, found: list[str]):
+    assert signs(prompt, ["<my-cat>", "[V*]"]) == found
+
+
 def test_every_example_is_found_by_itself():
     assert all(sign in signs(f"a {sign} b") for sign in SIGNS)
 
@@ -78,6 +94,17 @@ def test_they_are_counted_over_a_run(tmp_path: Path):
     prompts = ["a (red:1.2) (old:2) cat", "(red:1.2) <lora:x:1>"]
     ledger.add(writer(tmp_path)(rows.set_column(place, "prompt", [prompts])))
     assert ledger.prompt_signs == {"(word:1.4)": 2, "<lora:name:1>": 1}
+
+
+def test_the_words_of_textual_inversions_are_counted(tmp_path: Path):
+    ledger = Ledger(rows_read=3)
+    ledger.inversion_words.update({"<my-cat>": 0, "<old>": 0})
+    rows = batch(["a", "b", "c"])
+    place = rows.schema.get_field_index("prompt")
+    rows = rows.set_column(place, "prompt", [["a <my-cat>", "<MY-CAT>, a <dog>", "a cat"]])
+    ledger.add(replace(writer(tmp_path), words=("<my-cat>", "<old>"))(rows))
+    assert ledger.inversion_words == {"<my-cat>": 2, "<old>": 0}
+    assert ledger.prompt_signs == {"<token>": 1}
 
 
 def test_columns_that_choose_nothing():

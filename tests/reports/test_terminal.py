@@ -6,6 +6,7 @@ import io
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -105,6 +106,30 @@ def test_what_has_no_effect_is_said_once_with_the_way(tmp_path: Path):
     assert scores.endswith("2 pictures are kept without a score: ValueError: no")
     assert summary["columns_without_effect"] == ["seed", "Width"]
     assert (summary["unscored"], summary["prompt_signs"]["[word]"]) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("used", "settings", "unused"),
+    [
+        ({"<cat>": 2, "<old>": 1}, {}, None),
+        ({"<cat>": 2, "<old>": 0}, {}, "<old>"),
+        ({"<cat>": 0, "<old>": 0}, {}, "<cat>, <old>"),
+        ({"<cat>": 1, "<old>": 0}, {"negative_prompt": "<Old>, blurred"}, None),
+        ({"<cat>": 1, "<old>": 0}, {"call_kwargs": {"negative_prompt_2": "<old>"}}, None),
+        ({"<cat>": 1, "<old>": 0}, {"columns": {"negative_prompt": "what"}}, None),
+    ],
+)
+def test_a_textual_inversion_whose_word_stands_nowhere_is_said(
+    tmp_path: Path, used: dict[str, int], settings: dict[str, Any], unused: str | None
+):
+    ledger = Ledger(3, written=3)
+    ledger.inversion_words.update(used)
+    model = Model(name="m", engine="diffusers", path="a/b", **settings)
+    said = [
+        one for one in warnings(job_of(tmp_path, "id,what\n1,a\n", model, ledger)) if "<" in one
+    ]
+    wanted = f"which then change nothing: {unused}. Write them into dataset.prompt or the cells"
+    assert len(said) == (unused is not None) and all(one.endswith(wanted) for one in said)
 
 
 def test_pictures_of_random_weights_say_so():

@@ -14,6 +14,7 @@ def counts(**values) -> pa.Table:
         dict.fromkeys(COUNTS.names, 0)
         | {"written_at": 0.0, "unknown_words": [], "reasons": []}
         | {"scores": [], "unscored": [], "prompt_signs": [], "llm_fallbacks": []}
+        | {"inversion_words": []}
         | {"unmatched_reasons": [], "filtered_reasons": [], "busy_s": [], "reused": []}
         | values
     )

@@ -49,6 +49,7 @@ def test_a_picture_holds_its_row(tmp_path):
         "scores": [],
         "unscored": [],
         "prompt_signs": [],
+        "inversion_words": [],
         "written_at": None,
         "drawn_at": 1.0,
         "busy_s": [("llm", 1.0), ("model", 0.0)],

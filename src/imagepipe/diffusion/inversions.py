@@ -9,7 +9,7 @@ from typing import Any
 from imagepipe.config import Model, TextualInversion
 from imagepipe.diffusion.refusals import found, refused, unusable
 from imagepipe.errors import one_line
-from imagepipe.stages import kinds, loading, weights
+from imagepipe.stages import engines, kinds, loading, weights
 
 FIELD = "textual_inversions"
 FILE = "learned_embeds.safetensors"  # where it is a folder or of the hub
@@ -65,8 +65,11 @@ def located(one: TextualInversion) -> Path:
 
 
 def words(model: Model) -> list[str]:
-    """The tokens in prompts for each of `model.textual_inversions`; random weights know none."""
-    given = model.textual_inversions if model.weights == "trained" else []
+    """The tokens in prompts for each of `model.textual_inversions`; random weights know none, and
+    nor do engines that load no files.
+    """
+    loads = model.weights == "trained" and engines.of("model", model).literal_prompts
+    given = model.textual_inversions if loads else []
     files = ((one, located(one)) for one in given)
     return [_word(one, loading.shapes(f"model.{FIELD}", one.path, file)) for one, file in files]
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from imagepipe import resources, sources, tracking
 from imagepipe.compat import ray_data
 from imagepipe.config import Config
-from imagepipe.diffusion import rows
+from imagepipe.diffusion import inversions, rows
 from imagepipe.errors import Interrupted, RunFailed
 from imagepipe.execution import calibration, chain, distance, nodes, pipeline, reuse
 from imagepipe.execution.leaving import leave
@@ -109,6 +109,7 @@ def perform(ready: Ready, began: float) -> Outcome:
     ready.begin()
     done = _done(ready)
     ledger = done.ledger(tables.rows, max(1, shares.model.pool))
+    ledger.inversion_words.update(dict.fromkeys(inversions.words(config.model), 0))
     taken = reuse.settled(config, sweep_job, ready.fingerprint, shares, ready.stages)
     watch = Watch(config.ray.start_timeout_s)
     job = Job(
@@ -232,6 +233,7 @@ def _draw(job: Job, tracker: tracking.Tracker, console: Console) -> None:
         errors=chain.errors(job.stages),
         filter=chain.kept(job.config, job.tables),
         made_by=job.reuse.made_by if job.reuse else None,
+        words=tuple(job.ledger.inversion_words),
         thumbnails=gallery.thumbnails(job.config, job.tables.rows, job.store),
         timed=tuple(job.config.sections),
     )

@@ -51,7 +51,6 @@ SIGNS: dict[str, tuple[str, str]] = {
     "Steps: 20, Sampler: word": (r"(?<!\w)Steps: ?\d+, ?[A-Z][\w ]*:", OPTION),
 }
 WEIGHED = ("(word:1.4)", "(word)1.3", "word++")  # which model.prompt_syntax=compel reads
-WORDS = ("<token>",)  # which stand for textual inversions
 # Columns that look as if they chose how their row is drawn, and what chooses it for all rows.
 CHOOSES = {
     **dict.fromkeys(("seed", "random_seed", "noise_seed"), "seed"),
@@ -76,11 +75,20 @@ _FOUND = {sign: re.compile(pattern) for sign, (pattern, _) in SIGNS.items()}
 _WORDS = ("BREAK", "AND")  # signs only where the prompt is not in capitals throughout
 
 
-def signs(prompt: str) -> list[str]:
-    """The examples of SIGNS whose kind stands in `prompt`, each once."""
+def signs(prompt: str, known: Collection[str] = ()) -> list[str]:
+    """The examples of SIGNS whose kind stands in `prompt`, each once. `known` are the words of
+    textual inversions, which are words like others.
+    """
+    for word in known:
+        prompt = re.sub(re.escape(word), "word", prompt, flags=re.IGNORECASE)
     loud = prompt.isupper()
     found = [sign for sign, pattern in _FOUND.items() if pattern.search(prompt)]
     return [sign for sign in found if not (loud and sign in _WORDS)]
+
+
+def held(prompt: str, words: Iterable[str]) -> list[str]:
+    """Those of `words` that stand in `prompt`, in whatever case, as text encoders take them."""
+    return [word for word in words if word.casefold() in prompt.casefold()]
 
 
 def way(sign: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from imagepipe import diffusion, shell
 from imagepipe.config import Model
-from imagepipe.prompts.signs import WEIGHED, WORDS, way
+from imagepipe.prompts.signs import WEIGHED, held, way
 from imagepipe.reports.job import Job
 from imagepipe.sink.ledger import Ledger
 from imagepipe.stages import engines
@@ -32,6 +32,11 @@ def warnings(job: Job) -> list[str]:
         said.append(f"words that the model does not know: {words}")
     if ledger.prompt_signs and engines.of("model", job.config.model).literal_prompts:
         said += _signs(job.config.model, ledger)
+    if job.config.resume is None and (unused := _unused(job.config.model, ledger)):
+        said.append(
+            "no prompt contains the words of these textual inversions, which then change nothing: "
+            f"{', '.join(unused)}. Write them into dataset.prompt or the cells"
+        )
     if ledger.prompts_cut:
         share = 100 * ledger.prompts_cut / max(1, ledger.written)
         said.append(
@@ -71,16 +76,30 @@ def _rejected(job: Job) -> list[str]:
     return said
 
 
+def _unused(model: Model, ledger: Ledger) -> list[str]:
+    """The words of textual inversions that stood in no prompt. Those for what is to be kept out of
+    a picture stand in the negative prompt; of rows with their own it is not known.
+    """
+    if not ledger.written or "negative_prompt" in model.columns:
+        return []
+    elsewhere = " ".join([model.negative_prompt or "", *map(str, model.call_kwargs.values())])
+    return [
+        word
+        for word, prompts in ledger.inversion_words.items()
+        if not prompts and not held(elsewhere, [word])
+    ]
+
+
 def _signs(model: Model, ledger: Ledger) -> list[str]:
     """One note on prompt syntax of other tools, which this model does not read."""
-    read = (*(WEIGHED if model.prompt_syntax else ()), *(WORDS if model.textual_inversions else ()))
+    read = WEIGHED if model.prompt_syntax else ()
     every = [one for one in ledger.prompt_signs.most_common() if one[0] not in read]
     if not every:
         return []
-    held = ", ".join(f"{sign} in {number}" for sign, number in every)
+    found = ", ".join(f"{sign} in {number}" for sign, number in every)
     ways = dict.fromkeys(way(sign) for sign, _ in every)
     said = (
-        f"prompts contain signs of other tools, which this model reads as plain text: {held}. "
+        f"prompts contain signs of other tools, which this model reads as plain text: {found}. "
         f"Instead: {'; '.join(ways)}"
     )
     return [said]

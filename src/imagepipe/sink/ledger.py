@@ -150,6 +150,7 @@ class Ledger:
     llm_fallbacks: Tally = field(default_factory=Tally)  # base prompts drawn, by reason
     unknown_words: Tally = field(default_factory=Tally)
     prompt_signs: Tally = field(default_factory=Tally)  # prompts that hold them
+    inversion_words: Tally = field(default_factory=Tally)  # prompts that hold each, also none
     reasons: Tally = field(default_factory=Tally)
     unmatched_reasons: Tally = field(default_factory=Tally)
     filtered_reasons: Tally = field(default_factory=Tally)
@@ -178,6 +179,7 @@ class Ledger:
                 setattr(self, name, getattr(self, name) + row[name])
             self.unknown_words.add(row["unknown_words"])
             self.prompt_signs.add(row["prompt_signs"])
+            self.inversion_words.add(row["inversion_words"])
             self.reasons.add(row["reasons"])
             self.unmatched_reasons.add(row["unmatched_reasons"])
             self.filtered_reasons.add(row["filtered_reasons"])

@@ -23,7 +23,7 @@ from imagepipe.config import Model, Score, Sink
 from imagepipe.diffusion import inputs
 from imagepipe.diffusion.rows import RowSettings
 from imagepipe.prompts import seeds
-from imagepipe.prompts.signs import signs
+from imagepipe.prompts.signs import held, signs
 from imagepipe.sink import duplicates, scored
 from imagepipe.sink.encoding import SUFFIXES, encode
 from imagepipe.sink.filter import Filter
@@ -68,6 +68,7 @@ COUNTS = pa.schema(
         ("llm_fallbacks", pa.list_(pa.string())),
         ("unknown_words", pa.list_(pa.string())),
         ("prompt_signs", pa.list_(pa.string())),  # of other tools, that a model reads as plain text
+        ("inversion_words", pa.list_(pa.string())),
         ("reasons", pa.list_(pa.string())),
         ("failed_for_good", pa.int64()),
         ("unmatched_reasons", pa.list_(pa.string())),
@@ -87,7 +88,7 @@ class Writer:
     the columns that say of a rejected row in which stage it was, and the reason; `features` are
     what Hugging Face's `datasets` takes columns for; `scores` are what scorers say of the rows'
     pictures, and `errors` as `sink.scored` has them; `made_by` goes into the parts, and
-    `thumbnails` says which pictures get a small one.
+    `thumbnails` says which pictures get a small one; `words` are those of textual inversions.
     Raises RunFailed if the command's lock of the folder has ended.
     """
 
@@ -106,6 +107,7 @@ class Writer:
     filter: Filter = field(default_factory=Filter)
     made_by: MadeBy | None = None
     thumbnails: Thumbnails = field(default_factory=Thumbnails)
+    words: tuple[str, ...] = ()
     timed: tuple[str, ...] = ("llm", "model")  # the stages whose rows may say how long they took
 
     def __call__(self, table: pa.Table) -> pa.Table:
@@ -127,6 +129,7 @@ class Writer:
         failed = pa.concat_tables([failed, unscored])
         for rows, name in zip((failed, unmatched, filtered), REJECTED, strict=True):
             self.write_rejected(rows, name)
+        prompts = good["prompt"].to_pylist()
         counts = {
             "written": good.num_rows - filtered.num_rows - unscored.num_rows,
             "failed": failed.num_rows,
@@ -144,7 +147,8 @@ class Writer:
             "llm_trimmed": good["llm_fallback"].null_count - good["llm_answer"].null_count,
             "llm_fallbacks": good["llm_fallback"].drop_null().to_pylist(),
             "unknown_words": _words(good["unknown_words"]),
-            "prompt_signs": [sign for text in good["prompt"].to_pylist() for sign in signs(text)],
+            "prompt_signs": [sign for text in prompts for sign in signs(text, self.words)],
+            "inversion_words": [word for text in prompts for word in held(text, self.words)],
             "reasons": [f"{s}: {r}"[:TOLD] for s, r in zip(*ledger_of(failed), strict=True)],
             "failed_for_good": sum(s in FOR_GOOD for s in failed[FAILED_STAGE].to_pylist()),
             "unmatched_reasons": [reason[:TOLD] for reason in ledger_of(unmatched)[1]],
