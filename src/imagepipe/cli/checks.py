@@ -17,7 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from imagepipe import config as configuration
-from imagepipe import shell, store, tracking
+from imagepipe import shell, store
 from imagepipe.config import secrets
 from imagepipe.errors import UserError, listed
 from imagepipe.servers import endpoint
@@ -38,6 +38,14 @@ FIXED = {
 def config_dir() -> Path:
     """The folder of the config groups: beside the installed package, or in the checkout."""
     return next(folder for folder in CONFIG_DIRS if folder.is_dir())
+
+
+def settings(whole: DictConfig) -> list[str]:
+    """The settings of this job as they were typed. `whole` is Hydra's own part of the
+    configuration; taken from its list, a ${...} in them would be resolved.
+    """
+    every: Any = OmegaConf.to_container(whole.overrides, resolve=False)
+    return list(every["task"])
 
 
 def check_composed(cfg: DictConfig) -> None:
@@ -74,7 +82,7 @@ def check_presets(cfg: DictConfig, whole: DictConfig) -> None:
             "that the next scorer would overwrite it",
             remedy=f"Make this the first line of its file: # @package scorer.{given['name']}",
         )
-    typed = [text for text in whole.overrides.task if text.startswith("scorer=")]
+    typed = [text for text in settings(whole) if text.startswith("scorer=")]
     named = OverridesParser.create().parse_override(typed[-1]).value() if typed else []
     several = [name for name in named if name != "none"] if isinstance(named, list) else []
     if len(given) < len(several):
@@ -184,9 +192,10 @@ def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
 def check_secrets(cfg: DictConfig) -> None:
     """Raise UserError if typed arguments or presets contain what must not be written down."""
     whole: Any = HydraConfig.get()
-    refuse_typed_secrets(list(whole.overrides.task))
-    params = whole.sweeper.get("params") or {}
-    refuse_typed_secrets([f"{key}={value}" for key, value in params.items()])
+    refuse_typed_secrets(settings(whole))
+    params: Any = OmegaConf.to_container(whole.sweeper, resolve=False)
+    given = params.get("params") or {}
+    refuse_typed_secrets([f"{key}={value}" for key, value in given.items()])
     for name in whole.job.env_set:
         configuration.check_named(f"hydra.job.env_set.{name}", None)
     config = configuration.unchecked(cfg)
@@ -201,7 +210,7 @@ def check_secrets(cfg: DictConfig) -> None:
 
 
 def _check_tracking(uri: str) -> None:
-    tracking.check(configuration.Tracking(name="typed", backend="mlflow", uri=uri))
+    address.check_uri(configuration.Tracking(name="typed", backend="mlflow", uri=uri))
 
 
 def _check_storage(url: str) -> None:

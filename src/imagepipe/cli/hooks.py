@@ -7,6 +7,10 @@ Hydra constructs its callbacks itself, so they find the running command here.
 from __future__ import annotations
 
 import copy
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from hydra.core.hydra_config import HydraConfig
@@ -27,23 +31,34 @@ class Command(Protocol):
 
 
 class Before(Callback):
-    """Calls the command in `under_way`. Hydra only warns of an exception in a callback, so an
-    error ends the command here.
-    """
+    """Calls the command in `under_way`."""
 
     under_way: Command | None = None
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         HydraConfig.instance().set_config(config)
         if Before.under_way:
-            with plain_errors():
+            with _ending():
                 Before.under_way.run_begins(_without_hydra(config))
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         HydraConfig.instance().set_config(config)
         if Before.under_way:
-            with plain_errors():
+            with _ending():
                 Before.under_way.sweep_begins(_without_hydra(config), config)
+
+
+@contextmanager
+def _ending() -> Iterator[None]:
+    """End the command with any error, also a defect of ours. Hydra only warns of an exception in a
+    callback, and would run what was not checked.
+    """
+    try:
+        with plain_errors():
+            yield
+    except Exception:
+        traceback.print_exc()
+        sys.exit(1)
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:

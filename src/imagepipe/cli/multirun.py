@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from imagepipe import config as configuration
 from imagepipe import shell
-from imagepipe.cli.checks import check_composed
+from imagepipe.cli.checks import check_composed, settings
 from imagepipe.errors import Interrupted, UserError
 from imagepipe.execution import manifest
 from imagepipe.sink import sweeps
@@ -65,7 +65,7 @@ class Multirun:
 
     def _record(self, folder: Path, whole: DictConfig) -> sweeps.Record:
         hydra, cwd = whole.hydra, str(Path.cwd())
-        params, typed = hydra.sweeper.get("params") or {}, list(hydra.overrides.task)
+        params, typed = hydra.sweeper.get("params") or {}, settings(hydra)
         sweeper = hydra.runtime.choices["hydra/sweeper"]
         every = [*(f"{key}={value}" for key, value in params.items()), *typed]
         return sweeps.Record(
@@ -195,7 +195,7 @@ def _prepare_optuna(whole: DictConfig) -> None:
     logging.getLogger("hydra_plugins").setLevel(logging.ERROR)  # that a job failed is told by us
     hydra = whole.hydra
     with read_write(hydra), open_dict(hydra):
-        hydra.overrides.task = [with_quotes(text) for text in hydra.overrides.task]
+        hydra.overrides.task = [with_quotes(text) for text in settings(hydra)]
         for key, value in (hydra.sweeper.get("params") or {}).items():
             hydra.sweeper.params[key] = with_quotes(f"{key}={value}").partition("=")[2]
         url = hydra.sweeper.storage

@@ -1,7 +1,7 @@
 """From the composed configuration to the dataclasses and back, and digests that compare two of
 them.
 
-Only this module, `schema` and `registration` use OmegaConf.
+Only this module, `references`, `schema` and `registration` use OmegaConf.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, cast, get_args, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 
 from imagepipe.assets import PREFIX
-from imagepipe.config import own
+from imagepipe.config import own, references
 from imagepipe.config.checks import check
 from imagepipe.config.fields import paths
 from imagepipe.config.models import Part
@@ -60,7 +60,7 @@ def load(cfg: DictConfig) -> Config:
     Raises UserError for an unknown key (also one added with `+`), a required value that is
     missing, and values that contradict each other.
     """
-    given: Any = OmegaConf.to_container(cfg, resolve=False)
+    given = references.values(cfg, _schema())
     scorers = by_name(sections(given["scorer"]))
     _refuse_unknown(given, scorers)
     named = _named(given, scorers)
@@ -99,7 +99,7 @@ def _with_scorers(config: Config) -> Config:
 
 def unchecked(cfg: DictConfig) -> Config:
     """As `load`, of a configuration that may be wrong; a missing value is the text `NOT_GIVEN`."""
-    given: Any = OmegaConf.to_container(cfg, resolve=False)
+    given = references.values(cfg, _schema())
     scorers = {n: _only(one, FIELDS) for n, one in by_name(sections(given["scorer"])).items()}
     named = _named(_only(given, _known()), scorers)
     for key in OmegaConf.missing_keys(named):
