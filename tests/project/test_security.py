@@ -251,7 +251,7 @@ def test_a_refused_resume_leaves_the_run_as_it_is(tmp_path):
 )
 def test_an_address_that_is_not_used_is_written_down_too(uri: str):
     with pytest.raises(UserError) as refusal:
-        tracking.check(Tracking(name="mine", backend="none", uri=uri))
+        tracking.check(Tracking(name="mine", backend="none", uri=uri), Path())
     assert "hunter2" not in str(refusal.value)
     for unused in ("databricks", "file:///mlruns", "http://host:5000"):
-        tracking.check(Tracking(name="mine", backend="none", uri=unused))
+        tracking.check(Tracking(name="mine", backend="none", uri=unused), Path())

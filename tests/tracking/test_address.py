@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from filelock import FileLock, Timeout
 from helpers.configs import composed
@@ -23,7 +25,7 @@ PLATFORMS = [
 
 @pytest.mark.parametrize("uri", PLATFORMS)
 def test_a_platforms_address_passes(tmp_path, uri):
-    tracking.check(config(uri=uri))
+    tracking.check(config(uri=uri), Path())
     address = resolve(config(uri=uri), tmp_path)
     assert (address.uri, address.artifacts) == (uri, None)
     assert address.link("1", "r") == f"run r at {uri}"
@@ -42,9 +44,9 @@ def test_a_platform_without_its_package_is_said_and_the_run_goes_on(tmp_path, ca
 def test_an_address_that_the_environment_gave_is_told_by_its_variable(monkeypatch, uri):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     with pytest.raises(UserError, match=r"given by MLFLOW_TRACKING_URI.*tracking=none"):
-        tracking.check(config(uri=uri))
+        tracking.check(config(uri=uri), Path())
     with pytest.raises(UserError) as caught:
-        tracking.check(config(uri=f"{uri} typed"))
+        tracking.check(config(uri=f"{uri} typed"), Path())
     assert "MLFLOW_TRACKING_URI" not in str(caught.value)
 
 

@@ -77,7 +77,7 @@ def plan(config: Config, *, calibrate: bool = False) -> dict[str, Any]:
     store.check_url("sink.path", config.sink.path or "")
     tables = sources.scan(config.dataset, config.limit, config.model.columns)
     every = pipeline.check(config, tables)
-    tracking.check(config.tracking)
+    tracking.check(config.tracking, Path(config.outputs))
     machine = this_machine(config.ray)
     measured = _measured(config, machine, calibrate=calibrate)
     shares, why = resources.resolve(config, machine, tables.rows, measured)

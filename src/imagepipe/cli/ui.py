@@ -25,7 +25,7 @@ from imagepipe.config import Tracking
 from imagepipe.errors import UserError
 from imagepipe.signals import termination_as_interrupt
 from imagepipe.tracking import check, moved
-from imagepipe.tracking.address import SERVERS, Address, default_uri, page, resolve
+from imagepipe.tracking.address import SERVERS, Address, check_uri, default_uri, page, resolve
 
 HOST = "127.0.0.1"
 START_S = 120.0  # for the server's first answer; 5 s on an idle machine
@@ -94,7 +94,7 @@ def store_of(outputs: Path, uri: str | None) -> str:
     """The database to show; raises UserError if there is none."""
     uri = uri or default_uri(outputs)
     config = Tracking(name="typed", backend="mlflow", uri=uri)
-    check(config)
+    check_uri(config)
     asked = Address(uri, None)
     if uri.startswith(SERVERS):
         raise UserError(
@@ -110,6 +110,7 @@ def store_of(outputs: Path, uri: str | None) -> str:
             problem=f"holds no runs yet (no {asked.sqlite_file})",
             remedy="Make some with: python -m imagepipe. Or name the folder of yours.",
         )
+    check(config, outputs)
     store = resolve(config, outputs)
     if store.sqlite_file:
         moved.follow(store.sqlite_file)

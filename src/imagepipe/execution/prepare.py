@@ -105,7 +105,7 @@ def _check(
     stages = pipeline.check(config, tables)
     distance.check(config, tables.rows)
     reuse.check(config.sweep)
-    tracking.check(config.tracking)
+    tracking.check(config.tracking, Path(config.outputs))
     joins = config.ray.address is not None or session.is_anothers()
     machine = None if joins else this_machine(config.ray)
     shares = config.resources

@@ -83,7 +83,7 @@ def _check(config: Config) -> None:
         )
     for scorer in config.scorer.values():
         scoring.check(scorer, one_of=len(config.scorer))
-    tracking.check(config.tracking)
+    tracking.check(config.tracking, Path(config.outputs))
 
 
 def _prompt(config: Scoring, place: Place, existing: Existing) -> str:

@@ -14,10 +14,10 @@ from imagepipe.config import Tracking
 from imagepipe.config.secrets import HIDDEN, has_secret, without_secrets
 from imagepipe.errors import UserError
 from imagepipe.shell import python, stands_in
+from imagepipe.tracking import database
 
 SERVERS = ("http", "https")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
-SQLITE_MAGIC = b"SQLite format 3\0"  # https://www.sqlite.org/fileformat.html, section 1.3
 PLATFORMS = {  # what names them, and the package by which MLflow opens them: none for its own
     "databricks": None,
     "databricks-uc": None,
@@ -28,6 +28,9 @@ STORES = "mlflow.tracking_store"  # the entry points by which other packages add
 REMEDY = (
     "Give a server (http://host:5000) or a database (sqlite:////absolute/mlflow.db), or null for "
     "one under outputs/"
+)
+ELSEWHERE = (
+    "Move or mend what is there, or name another file: tracking.uri=sqlite:////absolute/mlflow.db"
 )
 VARIABLE = "MLFLOW_TRACKING_URI"
 PORT = 5000  # where the links to a database's runs say that it is served
@@ -117,8 +120,9 @@ def page(place: str, query: dict[str, str]) -> str:
     return f"/#/experiments/{place}?{urlencode(asked, quote_via=quote)}"
 
 
-def check(config: Tracking) -> None:
-    """Raise UserError if `tracking` cannot be used; opens nothing.
+def check(config: Tracking, outputs: Path) -> None:
+    """Raise UserError if `tracking` cannot be used for the runs in `outputs`; makes nothing, and
+    asks no server.
 
     An empty `tracking.uri` is none: MLFLOW_TRACKING_URI may be set and empty.
     """
@@ -139,10 +143,15 @@ def check(config: Tracking) -> None:
             problem="is not a name",
             remedy="Name one (MLFLOW_EXPERIMENT_NAME does, too), or leave it out for imagepipe",
         )
+    uri = config.uri or default_uri(outputs)
+    if uri.startswith("sqlite") and (why := database.trouble(_sqlite_path(uri).absolute())):
+        _refuse(uri, f"cannot be MLflow's database ({why})", ELSEWHERE)
 
 
 def check_uri(config: Tracking) -> None:
-    """As `check`, of `tracking.uri` alone. With backend none it is only written down."""
+    """As `check`, of the address alone, without looking at a file. With backend none it is only
+    written down.
+    """
     if not config.uri:
         return
     if config.backend != "none":
@@ -159,7 +168,9 @@ def resolve(config: Tracking, outputs: Path) -> Address:
     if not uri.startswith("sqlite"):
         return Address(uri, (outputs / "mlruns").absolute().as_uri())
     follows = not config.uri or not _sqlite_path(uri).is_absolute()
-    return beside(_writable_sqlite(uri), follows=follows)
+    file = _sqlite_path(uri).absolute()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return beside(file, follows=follows)
 
 
 def beside(database: Path, *, follows: bool) -> Address:
@@ -248,13 +259,13 @@ def _check_carried(uri: str, parts: SplitResult) -> None:
         )
 
 
-def _refuse(uri: str, problem: str) -> NoReturn:
+def _refuse(uri: str, problem: str, remedy: str = REMEDY) -> NoReturn:
     given = f" (given by {VARIABLE})" if uri == os.environ.get(VARIABLE) else ""
     raise UserError(
         field="tracking.uri",
         value=without_secrets(uri),
         problem=f"{problem}{given}",
-        remedy=f"{REMEDY}; or record nothing: tracking=none" if given else REMEDY,
+        remedy=f"{remedy}; or record nothing: tracking=none" if given else remedy,
     )
 
 
@@ -270,18 +281,3 @@ def _sqlite_uri(path: Path) -> str:
     """Where a name has to be quoted, with the driver's: else MLflow makes the folder as quoted."""
     quoted = quote(str(path))
     return f"sqlite{'' if quoted == str(path) else '+pysqlite'}:///{quoted}"
-
-
-def _writable_sqlite(uri: str) -> Path:
-    path = _sqlite_path(uri).absolute()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab"):
-            pass
-        with path.open("rb") as file:
-            head = file.read(len(SQLITE_MAGIC))
-    except OSError as error:
-        _refuse(uri, f"cannot be written ({error.strerror})")
-    if head not in (b"", SQLITE_MAGIC):
-        _refuse(uri, "is a file, but not a sqlite database")
-    return path

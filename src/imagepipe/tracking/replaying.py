@@ -54,8 +54,8 @@ def replay(folder: Path, uri: str | None = None) -> str:
 def _elsewhere(uri: str) -> Address:
     """The store that the user names for a record; its artifacts lie beside a database."""
     config = Tracking(name="typed", backend="mlflow", uri=uri)
-    check(config)
-    return resolve(config, Path("outputs"))
+    check(config, outputs := Path("outputs"))
+    return resolve(config, outputs)
 
 
 def _untaken(address: Address, why: str) -> UserError:

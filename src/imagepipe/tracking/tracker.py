@@ -126,7 +126,7 @@ def start(
     Raises UserError if the store cannot be right. Returns at once: connecting happens in the
     background, and a store that does not answer is warned of.
     """
-    check(config)
+    check(config, outputs)
     if config.backend == "none":
         return NoTracking()
     address, journal = resolve(config, outputs), Journal(folder.absolute())
