@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -17,7 +16,7 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from helpers import TESTS, asking, collected, one_session, warm
+from helpers import TESTS, asking, collected, one_session, own_ray, warm
 from helpers.command import imagepipe
 from helpers.s3_server import S3
 from helpers.sweeps import Swept
@@ -61,11 +60,24 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that use this process's Ray come last: it is started once, when no test that wants none
-    is left.
-    """
-    with_ray = {one.path for one in items if "ray_session" in getattr(one, "fixturenames", ())}
-    items.sort(key=lambda one: one.path in with_ray)
+    """Files that use this process's Ray come first: it is started once."""
+    items.sort(key=lambda one: not own_ray.uses(one.path))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """Ray ends with the last test that uses it: what is left would be in the way of others."""
+    if nextitem is None or not own_ray.uses(nextitem.path):
+        own_ray.end()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    if config.getoption("dist") != "loadfile":
+        return None
+    from helpers.together import Together
+
+    return Together(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -97,8 +109,7 @@ def _end_what_is_shared() -> None:
 
 
 def pytest_unconfigure() -> None:
-    if "ray" in sys.modules:
-        sys.modules["ray"].shutdown()
+    own_ray.end()
     warm.SERVER.close()
 
 
@@ -129,29 +140,14 @@ def screenshot(request: pytest.FixtureRequest) -> Callable[[Any, str], None]:
 
 @pytest.fixture
 def ray_session() -> Iterator[None]:
-    """Ray on two CPUs, quiet, for all tests of this process that ask for it.
-
-    imagepipe starts it, so that its processes are forked of one that has loaded what they import.
-    """
+    """Ray on two CPUs, quiet, for all tests of this process that ask for it."""
+    own_ray.start()
     import ray
-    from helpers.configs import composed
 
-    from imagepipe.execution import loading, session
-
-    if not ray.is_initialized():
-        config = composed("ray.num_cpus=2", "llm=none", "model=noop", "scorer=none")
-        session.started(config, loading.libraries(config))
     context = ray.data.DataContext()
     context.enable_progress_bars = context.print_on_execution_start = False
     with ray.data.DataContext.current(context):
         yield
-
-
-@pytest.fixture
-def no_ray() -> None:
-    """As in a command that begins: a run joins the Ray that there is, whatever its machine."""
-    if "ray" in sys.modules:
-        sys.modules["ray"].shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -183,13 +183,8 @@ def test_the_server_ends_with_a_process_that_is_killed(short: Path) -> None:
     assert list((short / "ray").iterdir())  # it lay where Ray's own sockets would
 
 
-@pytest.mark.parametrize(
-    ("gpus", "forked"),
-    [
-        pytest.param(0, True, id="cpus"),
-        pytest.param(1, False, id="gpu", marks=pytest.mark.faults),
-    ],
-)
+@pytest.mark.faults  # without a GPU tests/execution/test_forked.py too
+@pytest.mark.parametrize(("gpus", "forked"), [(0, True), (1, False)], ids=["cpus", "gpu"])
 def test_a_session_has_no_idle_process_and_forks_its_own_unless_there_is_a_gpu(
     gpus: int, forked: bool
 ) -> None:

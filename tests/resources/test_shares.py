@@ -305,7 +305,7 @@ SERVER = ["ray.num_cpus=16", "ray.num_gpus=2"]
     ],
 )
 def test_the_command_refuses_and_what_it_names_passes_all_checks(
-    typed: list[str], no_ray, tmp_path, monkeypatch, capsys
+    typed: list[str], tmp_path, monkeypatch, capsys
 ):
     """The command's own `main`, which ends before Ray is asked for anything."""
     monkeypatch.chdir(tmp_path)
