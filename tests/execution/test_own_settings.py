@@ -21,18 +21,23 @@ ROWS = [  # id, width, height, steps, seed, what must not be there
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def job(tmp_path_factory: pytest.TempPathFactory) -> one_session.Job:
     folder = tmp_path_factory.mktemp("own")
     with (folder / "rows.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "w", "h", "n", "s", "no", "what"])
-        writer.writerows([*row, "a red cat"] for row in ROWS)
+        writer.writerows([*row, "a red cat by a lighthouse"] for row in ROWS)
     columns = "{width: w, height: h, steps: n, seed: s, negative_prompt: no}"
     data = ["dataset=csv", f"dataset.path={folder}/rows.csv", "dataset.id=id"]
-    data += ["dataset.prompt='{what}'", "llm=none", "tracking=none"]
-    out = one_session.run(folder, "out", *data, "model.steps=2", f"+model.columns={columns}")
-    assert summary(out)["written"] == 4
-    return out
+    data += ["dataset.prompt='{what}'", "llm=none", "scorer=none", "tracking=none"]
+    return one_session.job(folder, "out", *data, "model.steps=2", f"+model.columns={columns}")
+
+
+@pytest.fixture
+def drawn(job: one_session.Job) -> Path:
+    assert job.code == 0, job.said
+    assert summary(job.folder)["written"] == 4
+    return job.folder
 
 
 def test_pictures_have_the_settings_of_their_rows_and_say_so(drawn: Path):
@@ -47,6 +52,13 @@ def test_pictures_have_the_settings_of_their_rows_and_say_so(drawn: Path):
     assert said["e"] == (128, 128, "2", "9")
     seeds = {row["id"]: str(row["seed"]) for row in pq.read_table(drawn / "table").to_pylist()}
     assert {id: row[3] for id, row in said.items()} == seeds
+
+
+def test_words_that_the_model_does_not_know_are_a_warning(job: one_session.Job):
+    [said] = [
+        line for line in job.said.splitlines() if "words that the model does not know" in line
+    ]
+    assert "lighthouse" in said
 
 
 def test_a_bad_cell_fails_its_row_alone(drawn: Path):

@@ -65,6 +65,8 @@ class Server:
 class SharedServer:
     """As `Server`, one for all processes of pytest: whoever asks first starts it, and it answers
     one question at a time. Its input ends with the process that is to `keep` it.
+
+    `folder`: where it, and all that it starts, finds modules of a test.
     """
 
     def __init__(self, module: str, **environment: str) -> None:
@@ -95,10 +97,15 @@ class SharedServer:
             if _lives(folder):
                 psutil.Process(_pid(folder)).wait()
 
-    @contextmanager
-    def _locked(self) -> Iterator[Path]:
+    @property
+    def folder(self) -> Path:
         folder = Path(os.environ[SHARED], self._module)
         folder.mkdir(exist_ok=True)
+        return folder
+
+    @contextmanager
+    def _locked(self) -> Iterator[Path]:
+        folder = self.folder
         with FileLock(folder / "lock"):
             yield folder
 
@@ -112,7 +119,9 @@ class SharedServer:
                 pass
         os.set_blocking(asked, True)
         answers = os.open(folder / "out", os.O_RDWR)
-        process = _started(self._module, ENVIRONMENT | self._more, asked, answers)
+        environment = ENVIRONMENT | self._more
+        environment["PYTHONPATH"] = os.pathsep.join([str(folder), environment["PYTHONPATH"]])
+        process = _started(self._module, environment, asked, answers)
         os.close(asked)
         os.close(answers)
         (folder / "pid").write_text(str(process.pid))

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from helpers.asking import Server, SharedServer
+from helpers.s3_server import KEYS
 from helpers.warm import OFFLINE
 
 # With what the embedded models need loaded once for all.
-SERVER = SharedServer("helpers.one_session", PRELOAD="1", **OFFLINE)
+SERVER = SharedServer("helpers.one_session", PRELOAD="1", **OFFLINE, **KEYS)
 
 
 @dataclass(frozen=True)

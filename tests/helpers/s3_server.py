@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import count
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
+
+# The server takes any; processes that were started before it have them too.
+KEYS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_REGION": "us-east-1",
+}
 
 
 @dataclass(frozen=True)
@@ -16,12 +24,11 @@ class S3:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {
-            "AWS_ENDPOINT_URL": self.address,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": "us-east-1",
-        }
+        return {"AWS_ENDPOINT_URL": self.address, **KEYS}
+
+    def named(self, url: str) -> str:
+        """`url` with the server's address, for processes that have but its keys."""
+        return f"{url}?endpoint_override={urlsplit(self.address).netloc}&scheme=http"
 
     def bucket(self) -> str:
         """The URL of a new, empty bucket."""

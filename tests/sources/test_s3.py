@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from helpers import one_session
 from helpers.command import FAST, imagepipe
 from helpers.s3_server import S3
 from helpers.tracked import with_database
@@ -34,13 +35,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def store(home: Path, s3: S3) -> Store:
     """What a run with a failed and an unmatched row left in the bucket."""
-    url = f"{s3.bucket()}/my/run"
-    command = [*FAST, *OWN, *JOIN, f"sink.path={url}", "hydra.run.dir=out"]
-    done = imagepipe(home, *command, "tracking.system_metrics=false")
-    assert done.returncode == 0, done.stderr
-    assert f"written to {url}" in done.stderr
-    assert f"failed rows: {url}/failed.parquet" in done.stderr
-    return Store(url)
+    store = Store(s3.named(f"{s3.bucket()}/my/run"))
+    options = [*FAST, *OWN, *JOIN, f"sink.path='{store.url}'", "tracking.system_metrics=false"]
+    done = one_session.job(home, "out", *options)
+    assert done.code == 0, done.said
+    assert f"written to {store.url}" in done.said
+    assert f"failed rows: {store.place('failed.parquet')}" in done.said
+    return store
 
 
 def test_pictures_table_and_rejected_rows_are_in_the_bucket(store: Store):
@@ -74,7 +75,7 @@ def test_what_there_is_to_look_at_is_in_the_runs_folder(home: Path, store: Store
 
 
 def test_a_second_run_there_is_refused(home: Path, store: Store):
-    done = imagepipe(home, *FAST, *OWN, *JOIN, f"sink.path={store.url}")
+    done = imagepipe(home, *FAST, *OWN, *JOIN, f"sink.path='{store.url}'")
     assert done.returncode == 2
     assert f"sink.path={store.url}: already holds a run" in done.stderr
     assert len(store.parts("table")) == 1

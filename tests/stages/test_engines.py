@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from helpers import ROOT
-from helpers.command import FAST, imagepipe, run, summary
+from helpers import ROOT, one_session
+from helpers.command import FAST, imagepipe, summary
 from helpers.configs import composed
 from PIL import Image
 
@@ -52,22 +52,30 @@ class Shouting:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A folder with the files of the documentation, and a module with two other engines."""
-    code, preset, stage = re.findall(r"```\w+\n(.*?)```", DOCS.read_text(), re.S)
-    (tmp_path / "my_scorers.py").write_text(code)
-    (tmp_path / "my_stages.py").write_text(stage)
-    (tmp_path / "presets" / "scorer").mkdir(parents=True)
-    (tmp_path / "presets" / "scorer" / "colourful.yaml").write_text(preset)
+    """A folder with a module of two engines."""
     (tmp_path / "my_engines.py").write_text(BOTH)
     return tmp_path
 
 
-def test_the_documented_scorer_and_stage_and_others_of_ones_own_run(home: Path):
+@pytest.fixture
+def documented(tmp_path: Path) -> str:
+    """The folder of the documentation's preset; the classes are where the shared Ray finds them."""
+    code, preset, stage = re.findall(r"```\w+\n(.*?)```", DOCS.read_text(), re.S)
+    for name, text in {"my_scorers": code, "my_stages": stage, "my_engines": BOTH}.items():
+        (one_session.SERVER.folder / f"{name}.py").write_text(text)
+    (tmp_path / "presets" / "scorer").mkdir(parents=True)
+    (tmp_path / "presets" / "scorer" / "colourful.yaml").write_text(preset)
+    return f"hydra.searchpath=[file://{tmp_path}/presets]"
+
+
+def test_the_documented_scorer_and_stage_and_others_of_ones_own_run(
+    documented: str, tmp_path: Path
+):
     [stages] = re.findall(r"'(stages=\[.*?\])'", DOCS.read_text())
     own = ["llm.engine=custom", "llm._target_=my_engines.Shouting"]
     own += ["model.engine=custom", "model._target_=my_engines.Shouting"]
     own += ["+model.options.grey=77", "scorer=colourful", "tracking=none", "limit=8"]
-    out = run(home, "out", *FAST, *own, stages, "--config-dir", "presets")
+    out = one_session.run(tmp_path, "out", *FAST, *own, stages, documented)
     rows = pq.read_table(out / "table").to_pylist()
     assert len(rows) == 8
     assert all(row["prompt"] == f"{row['base_prompt'].upper()}, LOUD" for row in rows)
