@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,14 +97,17 @@ def test_doctor_says_of_a_preset_what_a_run_would(tmp_path: Path):
     for name, text in own.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / f"{name}.yaml").write_text(text)
+    fits = {"sdxl": False, "sdxl_turbo": True, "sana_sprint": True}
+    (tmp_path / "ours" / "model").mkdir(parents=True)
+    for name in fits:
+        shutil.copy(config_dir() / "model" / f"{name}.yaml", tmp_path / "ours" / "model")
     machine = Machine((Node(8, 0, 15 * 10**9),))
-    said = {one.name: one for one in doctor.presets(machine, [config_dir(), tmp_path])}
+    said = {one.name: one for one in doctor.presets(machine, [tmp_path / "ours", tmp_path])}
     assert said["model=larger"].fits is False and "1024x1024" in said["model=larger"].why
     assert said["model=typo"].fits is None and "stepz: there is no such" in said["model=typo"].why
     assert said["model=cut"].fits is None and "llm=elsewhere" not in said
-    fits = {name: said[f"model={name}"].fits for name in ("sdxl", "sdxl_turbo", "sana_sprint")}
-    assert fits == {"sdxl": False, "sdxl_turbo": True, "sana_sprint": True}
     for name, able in fits.items():
+        assert said[f"model={name}"].fits is able
         assert (complaint(preset(name), machine, num_gpus=0) is None) == able
     assert said["model=sdxl"].why in str(complaint(preset("sdxl"), machine, num_gpus=0))
 
@@ -116,7 +120,7 @@ def test_doctor_does_not_say_what_fits_where_nobody_knows_the_memory(tmp_path: P
     assert mine.why == "the weights take 4 GB; what processes have here is not known"
 
 
-def test_a_run_is_refused_before_anything_starts(no_ray, tmp_path: Path):
+def test_a_run_is_refused_before_anything_starts(tmp_path: Path):
     config = preset("sd_turbo", "resources.model.memory_gb=1", "ray.num_gpus=0")
     with pytest.raises(UserError) as caught, prepared(config, tmp_path, ["model=sd_turbo"]):
         pass

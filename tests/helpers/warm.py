@@ -63,11 +63,14 @@ def _early(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def main() -> None:
+    from helpers.configs import composed
+
     from imagepipe.execution.session import silence_ray
 
     silence_ray()  # so verbose=true shows less of Ray here
     for library in LIBRARIES:
         importlib.import_module(library)
+    composed("seed=1")  # Hydra's parser is slow until it has read something
     gc.freeze()
     for line in sys.stdin:
         if (child := os.fork()) == 0:
