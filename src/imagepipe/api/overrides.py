@@ -8,14 +8,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import HydraException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 from imagepipe import shell
 from imagepipe.cli.checks import check_composed, refuse_typed_secrets
 from imagepipe.cli.composing import composing
-from imagepipe.cli.messages import explain
+from imagepipe.cli.messages import COMPOSING, explain
 from imagepipe.errors import UserError
 
 # What Hydra reads as a text without quotes; true, null and nan are none.
@@ -68,7 +66,7 @@ def _refuse_options(arguments: Sequence[str]) -> None:
 def _plain(arguments: Sequence[str]) -> Iterator[None]:
     try:
         yield
-    except (HydraException, OmegaConfBaseException) as error:
+    except COMPOSING as error:
         raise UserError(
             field="imagepipe.run",
             value=" ".join(arguments),

@@ -10,16 +10,13 @@ from importlib.metadata import requires
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.errors import HydraException
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from imagepipe import resources
 from imagepipe.cli import commands
 from imagepipe.cli.checks import config_dir
 from imagepipe.cli.composing import composed, composing
-from imagepipe.cli.messages import explain, plainly
+from imagepipe.cli.messages import COMPOSING, explain, plainly
 from imagepipe.config import Config, Model
 from imagepipe.errors import UserError, figure, one_line
 from imagepipe.execution.surroundings import environment
@@ -30,7 +27,7 @@ if TYPE_CHECKING:
     from imagepipe.execution.health import Finding
 
 UNKNOWN = "known once it is fetched"
-UNREADABLE = (HydraException, OmegaConfBaseException, UserError, YAMLError, UnicodeDecodeError)
+UNREADABLE = (*COMPOSING, UserError, UnicodeDecodeError)
 SMALL_GB = 0.1
 ROWS = 100  # of the run that each preset is tried for
 

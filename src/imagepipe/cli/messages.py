@@ -17,13 +17,26 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from imagepipe import config as configuration
-from imagepipe.errors import VALUE_BYTES, RunFailed, UserError, did_you_mean, listed, shown
+from imagepipe.errors import (
+    VALUE_BYTES,
+    RunFailed,
+    UserError,
+    did_you_mean,
+    listed,
+    one_line,
+    shown,
+)
 
 # Signs that Hydra's grammar takes without quotes, beside letters and digits of ASCII:
 # https://hydra.cc/docs/advanced/override_grammar/basic, "Primitives".
 BARE = frozenset(" /-\\+.$%*@?|:=_~")
+# What Hydra and its readers raise for settings and files that people write.
+COMPOSING = (HydraException, OmegaConfBaseException, YAMLError)
+DEPTHS = ("*.yaml", "*/*.yaml", "*/*/*.yaml")  # where presets lie in their folder
+IN_FILE = re.compile(r"In '([^']+)': \w+ raised while composing config:\n(.*)")
 
 
 @contextmanager
@@ -31,8 +44,12 @@ def plain_errors() -> Iterator[None]:
     """Turn errors that users can cause into one line and an exit code."""
     try:
         yield
-    except (UserError, HydraException, OmegaConfBaseException) as error:
+    except (UserError, *COMPOSING) as error:
         fail(explain(error), 2)
+    except UnicodeDecodeError as error:
+        if (file := _undecoded(error, sys.argv[1:])) is None:
+            raise
+        fail(f"{file}: is not UTF-8 ({error.reason} at byte {error.start}). Save it as UTF-8.", 2)
     except RunFailed as error:
         fail(str(error), 1)
     except KeyboardInterrupt as error:
@@ -86,6 +103,8 @@ def explain(error: Exception) -> str:
         return said.rstrip()
     if isinstance(error, OverrideParseException):
         return _of_grammar(error.override)
+    if isinstance(error, YAMLError):
+        return _of_yaml(error)
     return _of_composing(error)
 
 
@@ -94,6 +113,22 @@ def _of_other_ending(told: str, name: str) -> str | None:
     folders = re.findall(r"path=file://(.+)", told)
     files = [Path(folder, f"{name}.yml") for folder in folders]
     return next((str(file) for file in files if file.is_file()), None)
+
+
+def _undecoded(error: UnicodeDecodeError, typed: Sequence[str]) -> Path | None:
+    """The preset, in a folder that was typed, whose bytes are no text."""
+    folders = [Path(text.rpartition("=")[2]) for text in typed]
+    files = (file for folder in folders for depth in DEPTHS for file in folder.glob(depth))
+    return next((one for one in files if one.is_file() and error.object in one.read_bytes()), None)
+
+
+def _of_yaml(error: YAMLError) -> str:
+    """The file, the place in it, and what is wrong there."""
+    mark = getattr(error, "problem_mark", None)
+    file, said = getattr(mark or error, "name", "a preset"), one_line(error)
+    if mark:
+        said = f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', said)}"
+    return f"{file}: is no YAML that can be read ({said}). Correct it there."
 
 
 def _of_grammar(typed: str) -> str:
@@ -131,5 +166,8 @@ def _of_composing(error: Exception) -> str:
         guess = did_you_mean(key, known).strip()
         return f"{key}: there is no such key. {guess or 'See python -m imagepipe --help.'}"
     cause = error.__cause__ or error
-    said = (getattr(cause, "msg", None) or str(cause)).splitlines()[0]
-    return f"{key}: {said}" if key else str(error)
+    said = getattr(cause, "msg", None) or str(cause)
+    if in_file := IN_FILE.match(said):
+        name, said = in_file.groups()
+        return f"{key or name}: {said} (in {name}.yaml)"
+    return f"{key}: {said.splitlines()[0]}" if key else str(error)

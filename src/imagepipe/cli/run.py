@@ -17,10 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from imagepipe import config as configuration
 from imagepipe import shell
@@ -33,7 +31,7 @@ from imagepipe.cli.checks import (
     values,
 )
 from imagepipe.cli.hooks import Before
-from imagepipe.cli.messages import fail, plain_errors
+from imagepipe.cli.messages import COMPOSING, fail, plain_errors
 from imagepipe.cli.multirun import Multirun
 from imagepipe.config import registration
 from imagepipe.errors import UserError
@@ -108,7 +106,7 @@ class Command:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         with self._locks:
             told = self._multirun.end(error)
-        ours = HydraException | OmegaConfBaseException  # some of them are ValueErrors too
+        ours = (*COMPOSING, UnicodeDecodeError)  # some of them are ValueErrors too
         if isinstance(told, ValueError) and not self._begun and not isinstance(told, ours):
             fail(f"{shlex.join(sys.argv[1:])}: Hydra cannot use that: {told}", 2)
         if told is not None and told is not error:
