@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, help="output folder; default outputs/comparisons/DATE/TIME"
     )
-    asked = parser.parse_args(arguments)
+    asked = parser.parse_intermixed_args(arguments)
     from imagepipe.reports import comparison
 
     aim = Sweep(asked.objective, asked.score, None, asked.baseline, asked.level)

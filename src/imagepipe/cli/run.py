@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str]) -> None:
     """Exit codes: 0 every row is accounted for, 1 the run failed, 2 what was typed is wrong, 130
     interrupted."""
-    sys.argv[1:] = arguments  # where Hydra reads them
+    sys.argv[1:] = options_first(arguments)  # where Hydra reads them
     atexit.register(gc.freeze)  # or the interpreter walks all of it once more: a second
     # Hydra then raises instead of printing, so that every message is made in one place.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -111,6 +111,18 @@ class Command:
             fail(f"{shlex.join(sys.argv[1:])}: Hydra cannot use that: {told}", 2)
         if told is not None and told is not error:
             raise told from error
+
+
+def options_first(arguments: Sequence[str]) -> list[str]:
+    """Options before settings, as in `seed=1 -m llm=a,b`: Hydra refuses settings on both sides of
+    an option. What stands behind an option and is no setting is its value.
+    """
+    options, settings, after = list[str](), list[str](), False
+    for text in arguments:
+        value = after and "=" not in text and not text.startswith("~")
+        (options if value or text.startswith("-") else settings).append(text)
+        after = text.startswith("-")
+    return [*options, *settings]
 
 
 def run_job(cfg: DictConfig, folder: Path) -> Outcome:

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = commands.parser("votes", __doc__)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="votes-VOTER.json")
     parser.add_argument("--of", type=Path, help="the comparison's folder, if it was moved")
-    asked = parser.parse_args(arguments)
+    asked = parser.parse_intermixed_args(arguments)
     from imagepipe.reports import comparison
     from imagepipe.reports.comparison import record, votes
 
