@@ -152,3 +152,47 @@ def test_a_folder_with_brackets_in_its_name(tmp_path: Path) -> None:
     written(tmp_path / "my [v2] data" / "t.csv", CSV.format(1))
     assert prompts_of(dataset(tmp_path / "my [v2] data" / "*.csv")) == ["a 1"]
     assert prompts_of(dataset(tmp_path / "my*" / "[st].csv")) == ["a 1"]
+
+
+def test_folders_that_only_some_files_are_in_are_told(tmp_path: Path) -> None:
+    written(tmp_path / "x=1" / "y=2" / "a.csv", CSV.format(1))
+    written(tmp_path / "x=1" / "b.csv", CSV.format(2))
+    tables = scan(dataset(tmp_path, "csv"), None)
+    assert tables.columns == ("id", "what", "x")
+    assert tables.notes == (
+        "folders y=... are no column, because not all files are in one, such as x=1/b.csv",
+    )
+    written(tmp_path / "c.csv", CSV.format(3))
+    first, second = scan(dataset(tmp_path, "csv"), None).notes
+    assert first.endswith("such as c.csv") and second.endswith(("such as c.csv", "x=1/b.csv"))
+
+
+def test_a_column_that_a_folders_value_stands_for_is_told(tmp_path: Path) -> None:
+    written(tmp_path / "what=cow" / "a.csv", CSV.format(1))
+    asked = dataset(tmp_path, "csv")
+    said = "column 'what' is what the folders what=... say, not what the files hold"
+    assert scan(asked, None).notes == (said,)
+    assert prompts_of(asked) == ["cow"]
+
+
+@pytest.mark.parametrize("links", [["d/up"], ["d/up", "d/also"], ["d/e/top", "d/up"]])
+def test_links_in_a_circle_are_read_once(tmp_path: Path, links: list[str]) -> None:
+    """Two of them in a folder would be 2 to the power of 40 paths."""
+    written(tmp_path / "d" / "a.csv", CSV.format(1))
+    written(tmp_path / "d" / "e" / "b.csv", CSV.format(2))
+    written(tmp_path / "far" / "c.csv", CSV.format(3))
+    for link in links:
+        (tmp_path / link).symlink_to(tmp_path / "d")
+    (tmp_path / "d" / "beside").symlink_to(tmp_path / "far")
+    (tmp_path / "far" / "back").symlink_to(tmp_path / "d")
+    asked = dataset(tmp_path / "d", "csv")
+    assert sorted(prompts_of(asked)) == ["a 1", "a 2", "a 3"]
+    for glob, wanted in (("**", "123"), ("**/b.csv", "2"), ("[ef]/**", "2"), ("**/beside/*", "3")):
+        found = prompts_of(dataset(tmp_path / "d" / glob, "csv"))
+        assert sorted(found) == [f"a {one}" for one in wanted]
+    left_out = scan(asked, None).left_out
+    assert {str(Path(path).relative_to(tmp_path)) for path in left_out} == {
+        *links,
+        "d/beside/back",
+    }
+    assert set(left_out.values()) == {"is a link to a folder that it is in"}

@@ -205,7 +205,10 @@ def _glob(filesystem: fs.FileSystem, place: str) -> list[fs.FileInfo]:
     """The files and folders that `place` fits, by name."""
     from fsspec.implementations.arrow import ArrowFSWrapper
 
-    found = sorted(ArrowFSWrapper(filesystem).glob(place))
+    if "**" in place and isinstance(filesystem, fs.LocalFileSystem):
+        found = sorted(folders.fitting(place))
+    else:
+        found = sorted(ArrowFSWrapper(filesystem).glob(place))
     return filesystem.get_file_info(found) if found else []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -57,19 +58,55 @@ def inside(
 
     Raises UserError for a link to nothing, whose rows nobody would miss.
     """
-    taken, left_out = [], {}
-    for info in filesystem.get_file_info(fs.FileSelector(place, recursive=True)):
-        if info.type == fs.FileType.Directory:
-            continue
-        below = info.path.removeprefix(place).strip("/").split("/")
+    taken = []
+    paths, left_out = _below(filesystem, place)
+    for path in paths:
+        below = path.removeprefix(place).strip("/").split("/")
         hidden = [part for part in below if part.startswith(HIDDEN) and part.count("=") != 1]
         if hidden:
-            left_out[info.path] = f"{hidden[0]!r} begins with {hidden[0][0]}"
-        elif not suffixes.fit(info.path):
-            left_out[info.path] = f"ends in none of {suffixes}"
+            left_out[path] = f"{hidden[0]!r} begins with {hidden[0][0]}"
+        elif not suffixes.fit(path):
+            left_out[path] = f"ends in none of {suffixes}"
         else:
-            taken.append(info.path)
+            taken.append(path)
     return sorted(taken), dict(sorted(left_out.items()))
+
+
+def _below(filesystem: fs.FileSystem, place: str) -> tuple[list[str], dict[str, str]]:
+    """All files below the folder `place`, also behind links; and links that are not followed."""
+    if not isinstance(filesystem, fs.LocalFileSystem):
+        every = filesystem.get_file_info(fs.FileSelector(place, recursive=True))
+        return [info.path for info in every if info.type != fs.FileType.Directory], {}
+    files, _, circles = _walked(place)
+    return files, dict.fromkeys(circles, "is a link to a folder that it is in")
+
+
+def _walked(place: str) -> tuple[list[str], list[str], list[str]]:
+    """The files and folders below the local folder `place`, also behind links; and the links that
+    lead back, which pyarrow would follow until the path is too long.
+    """
+    every, circles = [], []
+    came_by = {place: frozenset([os.path.realpath(place)])}  # the folders on the way to each
+    for folder, names, files in os.walk(place, followlinks=True):
+        every += [os.path.join(folder, name) for name in files]
+        for name in list(names):
+            path = os.path.join(folder, name)
+            real = os.path.realpath(path)
+            if real in came_by[folder]:
+                circles.append(path)
+                names.remove(name)
+            else:
+                came_by[path] = came_by[folder] | {real}
+    return every, list(came_by)[1:], circles
+
+
+def fitting(pattern: str) -> list[str]:
+    """The local files and folders that a glob with ** fits."""
+    from fsspec.utils import glob_translate
+
+    files, inner, _ = _walked(os.path.dirname(re.split(r"[*?\[]", pattern)[0]))
+    fits = re.compile(glob_translate(pattern))
+    return [path for path in (*files, *inner) if fits.match(path)]
 
 
 def check_links(field: str, filesystem: fs.FileSystem, place: str, suffixes: Suffixes) -> None:
@@ -148,6 +185,16 @@ def columns(paths: Sequence[str], base: str) -> tuple[str, ...]:
     every: list[Mapping[str, str | None]] = [values(path, base) for path in paths]
     first = every[0] if every else {}
     return tuple(name for name in first if all(name in one for one in every))
+
+
+def missed(paths: Sequence[str], base: str) -> dict[str, str]:
+    """For each name of folders `NAME=VALUE` that only some of `paths` are in, a path that is in
+    none.
+    """
+    every = {path: values(path, base) for path in paths}
+    names = dict.fromkeys(name for one in every.values() for name in one)
+    lack = {name: [path for path, one in every.items() if name not in one] for name in names}
+    return {name: some[0] for name, some in lack.items() if some}
 
 
 def with_values(rows: pa.Table, values: Mapping[str, str | None]) -> pa.Table:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from imagepipe.sources import files
+from imagepipe.sources import files, folders
 from imagepipe.sources.columns import Together
 
 if TYPE_CHECKING:
@@ -19,6 +19,14 @@ def notes(scanned: Scanned, columns: Together) -> Iterator[str]:
     if scanned.left_out:
         number = f"{len(scanned.left_out)} of {len(scanned.left_out) + len(scanned.files)} files"
         yield f"{number} are not read: {files.shown(scanned.left_out, base)}"
+    for name, path in folders.missed(scanned.found.paths, base).items():
+        yield (
+            f"folders {name}=... are no column, because not all files are in one, such as "
+            f"{path.removeprefix(base).strip('/')}"
+        )
+    for name in scanned.folders:
+        if any(name in schema.names for schema in scanned.schemas.values()):
+            yield f"column {name!r} is what the folders {name}=... say, not what the files hold"
     for name, why in list(columns.left_out.items())[: files.SHOWN]:
         yield f"column {name!r} is left out: it {why}"
     if len(columns.left_out) > files.SHOWN:
