@@ -121,3 +121,17 @@ def test_a_list_says_the_closest_and_how_many_more():
 )
 def test_a_guess_is_never_the_very_thing_that_was_typed(word: str, known: list[str], said: str):
     assert did_you_mean(word, known) == (f'Did you mean "{said}"? ' if said else "")
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        ("cannot be read: no more data.\n", "cannot be read: no more data. Do it."),
+        ("is torn: one\n  two", "is torn: one two. Do it."),
+        ("says: begin...", "says: begin.... Do it."),
+        ("is not there", "is not there. Do it."),
+    ],
+)
+def test_a_problem_in_a_librarys_words_ends_as_others_do(problem: str, said: str):
+    error = UserError(field="a", value=1, problem=problem, remedy="Do it.")
+    assert str(error) == f"a=1: {said}"

@@ -87,7 +87,9 @@ class UserError(Exception):
     def __init__(self, *, field: str, value: object, problem: str, remedy: str) -> None:
         self.field, self.value, self.problem, self.remedy = field, value, problem, remedy
         said = f"{shown(field, VALUE_BYTES)}={shown(value, VALUE_BYTES)}"
-        super().__init__(shown(f"{said}: {problem}. {remedy}"))
+        what = re.sub(r"\s*\n\s*", " ", problem.strip())  # a library's words may end as they like
+        what = what if what.endswith("...") else what.removesuffix(".")
+        super().__init__(shown(f"{said}: {what}. {remedy}"))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Survive pickling, since Ray carries errors from workers to the driver."""

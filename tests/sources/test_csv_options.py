@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from helpers.asked import dataset, prompts_of, refused, written
 from pyarrow.fs import LocalFileSystem
 
@@ -140,3 +141,21 @@ def test_what_else_arrow_says_of_a_file_is_told_as_it_says_it(tmp_path: Path) ->
     text = Csv().text(LocalFileSystem(), str(written(tmp_path / "t.csv", "id,what\n1,a\n")))
     said = text.explained("CSV parser got out of sync with chunker")
     assert said.problem == "cannot be parsed as CSV: CSV parser got out of sync with chunker"
+
+
+@pytest.mark.parametrize(
+    ("first", "hint"),
+    [
+        ("sep=;\nid;what\n1;a\n", "dataset.read={delimiter: ';', skip_rows: 1}"),
+        ("sep=,\nid,what\n1,a\n", "dataset.read={skip_rows: 1}"),
+        ("# written by hand\nid,what\n1,a\n", "dataset.read={skip_rows: 1}"),
+    ],
+    ids=["excels", "excels-own", "remark"],
+)
+def test_a_line_before_the_names_is_told_with_what_reads_it(
+    tmp_path: Path, first: str, hint: str
+) -> None:
+    path = written(tmp_path / "t.csv", first)
+    assert f": {hint}. " in refused(dataset(path)).remedy
+    options = yaml.safe_load(hint.partition("=")[2])
+    assert scan(dataset(path, read=options), None).columns == ("id", "what")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, islice
@@ -52,6 +53,11 @@ def _separator(key: str, names: Sequence[str]) -> str:
     split = next((sign for sign in signs if names and all(sign in name for name in names)), None)
     split = split or next((sign for sign in signs if sign in "".join(names[:1])), None)
     read = key.rpartition(".")[0] + ".read"
+    if names and (excels := re.fullmatch(r"sep=(\S)?", names[0])):  # which Excel writes first
+        named = f"delimiter: {excels[1]!r}, " if excels[1] else ""
+        return f"The first line is for Excel: {read}={{{named}skip_rows: 1}}. "
+    if names and names[0].startswith("#"):
+        return f"The first line seems to be a remark: {read}={{skip_rows: 1}}. "
     return (
         f"Cells seem to be separated by {split!r}: {read}={{delimiter: {split!r}}}. "
         if split
