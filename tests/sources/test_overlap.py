@@ -72,3 +72,11 @@ def test_keys_of_several_columns(tmp_path: Path) -> None:
     assert scan(dataset(left, join=join), None).joins[0].reason.endswith("1 of 1 rows match")
     written(right, "what,n,wears\na,8,hat\n")
     assert "l.parquet has 'a', '7', r.csv has 'a', '8'" in refused(dataset(left, join=join)).problem
+
+
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_keys_that_are_empty_on_both_sides_do_not_match(tmp_path: Path, empty: str) -> None:
+    said = "matches no row: all keys of l.csv are empty"
+    assert said in str(refused(asked(tmp_path, [empty, empty], [empty, "b"])))
+    (join,) = scan(asked(tmp_path, [empty, "b"], [empty, "b"]), None).joins
+    assert join.reason.endswith("1 of 2 rows match")

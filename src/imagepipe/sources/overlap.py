@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from imagepipe.errors import UserError
-from imagepipe.prompts.cells import cell_texts
+from imagepipe.prompts.cells import cell_texts, is_blank
 from imagepipe.sources.keys import keys_of
 from imagepipe.sources.scan_table import Scanned
 from imagepipe.sources.tables import Join
@@ -61,7 +61,7 @@ def overlap(join: Join, left: Scanned, right: Scanned) -> str:
         return ""
     keys = keys_of(cells, join.on, join.types)
     known = pa.chunked_array(right.keys, pa.string())
-    matches = pc.sum(pc.is_in(keys, value_set=known)).as_py() or 0
+    matches = pc.sum(pc.is_in(keys, value_set=known, skip_nulls=True)).as_py() or 0
     told = f", {matches:,} of {cells.num_rows:,} rows match"
     if matches or join.table.rows == 0:
         return told
@@ -105,7 +105,7 @@ def _why(join: Join, left: Scanned, cells: pa.Table, right: Scanned) -> str:
 
 def _texts(cells: pa.Table, on: Sequence[str]) -> list[Key]:
     columns = [cell_texts(cells[name].slice(0, MOST)).to_pylist() for name in on]
-    return [key for key in zip(*columns, strict=True) if all(key)]
+    return [key for key in zip(*columns, strict=True) if not any(map(is_blank, key))]
 
 
 def _closest(ours: Sequence[Key], theirs: Sequence[Key]) -> tuple[tuple[Key, Key], str]:
