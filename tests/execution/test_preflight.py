@@ -89,6 +89,12 @@ def test_too_small_sizes_are_refused_with_the_number(addresses, largest, said):
     preflight.check_sizes(None, None)
 
 
+def test_a_python_without_docstrings_is_refused():
+    preflight.check_python(1)
+    with pytest.raises(UserError, match="leaves out docstrings, without which Ray cannot start"):
+        preflight.check_python(2)
+
+
 def test_enough_open_files_pass():
     preflight.check_files(2, None)
     preflight.check_files(2, 128)

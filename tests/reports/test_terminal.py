@@ -13,10 +13,11 @@ from rich.console import Console
 
 from imagepipe.config import Config, Dataset, Model, Resources
 from imagepipe.reports.job import Job
-from imagepipe.reports.notes import how_to_go_on, warnings
+from imagepipe.reports.notes import before, how_to_go_on, warnings
 from imagepipe.reports.progress import Watch
 from imagepipe.reports.summary import summarize
 from imagepipe.reports.terminal import Progress, print_first, print_header, print_summary
+from imagepipe.resources.neighbours import Neighbours
 from imagepipe.sink.ledger import Ledger
 from imagepipe.sink.lock import RunLock
 from imagepipe.sink.metadata import parameters, run_metadata
@@ -106,6 +107,22 @@ def test_what_has_no_effect_is_said_once_with_the_way(tmp_path: Path):
     assert scores.endswith("2 pictures are kept without a score: ValueError: no")
     assert summary["columns_without_effect"] == ["seed", "Width"]
     assert (summary["unscored"], summary["prompt_signs"]["[word]"]) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("address", "own", "said"),
+    [
+        ("auto", True, ["RAY_ADDRESS is not read. To join that cluster: ray.address=auto"]),
+        ("", True, []),
+        ("10.0.0.5:6379", False, []),
+    ],
+)
+def test_an_address_in_the_environment_is_no_setting(
+    tmp_path: Path, address: str, own: bool, said: list[str]
+):
+    job = job_of(tmp_path, "id,what\n1,a\n", Model(name="noop", engine="noop"), Ledger(1))
+    job = replace(job, neighbours=Neighbours(gpus=False) if own else None)
+    assert list(before(job, {"RAY_ADDRESS": address})) == said
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ def environment(machine: Machine, given: Mapping[str, str] = os.environ) -> dict
 
     Raises UserError if it could not start here.
     """
+    check_python(sys.flags.optimize)
     check_address(LOOPBACK)
     check_processes(machine.cpus, process_room())
     check_files(machine.cpus, file_room())
@@ -52,6 +53,17 @@ def environment(machine: Machine, given: Mapping[str, str] = os.environ) -> dict
     if not given.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} and not home_is_usable():
         ours["RAY_AUTH_TOKEN"] = _token()
     return ours
+
+
+def check_python(optimize: int) -> None:
+    """Raise UserError where Python leaves docstrings out, which Ray reads while it starts."""
+    if optimize >= 2:
+        raise UserError(
+            field="PYTHONOPTIMIZE",
+            value=optimize,
+            problem="leaves out docstrings, without which Ray cannot start",
+            remedy="Unset it, and start Python without -OO; -O is no trouble",
+        )
 
 
 @cache

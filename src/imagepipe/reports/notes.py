@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from imagepipe import diffusion, shell
 from imagepipe.config import Model
 from imagepipe.prompts.signs import WEIGHED, held, way
@@ -21,6 +23,21 @@ def how_to_go_on(job: Job) -> str:
     if ledger.failed > ledger.failed_for_good:
         return f"{again} retry_failed=true"
     return f"nothing else is left to do: {CORRECT}"
+
+
+def before(job: Job, environment: Mapping[str, str]) -> Iterator[str]:
+    """What of the settings does not do what it seems to, before the run."""
+    if note := diffusion.seed_note(job.config.model):
+        yield note
+    address = environment.get("RAY_ADDRESS")
+    if address and job.neighbours:  # the run has a Ray of its own
+        yield f"RAY_ADDRESS is not read. To join that cluster: ray.address={address}"
+    if columns := job.unread_columns:
+        held = ", ".join(dict.fromkeys(columns.values()))
+        yield (
+            f"columns of the table set nothing: {', '.join(columns)}. All rows use {held}. "
+            "To take a setting from a column, see model.columns"
+        )
 
 
 def warnings(job: Job) -> list[str]:

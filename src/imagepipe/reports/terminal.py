@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
@@ -114,12 +115,8 @@ def print_header(console: Console, job: Job) -> None:
         line(console, name, text)
     if config.model.weights == "random":
         line(console, "NOISE", RANDOM)
-    if note := diffusion.seed_note(config.model):
+    for note in notes.before(job, os.environ):
         line(console, "note", note)
-    if columns := job.unread_columns:
-        held = ", ".join(dict.fromkeys(columns.values()))
-        said = f"columns of the table set nothing: {', '.join(columns)}. All rows use {held}"
-        line(console, "note", f"{said}. To take a setting from a column, see model.columns")
     _print_taken(console, job)
     for note in tables.notes:
         line(console, "note", note)
