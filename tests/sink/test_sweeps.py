@@ -56,6 +56,7 @@ def test_the_jobs_compared_are_those_of_the_record(tmp_path):
     made = record(*jobs).begun(0, ["seed=0"], "b/0").begun(1, ["seed=1"], "../elsewhere/1")
     sweeps.write(sweep, made)
     assert sweeps.read(sweep) == made
+    assert sweeps.read(sweep / sweeps.RECORD) is None  # a file, as a person may name
     found = collect(sweep, Sweep())
     assert [(job.number, job.status) for job in found.jobs] == [
         (0, "FINISHED"),

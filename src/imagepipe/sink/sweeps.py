@@ -74,7 +74,7 @@ def read(folder: Path) -> Record | None:
     try:
         found: dict[str, Any] = json.loads((folder / RECORD).read_text("utf-8"))
         return Record(**found | {"jobs": [PlannedJob(**job) for job in found["jobs"]]})
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(
