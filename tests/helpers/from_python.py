@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 SMALL = ["model=noop", "llm=none", "model.width=64", "model.height=64", "resources=cpu"]
-SMALL += ["resources.model.batch_size=4", "scorer=none"]
+SMALL += ["resources.model.pool=1", "resources.model.batch_size=4", "scorer=none"]
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from functools import cache
 from hashlib import blake2b
 from typing import Any, cast, get_args, get_type_hints
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from imagepipe.assets import PREFIX
 from imagepipe.config import own, references
@@ -64,13 +64,14 @@ def load(cfg: DictConfig) -> Config:
     scorers = by_name(sections(given["scorer"]))
     _refuse_unknown(given, scorers)
     named = _named(given, scorers)
-    # Of `cfg` where a default of the schema, another than null, stands in for it.
-    typed = {k for k in OmegaConf.missing_keys(cfg) if OmegaConf.select(named, k) is not None}
+    # As it is given where a default of the schema, another than null, stands in for it.
+    missing = (key for key, value in paths(given) if value == MISSING)
+    typed = {key for key in missing if OmegaConf.select(named, key) is not None}
     for key in sorted(OmegaConf.missing_keys(named) | typed):
         name = re.sub(r"\[(\d+)\]", r".\1", key)
         raise UserError(
             field=name,
-            value="???",
+            value=MISSING,
             problem="is required and has no value",
             remedy=f"Give one: {name}=...",
         )

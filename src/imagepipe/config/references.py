@@ -25,11 +25,10 @@ def values(cfg: DictConfig, schema: DictConfig) -> dict[str, Any]:
 
 def _replace(given: dict[Any, Any] | list[Any], cfg: Any, schema: Any, prefix: str) -> None:
     for name, value in given.items() if isinstance(given, dict) else enumerate(given):
-        inside = _inside(schema, name)
-        if OmegaConf.is_interpolation(cfg, name):
-            given[name] = _referred(cfg, name, value, inside, f"{prefix}{name}")
-        elif isinstance(value, dict | list):
-            _replace(value, cfg[name], inside, f"{prefix}{name}.")
+        if isinstance(value, dict | list):
+            _replace(value, cfg[name], _inside(schema, name), f"{prefix}{name}.")
+        elif isinstance(value, str) and "${" in value and OmegaConf.is_interpolation(cfg, name):
+            given[name] = _referred(cfg, name, value, _inside(schema, name), f"{prefix}{name}")
 
 
 def _inside(schema: Any, name: Any) -> Any:
