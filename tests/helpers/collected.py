@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from pprint import pformat
 from typing import Any
 
 import pytest
@@ -67,19 +66,17 @@ def others() -> list[dict[str, str]]:
 def parameters(item: pytest.Item) -> str:
     """Sets in order, and objects without their addresses."""
     given = item.callspec.params if hasattr(item, "callspec") else {}
-    return re.sub(r" at 0x[0-9a-f]+", "", pformat(_in_order(given)))
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(_in_order(given)))
 
 
 def _in_order(value: Any) -> Any:
-    """A set wherever it is as a list, since pformat leaves small ones as they come; long bytes as
-    their digest, which takes it seconds to write down.
-    """
+    """Sets as lists, in order as mappings are; bytes, which may be long, as their digest."""
     if isinstance(value, bytes):
         return sha256(value).hexdigest()
     if isinstance(value, set | frozenset):
         return sorted(map(_in_order, value), key=repr)
     if isinstance(value, dict):
-        return {key: _in_order(one) for key, one in value.items()}
+        return {key: _in_order(value[key]) for key in sorted(value, key=repr)}
     if type(value) in (list, tuple):
         return type(value)(map(_in_order, value))
     return value
