@@ -83,21 +83,29 @@ def _below(filesystem: fs.FileSystem, place: str) -> tuple[list[str], dict[str, 
 
 def _walked(place: str) -> tuple[list[str], list[str], list[str]]:
     """The files and folders below the local folder `place`, also behind links; and the links that
-    lead back, which pyarrow would follow until the path is too long.
+    lead back, which pyarrow would follow until the path is too long. Raises OSError.
     """
-    every, circles = [], []
-    came_by = {place: frozenset([os.path.realpath(place)])}  # the folders on the way to each
-    for folder, names, files in os.walk(place, followlinks=True):
+    every, circles = [], list[str]()
+    # Where each folder lies, and those on the way to it.
+    came_by: dict[str, tuple[str, ...]] = {place: (os.path.realpath(place),)}
+    for folder, names, files in os.walk(place, onerror=_raise, followlinks=True):
         every += [os.path.join(folder, name) for name in files]
         for name in list(names):
             path = os.path.join(folder, name)
-            real = os.path.realpath(path)
-            if real in came_by[folder]:
+            above = came_by[folder]
+            linked = os.path.islink(path)
+            real = os.path.realpath(path) if linked else os.path.join(above[-1], name)
+            if real in above:
                 circles.append(path)
                 names.remove(name)
             else:
-                came_by[path] = came_by[folder] | {real}
+                came_by[path] = (*above, real)
     return every, list(came_by)[1:], circles
+
+
+def _raise(error: OSError) -> None:
+    """Of a folder that may not be read; its files would be missed without a word."""
+    raise error
 
 
 def fitting(pattern: str) -> list[str]:
