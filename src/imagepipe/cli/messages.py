@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import functools
+import os
 import re
 import shlex
 import sys
@@ -35,6 +36,7 @@ from imagepipe.errors import (
 BARE = frozenset(" /-\\+.$%*@?|:=_~")
 # What Hydra and its readers raise for settings and files that people write.
 COMPOSING = (HydraException, OmegaConfBaseException, YAMLError)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 DEPTHS = ("*.yaml", "*/*.yaml", "*/*/*.yaml")  # where presets lie in their folder
 IN_FILE = re.compile(r"In '([^']+)': \w+ raised while composing config:\n(.*)")
 
@@ -55,6 +57,10 @@ def plain_errors() -> Iterator[None]:
     except KeyboardInterrupt as error:
         fail(str(error) or "interrupted", 130)
     except OSError as error:
+        if error.errno in FULL:
+            where = f"{shown(error.filename, VALUE_BYTES)}: " if error.filename else ""
+            why = os.strerror(error.errno)
+            fail(f"{where}{why}. Make room on that disk, and type the command again.", 1)
         if error.errno != errno.ENAMETOOLONG:
             raise
         name = shown(error.filename, VALUE_BYTES)
