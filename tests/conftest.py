@@ -200,7 +200,7 @@ def browser() -> Iterator[Patient]:
 
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
     # Fewer processes for each page: what opens is ours, and there is nothing to draw in 3D.
-    quiet += ["--in-process-gpu", "--disable-software-rasterizer", "--renderer-process-limit=1"]
+    quiet += ["--disable-software-rasterizer", "--renderer-process-limit=1"]
     quiet += ["--disable-site-isolation-trials"]
     with sync_playwright() as play:
         started = play.chromium.launch(executable_path=CHROMIUM, args=quiet)
