@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 import pytest
+from helpers.command import imagepipe
 from helpers.fuzz import is_plain
 from helpers.refusals import refusal
 from hydra.errors import ConfigCompositionException, HydraException
@@ -133,3 +135,17 @@ def test_a_name_that_no_disk_takes(tmp_path, capsys) -> None:
     told = capsys.readouterr().err
     assert ended.value.code == 2 and len(told.encode()) < 500
     assert told.endswith("提: is too long for the name of a file or a folder.\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("hydra.sweeper.params={a: 1}", "Hydra cannot use that: 'NoneType' object has no"),
+        ("hydra.sweeper.params=${seed}", "dataset.path=/nowhere.csv: is not there"),
+        ("hydra.sweeper=null", "dataset.path=/nowhere.csv: is not there"),
+    ],
+)
+def test_hydras_own_keys_end_in_a_plain_line(tmp_path: Path, typed: str, said: str) -> None:
+    done = imagepipe(tmp_path, typed, "dataset.path=/nowhere.csv")
+    assert done.returncode == 2 and said in done.stderr
+    assert done.stderr.count("\n") == 1 and not list(tmp_path.iterdir())

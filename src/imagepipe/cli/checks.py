@@ -193,8 +193,9 @@ def check_secrets(cfg: DictConfig) -> None:
     """Raise UserError if typed arguments or presets contain what must not be written down."""
     whole: Any = HydraConfig.get()
     refuse_typed_secrets(settings(whole))
-    params: Any = OmegaConf.to_container(whole.sweeper, resolve=False)
-    given = params.get("params") or {}
+    every: Any = OmegaConf.to_container(whole, resolve=False)
+    params = (every["sweeper"] or {}).get("params")
+    given = params if isinstance(params, dict) else {}  # else a reference, or nothing
     refuse_typed_secrets([f"{key}={value}" for key, value in given.items()])
     for name in whole.job.env_set:
         configuration.check_named(f"hydra.job.env_set.{name}", None)

@@ -34,7 +34,7 @@ from imagepipe.cli.hooks import Before
 from imagepipe.cli.messages import COMPOSING, fail, plain_errors
 from imagepipe.cli.multirun import Multirun
 from imagepipe.config import registration
-from imagepipe.errors import UserError
+from imagepipe.errors import RunFailed, UserError, one_line
 from imagepipe.execution import manifest
 from imagepipe.signals import termination_as_interrupt
 from imagepipe.sink import sweeps
@@ -103,12 +103,14 @@ class Command:
     def __enter__(self) -> Command:
         return self
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+    def __exit__(self, _: Any, error: BaseException | None, trace: Any) -> None:
         with self._locks:
             told = self._multirun.end(error)
-        ours = (*COMPOSING, UnicodeDecodeError)  # some of them are ValueErrors too
-        if isinstance(told, ValueError) and not self._begun and not isinstance(told, ours):
-            fail(f"{shlex.join(sys.argv[1:])}: Hydra cannot use that: {told}", 2)
+        ours = (*COMPOSING, UnicodeDecodeError, UserError, RunFailed, OSError)
+        of_hydra = any(text.lstrip("+~").startswith("hydra.") for text in sys.argv[1:])
+        kind = Exception if of_hydra else ValueError  # its own keys end it in whatever way
+        if isinstance(told, kind) and not self._begun and not isinstance(told, ours):
+            fail(f"{shlex.join(sys.argv[1:])}: Hydra cannot use that: {one_line(told, 500)}", 2)
         if told is not None and told is not error:
             raise told from error
 
