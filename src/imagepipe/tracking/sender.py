@@ -84,6 +84,8 @@ class Sender(Lane):
         query = f"tags.`{RUN_TAG}` = '{event['run']}'"
         found = client.search_runs([experiment_id], query, max_results=1)
         run = found[0] if found else self._create(client, experiment_id, event)
+        if not (experiment_id and run.info.run_id):  # of {}, which any server may answer
+            raise LookupError("it answers, but not as MLflow does: the run got no id")
         self.experiment_id, self.run_id = experiment_id, run.info.run_id
         if run.info.status != "RUNNING":  # the run is being resumed, or its journal replayed
             client.update_run(self.run_id, status="RUNNING")
