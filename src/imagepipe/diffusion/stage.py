@@ -180,16 +180,19 @@ class _Drawer:
 
 def _alike(models: list[Model | None]) -> list[tuple[list[int], list[Model]]]:
     """Those that can be drawn together, with their places; a null is in none of them."""
-    shared = {id(one): together(one) for one in models if one is not None}
     groups: list[tuple[Model, list[int], list[Model]]] = []
+    known: dict[int, tuple[Model, list[int], list[Model]]] = {}  # to compare each object once
     for place, one in enumerate(models):
         if one is None:
             continue
-        like = next((group for group in groups if group[0] == shared[id(one)]), None)
-        if like is None:
-            groups.append(like := (shared[id(one)], [], []))
-        like[1].append(place)
-        like[2].append(one)
+        if id(one) not in known:
+            shared = together(one)
+            like = next((group for group in groups if group[0] == shared), None)
+            if like is None:
+                groups.append(like := (shared, [], []))
+            known[id(one)] = like
+        known[id(one)][1].append(place)
+        known[id(one)][2].append(one)
     return [(places, drawn) for _, places, drawn in groups]
 
 
