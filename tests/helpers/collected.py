@@ -6,6 +6,7 @@ COLLECTED=ids.json python -m pytest -p helpers.collected --collect-only
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -70,11 +71,16 @@ def parameters(item: pytest.Item) -> str:
 
 
 def _in_order(value: Any) -> Any:
-    """Sets as lists, in order as mappings are; bytes, which may be long, as their digest."""
+    """Sets as lists, in order as mappings are, also within dataclasses; bytes, which may be long,
+    as their digest.
+    """
     if isinstance(value, bytes):
         return sha256(value).hexdigest()
     if isinstance(value, set | frozenset):
         return sorted(map(_in_order, value), key=repr)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        held = {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
+        return type(value).__name__, _in_order(held)
     if isinstance(value, dict):
         return {key: _in_order(value[key]) for key in sorted(value, key=repr)}
     if type(value) in (list, tuple):

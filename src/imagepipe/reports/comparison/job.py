@@ -57,9 +57,8 @@ class Job:
     def cpus_left(self) -> float | None:
         """The share of the machine's CPUs that other programs left; null if it does not say."""
         others = (self.summary.get("machine") or {}).get("others") or {}
-        if others.get("cpus") is None:
-            return None
-        return max(LEAST_LEFT, 1 - others["cpus"] / others["of_cpus"])
+        used, of_cpus = others.get("cpus"), others.get("of_cpus")
+        return max(LEAST_LEFT, 1 - used / of_cpus) if used is not None and of_cpus else None
 
     @property
     def reused(self) -> dict[str, int]:
