@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from imagepipe.errors import UserError
+from imagepipe.errors import UserError, one_line
 
 KINDS = {DictConfig: "a mapping", ListConfig: "a list"}
 
@@ -44,7 +44,7 @@ def _referred(cfg: Any, name: Any, written: str, wanted: Any, key: str) -> Any:
         raise UserError(
             field=key,
             value=written,
-            problem=f"refers to nothing that fits ({str(error).splitlines()[0]})",
+            problem=f"refers to nothing that fits ({one_line(error)})",
             remedy="Name a key that has a value, or write the value itself (in a prompt a column "
             "is {name}, and a plain dollar sign before a brace is \\$)",
         ) from error

@@ -191,8 +191,9 @@ def _alike(models: list[Model | None]) -> list[tuple[list[int], list[Model]]]:
             if like is None:
                 groups.append(like := (shared, [], []))
             known[id(one)] = like
-        known[id(one)][1].append(place)
-        known[id(one)][2].append(one)
+        _, places, drawn = known[id(one)]
+        places.append(place)
+        drawn.append(one)
     return [(places, drawn) for _, places, drawn in groups]
 
 

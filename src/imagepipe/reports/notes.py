@@ -33,9 +33,9 @@ def before(job: Job, environment: Mapping[str, str]) -> Iterator[str]:
     if address and job.neighbours:  # the run has a Ray of its own
         yield f"RAY_ADDRESS is not read. To join that cluster: ray.address={address}"
     if columns := job.unread_columns:
-        held = ", ".join(dict.fromkeys(columns.values()))
+        settings = ", ".join(dict.fromkeys(columns.values()))
         yield (
-            f"columns of the table set nothing: {', '.join(columns)}. All rows use {held}. "
+            f"columns of the table set nothing: {', '.join(columns)}. All rows use {settings}. "
             "To take a setting from a column, see model.columns"
         )
 

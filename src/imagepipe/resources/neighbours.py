@@ -45,7 +45,8 @@ class Beside:
 
 class Neighbours:
     """Watches this machine from now on; to be made before the run has processes of its own on a
-    GPU, and sampled while it draws.
+    GPU, and sampled while it draws: a process of its own that ends without its parent takes along
+    what it used, of which no more than since the last sample is then taken for that of others.
     """
 
     def __init__(self, *, gpus: bool) -> None:
