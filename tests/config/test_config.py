@@ -92,6 +92,7 @@ def test_the_defaults_are_the_embedded_models():
         ("dataset=csv", "dataset.path=???: is required and has no value"),
         ("model.steps=???", "model.steps=???: is required and has no value"),
         ("seed=???", "seed=???: is required and has no value"),
+        ("+llm.options.a=???", "llm.options.a=???: is required and has no value"),
         ("sink.png=false", "sink=files: saves no pictures"),
         ("sweep.objective=sore", 'Did you mean "score"?'),
         ("sweep.at_least_images_per_s=2", "Set sweep.objective=score, or leave it out."),
