@@ -46,8 +46,10 @@ FILTERED = (
 
 _THINK = r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad)"
 _FROM = rf"(?:seed:|begin_of_|start_of_)?{_THINK}"
-_OPEN = re.compile(rf"<\|?{_FROM}\|?>|\[{_FROM}\]|◁{_FROM}▷", re.IGNORECASE)
-_CLOSE = re.compile(rf"(?:</|<\|/|\[/|◁/|<\|end_of_)(?:seed:)?{_THINK}(?:\|?>|\]|▷)", re.IGNORECASE)
+_OPEN = re.compile(rf"<\|?{_FROM}\|?>|\[{_FROM}\]|◁{_FROM}▷|<unused94>", re.IGNORECASE)
+_CLOSE = re.compile(
+    rf"(?:</|<\|/|\[/|◁/|<\|end_of_)(?:seed:)?{_THINK}(?:\|?>|\]|▷)|<unused95>", re.IGNORECASE
+)
 # The channels of OpenAI's open models, with their tokens or as servers that drop those show them.
 _FINAL = re.compile(r"<\|channel\|>\s*final[^<]*<\|message\|>|(?<=\S)assistant\s*final(?=\S)")
 _ANALYSIS = re.compile(
@@ -74,7 +76,7 @@ _BREAKS = str.maketrans(
 _UNSEEN = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\ufffd]")
 _ECHO_WORDS = 8  # in a row of the system prompt: no description has them by chance
 LOOP_WORDS = 24  # the longest phrase whose repetition is looked for
-SAME_SIGN = re.compile(r"([^\w\s])(\s?\1){7,}")  # "!!!!!!!!"
+SAME_SIGN = re.compile(r"([^\w\s])(\s?\1){7,}|(\w)\3{11,}")  # "!!!!!!!!" and "GGGGGGGGGGGG"
 
 
 class Limit(Protocol):
@@ -138,7 +140,7 @@ def _description(answer: Answer, asked: Asked, stop: Sequence[str]) -> tuple[str
     text, ended = _to_its_end(text, len(own), stop)
     text = own + readable(text[len(own) :])
     whole = text if own else wrappers.peel(text.strip(), asked.base_prompt)
-    if not own and wrappers.is_list(whole):
+    if not own and (wrappers.is_list(whole) or wrappers.CODE.match(text.strip())):
         return "", "list"
     part = remarks.first_part(whole, asked.base_prompt, len(own))
     part = part if own else wrappers.peel(part, asked.base_prompt)
@@ -165,7 +167,7 @@ def _judged(text: str, said: str, asked: Asked, limit: Limit) -> str | None:
         ("question", lambda: opens(QUESTION, text, base) or (apart and text[-1] in "?？؟")),
         ("refusal", lambda: apart and (opens(SELF, text, base) or unable)),
         ("repetition", lambda: repeats(text) and not repeats(base)),
-        ("empty", lambda: _says_nothing(text)),
+        ("empty", lambda: _says_nothing(text) or _says_little(text, base)),
         ("echo", lambda: echoes(text, said, asked)),
         ("too_long", lambda: limit.cuts(text)),
     )
@@ -178,6 +180,13 @@ def _says_nothing(text: str) -> bool:
     return not shown or (bool(words) and set(words) <= NOTHING)
 
 
+def _says_little(text: str, base_prompt: str) -> bool:
+    """Whether up to three English words name nothing of the base prompt: "Loading...", "42"."""
+    known = set(_words(base_prompt))
+    few = 0 < len(words := _words(text)) <= 3 and text.isascii() and base_prompt.isascii()
+    return few and not any(word[:3] == own[:3] for word in words for own in known)
+
+
 def storable(text: str) -> str:
     """`text` with a sign in the place of each half of a surrogate pair, which no file can hold."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -188,6 +197,7 @@ def readable(text: str) -> str:
     are not seen.
     """
     text = storable(text).replace("\r\n", "\n").replace("<0x0A>", "\n")  # a byte as its token
+    text = re.sub(r"(?:\\r)?\\n", "\n", text)  # as in a text of JSON
     text = _ESCAPES.sub("", text).translate(_BREAKS)
     text = _ENTITY.sub(lambda found: html.unescape(found[0]), text)
     text = "".join(sign for sign in text if sign == "\n" or unicodedata.category(sign) != "Cc")
@@ -236,6 +246,8 @@ def echoes(text: str, said: str, asked: Asked) -> bool:
     if length < 4:
         return False
     own = f" {' '.join(base)} "
+    if len(words) >= 4 and f" {' '.join(words)} " in f" {' '.join(system)} ":
+        return True
     runs = (" ".join(system[i : i + length]) for i in range(len(system) - length + 1))
     inside = f" {' '.join(words)} "
     return any(f" {run} " in inside and f" {run} " not in own for run in runs)

@@ -222,8 +222,8 @@ NOTHING = frozenset(
     "no yes none null nil n a na ok okay sure error todo tbd nan undefined unknown hello hi thanks "
     "thank you done redacted description prompt new enriched enhanced insert your here go the "
     "text answer output image i understand understood got it certainly absolutely of course as "
-    "wish thing problem safe unsafe nein ja nicht non oui si sí não sim нет да いいえ はい 不 不行 "
-    "是".split()
+    "wish thing problem true false safe unsafe nein ja nicht non oui si sí não sim нет да "
+    "いいえ はい 不 不行 是".split()
 )
 SELF = re.compile(r"\W*(?:i|i'(?:m|ve|d|ll)|we|we'(?:re|ve|ll)|ich|je|yo)\b", re.IGNORECASE)
 
@@ -231,7 +231,13 @@ SELF = re.compile(r"\W*(?:i|i'(?:m|ve|d|ll)|we|we'(?:re|ve|ll)|ich|je|yo)\b", re
 UNABLE = re.compile(
     r"beyond my (?:cap|abilit)|(?:let's|rather) talk about|(?:request|access) (?:declined|denied)"
     r"|try again (?:later|in a)|(?:internal|server|api|unknown) error|^\W*error\b|rate limit"
-    r"|overloaded|timed out|quota exceeded|lorem ipsum"
+    r"|overloaded|timed out|quota exceeded|lorem ipsum|bad (?:gateway|request)|gateway time"
+    r"|my (?:guidelines|programming|training|polic)|policy violation|(?:not|isn't) supported"
+    r"|out of memory|connection (?:refused|reset|error)|context (?:window|length)|exceeded your"
+    r"|waiting (?:for|input)|(?:prompt|description) goes here|let me know the|when you are\W*$"
+    r"|soy una? (?:ia|modelo)|je suis une? (?:ia|modèle)|我是.{0,12}(?:助手|模型|AI|千问)"
+    r"|私は.{0,9}AI"
+    r"|service (?:temporarily )?unavailable|too many requests|server had an error"
     r"|en voi auttaa|niet mee helpen|(?:nie (?:jestem|mogę)|nemohu)\b.*\bpomoc|pomóc\W*$"
     r"|nem tudok segít"
     r"|nu (?:te|vă|pot)\b.*\bajut|(?:ikke|inte) (?:hjelpe|hjælpe|hjälpa)"

@@ -47,7 +47,7 @@ _RUNS_ON = re.compile(
     # Midjourney's, also with the dash that an editor makes of two hyphens.
     r"|\s+--(?:ar|aspect|v|s|q|w|h|c|no|p|style|stylize|chaos|niji|seed|quality|tile|raw|[cs]ref|iw"
     r"|weird|hd|stop)\b|\s+—(?:ar|aspect|v|s|q|w|h|stylize|chaos|niji|seed|quality)\s\d"
-    r"|\s+P\.\s?S\.\s"
+    r"|\s+P\.\s?S\.\s|\s+#{2,}\s"
     r"|(?:\s+#[^\W\d]\w*){2,}\s*\Z"  # as under a post
     rf"|\s[–—-]\s{ASIDE}"
     rf"|(?<=[.!?…\"”)。！？])\s*(?<=[\s。！？])[(\[*_]*{_BEHIND}",

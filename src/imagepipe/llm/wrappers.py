@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import re
 from collections.abc import Callable
 
+from imagepipe.llm import data
 from imagepipe.llm.phrases import REFUSAL
 from imagepipe.llm.preambles import (
     HAPPY,
@@ -14,12 +13,13 @@ from imagepipe.llm.preambles import (
     HERE,
     HERE_ELSE,
     HERE_LINE,
-    KIND,
     LABEL,
     NOUN,
     OF_SEASON,
     OPENER,
     OWN_LINE,
+    SPEAKS,
+    TITLED,
 )
 from imagepipe.llm.remarks import MARKER, shares, without_remark
 
@@ -32,27 +32,37 @@ QUOTES = {'"': '"', "“": "”", "„": "“", "‘": "’", "'": "'", "«": "�
 _FENCE = re.compile(r"(```|~~~)[^\n`]*\n?(.*?)\s*(?:\1|\Z)", re.DOTALL)
 _INLINE_FENCE = re.compile(r"```(?:\w+\s*\n|\s*)?([^`\n]+)```")
 _TAGS = re.compile(r"<(\w+)[^<>]*>(.*?)</\1>", re.DOTALL)
+_NAMED = re.compile(rf"<({NOUN})>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
+_CLOSED = re.compile(rf"\s*\[/{NOUN}\]\Z", re.IGNORECASE)
+_BEFORE = re.compile(r"(?:[:.…,;]+|-{2,})\s*(?=\w)")
+_WHOLE = re.compile(r"(\\\"|\"{3}|'{3})(.+)\1|``(?!`)(.+)''", re.DOTALL)
 _PROLOG = re.compile(r"<\?xml\b[^<>]*\?>\s*", re.IGNORECASE)
 _LINK = re.compile(r"!?\[([^\[\]\n]*)\]\((?:https?:|data:|attachment:|[./])[^()]*\)")
 _CITED = re.compile(r"[ \t]?(?:\[\d{1,2}\]|【[^【】]*†[^【】]*】)(?=[\s.,;!?]|\Z)")
 _BOXED = re.compile(r"\\(?:boxed|text|mbox)\{(.*)\}[$\s.]*\Z", re.DOTALL)
 _EMOJI = re.compile(
-    "(?:[\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff][\ufe0f\u200d]*)+[ \\t]+"
+    "(?:[\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff][\ufe0f\u200d]*)+"
+    "(?:[ \\t]+|[ \\t]*\n\\s*)"
 )
-CALLED = ("arguments", "parameters", "input", "args")  # with what a tool is called
 _OPENED = re.compile(rf"<{NOUN}>\s*(?!.*</)", re.IGNORECASE | re.DOTALL)
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _MARKUP = re.compile(r"</?(?:p|b|i|u|em|strong|div|span)>", re.IGNORECASE)
 _HEADING = re.compile(
-    r"(?:#{1,6}[ \t]+(?P<a>[^\n]*)|(\*{1,3}|_{1,3})(?P<b>[^*_\n]{1,80})\2[:：]?|[-*_=]{3,})"
+    r"(?:#{1,6}[ \t]+(?P<a>[^\n]*)|(\*{1,3}|_{1,3})(?P<b>[^*_\n]{1,80})\2[:：]?|[-*_=]{3,}"
+    r"|[*_]*(?i:title|titel|titre|t[íi]tulo|titolo|标题|標題|タイトル|제목)[*_]*[:：][^\n]*)"
     r"[ \t]*\n+(?=\S)"
 )
 _EMPHASIS = (
-    re.compile(r"(\*\*\*|\*\*|__)(?=\S)(.+?)(?<=\S)\1", re.DOTALL),
+    re.compile(r"(\*\*\*|\*\*|__|~~)(?=\S)(.+?)(?<=\S)\1", re.DOTALL),
     re.compile(r"(?<![\w*])([*_])(?=[^\s*_])([^*_\n]+?)(?<=\S)\1(?![\w*])"),
 )
 _ITEM = re.compile(rf"^[ \t>*_#]*{MARKER}", re.IGNORECASE | re.MULTILINE)
 _FIELD = re.compile(r"^[ \t*_]*[A-Z][\w /-]{0,24}[*_]*:", re.MULTILINE)
+CODE = re.compile(
+    r"(?:def \w+\(|class \w+[:({]|import \w+\s*$|from \w+ import |#include\b|function \w+\("
+    r"|(?:const|let|var) \w+ = |SELECT\b|<\?php|print\()",
+    re.MULTILINE,
+)
 _IN_A_ROW = re.compile(r"\(?1[.)]\s.*\s\(?2[.)]\s", re.DOTALL)
 _BULLET = re.compile(r"(?:[-*•–—>→⇒]|[-=]>|\(?\d{1,2}[.)])\s+(?=\S)")
 
@@ -76,34 +86,11 @@ def _fence(text: str, base_prompt: str) -> str:
     return found[found.lastindex or 0] if found else text
 
 
-def _data(text: str, base_prompt: str) -> str:
-    """The one text of a JSON value, or the one that is called like an answer."""
-    if text[:1] not in ("{", "[", '"'):
-        return text
-    try:
-        value = json.loads(text) if '"' in text else ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return text
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    if isinstance(value, dict):
-        value = next((value[key] for key in CALLED if isinstance(value.get(key), dict)), value)
-        texts = {key: said for key, said in value.items() if isinstance(said, str)}
-        named = [said for key, said in texts.items() if _is_answer(key)]
-        value = next(iter(named or (texts.values() if len(texts) == 1 else ())), None)
-    return value if isinstance(value, str) else text
-
-
-def _is_answer(key: str) -> bool:
-    plain = re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", key)
-    return re.fullmatch(rf"{KIND}{NOUN}", plain, re.IGNORECASE) is not None
-
-
 def _tags(text: str, base_prompt: str) -> str:
     text = _PROLOG.sub("", text)
     opened = _OPENED.match(text)
     text = text[opened.end() :] if opened else text
-    found = _TAGS.fullmatch(text)
+    found = _TAGS.fullmatch(text) or _NAMED.search(text)
     return _MARKUP.sub("", _BREAK.sub("\n", found[2] if found else text))
 
 
@@ -119,9 +106,10 @@ def _boxed(text: str, base_prompt: str) -> str:
 
 
 def _emoji(text: str, base_prompt: str) -> str:
-    """Without emoji before a label."""
+    """Without emoji before a label, or on a line of their own before all else."""
     found = _EMOJI.match(text)
-    return text[found.end() :] if found and LABEL.match(text[found.end() :]) else text
+    alone = found and ("\n" in found[0] or LABEL.match(text[found.end() :]))
+    return text[found.end() :] if found and alone else text
 
 
 def _preamble(text: str, base_prompt: str) -> str:
@@ -136,6 +124,14 @@ def _preamble(text: str, base_prompt: str) -> str:
     here = HERE.match(straight) or HERE_ELSE.match(straight)
     if here and _introduces(here["said"], base_prompt) and text[here.end() :].strip():
         return text[here.end() :]
+    speaks = SPEAKS.match(straight)
+    if (
+        speaks
+        and not LABEL.match(text)
+        and not is_list(text)
+        and _no_word_of(base_prompt, speaks[0])
+    ):
+        return text[speaks.end() :] if shares(text[speaks.end() :], base_prompt) else text
     line, _, rest = text.partition("\n")
     ends = line.rstrip(' *_"”').endswith((":", "："))
     introduces = ends and len(line.split()) <= 20 and not shares(line, base_prompt)
@@ -155,12 +151,19 @@ def _opening(text: str, base_prompt: str) -> str:
 
 def _introduces(said: str, base_prompt: str) -> bool:
     """Whether what follows "Here is" names a description, or at least nothing of the picture."""
-    words = re.findall(r"\w{3,}", base_prompt.casefold())
     named = re.search(NOUN, said, re.IGNORECASE)
-    return bool(named) or not any(word in said.casefold() for word in words)
+    return bool(named) or _no_word_of(base_prompt, said)
+
+
+def _no_word_of(base_prompt: str, said: str) -> bool:
+    words = re.findall(r"\w{3,}", base_prompt.casefold())
+    return not any(word in said.casefold() for word in words)
 
 
 def _heading(text: str, base_prompt: str) -> str:
+    titled = TITLED.match(text)
+    if titled and text[titled.end() :].strip():
+        return _CLOSED.sub("", text[titled.end() :])
     found = _HEADING.match(text)
     said = (found["a"] or found["b"] or "") if found else ""
     return text[found.end() :] if found and not shares(said, base_prompt) else text
@@ -192,12 +195,14 @@ def _emphasis(text: str, base_prompt: str) -> str:
 
 
 def _bullet(text: str, base_prompt: str) -> str:
-    found = None if is_list(text) else _BULLET.match(text)
+    found = None if is_list(text) else _BULLET.match(text) or _BEFORE.match(text)
     return text[found.end() :] if found else text
 
 
 def _quotes(text: str, base_prompt: str) -> str:
     """Without a pair of quotes around all of it; those around a part of it stay."""
+    if whole := _WHOLE.fullmatch(text):
+        return whole[2] or whole[3]
     core = text.rstrip(".,;")
     opening, closing = core[:1], QUOTES.get(core[:1])
     inner = core[1:-1]
@@ -234,7 +239,7 @@ def _brackets(text: str, base_prompt: str) -> str:
 PEELS: tuple[Callable[[str, str], str], ...] = (
     *(
         _fence,
-        _data,
+        data.answer,
         _tags,
         _links,
         _boxed,
@@ -253,10 +258,11 @@ PEELS: tuple[Callable[[str, str], str], ...] = (
 
 
 def is_list(text: str) -> bool:
-    """Whether `text` is several options or points, or data, instead of one description."""
+    """Whether `text` is several options or points, data or code, instead of one description."""
     several = any(
         len(found) > 1 and found[0].start() == 0
         for found in (list(mark.finditer(text)) for mark in (_ITEM, _FIELD))
     )
     several = several or bool(re.fullmatch(r'(?:"[^"\n]+",\s*)+"[^"\n]+"', text))
+    several = several or bool(CODE.match(text))
     return several or bool(_IN_A_ROW.match(text)) or bool(re.match(r"[{\[]\s*[\"'{\[]|\|", text))
