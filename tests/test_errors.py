@@ -116,6 +116,7 @@ def test_a_list_says_the_closest_and_how_many_more():
         pytest.param("steps", ["model.steps"], "model.steps", id="last-part"),
         pytest.param("t.csv", ["t.csv", "r.csv"], "r.csv", id="not-itself"),
         pytest.param("t.csv", ["t.csv"], "", id="nothing-else"),
+        pytest.param("id", ["ID", "idx"], "ID", id="other-case"),
         pytest.param("xyz", ["model"], "", id="far"),
     ],
 )

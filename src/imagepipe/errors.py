@@ -69,7 +69,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     Never for `word` itself: where that is known, something else is wrong.
     """
     names = [name for name in known if name != word]
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    close = [name for name in names if name.casefold() == word.casefold()]
+    close = close or difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if not close:  # "modle.steps" and "steps" alike: compare the last part too
         tails = {name.rpartition(".")[2]: name for name in names}
         tail = difflib.get_close_matches(word.rpartition(".")[2], tails, n=1, cutoff=0.75)

@@ -106,9 +106,9 @@ def test_a_sample_is_a_row(tmp_path: Path) -> None:
         "x/1.txt": b"a cat",
         "x/1.png": b"",
         "x/1.json": b'{"id": 7, "size": 2}',
-        "x/2.txt": b"a dog",
+        "x/2.TXT": b"a dog",
         "x/2.cls": b"3",
-        "x/2.json": b'{"id": 8}',
+        "x/2.JSON": b'{"id": 8}',
         "x/README": b"",
     }
     asked = dataset(tar(tmp_path / "t.tar", files), "webdataset", prompt="{txt}")

@@ -138,6 +138,40 @@ def test_a_table_that_is_more_than_its_files_is_refused(
     assert way in error.remedy
 
 
+@pytest.mark.parametrize("mark", ["_delta_log/0.json", "metadata/v1.metadata.json"])
+@pytest.mark.parametrize("place", [".", "*", "**/*.parquet", "*/*.parquet", "[t]"])
+def test_such_a_table_below_the_folder_is_refused(tmp_path: Path, mark: str, place: str) -> None:
+    written(tmp_path / "t" / "a.parquet", {"id": ["1"], "what": ["a"]})
+    written(tmp_path / "t" / mark, "{}")
+    assert "is a table of " in refused(dataset(tmp_path / place, "parquet")).problem
+
+
+@pytest.mark.parametrize("end", ["gz", "bz2", "zst", "lz4"])
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_a_file_that_is_not_packed_as_its_name_says(tmp_path: Path, format: str, end: str) -> None:
+    row = CSV if format == "csv" else JSON
+    for place in (tmp_path / f"t.{format}.{end}", tmp_path / "d" / f"t.{format}.{end}"):
+        written(place, row.format(1))
+    for place in (tmp_path / f"t.{format}.{end}", tmp_path / "d"):
+        assert f"is not packed, though its name ends in .{end}. Name it without .{end}" in str(
+            refused(dataset(place, format))
+        )
+
+
+@pytest.mark.parametrize("place", ["d", "d/*.csv", "d/**", "d/b.csv", "d/[ab].csv"])
+def test_a_link_to_nothing_that_is_named_or_fits_is_refused(tmp_path: Path, place: str) -> None:
+    written(tmp_path / "d" / "a.csv", CSV.format(1))
+    (tmp_path / "d" / "b.csv").symlink_to(tmp_path / "gone")
+    assert "is a link to" in refused(dataset(tmp_path / place, "csv")).problem
+
+
+def test_a_link_to_no_folder_is_told(tmp_path: Path) -> None:
+    written(tmp_path / "a.csv", CSV.format(1))
+    (tmp_path / "more").symlink_to(tmp_path / "gone")
+    (told,) = scan(dataset(tmp_path, "csv"), None).left_out.values()
+    assert told == f"is a link to {tmp_path / 'gone'}, which is not there"
+
+
 def test_a_link_to_nothing_is_refused(tmp_path: Path) -> None:
     written(tmp_path / "d" / "a.csv", CSV.format(1))
     (tmp_path / "d" / "b.csv").symlink_to(tmp_path / "gone")

@@ -53,6 +53,10 @@ def test_a_join_that_matches_nothing_is_refused_with_what_differs(
 def test_how_many_rows_match_is_told(tmp_path: Path) -> None:
     tables = scan(asked(tmp_path, ["a", "b", "c"], ["a", "c", "d"]), None)
     assert tables.joins[0].reason.endswith(", 2 of 3 rows match")
+    some = scan(asked(tmp_path, ["a", "Ab", "c "], ["a", "ab", "c", "z"]), None)
+    assert some.joins[0].reason.endswith(
+        "1 of 3 rows match; l.csv has 'c ', r.csv has 'c': they differ in spaces"
+    )
     assert scan(asked(tmp_path, ["a", "b"], ["a"]), 1).joins[0].reason.endswith("1 of 1 rows match")
     outer = scan(asked(tmp_path, ["A"], ["a"], how="left"), None).joins[0].reason
     assert "0 of 1 rows match: l.csv has 'A', r.csv has 'a': they differ in upper and" in outer

@@ -101,6 +101,7 @@ def by_id(tables: Tables) -> dict[Any, dict[str, Any]]:
         (b'id,what\n1,a\n2,"b\n', "line 3 has a quote that is never closed, before 'b'"),
         (b'id,what\n1,"a cat\n2,"a dog"\n', "line 2 has text after the closing quote of the cell"),
         (b'\xef\xbb\xbf"id",what\n1,"a\n2,"b"', "the cell that begins with 'a'. Close the quote"),
+        (b'id,what\n1,"a" cat\n', "Where quotes are signs like others, set read.quote_char=null."),
         (b'id,what\n1,"a\nb" c\n2,d\n', "line 2 has text after the closing quote"),
         (b"id,what\n1," + b"x" * 200_000 + b"\n2,b,c\n", "line 3 has 3 cells"),
         (b"id,what,what\n1,a,b\n", "several columns of the name 'what'"),

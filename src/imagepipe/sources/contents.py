@@ -109,6 +109,17 @@ def check(head: bytes, asked: str, prefix: str) -> None:
         raise Unreadable("is UTF-16 text", UTF_16.format("UTF-16LE"))
 
 
+def check_packed(head: bytes, path: str, error: OSError) -> None:
+    """Refuse a file that is not packed as the end of its name says, which `error` came of."""
+    begins = {".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd", ".bz2": b"BZh", ".lz4": b"\x04\x22"}
+    end = next((end for end in begins if path.lower().endswith(end)), None)
+    if end and not head.startswith(begins[end]):
+        raise Unreadable(
+            f"is not packed, though its name ends in {end}",
+            f"Name it without {end}; some programs unpack what they download.",
+        ) from error
+
+
 def is_json(head: bytes) -> bool:
     """Whether the first of several lines is whole JSON: a row, and not how a document begins."""
     line, _, rest = head.removeprefix(BYTE_ORDER_MARK).partition(b"\n")

@@ -151,6 +151,7 @@ def _inside(key: str, filesystem: fs.FileSystem, place: str, found: _Places) -> 
     folders.check_plain(key, filesystem, place)
     folders.check_links(key, filesystem, place, found.suffixes)
     taken, left_out = folders.inside(filesystem, place, found.suffixes)
+    folders.check_plain_inside(key, filesystem, taken)
     found.chosen.update(taken)
     found.left_out.update(left_out)
     return taken
@@ -164,8 +165,10 @@ def _add_glob(key: str, entry: str, filesystem: fs.FileSystem, place: str, found
     base = os.path.dirname(re.split(r"[*?]", place)[0])
     taken = [info.path for info in fits if info.type == fs.FileType.File]
     inside = [info.path for info in fits if info.type == fs.FileType.Directory]
+    folders.check_fitting_links(key, filesystem, place)
     if taken:
         folders.check_plain(key, filesystem, base)
+        folders.check_plain_inside(key, filesystem, taken)
         found.left_out.update(_beside(filesystem, inside, taken, found.suffixes))
     else:
         taken = [path for folder in inside for path in _inside(key, filesystem, folder, found)]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -66,10 +67,17 @@ def inside(
         if hidden:
             left_out[path] = f"{hidden[0]!r} begins with {hidden[0][0]}"
         elif not suffixes.fit(path):
-            left_out[path] = f"ends in none of {suffixes}"
+            left_out[path] = _to_nothing(filesystem, path) or f"ends in none of {suffixes}"
         else:
             taken.append(path)
     return sorted(taken), dict(sorted(left_out.items()))
+
+
+def _to_nothing(filesystem: fs.FileSystem, path: str) -> str | None:
+    """Where a local link leads, if nothing is there."""
+    if not isinstance(filesystem, fs.LocalFileSystem) or os.path.exists(path):
+        return None
+    return f"is a link to {os.readlink(path)}, which is not there" if os.path.islink(path) else None
 
 
 def _below(filesystem: fs.FileSystem, place: str) -> tuple[list[str], dict[str, str]]:
@@ -119,23 +127,29 @@ def fitting(pattern: str) -> list[str]:
 
 def check_links(field: str, filesystem: fs.FileSystem, place: str, suffixes: Suffixes) -> None:
     """Raise UserError for a link to nothing that is named as a table's file; pyarrow skips it."""
-    if not isinstance(filesystem, fs.LocalFileSystem):
-        return
-    for path in _dangling(place):
-        if suffixes.fit(path):
+    if isinstance(filesystem, fs.LocalFileSystem):
+        every = (
+            os.path.join(folder, name) for folder, _, names in os.walk(place) for name in names
+        )
+        _check_links(field, filter(suffixes.fit, sorted(every)))
+
+
+def check_fitting_links(field: str, filesystem: fs.FileSystem, pattern: str) -> None:
+    """As `check_links`, of what `pattern`, a glob or a path, fits."""
+    if isinstance(filesystem, fs.LocalFileSystem):
+        # glob itself would follow links in a circle
+        _check_links(field, sorted(fitting(pattern) if "**" in pattern else glob.iglob(pattern)))
+
+
+def _check_links(field: str, paths: Iterable[str]) -> None:
+    for path in paths:
+        if os.path.islink(path) and not os.path.exists(path):
             raise UserError(
                 field=field,
                 value=path,
                 problem=f"is a link to {os.readlink(path)}, which is not there",
                 remedy="Fetch what it points at, or remove the link.",
             )
-
-
-def _dangling(place: str) -> Iterator[str]:
-    for folder, _, names in os.walk(place):
-        for path in sorted(os.path.join(folder, name) for name in names):
-            if os.path.islink(path) and not os.path.exists(path):
-                yield path
 
 
 def check_plain(field: str, filesystem: fs.FileSystem, place: str) -> None:
@@ -155,6 +169,15 @@ def check_plain(field: str, filesystem: fs.FileSystem, place: str) -> None:
                 problem=f"is a table of {kind}, whose files also hold rows that are removed",
                 remedy=READERS[kind],
             )
+
+
+def check_plain_inside(field: str, filesystem: fs.FileSystem, paths: Iterable[str]) -> None:
+    """As `check_plain`, of the folders that `paths` are in; not in a store, where each look costs
+    a request.
+    """
+    if isinstance(filesystem, fs.LocalFileSystem):
+        for folder in sorted({os.path.dirname(path) for path in paths}):
+            check_plain(field, filesystem, folder)
 
 
 def _kind(filesystem: fs.FileSystem, folder: str) -> str | None:

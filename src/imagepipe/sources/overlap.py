@@ -61,10 +61,13 @@ def overlap(join: Join, left: Scanned, right: Scanned) -> str:
         return ""
     keys = keys_of(cells, join.on, join.types)
     known = pa.chunked_array(right.keys, pa.string())
-    matches = pc.sum(pc.is_in(keys, value_set=known, skip_nulls=True)).as_py() or 0
+    found = pc.is_in(keys, value_set=known, skip_nulls=True)
+    matches = pc.sum(found).as_py() or 0
     told = f", {matches:,} of {cells.num_rows:,} rows match"
-    if matches or join.table.rows == 0:
+    if matches == cells.num_rows or join.table.rows == 0:
         return told
+    if matches:
+        return told + _of_others(join, left, cells.filter(pc.invert(found)), right, keys)
     why = _why(join, left, cells, right)
     if join.how == "inner":
         raise UserError(
@@ -103,6 +106,23 @@ def _why(join: Join, left: Scanned, cells: pa.Table, right: Scanned) -> str:
     return f"{here} has {_said(pair[0])}, {there} has {_said(pair[1])}{what}"
 
 
+def _of_others(join: Join, left: Scanned, cells: pa.Table, right: Scanned, ours: pa.Array) -> str:
+    """Of the rows that do not match, `cells`, and those of the other table that no row matches, two
+    keys that differ in little; "" where there are none.
+    """
+    assert right.cells is not None and right.keys is not None
+    known = pa.chunked_array(right.keys, pa.string())
+    whole = pa.concat_tables(
+        [one.select(join.on) for one in right.cells], promote_options="permissive"
+    )
+    rest = whole.filter(pc.invert(pc.is_in(known, value_set=ours, skip_nulls=True)))
+    pair, what = _closest(_texts(cells, join.on), _texts(rest, join.on))
+    if not what.startswith(": "):
+        return ""
+    here, there = left.table.name, join.table.name
+    return f"; {here} has {_said(pair[0])}, {there} has {_said(pair[1])}{what}"
+
+
 def _texts(cells: pa.Table, on: Sequence[str]) -> list[Key]:
     columns = [cell_texts(cells[name].slice(0, MOST)).to_pylist() for name in on]
     return [key for key in zip(*columns, strict=True) if not any(map(is_blank, key))]
@@ -117,7 +137,7 @@ def _closest(ours: Sequence[Key], theirs: Sequence[Key]) -> tuple[tuple[Key, Key
     if pair := _pair(ours, theirs, [alike for _, alike in every]):
         differing = [name for name, alike in every if _differ(pair, alike)]
         return pair, f": they differ in {' and '.join(differing)}"
-    return (ours[0], theirs[0]), ", for example"
+    return (next(iter(ours), ()), next(iter(theirs), ())), ", for example"
 
 
 def _pair(

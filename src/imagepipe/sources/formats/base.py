@@ -161,7 +161,12 @@ class FileFormat(Format):
 
     def head(self, filesystem: FileSystem, path: str) -> bytes:
         with self.open(filesystem, path) as stream:
-            return stream.read(contents.HEAD)
+            try:
+                return stream.read(contents.HEAD)
+            except OSError as error:
+                with filesystem.open_input_stream(path, compression=None) as packed:
+                    contents.check_packed(packed.read(contents.HEAD), path, error)
+                raise
 
     def check(self, filesystem: FileSystem, path: str, prefix: str) -> None:
         contents.check(self.head(filesystem, path), self.name, prefix)

@@ -72,7 +72,8 @@ class Dialect:
     def close(self) -> str:
         """What to do about a quote that is not closed."""
         twice = "write a quote twice" if self.double else f"write {self.escape} before a quote"
-        return f"Close the quote; inside a quoted cell {twice}."
+        plain = "Where quotes are signs like others, set read.quote_char=null."
+        return f"Close the quote; inside a quoted cell {twice}. {plain}"
 
 
 @dataclass(frozen=True)

@@ -83,13 +83,14 @@ def _samples(tar: tarfile.TarFile) -> Iterator[dict[str, Any]]:
 
 
 def _content(tar: tarfile.TarFile, ending: str, member: tarfile.TarInfo) -> bytes:
-    file = tar.extractfile(member) if ending in (*TEXTS, "json") else None
+    file = tar.extractfile(member) if ending.lower() in (*TEXTS, "json") else None
     return file.read() if file else b""
 
 
 def as_line(sample: dict[str, Any]) -> dict[str, bytes]:
     """A row's files as one object of JSON, in the column LINE. Raises Unreadable."""
     row: dict[str, Any] = {KEY: sample[KEY]}
+    sample = {name.lower(): content for name, content in sample.items()}  # as webdataset does
     row |= {name: sample[name].decode("utf-8", "replace") for name in TEXTS if name in sample}
     if "json" in sample:
         try:
