@@ -13,7 +13,7 @@ from helpers.refusals import refusal
 from hydra.errors import ConfigCompositionException, HydraException
 
 from imagepipe.cli import commands
-from imagepipe.cli.checks import check_choices
+from imagepipe.cli.checks import check_choices, check_options
 from imagepipe.cli.commands import check_keys
 from imagepipe.cli.composing import composed
 from imagepipe.cli.messages import explain, plain_errors
@@ -70,8 +70,10 @@ def test_a_sign_without_a_key() -> None:
         ("~llm=1.5", r"llm=1\.5: is not a name"),
         ("sink=[1]", r"sink=\[1\]: is not a name"),
         ("hydra/launcher=null", r"hydra/launcher=null: is not a name, .* Name one\."),
+        ("scorer=[[clip]]", r"scorer=\[\[clip\]\]: is not a name"),
+        ("scorer=[clip],[none,[clip]]", r"scorer=\[clip\],\[none,\[clip\]\]: is not a name"),
     ],
-    ids=["null", "of-a-sweep", "added", "removed", "list", "hydra"],
+    ids=["null", "of-a-sweep", "added", "removed", "list", "hydra", "in-two", "in-two-of-a-sweep"],
 )
 def test_a_group_takes_names_alone(typed: str, said: str) -> None:
     with pytest.raises(UserError, match=f"^{said}"):
@@ -89,6 +91,26 @@ def test_a_group_takes_names_alone(typed: str, said: str) -> None:
 )
 def test_a_value_may_hold_keys_with_a_slash(typed: str) -> None:
     check_choices([typed])
+
+
+@pytest.mark.parametrize(
+    "typed", ["model=glob(tiny*)", "+llm=glob([a,b],exclude=c)", "seed=glob(*)"]
+)
+def test_a_pattern_of_names_is_for_hydra_to_fill(typed: str) -> None:
+    check_choices([typed])
+
+
+@pytest.mark.parametrize(
+    "typed", ["range(1,3,0)", "range(1.5,3,0.0)", "shuffle(range(1,3,0))", "sort(range(1,3,0))"]
+)
+def test_a_range_that_never_ends(typed: str) -> None:
+    said = refusal(check_choices, [f"seed={typed}"])
+    assert said.startswith(f"seed={typed}: has steps of 0, which never come to its end.")
+
+
+@pytest.mark.parametrize("typed", ["--experimental-rerun", "--experimental-rerun=x", "--exp=x"])
+def test_a_configuration_past_the_checks(typed: str) -> None:
+    assert "runs a configuration that nothing has checked" in refusal(check_options, [typed, "x"])
 
 
 def test_a_group_that_is_put_elsewhere_is_named() -> None:
@@ -113,6 +135,20 @@ def test_what_hydra_does_not_take_is_told_by_its_name(typed: str, said: str) -> 
     with pytest.raises(HydraException) as caught:
         composed([typed], None)
     assert explain(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("+hydra.sweeper.params.seed=1", "Unexpected type for root"),
+        ("hydra.searchpath=[x://]", "No config source registered for schema x"),
+        ("hydra.job.env_copy=[NOT_SET_ANYWHERE]", "'NOT_SET_ANYWHERE'"),
+    ],
+)
+def test_what_composes_a_run_has_no_traceback_for_hydras_own_keys(typed: str, said: str) -> None:
+    with pytest.raises(HydraException) as caught:
+        composed([typed], None)
+    assert f"Hydra cannot use that: {said}" in explain(caught.value)
 
 
 def test_a_preset_that_ends_in_yml_is_told(tmp_path) -> None:
@@ -143,9 +179,15 @@ def test_a_name_that_no_disk_takes(tmp_path, capsys) -> None:
         ("hydra.sweeper.params={a: 1}", "Hydra cannot use that: 'NoneType' object has no"),
         ("hydra.sweeper.params=${seed}", "dataset.path=/nowhere.csv: is not there"),
         ("hydra.sweeper=null", "dataset.path=/nowhere.csv: is not there"),
+        ("~hydra/sweeper", "hydra/sweeper=null: a sweep needs one, and this takes it away."),
+        ("-sc query=bash", "Hydra cannot use that: 'COMP_LINE'"),
+        ("-m seed=range(0)", "seed=range(0): varies a key over no value at all"),
+        ("-m seed=1,2 model=glob(nowhere*)", "model=glob(nowhere*): varies a key over no value"),
     ],
 )
 def test_hydras_own_keys_end_in_a_plain_line(tmp_path: Path, typed: str, said: str) -> None:
-    done = imagepipe(tmp_path, typed, "dataset.path=/nowhere.csv")
-    assert done.returncode == 2 and said in done.stderr
+    given = typed.split(" ") if typed.startswith("-") else [typed]
+    done = imagepipe(tmp_path, *given, "dataset.path=/nowhere.csv")
+    assert done.returncode == 2 and said in is_plain(done.stderr)
+    assert not any(tmp_path.iterdir())
     assert done.stderr.count("\n") == 1 and not list(tmp_path.iterdir())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.fuzz import is_plain
+from hydra.conf import HydraConf
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -29,24 +30,28 @@ VALUES = st.one_of(
     st.sampled_from(["a,b", "choice(1,2)", "range(3)", "glob(*)", "'a b'", '"{x}"', "{x", "???"]),
     st.sampled_from(["s3://u:p@h/x", "file:///", "http://", "asset:tiny", "/proc/1", "~", "../.."]),
     st.sampled_from(["x" * 9000, "\x1b[31m", "\u202e", "提示", "a\nb", "9" * 400, "interval(0,1)"]),
+    st.sampled_from(["choice(a,[b])", "range(3,1)", "range(1,2,0)", "shuffle(range(2))", "[[x]]"]),
+    st.sampled_from(["glob([t*,n*],exclude=x)", "sort(2,1)", "tag(log,interval(1,2))", "int(1.5)"]),
+    st.sampled_from(["${..seed}", "${oc.env:NOPE,null}", "${now:%}", "${hydra:job.num}", "a\\,b"]),
     *(st.sampled_from(CHOICES), TEXT, st.integers().map(str), st.floats().map(str)),
 )
+_OWN = set(configuration.keys(OmegaConf.structured(HydraConf)))
+HYDRAS = sorted(f"hydra.{name}" for key in _OWN for name in (key, key.rpartition(".")[0]) if name)
+HYDRAS += [f"hydra/{group}" for group in ("launcher", "sweeper", "job_logging", "output", "help")]
 NAMES = st.one_of(
     *(st.sampled_from(KEYS), st.sampled_from(GROUPS), TEXT),
     st.sampled_from(KEYS).map(lambda key: f"{key[:-1]}x"),
-    st.sampled_from(["hydra.run.dir", "hydra.sweep.dir", "hydra/launcher", "hydra.sweeper.params"]),
-    st.sampled_from(
-        ["hydra/sweeper", "hydra.job.chdir", "hydra.mode", "hydra.searchpath", "resume"]
-    ),
+    *(st.sampled_from(HYDRAS), st.sampled_from(["hydra.sweeper.params.seed", "resume", "hydra"])),
+    st.builds("{}@{}".format, st.sampled_from(GROUPS), st.sampled_from([*GROUPS, "_global_", "x"])),
 )
 ARGUMENTS = st.one_of(
     st.builds("{}{}={}".format, st.sampled_from(["", "", "", "+", "++", "~"]), NAMES, VALUES),
     st.builds("{}{}".format, st.sampled_from(["", "~", "-", "--"]), NAMES),
     st.sampled_from(
-        ["-m", "--multirun", "--cfg", "job", "--info", "--config-name", "--resolve", "="]
+        ["-m", "-m", "-m", "--cfg", "job", "--info", "--config-name", "--resolve", "=", "-sc"]
     ),
     st.sampled_from(
-        ["--config-dir", "--config-dir=/nowhere", "--config-name=x", "--package=a", "@"]
+        ["--config-dir", "--config-dir=/nowhere", "--config-name=x", "--package=a", "@", "--exp=."]
     ),
     TEXT,
 )
@@ -87,8 +92,10 @@ def check(typed: list[str]) -> None:
     its jobs' failures.
     """
     with tempfile.TemporaryDirectory() as folder:
-        code, said = typed_in(typed, Path(folder))
-        left = [path for path in Path(folder).rglob("*") if path.name != "said"]
+        inside = Path(folder, "a", "b")  # where ../.. is no folder of others
+        inside.mkdir(parents=True)
+        code, said = typed_in(typed, inside)
+        left = {*inside.parent.rglob("*")} - {inside, inside / "said"}
     assert code in (0, 1, 2), (code, said)
     assert code == 0 or is_plain(said)
     assert "Traceback" not in said
@@ -110,6 +117,7 @@ def typed_in(arguments: list[str], folder: Path) -> tuple[int, str]:
 
 def _command(arguments: list[str], folder: Path, said: Path) -> Any:
     os.chdir(folder)
+    os.environ["HOME"] = str(folder.parents[1])
     file = os.open(said, os.O_WRONLY | os.O_CREAT)
     os.dup2(file, 1)
     os.dup2(file, 2)

@@ -329,8 +329,7 @@ def _ends(found: sources.Tables, out: Path) -> None:
     rows = [table.num_rows for table in (written, failed) if table is not None]
     assert sum(rows) == found.rows, (rows, found.rows)
     if failed is not None:
-        why = {"reason", "failed_reason"} & set(failed.column_names)
-        assert any(all(failed[name].to_pylist()) for name in why)
+        assert all(failed[why_failed(found)[1]].to_pylist())
 
 
 def _kept(given: Given, found: sources.Tables, out: Path) -> None:

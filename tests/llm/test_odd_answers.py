@@ -37,6 +37,8 @@ WRAPPED = {
         f'{{"name": "generate_image", "arguments": {{"prompt": "{GOOD}"}}}}',
         f'<tool_call>\n{{"name": "draw", "arguments": {{"prompt": "{GOOD}"}}}}\n</tool_call>',
         f'prompt = "{GOOD}"',
+        f"{{1: '{GOOD}'}}",
+        f"{{('a', b'b'): '{GOOD}'}}",
         f'<?xml version="1.0"?><prompt>{GOOD}</prompt>',
         f"<output>\n{GOOD}",
         f"The answer is $\\boxed{{\\text{{{GOOD}}}}}$.",
@@ -127,6 +129,12 @@ def test_what_is_around_a_description_is_left_out(kind: str) -> None:
 
 def test_names_of_signs_are_read() -> None:
     assert read("A red cat &amp; a dog in &#34;snow&quot;").prompt == 'A red cat & a dog in "snow"'
+
+
+@pytest.mark.parametrize("said", ["{ { } }", "{[]: 1}", "[{{}: 2}]", "{{'a': {[]}}}", "[{()}, {}]"])
+def test_what_is_no_value_of_python_is_read_as_text(said: str) -> None:
+    found = read(said)
+    assert (found.prompt, found.answer) == (BASE, said) and found.fallback
 
 
 NO_DESCRIPTION = {

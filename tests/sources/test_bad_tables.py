@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from helpers.asked import dataset, refused, written
 from helpers.refusals import refusal
@@ -181,3 +182,12 @@ def test_an_address_that_cannot_be_reached():
     assert refusal(open_url, "dataset.path", "hdfs://nowhere:1/t.csv").startswith(
         "dataset.path=hdfs://nowhere:1/t.csv: cannot be reached ("
     )
+
+
+@pytest.mark.parametrize("name", [b"z\xf0name", b"\xe9t\xe9\xffxy", b"zqna\xc3("])
+def test_a_column_whose_name_is_no_text(tmp_path: Path, name: bytes):
+    table, file = pa.table({"id": ["1"], "zqname": ["a"]}), tmp_path / "t.parquet"
+    pq.write_table(table, file)
+    file.write_bytes(file.read_bytes().replace(b"zqname", name))
+    said = str(refused(dataset(file, "parquet")))
+    assert said.startswith(f"dataset.path={file}: cannot be read: 'utf-8' codec can't decode")

@@ -12,7 +12,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, QuotedString
+from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, QuotedString, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
@@ -61,6 +61,13 @@ def check_composed(cfg: DictConfig) -> None:
             value=launcher,
             problem="imagepipe runs the jobs of a sweep itself, for one MLflow run and one page",
             remedy="Leave it out; sweep.jobs_at_once=auto runs as many at once as have room.",
+        )
+    if whole.runtime.choices.get("hydra/sweeper") is None:
+        raise UserError(
+            field="hydra/sweeper",
+            value="null",
+            problem="a sweep needs one, and this takes it away",
+            remedy="Leave ~hydra/sweeper out.",
         )
     for key, (value, why) in FIXED.items():
         if (given := OmegaConf.select(whole, key)) != value:
@@ -147,12 +154,35 @@ def refuse_typed_secrets(arguments: Sequence[str]) -> None:
             check(str(value))
 
 
+def check_options(arguments: Sequence[str]) -> None:
+    """Refuse the option of Hydra that runs a pickled configuration, past all checks of it."""
+    for text in arguments:
+        if text.startswith("--e"):  # also shortened
+            raise UserError(
+                field=text.partition("=")[0],
+                value=text.partition("=")[2],
+                problem="runs a configuration that nothing has checked",
+                remedy="resume=FOLDER goes on with a run; imagepipe reproduce draws one again.",
+            )
+
+
 def check_choices(arguments: Sequence[str]) -> None:
-    """Refuse a choice of a group that is not a name; Hydra has no error of its own for it."""
+    """Refuse a choice of a group that is not a name, and a range without steps; Hydra has no error
+    of its own for them.
+    """
     for argument in arguments:
+        typed = _parsed(argument)
+        nested = typed is not None and _nests(typed.value())
         for key, value in values(argument):
+            if isinstance(value, RangeSweep) and value.step == 0:
+                raise UserError(
+                    field=key,
+                    value=argument.partition("=")[2],
+                    problem="has steps of 0, which never come to its end",
+                    remedy="Give a step above 0, or leave it out.",
+                )
             left_out = value is None and argument.startswith("~")
-            if isinstance(value, str) or left_out:
+            if left_out or (isinstance(value, str | Glob) and not nested):
                 continue
             group = config_dir() / key
             if group.is_dir() or ("/" in key and "." not in key):  # with dots it is in a value
@@ -170,12 +200,25 @@ def values(argument: str) -> Iterator[tuple[str, Any]]:
 
     An argument that Hydra's grammar does not accept is returned as typed.
     """
-    try:
-        override = OverridesParser.create().parse_override(argument)
-    except HydraException:
+    typed = _parsed(argument)
+    if typed is None:
         key, _, value = argument.lstrip("+").partition("=")
         return iter([(key, value)])
-    return _leaves(override.key_or_group, override.value())
+    return _leaves(typed.key_or_group, typed.value())
+
+
+def _parsed(argument: str) -> Override | None:
+    try:
+        return OverridesParser.create().parse_override(argument)
+    except HydraException:
+        return None
+
+
+def _nests(value: Any) -> bool:
+    """Whether it is a list with a list in it, or several values one of which is."""
+    if isinstance(value, ChoiceSweep):
+        return any(map(_nests, value.list))
+    return isinstance(value, list) and any(isinstance(one, list) for one in value)
 
 
 def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -194,7 +237,8 @@ def check_secrets(cfg: DictConfig) -> None:
     whole: Any = HydraConfig.get()
     refuse_typed_secrets(settings(whole))
     every: Any = OmegaConf.to_container(whole, resolve=False)
-    params = (every["sweeper"] or {}).get("params")
+    sweeper = every["sweeper"] if isinstance(every["sweeper"], dict) else {}
+    params = sweeper.get("params")
     given = params if isinstance(params, dict) else {}  # else a reference, or nothing
     refuse_typed_secrets([f"{key}={value}" for key, value in given.items()])
     for name in whole.job.env_set:

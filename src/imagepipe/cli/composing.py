@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,13 +10,15 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from omegaconf import DictConfig, open_dict, read_write
 
 from imagepipe import config as configuration
 from imagepipe import shell
 from imagepipe.cli.checks import check_choices, check_presets, config_dir
+from imagepipe.cli.messages import COMPOSING
 from imagepipe.config import Config, registration
-from imagepipe.errors import UserError
+from imagepipe.errors import UserError, one_line
 
 
 def composed(overrides: Sequence[str], own: str | None) -> Config:
@@ -38,12 +41,22 @@ def composing(overrides: Sequence[str], own: str | None) -> Iterator[DictConfig]
     more = [f"hydra.searchpath=[{_place(own)}]"] if own else []
     with _hydra_put_aside():
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            cfg = compose("config", [*overrides, *more], return_hydra_config=True)
+            cfg = _compose([*overrides, *more])
         check_presets(cfg, cfg.hydra)
         HydraConfig.instance().set_config(cfg)
         with read_write(cfg), open_dict(cfg):
             del cfg["hydra"]
         yield cfg
+
+
+def _compose(overrides: list[str]) -> DictConfig:
+    try:
+        return compose("config", overrides, return_hydra_config=True)
+    except (*COMPOSING, UnicodeDecodeError):
+        raise
+    except Exception as error:  # Hydra's own keys end it in whatever way
+        said = f"{shlex.join(overrides)}: Hydra cannot use that: {one_line(error, 500)}"
+        raise HydraException(said) from None
 
 
 @contextmanager

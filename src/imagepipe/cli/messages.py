@@ -38,6 +38,7 @@ BARE = frozenset(" /-\\+.$%*@?|:=_~")
 COMPOSING = (HydraException, OmegaConfBaseException, YAMLError)
 FULL = (errno.ENOSPC, errno.EDQUOT)
 DEPTHS = ("*.yaml", "*/*.yaml", "*/*/*.yaml")  # where presets lie in their folder
+OF_HYDRA = re.compile(r"[+~]*hydra[./]|--?s")  # also --shell-completion
 IN_FILE = re.compile(r"In '([^']+)': \w+ raised while composing config:\n(.*)")
 
 
@@ -92,6 +93,15 @@ def refuse_typed(parser: argparse.ArgumentParser, message: str) -> NoReturn:
     """
     command = parser.prog if parser.prog.startswith("imagepipe ") else "imagepipe"
     fail(f"{shown(message, VALUE_BYTES)}. See {command} --help.", 2)
+
+
+def fail_as_hydras(error: BaseException, kind: type[Exception] = Exception) -> None:
+    """Fail in a line if `error`, before a run, comes of Hydra's own keys or its completion, which
+    end it in whatever way; without such only if it is of `kind`.
+    """
+    of_hydra = any(OF_HYDRA.match(text) for text in sys.argv[1:])
+    if isinstance(error, Exception if of_hydra else kind):
+        fail(f"{shlex.join(sys.argv[1:])}: Hydra cannot use that: {one_line(error, 500)}", 2)
 
 
 def explain(error: Exception) -> str:

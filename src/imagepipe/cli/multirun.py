@@ -46,6 +46,8 @@ class Multirun:
         self.resumed, self.errors = resumed, list[BaseException]()
         self._locks, self._sweep = stack, ExitStack()
         self.sweep: Sweep | None = None
+        self._begun: sweeps.Record | None = None
+        self._any_finished = False
 
     def begins(self, cfg: DictConfig, whole: DictConfig) -> None:
         """Check what all jobs have, and lock the sweep's folder. Raises UserError."""
@@ -86,6 +88,7 @@ class Multirun:
         number = HydraConfig.get().job.num
         try:
             if self.sweep is None:
+                assert self._begun is not None  # by `begins`
                 begun = Sweep(self._config, self._folder, self._begun)
                 self.sweep = self._sweep.enter_context(begun)
             try:
@@ -94,7 +97,9 @@ class Multirun:
                 nothing = OmegaConf.structured(configuration.Config)
                 self.sweep.refuse(number, nothing, folder, typed, error)
                 raise
-            return self.sweep.job(number, cfg, folder, typed, composed)
+            objective = self.sweep.job(number, cfg, folder, typed, composed)
+            self._any_finished = True
+            return objective
         except Exception as error:
             self.errors.append(error)
             return Unfinished()
@@ -104,18 +109,33 @@ class Multirun:
 
         That may be the error of a failed job, except in a search, which continues after one.
         """
+        if self._begun and not self.sweep and error is None:
+            return _no_job(self._begun)
         if self.sweep:
             try:
                 stopped = isinstance(error, KeyboardInterrupt)
                 self.errors += self.sweep.wait(interrupted=stopped)
             except Interrupted as interrupted:
                 error = interrupted
-        choice = self._begun.sweeper if self.sweep else "basic"
+        goes_on = self._any_finished and self._begun and self._begun.sweeper != "basic"
         tripped = isinstance(error, ValueError | RuntimeError)  # Optuna, where all jobs failed
-        if self.errors and (tripped or (error is None and choice == "basic")):
+        if self.errors and (tripped or (error is None and not goes_on)):
             error = self.errors[0]
         self._sweep.__exit__(type(error) if error else None, error, None)
         return error
+
+
+def _no_job(begun: sweeps.Record) -> UserError:
+    texts = [text for text in begun.typed if text.lstrip("+").partition("=")[0] in begun.swept]
+    key, _, value = next((text for text in texts if not sweeps.planned([text])), "-m").partition(
+        "="
+    )
+    return UserError(
+        field=key,
+        value=value,
+        problem="varies a key over no value at all, so that there is no job",
+        remedy="Give it a value or more; glob(...) is for the names of a group's choices.",
+    )
 
 
 def check_resumed(asked: Path, folder: Path, now: sweeps.Record) -> None:

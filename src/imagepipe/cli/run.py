@@ -8,7 +8,6 @@ from __future__ import annotations
 import atexit
 import gc
 import os
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -26,15 +25,16 @@ from imagepipe.cli import commands
 from imagepipe.cli.checks import (
     check_choices,
     check_composed,
+    check_options,
     config_dir,
     refuse_typed_secrets,
     values,
 )
 from imagepipe.cli.hooks import Before
-from imagepipe.cli.messages import COMPOSING, fail, plain_errors
+from imagepipe.cli.messages import COMPOSING, fail_as_hydras, plain_errors
 from imagepipe.cli.multirun import Multirun
 from imagepipe.config import registration
-from imagepipe.errors import RunFailed, UserError, one_line
+from imagepipe.errors import RunFailed, UserError
 from imagepipe.execution import manifest
 from imagepipe.signals import termination_as_interrupt
 from imagepipe.sink import sweeps
@@ -54,6 +54,7 @@ def main(arguments: Sequence[str]) -> None:
     OmegaConf.register_new_resolver("imagepipe.commands", commands.table, replace=True)
     registration.register()
     with plain_errors():
+        check_options(sys.argv[1:])
         refuse_typed_secrets(sys.argv[1:])
         check_choices(sys.argv[1:])
         sys.argv[1:], resumed = to_resume(sys.argv[1:])
@@ -107,10 +108,8 @@ class Command:
         with self._locks:
             told = self._multirun.end(error)
         ours = (*COMPOSING, UnicodeDecodeError, UserError, RunFailed, OSError)
-        of_hydra = any(text.lstrip("+~").startswith("hydra.") for text in sys.argv[1:])
-        kind = Exception if of_hydra else ValueError  # its own keys end it in whatever way
-        if isinstance(told, kind) and not self._begun and not isinstance(told, ours):
-            fail(f"{shlex.join(sys.argv[1:])}: Hydra cannot use that: {one_line(told, 500)}", 2)
+        if told is not None and not self._begun and not isinstance(told, ours):
+            fail_as_hydras(told, ValueError)
         if told is not None and told is not error:
             raise told from error
 

@@ -13,16 +13,16 @@ CALLED = ("arguments", "parameters", "input", "args")  # with what a tool is cal
 
 
 def answer(text: str, base_prompt: str) -> str:
-    """The one text of a JSON value, or the one that is called like an answer."""
+    """The one text of a value in JSON or Python, or the one that is called like an answer."""
     if text[:1] not in ("{", "[", '"'):
         return text
     try:
         value = json.loads(text) if '"' in text else ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return text
     value = _unwrapped(value)
     if isinstance(value, dict):
-        texts = {key: said for key, said in value.items() if isinstance(said, str)}
+        texts = {str(key): said for key, said in value.items() if isinstance(said, str)}
         named = [said for key, said in texts.items() if _is_answer(key)]
         value = next(iter(named or (texts.values() if len(texts) == 1 else ())), None)
     return value if isinstance(value, str) else text

@@ -242,7 +242,7 @@ def plain_errors(request: Request, path: object) -> Iterator[None]:
         raise UserError(
             field=field, value=path, problem=error.problem, remedy=error.remedy
         ) from error
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:  # the last of a name
         raise UserError(
             field=field,
             value=path,
