@@ -13,7 +13,7 @@ from helpers.tiny_pipelines import FLUX, SD, SDXL, complaint, painter, small
 from safetensors.torch import load_file, save_file
 
 from imagepipe.config import Model
-from imagepipe.diffusion import checks, fit, repository
+from imagepipe.diffusion import checks, fit, model_index, repository
 from imagepipe.diffusion.diffusers import load
 from imagepipe.errors import UserError
 
@@ -177,6 +177,22 @@ def test_a_pipeline_that_changes_pictures_is_refused(kind: str, copied: Folder):
     index = json.loads((folder / "model_index.json").read_text())
     (folder / "model_index.json").write_text(json.dumps(index | {"_class_name": kind}))
     assert f"{kind} changes a picture that it is given" in complaint(small(folder))
+
+
+@pytest.mark.parametrize("part", ["vae", "tokenizer", "text_encoder", "unet", "scheduler"])
+def test_an_index_without_a_part_of_its_class(part: str, copied: Folder):
+    file = copied(SD) / "model_index.json"
+    index = json.loads(file.read_text())
+    file.write_text(json.dumps({name: one for name, one in index.items() if name != part}))
+    assert f"{file} is broken (it names no {part})" in complaint(small(file.parent))
+
+
+def test_an_index_may_leave_out_what_draws_nothing(copied: Folder):
+    file = copied(SD) / "model_index.json"
+    index = json.loads(file.read_text())
+    left = {name: one for name, one in index.items() if name not in model_index.OPTIONAL}
+    file.write_text(json.dumps(left))
+    fit.check(small(file.parent), repository.read(file.parent))
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.refusals import refusal
 from safetensors.torch import save_file
 
 from imagepipe.config import Model, Part
 from imagepipe.diffusion.checks import check
 from imagepipe.errors import UserError
-from imagepipe.stages.loading import check_fit
+from imagepipe.stages.loading import check_fit, refuse_tokens
 from imagepipe.stages.weights import locate
 
 
@@ -44,3 +45,15 @@ def test_a_file_is_looked_into_once_the_notes_are_off(key, tmp_path, monkeypatch
     with pytest.raises(UserError, match="^model."):
         check(Model("x", "diffusers", **{"path": "asset:tiny", key: values[key]}))
     assert logging.getLogger("torchao").level == logging.ERROR
+
+
+@pytest.mark.parametrize("name", ["bos_token", "eos_token", "pad_token", "unk_token"])
+def test_a_token_that_the_weights_do_not_know(name: str):
+    from transformers import AutoTokenizer, CLIPModel
+
+    path = locate("asset:tiny_clip")
+    model = CLIPModel.from_pretrained(path)
+    refuse_tokens("scorer.path", "mine", AutoTokenizer.from_pretrained(path), model)
+    tokenizer = AutoTokenizer.from_pretrained(path, **{name: "<new>"})
+    said = refusal(refuse_tokens, "scorer.path", "mine", tokenizer, model)
+    assert said.startswith(f"scorer.path=mine: its tokenizer gives {name} the number 957, but its")

@@ -11,6 +11,7 @@ import numpy as np
 
 from imagepipe.config import Model
 from imagepipe.diffusion import (
+    fit,
     limits,
     lora,
     options,
@@ -258,6 +259,7 @@ def load(model: Model, device: str) -> Any:
     else:
         described = repository.read(repository.fetch(model))
         pipe = _trained(model, described, device, dtype)
+        fit.check_tokens(model, pipe.components)
     limits.fill_positions(pipe.components, described.configs)
     options.configure(pipe, model)
     options.place(pipe, model, device)

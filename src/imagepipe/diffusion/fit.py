@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from imagepipe.config import Model
-from imagepipe.diffusion import random_weights, repository
+from imagepipe.diffusion import model_index, random_weights, repository
 from imagepipe.errors import one_line
 from imagepipe.stages import kinds, loading, weights
 
@@ -29,6 +30,7 @@ def check(model: Model, described: repository.Description, apart: Collection[str
     if folder is None or (model.path or "").startswith("asset:"):
         return
     repository.quiet()
+    _check_index(model, folder, described.index, apart)
     for name, (library, class_name) in described.parts.items():
         kind = random_weights.part_class(library, class_name)
         config = described.configs.get(name, {})
@@ -45,6 +47,30 @@ def check(model: Model, described: repository.Description, apart: Collection[str
                 _check_transformers(model, folder / name, kind)
         else:
             check_part("model.path", model.path, folder / name, kind, config, files)
+
+
+def _check_index(
+    model: Model, folder: Path, index: Mapping[str, Any], apart: Collection[str]
+) -> None:
+    """Raise UserError if the class of the pipeline takes a part that `model_index.json` lacks."""
+    import diffusers
+
+    kind = getattr(diffusers, str(index["_class_name"]), None)
+    takes = inspect.signature(kind).parameters.values() if kind else ()
+    needed = [one.name for one in takes if one.default is one.empty and one.kind != one.VAR_KEYWORD]
+    known = {*index, *apart, *model_index.OPTIONAL}
+    lacking = [name for name in needed if name not in known]
+    if lacking:
+        file = folder / model_index.FILE
+        raise weights.broken("model.path", model.path, file, f"it names no {lacking[0]}")
+
+
+def check_tokens(model: Model, components: Mapping[str, Any]) -> None:
+    """As `loading.refuse_tokens`, of each text encoder and its tokenizer."""
+    for name, encoder in components.items():
+        tokenizer = components.get(name.replace("text_encoder", "tokenizer"))
+        if name.startswith("text_encoder") and encoder is not None and tokenizer is not None:
+            loading.refuse_tokens("model.path", model.path, tokenizer, encoder)
 
 
 def _check_small(model: Model, name: str, folder: Path, kind: Any) -> None:

@@ -63,6 +63,7 @@ class TransformersEnhancer:
             revision=self.config.revision,
             dtype="float32" if on_cpu else self.config.dtype,
         )
+        loading.refuse_tokens("llm.path", self.config.path, self.tokenizer, model)
         self.model = model.to(device).eval()
         self.model.generation_config = self._generation()
 

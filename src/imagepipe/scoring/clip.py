@@ -82,6 +82,7 @@ class ClipScorer:
         dtype = weights.dtype(self.scorer.dtype, device)
         field = f"{self.scorer.section}.path"
         model = loading.load(field, path, model_class(), revision=revision, dtype=dtype)
+        loading.refuse_tokens(field, path, self.processor.tokenizer, model)
         self.model = model.to(device).eval()
 
     @cached_property

@@ -64,6 +64,24 @@ def load(
     return model
 
 
+def refuse_tokens(field: str, path: str | None, tokenizer: Any, model: Any) -> None:
+    """Raise UserError if `model` has no weights for a token that `tokenizer` adds by itself.
+
+    Every row would fail by it, and on a GPU the process.
+    """
+    known = getattr(model.config.get_text_config(), "vocab_size", None)
+    for name in ("bos", "eos", "pad", "unk"):
+        number = getattr(tokenizer, f"{name}_token_id", None)
+        if known is not None and number is not None and number >= known:
+            raise UserError(
+                field=field,
+                value=path,
+                problem=f"its tokenizer gives {name}_token the number {number}, but its weights "
+                f"are for {known} tokens",
+                remedy="Fetch the model again, or save it with the tokenizer of its training.",
+            )
+
+
 def shapes(field: str, path: str | None, file: Path) -> dict[str, tuple[int, ...]]:
     """The names and shapes of the weights in a file; of a safetensors file its header is read.
 
