@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +98,21 @@ def test_a_folder_whose_name_is_no_text_is_named(tmp_path: Path):
     place = Store(str(tmp_path / "d_\udcff"))  # as Python reads a byte that is no UTF-8
     with pytest.raises(UserError, match=r"^hydra.run.dir=.*: has a name that is not UTF-8"):
         place.check("hydra.run.dir")
+
+
+def test_the_address_in_the_environment_is_that_of_sink_and_source(tmp_path: Path, s3: S3):
+    """In a process that has it from there alone, as a command has."""
+    bucket = s3.bucket()
+    code = (
+        "import sys; from helpers.asked import dataset, prompts_of; from imagepipe.store import *; "
+        "store = Store.of(sys.argv[1] + '/run', None); store.check('sink.path'); "
+        "store.write('t.csv', b'id,what\\n1,a cat\\n'); "
+        "print(prompts_of(dataset(sys.argv[1] + '/run/*.csv', 'csv')), store.exists('t.csv'))"
+    )
+    command = [sys.executable, "-c", code, bucket]
+    done = subprocess.run(command, env=os.environ | s3.environment, capture_output=True, text=True)
+    assert done.stdout.split() == ["['a", "cat']", "True"], done.stderr
+    assert Store(s3.named(f"{bucket}/run")).read("t.csv") == b"id,what\n1,a cat\n"
 
 
 @pytest.mark.faults

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 PRINT = """
-import os, sys
+import os, subprocess, sys
 from imagepipe.cli.printing import print_whatever_happens
 print_whatever_happens()
 for number in range(3):
@@ -19,14 +19,19 @@ kept = open("kept", "w")
 assert kept.fileno() > 2, kept.fileno()
 kept.write("whole")
 kept.close()
+child = "import os; [os.fstat(number) for number in range(3)]"
+subprocess.run([sys.executable, "-c", child], check=True)
 print("out")
 """
 
 
 @pytest.mark.parametrize(
     ("stderr", "said"),
-    [("2>/dev/full", ""), ("2>&-", ""), ("2>&1 | head -c 0", None), ("2>err", "told 0\n")],
-    ids=["full", "closed", "unread", "file"],
+    [
+        *(("2>/dev/full", ""), ("2>&-", ""), ("2>&1 | head -c 0", None), ("2>err", "told 0\n")),
+        *((">&- 2>&-", None), ("<&- >&- 2>&-", None)),
+    ],
+    ids=["full", "closed", "unread", "file", "both-closed", "all-closed"],
 )
 def test_a_command_ends_well_whatever_becomes_of_its_messages(tmp_path, stderr: str, said):
     command = f"set -o pipefail; '{sys.executable}' -c \"$0\" {stderr}"

@@ -78,7 +78,8 @@ def print_whatever_happens() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, mode)  # the lowest number that is free
+            nowhere = os.open(os.devnull, mode)  # the lowest number that is free
+            os.set_inheritable(nowhere, True)  # or Ray's processes have it closed, and never start
     out: IO[str] = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     err: IO[str] = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
     for stream in (out, err):
