@@ -58,7 +58,12 @@ PARTS = st.lists(
 FINISHED = st.sampled_from(["stop", "length", "content_filter", "refusal", "tool_calls", None, 1])
 MESSAGES = st.fixed_dictionaries(
     {"content": st.one_of(SAID, PARTS, JSON)},
-    optional={"refusal": st.one_of(SAID, JSON), "reasoning_content": SAID, "reasoning": JSON},
+    optional={
+        "refusal": st.one_of(SAID, JSON),
+        "reasoning_content": SAID,
+        "reasoning": JSON,
+        "tool_calls": JSON,
+    },
 )
 CHOICES = st.fixed_dictionaries(
     {"message": st.one_of(MESSAGES, JSON)},
@@ -71,8 +76,32 @@ COMPLETIONS = st.fixed_dictionaries(
         "error": st.one_of(JSON, st.fixed_dictionaries({"message": SAID, "code": JSON})),
     },
 )
+PIECES = st.fixed_dictionaries(
+    {
+        "choices": st.one_of(
+            JSON,
+            st.lists(
+                st.fixed_dictionaries(
+                    {"delta": st.one_of(MESSAGES, JSON)}, optional={"finish_reason": FINISHED}
+                ),
+                max_size=2,
+            ),
+        )
+    },
+    optional={"usage": JSON},
+)
+EVENTS = st.one_of(
+    PIECES.map(json.dumps), JSON.map(json.dumps), st.sampled_from(["[DONE]", "", ": alive", "{"])
+)
+
+
+def _stream(events: list[str], end: str) -> str:
+    return "".join(f"data: {event}{end}" for event in events)
+
+
 BODIES = st.one_of(
     COMPLETIONS.map(json.dumps),
+    st.builds(_stream, st.lists(EVENTS, max_size=4), st.sampled_from(["\n\n", "\r\n\r\n", "\n"])),
     *(JSON.map(json.dumps), SAID, SAID.map(completion)),
     st.fixed_dictionaries({"error": st.one_of(SAID, JSON, st.dictionaries(SAID, JSON))}).map(
         json.dumps

@@ -137,6 +137,13 @@ def test_what_is_no_value_of_python_is_read_as_text(said: str) -> None:
     assert (found.prompt, found.answer) == (BASE, said) and found.fallback
 
 
+@pytest.mark.parametrize("end", ["", " the prompt", "i" * 400, " is" * 200, "!" * 400])
+def test_a_long_word_before_no_colon_is_read_at_once(end: str) -> None:
+    """Of a pattern that cuts it into words in every way this would take years."""
+    said = f"I see your red cat {'é' * 400}{end}"
+    assert read(said).prompt in (said, BASE)
+
+
 NO_DESCRIPTION = {
     "refusal": [
         *("Internal Server Error", "Error: model not loaded", '{"error": "rate limit"}'),

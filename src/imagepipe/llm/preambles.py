@@ -41,7 +41,7 @@ TITLED = re.compile(
 SPEAKS = re.compile(
     rf"(?=[^:：\n]*(?:\b(?:{NOUN}|this|these|you|your|i|i'd|i'll|option|following|how about"
     r"|what about|suggest\w*|english|deutsch|français|español|translat\w*)\b"
-    r"|الوصف|الموجه|प्रॉम्प्ट))(?:[^\s:：]+[ \t]*){1,8}[:：][*_]*\s*"
+    r"|الوصف|الموجه|प्रॉम्प्ट))[^\s:：]+(?:[ \t]+[^\s:：]+){0,7}[ \t]*[:：][*_]*\s*"
     r"|\W*\w{3,}ed[:：][*_]*\s*",
     re.IGNORECASE,
 )
