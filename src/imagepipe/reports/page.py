@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from imagepipe.errors import figure
+from imagepipe.resources.machine import cpu_count
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -88,7 +89,7 @@ def encodable(text: str) -> str:
 
 def at_once(work: Callable[[S], T], items: Sequence[S]) -> list[T]:
     """`work` for each item, on all cores: Pillow's encoders and decoders release the GIL."""
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(cpu_count()) as pool:  # each thread holds a picture's pixels
         return list(pool.map(work, items))
 
 

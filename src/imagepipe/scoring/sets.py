@@ -79,7 +79,7 @@ def jackknife(
     The two-sample delete-group jackknife (Efron and Tibshirani 1993, chapter 11; Kott 2001). A
     bootstrap would draw pictures twice, and a picture is too near its own copy for all of these.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     value = metric(pictures, reference)
     without = np.array(
@@ -90,7 +90,7 @@ def jackknife(
     )
     each = without.mean(axis=1, keepdims=True)
     spread = np.sqrt((GROUPS - 1) / GROUPS * ((without - each) ** 2).sum())
-    half = float(t.ppf((1 + level) / 2, GROUPS - 1) * spread)
+    half = float(stdtrit(GROUPS - 1, (1 + level) / 2) * spread)
     bias = float((GROUPS - 1) * (each - value).sum())
     return Figure(value, value - half, value + half, bias)
 
