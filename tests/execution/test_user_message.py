@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from helpers.asked import dataset, written
+from helpers.asked import dataset, with_broken_page, written
 from ray.data.exceptions import SystemException
 from ray.exceptions import ActorDiedError, OutOfMemoryError, RayTaskError, UserCodeException
 
@@ -54,6 +54,14 @@ def test_the_innermost_exception_and_its_stage_are_told(
     path = written(tmp_path / "t.parquet", {"id": ["1"], "what": ["a"]})
     job = SimpleNamespace(tables=scan(dataset(path), None))
     assert user_message(job, RayTaskError("f", text, cause)) == said
+
+
+def test_a_broken_file_of_a_table_is_told_once(tmp_path: Path) -> None:
+    path = with_broken_page(tmp_path / "t.parquet")
+    job = SimpleNamespace(tables=scan(dataset(path), None))
+    said = user_message(job, RayTaskError("f", READ, OSError("bad page")))
+    assert said.startswith(f"{path}: cannot be read, in row group 0: ")
+    assert "bad page" not in said
 
 
 def test_what_a_process_died_of_is_told_and_not_rays_mark() -> None:

@@ -55,3 +55,14 @@ def prompts_of(asked: Dataset) -> list[str | None]:
             reasons = rows.reasons(left.used)
             found += [None if why else text for text, why in zip(prompts, reasons, strict=True)]
     return found
+
+
+def with_broken_page(path: Path) -> Path:
+    """A Parquet file whose footer is whole, so that only a reader of its rows sees it."""
+    written(path, {"id": ["2"], "what": ["b" * 1000]})
+    content = bytearray(path.read_bytes())
+    column = pq.read_metadata(path).row_group(0).column(1)
+    start = column.dictionary_page_offset or column.data_page_offset
+    content[start : start + 8] = b"\xff" * 8
+    path.write_bytes(content)
+    return path

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from helpers.asked import dataset, prompts_of, written
+from helpers.asked import dataset, prompts_of, with_broken_page, written
 from helpers.written import writer
 
 from imagepipe.config import Join
@@ -57,12 +57,7 @@ def test_rejected_rows_come_back_as_they_were(tmp_path: Path, ray_session: None)
 
 def test_a_broken_page_is_told_with_its_file(tmp_path: Path) -> None:
     good = written(tmp_path / "a.parquet", {"id": ["1"], "what": ["a cat"]})
-    path = written(tmp_path / "b.parquet", {"id": ["2"], "what": ["b" * 1000]})
-    content = bytearray(path.read_bytes())
-    column = pq.read_metadata(path).row_group(0).column(1)
-    start = column.dictionary_page_offset or column.data_page_offset
-    content[start : start + 8] = b"\xff" * 8
-    path.write_bytes(content)
+    path = with_broken_page(tmp_path / "b.parquet")
     tables = scan(dataset(tmp_path, "parquet"), None)
     assert str(broken_file(tables)).startswith(f"{path}: cannot be read, in row group 0: ")
     assert broken_file(scan(dataset(good), None)) is None

@@ -78,9 +78,10 @@ def test_a_pipeline_in_place_of_a_model_and_the_other_way_round(tmp_path: Path):
 
 
 def test_what_tells_nothing_is_said_to_be_missing(tmp_path: Path):
-    for path in (tmp_path, tmp_path / "none"):
+    for path in (tmp_path, tmp_path / "none", tmp_path / "none.safetensors"):
         assert kinds.told(path) is None
-        with pytest.raises(UserError, match=r"no model is there \(.* does not exist\)"):
+        lacking = path / "model_index.json" if path.exists() else path
+        with pytest.raises(UserError, match=rf"no model is there \({lacking} does not exist\)"):
             weights.check("model.path", str(path), None, "model_index.json")
 
 

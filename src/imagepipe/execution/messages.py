@@ -11,6 +11,7 @@ from imagepipe.errors import RunFailed
 from imagepipe.reports.job import Job
 from imagepipe.sink.ledger import Ledger
 
+READER = "/datasource/"  # where the readers of Ray Data are
 LOW_MEMORY = re.compile(  # what Ray says of a process that it ended, before a page of advice
     r"running low on memory(?:.*? was ([\d.]+) ?GB(?: used)? / ([\d.]+) ?GB)?", re.DOTALL
 )
@@ -38,9 +39,12 @@ def user_message(job: Job, error: Exception) -> str:
         return _killed(whole)
     every = whole.splitlines()
     ours = (line.partition(f"{errors.__name__}.")[2].partition(": ")[2] for line in every[::-1])
-    said = next(filter(None, ours), None)
     began = error if is_mark else _innermost(cause)
-    return said or f"{errors.with_class(began)}{_where(job, str(error))}"
+    return (
+        next(filter(None, ours), None)
+        or _broken_file(job, str(error))
+        or f"{errors.with_class(began)}{_stage(str(error))}"
+    )
 
 
 def _low_memory(used: str | None, whole: str | None) -> str:
@@ -69,13 +73,16 @@ def _innermost(error: BaseException) -> BaseException:
     return error
 
 
-def _where(job: Job, said: str) -> str:
-    """The stage that Ray names with an error, and the file if it was a table's."""
-    if "/datasource/" in said:  # a reader is at work there: Ray names it, but not the file
-        broken = sources.broken_file(job.tables)
-        return f" (in reading {broken or 'the table'})"
+def _broken_file(job: Job, said: str) -> str | None:
+    """The file of a table that a reader of Ray Data failed at, which Ray names without the file."""
+    return sources.broken_file(job.tables) if READER in said else None
+
+
+def _stage(said: str) -> str:
+    """The stage that Ray names with an error."""
     at_work = re.findall(r"MapBatches\((\w+)\)", said.partition("\n")[0])
-    return f" (in stage {at_work[-1]})" if at_work else ""
+    where = "reading the table" if READER in said else at_work and f"stage {at_work[-1]}"
+    return f" (in {where})" if where else ""
 
 
 def stall_message(job: Job) -> str:

@@ -182,8 +182,9 @@ def _files(
 
 
 def _no_model(field: str, path: str, where: Path, index: str) -> UserError:
+    lacking = where / index if where.exists() else where
     nothing = (
-        f"no model is there ({where / index} does not exist)",
+        f"no model is there ({lacking} does not exist)",
         "Name a folder that holds one, or a model of the hub as owner/name.",
     )
     problem, remedy = kinds.told(where) or nothing
