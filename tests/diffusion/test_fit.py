@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -185,6 +186,18 @@ def test_an_index_without_a_part_of_its_class(part: str, copied: Folder):
     index = json.loads(file.read_text())
     file.write_text(json.dumps({name: one for name, one in index.items() if name != part}))
     assert f"{file} is broken (it names no {part})" in complaint(small(file.parent))
+
+
+@pytest.mark.parametrize("written", [[2], [2, 2], 7, True, "vae", None, {"a": 1}, [], [["a", "b"]]])
+@pytest.mark.parametrize("has_folder", [True, False])
+def test_an_index_in_which_a_part_is_none(written: Any, has_folder: bool, copied: Folder):
+    file = copied(SD) / "model_index.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"vae": written}))
+    if not has_folder:
+        shutil.rmtree(file.parent / "vae")
+    said = complaint(small(file.parent))
+    assert f"{file} is broken (its 'vae' names no library and class)" in said
+    assert said.count("\n") == 0
 
 
 def test_an_index_may_leave_out_what_draws_nothing(copied: Folder):

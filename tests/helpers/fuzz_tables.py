@@ -432,10 +432,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(cell) for cell in value]
     if isinstance(value, bytes):  # of a rejected row, with others that are no text
-        try:
-            value = value.decode("utf-8", "surrogatepass")
-        except UnicodeDecodeError:  # "\udc80" of JSON, which comes back as the byte 80
-            value = value.decode("utf-8", "surrogateescape")
+        value = value.decode("utf-8", "surrogatepass")
     if isinstance(value, str):
         text = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return text.replace("\ufffd", "")

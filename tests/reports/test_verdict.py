@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,6 +17,7 @@ from imagepipe.config import Sweep
 from imagepipe.reports import statistics
 from imagepipe.reports.comparison import measures, verdict
 from imagepipe.reports.comparison.job import Job
+from imagepipe.reports.comparison.jobs import Comparison
 from imagepipe.reports.comparison.measures import Entry
 from imagepipe.reports.comparison.verdict import Verdict, conclude
 
@@ -80,7 +82,9 @@ def test_two_jobs_that_ran_once_need_more_than_a_hair():
     jobs = [job(0, "a", STEADY), job(1, "b", (np.array(STEADY) * [1.0, 1.1]).tolist())]
     found = conclude(jobs, SPEED)
     assert found.named is None
-    assert "sweep.repeats=" in found.sentence
+    assert ": about sweep.repeats=" in found.sentence
+    searched = replace(Comparison(jobs, SPEED), sweeper="optuna").verdict.sentence
+    assert ": in a sweep of these jobs by hydra/sweeper=basic, about sweep.repeats=" in searched
     jobs = [job(0, "a", STEADY), job(1, "b", (np.array(STEADY) * [1.0, 1.6]).tolist())]
     assert conclude(jobs, SPEED).sentence.startswith("Fastest is a: ")
 

@@ -99,3 +99,33 @@ def test_bytes_in_lists_and_objects_come_back(
     assert cells(failed) == held
     _, again = rejected(tmp_path / "again", tmp_path / "out" / "failed.parquet")
     assert cells(again) == held
+
+
+HALF = b"\xed\xb2\x80"  # the half U+DC80 of a pair, in three bytes
+
+
+@pytest.mark.parametrize("frame", [("t.jsonl", b"%s"), ("t.json", b"[%s]")], ids=lambda f: f[0])
+@pytest.mark.parametrize(
+    ("what", "by", "held"),
+    [
+        (rb'"\udc80"', b'"\x80"', (HALF, b"\x80")),
+        (b'"a\x80"', rb'"\ud83d"', (b"a\x80", b"\xed\xa0\xbd")),
+        (b'"\\udc80\x80"', rb'"\\udc80"', (HALF + b"\x80", rb"\udc80")),
+        ('"\U000f0080\\udc80"'.encode(), b'"\xff"', ("\U000f0080".encode() + HALF, b"\xff")),
+        (b'"\xc3"', rb'["\udc80", "a"]', (b"\xc3", [HALF, b"a"])),
+        (b'"\xc3"', b'["\\udc80", "\x80"]', (b"\xc3", [HALF, b"\x80"])),
+    ],
+)
+def test_halves_of_pairs_and_broken_bytes_are_told_apart(
+    tmp_path: Path, frame: tuple[str, bytes], what: bytes, by: bytes, held: tuple[Any, Any]
+) -> None:
+    line = b'{"id": "1", "what": %s, "by": %s}' % (what, by)
+    path = written(tmp_path / frame[0], frame[1] % line)
+    _, failed = rejected(tmp_path / "out", path)
+    assert (_bytes(failed["what"][0].as_py()), _bytes(failed["by"][0].as_py())) == held
+    _, again = rejected(tmp_path / "again", tmp_path / "out" / "failed.parquet")
+    assert again.select(["what", "by"]) == failed.select(["what", "by"])
+
+
+def _bytes(cell: Any) -> Any:
+    return cell.encode() if isinstance(cell, str) else cell

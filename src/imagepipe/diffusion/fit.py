@@ -52,7 +52,9 @@ def check(model: Model, described: repository.Description, apart: Collection[str
 def _check_index(
     model: Model, folder: Path, index: Mapping[str, Any], apart: Collection[str]
 ) -> None:
-    """Raise UserError if the class of the pipeline takes a part that `model_index.json` lacks."""
+    """Raise UserError if the class of the pipeline takes a part that `model_index.json` lacks, or
+    has an option of.
+    """
     import diffusers
 
     kind = getattr(diffusers, str(index["_class_name"]), None)
@@ -63,6 +65,9 @@ def _check_index(
     if lacking:
         file = folder / model_index.FILE
         raise weights.broken("model.path", model.path, file, f"it names no {lacking[0]}")
+    for name in needed:
+        if name in index and name not in apart and not model_index.is_entry(index[name]):
+            raise model_index.unnamed(folder, name)
 
 
 def check_tokens(model: Model, components: Mapping[str, Any]) -> None:

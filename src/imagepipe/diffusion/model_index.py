@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from imagepipe.errors import UserError
 from imagepipe.stages import weights
 
 FILE = "model_index.json"
@@ -22,11 +23,17 @@ def read(folder: Path) -> dict[str, Any]:
     if not isinstance(named, str) and not _is_class(named):  # a list is code of the model's own
         raise weights.broken("model.path", folder, file, "it names no _class_name")
     for name, value in index.items():
-        is_part = isinstance(value, list) or name in OPTIONAL or (folder / name).is_dir()
-        if is_part and not name.startswith("_") and not _is_entry(value):
-            cause = f"its {name!r} names no library and class"
-            raise weights.broken("model.path", folder, file, cause)
+        is_part = name in OPTIONAL or (folder / name).is_dir()
+        usable = is_entry(value) or (not is_part and _is_option(value))
+        if not name.startswith("_") and not usable:
+            raise unnamed(folder, name)
     return index
+
+
+def unnamed(folder: Path | str, name: str) -> UserError:
+    """The error for a part `name` that is written as no part is."""
+    cause = f"its {name!r} names no library and class"
+    return weights.broken("model.path", folder, Path(folder, FILE), cause)
 
 
 def parts(index: dict[str, Any]) -> dict[str, tuple[str, str]]:
@@ -40,9 +47,13 @@ def _is_class(value: Any) -> bool:
     return isinstance(value, list) and list(map(type, value)) == [str, str] and all(value)
 
 
-def _is_entry(value: Any) -> bool:
-    """Whether it is a part, one that is left out, or an option of the pipeline: of numbers."""
+def is_entry(value: Any) -> bool:
+    """Whether it is a part, or one that is left out."""
+    return isinstance(value, list) and (value[:1] == [None] or _is_class(value))
+
+
+def _is_option(value: Any) -> bool:
+    """Whether it may be an option of the pipeline: no list, or one of numbers."""
     if not isinstance(value, list):
-        return False
-    numbers = bool(value) and all(isinstance(one, int | float) for one in value)
-    return numbers or value[:1] == [None] or _is_class(value)
+        return True
+    return bool(value) and all(isinstance(one, int | float) for one in value)

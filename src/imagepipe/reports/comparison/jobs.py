@@ -12,7 +12,7 @@ from typing import Any
 from imagepipe.config import Sweep
 from imagepipe.reports import distances
 from imagepipe.reports.comparison.job import Job, deciding, score_columns
-from imagepipe.reports.comparison.measures import PER_DOLLAR, Entry, Measure, entries, timed
+from imagepipe.reports.comparison.measures import BASIC, PER_DOLLAR, Entry, Measure, entries, timed
 from imagepipe.reports.comparison.verdict import (
     Verdict,
     decisive,
@@ -42,7 +42,7 @@ class Comparison:
     votes: Sequence[Vote] = ()
     differences: Sequence[Mapping[str, Any]] = ()  # of runs that are no sweep's
     by: str | None = None  # what their rows are known by
-    sweeper: str = "basic"  # that chose the jobs
+    sweeper: str = BASIC  # that chose the jobs
 
     @property
     def name(self) -> str:
@@ -99,9 +99,10 @@ class Comparison:
         first, then the others, then votes.
         """
         names = dict.fromkeys([decisive(self.entries, self.aim), None, *self.scores])
-        found = [measured(self.entries, self.aim, name) for name in names]
+        found = [measured(self.entries, self.aim, name, self.sweeper) for name in names]
         if self.aim.objective == PER_DOLLAR:
-            found.insert(1, timed(self.entries, replace(self.aim, objective="images_per_s")))
+            rate = replace(self.aim, objective="images_per_s")
+            found.insert(1, timed(self.entries, rate, self.sweeper))
         return [*found, *([voted(self.entries, self.votes, self.aim)] if self.votes else [])]
 
     @cached_property
@@ -150,7 +151,7 @@ class Comparison:
         told = [*self.verdict.remarks, *self.remarks]
         figures = {job.label: objective(self.aim, job.summary) for job in self.finished}
         known = {label: value for label, value in figures.items() if value is not None}
-        if self.sweeper == "basic" or len(known) < 2:
+        if self.sweeper == BASIC or len(known) < 2:
             return told
         best = max(known, key=lambda label: known[label])
         sure = self.verdict.named is not None and self.verdict.named.label == best

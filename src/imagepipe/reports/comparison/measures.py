@@ -17,6 +17,7 @@ from imagepipe.reports.statistics import Difference, Interval
 
 Blocks = Sequence[Sequence[float]]  # of a run's batches: pictures, and seconds for them
 MOST_REPEATS = 50
+BASIC = "basic"  # the sweeper that runs each combination
 # The rate of a job follows the share of CPUs that others leave it by no more than this power. With
 # the embedded model it is 1.0 to 1.3 (benchmarks/LOG.md): a step waits for its slowest thread.
 LOAD = 1.5
@@ -64,8 +65,11 @@ def entries(jobs: Sequence[Job]) -> list[Entry]:
     return [Entry(label, runs) for label, runs in found.items()]
 
 
-def timed(found: Sequence[Entry], aim: Sweep) -> tuple[Measure, list[str]]:
-    """Pictures per second of the entries that drew long enough, and remarks on the others."""
+def timed(found: Sequence[Entry], aim: Sweep, sweeper: str = BASIC) -> tuple[Measure, list[str]]:
+    """Pictures per second of the entries that drew long enough, and remarks on the others.
+
+    A `sweeper` that searches takes no repeats: those need a sweep of their own.
+    """
     paid = aim.objective == PER_DOLLAR
     whole = [entry for entry in found if not any(job.reused for job in entry.runs)]
     blocks = {e.label: [b for job in e.runs if (b := _drawn(job, paid=paid))] for e in whole}
@@ -88,7 +92,8 @@ def timed(found: Sequence[Entry], aim: Sweep) -> tuple[Measure, list[str]]:
             return f"treat them as equally {'cheap' if paid else 'fast'}"
         others = apart.bias > abs(apart.interval.value) / 2
         why = "other programs on the machine may explain the difference; " if others else ""
-        return f"{why}about sweep.repeats={max(2, repeats)} would decide"
+        where = "" if sweeper == BASIC else f"in a sweep of these jobs by hydra/sweeper={BASIC}, "
+        return f"{why}{where}about sweep.repeats={max(2, repeats)} would decide"
 
     measure = Measure(
         name=PER_DOLLAR if paid else "images_per_s",

@@ -17,6 +17,7 @@ from imagepipe.config import Sweep
 from imagepipe.reports import statistics
 from imagepipe.reports.comparison.job import Job, deciding
 from imagepipe.reports.comparison.measures import (
+    BASIC,
     Entry,
     Measure,
     entries,
@@ -73,13 +74,15 @@ def decisive(found: Sequence[Entry], aim: Sweep) -> str | None:
     return next(filter(None, each), "score")
 
 
-def measured(found: Sequence[Entry], aim: Sweep, score: str | None) -> tuple[Measure, list[str]]:
+def measured(
+    found: Sequence[Entry], aim: Sweep, score: str | None, sweeper: str = BASIC
+) -> tuple[Measure, list[str]]:
     """The entries by `score`, or by their rate if it is null, and remarks on those left out.
 
     Repeats draw the same pictures: the first one's scores stand for all.
     """
     if score is None:
-        return timed(found, aim)
+        return timed(found, aim, sweeper)
     tables = {entry.label: entry.runs[0].row_scores(score) for entry in found}
     return scored(found, aim, score, tables)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 from pyarrow.fs import FileSystem
 
-from imagepipe.sources import folders
+from imagepipe.sources import contents, folders
 from imagepipe.sources.folders import Suffixes
+from imagepipe.sources.formats.broken import Signs
 from imagepipe.sources.formats.jsonl import LINE, Jsonl, document
 from imagepipe.sources.formats.whole import PATH, WHOLE
 from imagepipe.sources.unreadable import Unreadable
@@ -93,8 +94,7 @@ def _way(whole: dict[str, Any]) -> str:
 def _lines(content: bytes, name: str) -> Iterator[pa.Table]:
     """The rows of the file `name`, which is without its ending, as lines of JSON."""
     try:
-        # Bytes that are no UTF-8 pass as halves of pairs, which a line keeps as escapes.
-        rows = json.loads(content.decode("utf-8-sig", "surrogateescape"))
+        rows, line = _read(content.removeprefix(contents.BYTE_ORDER_MARK))
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"is not JSON: {error}", "Write one array of objects.") from error
     if not isinstance(rows, list):
@@ -106,5 +106,16 @@ def _lines(content: bytes, name: str) -> Iterator[pa.Table]:
         cells = ((text, name, f"{name}/{number}") for number, text in enumerate(rows))
         rows = [dict(zip(OF_TEXTS, row, strict=True)) for row in cells]
     for start in range(0, len(rows), AT_ONCE):
-        texts = list(map(json.dumps, rows[start : start + AT_ONCE]))
-        yield pa.table({LINE: pa.array([text.encode() for text in texts], pa.binary())})
+        lines = list(map(line, rows[start : start + AT_ONCE]))
+        yield pa.table({LINE: pa.array(lines, pa.binary())})
+
+
+def _read(content: bytes) -> tuple[Any, Callable[[Any], bytes]]:
+    """JSON, and what writes a part of it as a line again. Bytes that are no UTF-8 stay as such."""
+    try:
+        return json.loads(content.decode()), lambda row: json.dumps(row).encode()
+    except UnicodeDecodeError:
+        text = content.decode("utf-8", "replace")
+        signs = Signs.beside(text, json.dumps(json.loads(text), ensure_ascii=False))
+        rows = json.loads(signs.read(content))
+        return rows, lambda row: signs.line(json.dumps(row, ensure_ascii=False))

@@ -15,6 +15,7 @@ from pyarrow.fs import FileSystem
 from imagepipe.sources import contents
 from imagepipe.sources.folders import Suffixes
 from imagepipe.sources.formats.base import AS_JSON, AS_TEXT, KEPT, NOT_UTF8, FileFormat, Rows
+from imagepipe.sources.formats.broken import Signs
 from imagepipe.sources.formats.csv import stream
 from imagepipe.sources.formats.csv_text import BLOCK_BYTES
 from imagepipe.sources.formats.kinds import (
@@ -161,18 +162,10 @@ def _mended(
             bad, value = True, json.loads(clean)
     if not bad:
         return value, {}
-    # Bytes that are no UTF-8 pass as other halves of pairs.
-    cells = json.loads(line.decode("utf-8", "surrogateescape")).values()
-    original = {name: _bytes(cell) for name, cell in zip(value, cells, strict=False)}
-    return value, {name: cell for name, cell in original.items() if cell != _bytes(value[name])}
-
-
-def _bytes(cell: Any) -> bytes:
-    text = cell_text(cell) or ""
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass")
+    signs = Signs.beside(text, json.dumps(value, ensure_ascii=False))
+    cells = json.loads(signs.read(line)).values()
+    original = {name: signs.cell(cell) for name, cell in zip(value, cells, strict=False)}
+    return value, {name: cell for name, cell in original.items() if cell != signs.cell(value[name])}
 
 
 def _column(values: list[Any], field: pa.Field, rows: Rows) -> pa.Array:
