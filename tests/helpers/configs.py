@@ -27,14 +27,13 @@ def composed(*overrides: str) -> Config:
 
 @cache
 def _composed(overrides: tuple[str, ...], environment: frozenset[tuple[str, str]]) -> Config:
-    """Nobody changes it: it takes 0.05 s to make, and a copy of it 0.0002 s.
+    """Nobody changes it: it takes 0.03 s to make, and a copy of it 0.0002 s.
 
-    Hydra composes a choice once: that takes it 0.1 s. Values are set in a copy of it, in Hydra's
-    own grammar.
+    Choices are composed once. Values are set in a copy of that, in Hydra's own grammar.
     """
     typed = OverridesParser.create().parse_overrides(list(overrides))
     values = [one for one in typed if _sets(one)]
-    cfg = _chosen([one for one in typed if one not in values])
+    cfg = deepcopy(_chosen(tuple(one.input_line for one in typed if one not in values)))
     try:
         for one in values:
             OmegaConf.update(cfg, one.key_or_group, one.value(), merge=True)
@@ -54,17 +53,43 @@ def _is_plain(override: Override) -> bool:
     return override.type == OverrideType.CHANGE and not override.is_sweep_override()
 
 
-def _chosen(overrides: list[Override]) -> DictConfig:
-    """What Hydra makes of choices, of which each decides the section of its group alone."""
+@cache
+def _chosen(typed: tuple[str, ...]) -> DictConfig:
+    """What Hydra makes of choices, of which each decides the section of its group alone. Nobody
+    changes it.
+    """
+    overrides = OverridesParser.create().parse_overrides(list(typed))
     sections = [one.key_or_group for one in overrides]
     whole = choices(())
     apart = all(_is_plain(one) and one.package is None for one in overrides)
     if not apart or not set(sections) <= whole.keys() or len(set(sections)) < len(sections):
-        return deepcopy(choices(tuple(one.input_line for one in overrides)))
+        return choices(typed)
     cfg = deepcopy(whole)
-    for one in overrides:
-        cfg[one.key_or_group] = choices((one.input_line,))[one.key_or_group]
+    for section, line in zip(sections, typed, strict=True):
+        cfg[section] = _section(section, line)
     return cfg
+
+
+@cache
+def _section(group: str, typed: str) -> DictConfig:
+    """What Hydra makes of one choice. Where the file of it says all, Hydra only merges it into the
+    schema, and takes 0.1 s to find that out.
+    """
+    file = config_dir() / group / f"{typed.partition('=')[2]}.yaml"
+    text = file.read_text("utf-8") if file.is_file() else "defaults"
+    if "defaults" in text or "${" in text:
+        return choices((typed,))[group]
+    held = OmegaConf.create({group: {}})
+    OmegaConf.update(held, _package(text) or group, OmegaConf.load(file))
+    return OmegaConf.merge(_schema()[group], held[group])
+
+
+def _package(text: str) -> str:
+    """Where a file of a group says that it belongs."""
+    return text.partition("# @package ")[2].partition("\n")[0]
+
+
+_schema = cache(registration.schema)
 
 
 @cache
