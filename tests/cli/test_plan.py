@@ -143,9 +143,8 @@ def test_a_run_to_go_on_with_is_refused_with_what_would_plan_it(tmp_path: Path):
     assert "holds no run that can be resumed" in done.stderr
 
 
-@pytest.mark.parametrize(
-    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.faults), signal.SIGTERM]
-)
+@pytest.mark.faults
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_trial_that_is_interrupted_leaves_nothing(tmp_path: Path, number: int):
     place = tmp_path / "place"
     place.mkdir()

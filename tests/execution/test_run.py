@@ -23,7 +23,7 @@ def default_run(tmp_path_factory) -> Path:
     """What `make run` does, with fewer rows."""
     folder = tmp_path_factory.mktemp("default")
     with_database(folder / "outputs")
-    return run(folder, "out", "limit=12", "tracking.system_metrics=false")
+    return run(folder, "out", "limit=6", "tracking.system_metrics=false")
 
 
 @pytest.mark.faults
@@ -40,7 +40,7 @@ def test_a_stage_that_never_starts_ends_the_run_and_says_why(tmp_path):
 
 def test_the_default_run_leaves_pictures_table_gallery_and_summary(default_run):
     rows = table(default_run)
-    assert [row["id"] for row in rows] == [str(number) for number in range(100, 112)]
+    assert [row["id"] for row in rows] == [str(number) for number in range(100, 106)]
     for row in rows:
         assert row["base_prompt"] == f"{row['animal']} wearing a {row['outfit']}"
         assert row["prompt"].startswith(row["base_prompt"])
@@ -61,11 +61,11 @@ def test_the_default_run_leaves_pictures_table_gallery_and_summary(default_run):
 @pytest.mark.ray_release
 def test_the_summary_has_rates_times_stages_and_versions(default_run):
     said = summary(default_run)
-    assert said["pictures"] == said["written"] == 12
+    assert said["pictures"] == said["written"] == 6
     assert 0 < said["images_per_s"]["end_to_end"] < said["pictures"]
     assert 0 < said["time_to_first_image_s"] <= said["seconds"]
     assert {"llm", "model", "write"} <= set(said["stages"])
-    assert said["stages"]["model"]["rows"] == 12
+    assert said["stages"]["model"]["rows"] == 6
     assert said["stages"]["model"]["busy_s"] > 0
     assert said["versions"]["ray"]
     assert said["resources"]["model"]["num_cpus"] > 0
@@ -80,25 +80,25 @@ def test_the_run_is_in_mlflow(default_run):
     found = client.get_run(summary(default_run)["mlflow"]["run_id"])
     assert found.info.status == "FINISHED"
     assert found.data.params["model"] == "tiny"
-    assert found.data.metrics["written"] == found.data.metrics["rows_done"] == 12
+    assert found.data.metrics["written"] == found.data.metrics["rows_done"] == 6
     names = {file.path for file in client.list_artifacts(found.info.run_id)}
     assert {"summary.json", "contact_sheet.png", "gallery.html"} <= names
 
 
-ALIKE = ["limit=6", "llm=tiny", "scorer=none", "resources=cpu", "tracking=none"]
+ALIKE = ["limit=4", "llm=tiny", "scorer=none", "resources=cpu", "tracking=none"]
 ALIKE += ["resources.model.pool=1"]
 
 
 @pytest.fixture(scope="module")
 def alike(tmp_path_factory) -> dict[str, Path]:
-    """Two runs over the same six rows."""
+    """Two runs over the same four rows."""
     folder = tmp_path_factory.mktemp("alike")
     return {name: one_session.run(folder, name, *ALIKE) for name in ("one", "again")}
 
 
 def test_the_same_configuration_gives_the_same_bytes(alike):
     pictures = sorted(path.name for path in (alike["one"] / "images").iterdir())
-    assert len(pictures) == 6
+    assert len(pictures) == 4
     for name in pictures:
         one, again = ((alike[run] / "images" / name).read_bytes() for run in ("one", "again"))
         assert one == again
