@@ -28,7 +28,7 @@ def test_a_folder_that_ray_cannot_use(tmp_path: Path):
     assert said.startswith("RAY_TMPDIR=")
     assert said.endswith(
         ", so that Ray could not start: its sockets and logs lie there. "
-        "Make room there, or name another folder with a short path: RAY_TMPDIR=FOLDER"
+        "Name another folder, with a short path and room: RAY_TMPDIR=FOLDER"
     )
 
 

@@ -46,6 +46,23 @@ def test_what_only_hydra_can_list_is_not_planned():
     assert sweeps.planned(["llm=glob(*)"]) == []
 
 
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["seed=range(1,1e9)"], "seed=999,999,999 values: makes 999,999,999 jobs"),
+        (["seed=range(0,-9e15,-1)", "llm=tiny"], "seed=9,000,000,000,000,000 values: makes 9,0"),
+        (["seed=range(0,200)", "model.steps=range(1,101)"], "seed=200 values: makes 20,000 jobs"),
+        (["seed=shuffle(range(0,5001))", "model.steps=1,2"], "seed=5,001 values: makes 10,002 "),
+    ],
+    ids=["floats", "down", "grid", "shuffled"],
+)
+def test_more_jobs_than_can_be_listed_are_refused_before_they_are(texts: list[str], said: str):
+    with pytest.raises(UserError) as caught:
+        sweeps.planned(texts)
+    assert str(caught.value).startswith(said)
+    assert f"a sweep has {sweeps.MOST_JOBS:,} at most. Vary fewer values" in str(caught.value)
+
+
 def test_the_jobs_compared_are_those_of_the_record(tmp_path):
     sweep = tmp_path / "sweep"
     left(sweep / "b" / "0", "FINISHED")

@@ -217,6 +217,8 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
     assert (error.field, error.problem) == ("dataset.path", "is not there")
     assert 'Did you mean "subjects.csv"?' in error.remedy
     assert "is not there" in str(refused(dataset(str(tmp_path / "*.tsv"))))
+    braces = refused(dataset(str(tmp_path / "{t,u}.csv")))
+    assert braces.remedy.startswith("Braces are no pattern here: name a list of paths, [A, B], or")
     (tmp_path / "folder").mkdir()
     assert "holds no file that ends in .csv" in str(refused(dataset(str(tmp_path / "folder"))))
     assert "is not there" in str(refused(dataset("asset:nothing/here.csv")))

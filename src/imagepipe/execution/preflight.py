@@ -93,7 +93,7 @@ def temp_folder(given: Mapping[str, str]) -> Path:
         field=name,
         value=candidates[name],
         problem=f"{trouble}, so that Ray could not start: its sockets and logs lie there",
-        remedy="Make room there, or name another folder with a short path: RAY_TMPDIR=FOLDER",
+        remedy="Name another folder, with a short path and room: RAY_TMPDIR=FOLDER",
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from imagepipe.sink.lock import check_locks
 from imagepipe.store import write_whole
 
 RECORD, LOCK = "sweep.json", ".sweep.lock"
+MOST_JOBS = 10_000  # of a sweep, which lists them all
 REPEAT = "sweep.repeat"  # the key that tells a job's repeats apart, and no job from another
 # Left by the sweeps of before, which kept no record, and by their jobs.
 EARLIER = ("multirun.yaml", "*/run.json", "*/summary.json")
@@ -135,13 +137,14 @@ def _check_free(folder: Path) -> None:
 def planned(texts: Sequence[str]) -> list[PlannedJob]:
     """The jobs that Hydra's own sweeper makes from the overrides `texts`, in its order.
 
-    None if it needs Hydra to list the choices (`glob`).
+    None if it needs Hydra to list the choices (`glob`). Raises UserError for more than MOST_JOBS.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
     choices: dict[str, list[str]] = {}
     try:
+        _refuse_many(texts)
         for override in OverridesParser.create().parse_overrides(list(texts)):
             key, several = override.get_key_element(), override.is_sweep_override()
             values = (
@@ -154,6 +157,31 @@ def planned(texts: Sequence[str]) -> list[PlannedJob]:
         return []
     every = itertools.product(*choices.values())
     return [PlannedJob(number, list(overrides)) for number, overrides in enumerate(every)]
+
+
+def _refuse_many(texts: Sequence[str]) -> None:
+    """Raise UserError if `texts` make more than MOST_JOBS, before they are listed."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import ChoiceSweep, RangeSweep
+
+    many: dict[str, int] = {}
+    for text in texts:
+        override = OverridesParser.create().parse_override(text)
+        value = override.value()
+        if isinstance(value, RangeSweep) and value.step:
+            assert value.start is not None and value.stop is not None  # by Hydra's grammar
+            values = max(0, math.ceil((value.stop - value.start) / value.step))
+        else:
+            values = len(value.list) if isinstance(value, ChoiceSweep) else 1
+        many[override.get_key_element()] = values
+    if (jobs := math.prod(many.values())) > MOST_JOBS:
+        key = max(many, key=lambda name: many[name])
+        raise UserError(
+            field=key,
+            value=f"{many[key]:,} values",
+            problem=f"makes {jobs:,} jobs with what else varies; a sweep has {MOST_JOBS:,} at most",
+            remedy="Vary fewer values; what differs from row to row is a column (model.columns).",
+        )
 
 
 def swept_keys(arguments: Iterable[str], params: Mapping[str, Any] | None) -> list[str]:

@@ -216,6 +216,8 @@ def _glob(filesystem: fs.FileSystem, place: str) -> list[fs.FileInfo]:
 
 
 def _near(filesystem: fs.FileSystem, place: str) -> str:
+    if re.search(r"\{.*,.*\}", place):  # as shells and DuckDB read it
+        return "Braces are no pattern here: name a list of paths, [A, B], or a glob such as [ab]*. "
     folder = fs.FileSelector(os.path.dirname(place), allow_not_found=True)
     try:
         names = [info.base_name for info in filesystem.get_file_info(folder)]
