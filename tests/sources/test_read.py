@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from helpers.asked import dataset, prompts_of, with_broken_page, written
+from helpers.asked import dataset, prompts_of, refused, with_broken_page, written
 from helpers.written import writer
 
 from imagepipe.config import Join
@@ -61,3 +62,23 @@ def test_a_broken_page_is_told_with_its_file(tmp_path: Path) -> None:
     tables = scan(dataset(tmp_path, "parquet"), None)
     assert str(broken_file(tables)).startswith(f"{path}: cannot be read, in row group 0: ")
     assert broken_file(scan(dataset(good), None)) is None
+
+
+def test_uuids_are_text_where_they_are_used(tmp_path: Path, ray_session: None) -> None:
+    texts = ["00000000-0000-0000-0000-000000000001", "9e17f7b2-b76b-483a-8c75-98ce22a9b7d4"]
+    cells = pa.array([*(UUID(text).bytes for text in texts), None], pa.uuid())
+    table = pa.table({"id": ["1", "2", "3"], "k": cells, "other": cells})
+    path = written(tmp_path / "u.parquet", table)
+    right = written(tmp_path / "r.csv", f"k,wears\n{texts[1]},hat\n{texts[0]},scarf\n")
+    join = Join(path=str(right), format="csv", on="k")
+    asked = dataset(path, prompt="{k} {wears}", join=join)
+    rows = rows_of(asked)
+    assert rows["k"].to_pylist() == [*texts, None]
+    assert rows["other"].to_pylist() == [*map(UUID, texts), None]
+    assert scan(asked, None).joins[0].reason.endswith("2 of 3 rows match")
+    by_uuid = dataset(written(tmp_path / "i.parquet", {"id": cells[:2], "what": ["a", "b"]}))
+    assert rows_of(by_uuid)["id"].to_pylist() == texts
+    written(tmp_path / "both" / "a.parquet", {"id": cells[:1], "what": ["a"]})
+    written(tmp_path / "both" / "b.parquet", {"id": texts[1:], "what": ["b"]})
+    error = refused(dataset(tmp_path / "both", "parquet"))
+    assert "holds different kinds of values in column 'id'" in str(error)

@@ -158,7 +158,7 @@ def check_template(field: str, template: prompts.Template, schema: pa.Schema) ->
                 remedy=f"{did_you_mean(name, schema.names)}Columns: {listed(schema.names, name)}.",
             )
         kind = schema.field(name).type
-        no_text = is_binary(kind) or isinstance(kind, pa.BaseExtensionType)  # such as a UUID
+        no_text = is_binary(kind) or isinstance(kind, pa.BaseExtensionType)  # such as a tensor
         if pa.types.is_nested(kind) or no_text:
             raise UserError(
                 field=field,

@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from imagepipe.sources.formats.base import AS_JSON, AS_TEXT, KEPT, OUT_OF_BYTES, left_out
+from imagepipe.sources.formats.base import (
+    AS_JSON,
+    AS_TEXT,
+    KEPT,
+    OUT_OF_BYTES,
+    OUT_OF_UUID,
+    left_out,
+)
 from imagepipe.sources.unreadable import Unreadable
 
 
@@ -45,15 +52,18 @@ def together(schemas: Mapping[str, pa.Schema], used: Collection[str], *, as_text
         for one in schema:
             by_name.setdefault(one.name, {})[path] = one
     for name, fields in by_name.items():
-        kept = any(KEPT in (one.metadata or {}) for one in fields.values())
+        marks = {(one.metadata or {}).get(KEPT) for one in fields.values()}
+        kept, of_uuid = marks != {None}, OUT_OF_UUID[KEPT] in marks
         if "\0" in name:  # where Arrow's look-up of a field ends
             found.left_out[name] = "has a NUL character in its name"
             continue
-        kind = _common(fields)
+        # Text of UUIDs is in the files no text: Ray's reader could not cast it to the other's.
+        kind = None if of_uuid and len(marks) > 1 else _common(fields)
         if as_text and (kept or kind is None):
             columns.append(_as_text(name, used))
         elif kind is not None:
-            columns.append(pa.field(name, kind, metadata=OUT_OF_BYTES if kept else None))
+            mark = OUT_OF_UUID if of_uuid else OUT_OF_BYTES if kept else None
+            columns.append(pa.field(name, kind, metadata=mark))
         elif name in used:
             raise Unreadable(
                 f"holds different kinds of values in column {name!r}: {_kinds(fields)}",

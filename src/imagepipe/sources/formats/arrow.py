@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import pyarrow as pa
 
 from imagepipe.sources.formats.base import (
     ADDED,
     OUT_OF_BYTES,
+    OUT_OF_UUID,
     Format,
     Rows,
     as_bytes,
@@ -24,7 +26,7 @@ from imagepipe.sources.unreadable import Unreadable
 
 @dataclass(frozen=True)
 class ArrowFormat(Format):
-    """Columns keep their types; dictionaries are resolved. Bytes that are used are text."""
+    """Columns keep their types; dictionaries are resolved. Used bytes and UUIDs are text."""
 
     def decode(self, raw: pa.Table, schema: pa.Schema) -> Rows:
         rows, columns = Rows(raw), []
@@ -34,7 +36,9 @@ class ArrowFormat(Format):
                 columns.append(pa.nulls(raw.num_rows, field.type))
                 continue
             column = raw[field.name]
-            if pa.types.is_string(field.type):  # Parquet's readers do not check text
+            if column.type == pa.uuid() and pa.types.is_string(field.type):
+                column = pa.array([_uuid_text(cell) for cell in column.to_pylist()], pa.string())
+            elif pa.types.is_string(field.type):  # Parquet's readers do not check text
                 column = as_text(as_bytes(column), field.name, rows)
             elif pa.types.is_nested(field.type):
                 column = _sound(column, field.name, rows)
@@ -54,10 +58,18 @@ def _is_added(column: pa.Field) -> bool:
 
 
 def _as_text(column: pa.Field) -> pa.Field:
-    """A column of bytes that is used is one of text: rejected rows that are fed in hold such."""
+    """A column of bytes that is used is one of text: rejected rows that are fed in hold such. One
+    of UUIDs is their text, too, as databases show it.
+    """
+    if column.type == pa.uuid():
+        return pa.field(column.name, pa.string(), metadata=OUT_OF_UUID)
     if not pa.types.is_binary(column.type):
         return column
     return pa.field(column.name, pa.string(), metadata=OUT_OF_BYTES)
+
+
+def _uuid_text(cell: UUID | None) -> str | None:
+    return None if cell is None else str(cell)
 
 
 def _sound(column: pa.ChunkedArray, name: str, rows: Rows) -> pa.ChunkedArray:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 KEPT = b"imagepipe.kept"
 AS_TEXT, AS_JSON = {KEPT: b"text"}, {KEPT: b"json"}
 OUT_OF_BYTES = {KEPT: b"out of bytes"}  # text that stands as bytes in some file
+OUT_OF_UUID = {KEPT: b"out of uuid"}  # text of what the files hold as Arrow's type of UUIDs
 # Of the columns that say why rows are rejected: read again, the table is without them.
 ADDED = {b"imagepipe.added": b"why the row is rejected"}
 LEFT_OUT = b"imagepipe.left_out"

@@ -16,7 +16,7 @@ from pyarrow.fs import FileSystem
 from imagepipe.compat.ray_data import files_of_any_name
 from imagepipe.sources.folders import Suffixes
 from imagepipe.sources.formats.arrow import ArrowFormat, kept
-from imagepipe.sources.formats.base import OUT_OF_BYTES, FileFormat, Rows, without
+from imagepipe.sources.formats.base import OUT_OF_BYTES, OUT_OF_UUID, FileFormat, Rows, without
 from imagepipe.sources.unreadable import Unreadable
 
 if TYPE_CHECKING:
@@ -103,9 +103,13 @@ class Parquet(ArrowFormat, FileFormat):
 
 
 def _in_files(schema: pa.Schema) -> pa.Schema:
-    return pa.schema(
-        [c.with_type(pa.binary()) if c.metadata == OUT_OF_BYTES else c for c in schema]
-    )
+    return pa.schema([column.with_type(_type_in_files(column)) for column in schema])
+
+
+def _type_in_files(column: pa.Field) -> pa.DataType:
+    if column.metadata == OUT_OF_UUID:
+        return pa.uuid()
+    return pa.binary() if column.metadata == OUT_OF_BYTES else column.type
 
 
 def _unreadable(file: pq.ParquetFile) -> Iterator[str]:
