@@ -28,6 +28,8 @@ def is_drawn(cell: pa.Scalar | Any, prompt: str | None) -> bool:
     kind = cell.type if isinstance(cell, pa.Scalar) else None
     if kind is not None and pa.types.is_dictionary(kind):
         cell, kind = cell.value, kind.value_type
+    if kind == pa.uuid():
+        return prompt == (str(cell.as_py()) if cell.is_valid else None)
     for says in (_temporal, _number, _text):
         told = says(cell, kind, prompt)
         if told is not None:
