@@ -217,6 +217,17 @@ def test_a_pointer_of_git_lfs_is_told(file: str, copied: Folder):
     assert f"{folder / file} is a pointer of Git LFS" in complaint(small(folder))
 
 
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [("unet", "mid_block_scale_factor"), ("unet", "norm_eps"), ("vae", "scaling_factor")],
+)
+def test_a_text_where_a_part_has_a_number_is_refused(part: str, name: str, copied: Folder):
+    file = copied(SD) / part / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {name: "1\x1b.0"}))
+    said = complaint(small(file.parent.parent))
+    assert f"{file} is broken ({name} is the text " in said and "and no number)" in said
+
+
 def test_a_decoder_in_one_file_that_lacks_weights_is_told(trained: Folder, tmp_path: Path):
     save_file({"decoder.conv_in.weight": torch.zeros(1)}, tmp_path / "vae.safetensors")
     said = complaint(small(trained(SD), vae=str(tmp_path / "vae.safetensors")))

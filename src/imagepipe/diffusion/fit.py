@@ -11,7 +11,7 @@ from typing import Any
 
 from imagepipe.config import Model
 from imagepipe.diffusion import model_index, random_weights, repository
-from imagepipe.errors import one_line
+from imagepipe.errors import one_line, shown
 from imagepipe.stages import kinds, loading, weights
 
 # What diffusers calls the four matrices of an attention today, by the names in older files.
@@ -119,6 +119,7 @@ def check_part(
     """Compare a diffusers model of class `kind` and `config` with its `files` in `where`."""
     import torch
 
+    _check_numbers(field, path, where / "config.json", kind, config)
     with weights.readable(field, path, where / "config.json"):
         part = random_weights.filled(kind, dict(config), "meta", torch.float32)
     held: dict[str, tuple[int, ...]] = {}
@@ -127,6 +128,19 @@ def check_part(
     if "quantization_config" in config:
         held = _quantised(_shapes(part), held)
     compare(field, path, f"{where}", part, held)
+
+
+def _check_numbers(
+    field: str, path: str | None, file: Path, kind: Any, config: Mapping[str, Any]
+) -> None:
+    """Raise UserError for a text where `kind` has a number: some are used when a picture is drawn,
+    and not before.
+    """
+    for name, takes in inspect.signature(kind.__init__).parameters.items():
+        number = isinstance(takes.default, int | float) and not isinstance(takes.default, bool)
+        if number and isinstance(said := config.get(name), str):
+            cause = f"{name} is the text {shown(said, 40)!r}, and no number"
+            raise weights.broken(field, path, file, cause)
 
 
 def compare(
