@@ -80,9 +80,10 @@ def _broken_file(job: Job, said: str) -> str | None:
 
 def _stage(said: str) -> str:
     """The stage that Ray names with an error."""
+    if READER in said:
+        return " (in reading the table)"
     at_work = re.findall(r"MapBatches\((\w+)\)", said.partition("\n")[0])
-    where = "reading the table" if READER in said else at_work and f"stage {at_work[-1]}"
-    return f" (in {where})" if where else ""
+    return f" (in stage {at_work[-1]})" if at_work else ""
 
 
 def stall_message(job: Job) -> str:

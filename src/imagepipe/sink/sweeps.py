@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
@@ -21,6 +21,9 @@ from imagepipe import __version__, shell
 from imagepipe.errors import UserError
 from imagepipe.sink.lock import check_locks
 from imagepipe.store import write_whole
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
 
 RECORD, LOCK = "sweep.json", ".sweep.lock"
 MOST_JOBS = 10_000  # of a sweep, which lists them all
@@ -144,8 +147,9 @@ def planned(texts: Sequence[str]) -> list[PlannedJob]:
 
     choices: dict[str, list[str]] = {}
     try:
-        _refuse_many(texts)
-        for override in OverridesParser.create().parse_overrides(list(texts)):
+        typed = OverridesParser.create().parse_overrides(list(texts))
+        _refuse_many(typed)
+        for override in typed:
             key, several = override.get_key_element(), override.is_sweep_override()
             values = (
                 override.sweep_string_iterator()
@@ -159,14 +163,12 @@ def planned(texts: Sequence[str]) -> list[PlannedJob]:
     return [PlannedJob(number, list(overrides)) for number, overrides in enumerate(every)]
 
 
-def _refuse_many(texts: Sequence[str]) -> None:
-    """Raise UserError if `texts` make more than MOST_JOBS, before they are listed."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+def _refuse_many(typed: Iterable[Override]) -> None:
+    """Raise UserError if they make more than MOST_JOBS, before these are listed."""
     from hydra.core.override_parser.types import ChoiceSweep, RangeSweep
 
     many: dict[str, int] = {}
-    for text in texts:
-        override = OverridesParser.create().parse_override(text)
+    for override in typed:
         value = override.value()
         if isinstance(value, RangeSweep) and value.step:
             assert value.start is not None and value.stop is not None  # by Hydra's grammar
