@@ -76,7 +76,7 @@ class Multirun:
             sweeper=sweeper,
             place=manifest.place_below(cwd, folder),
             cwd=cwd,
-            jobs=sweeps.planned(every) if sweeper == "basic" else [],
+            jobs=sweeps.planned(every) if sweeper == sweeps.BASIC else [],
         )
 
     def job(
@@ -117,7 +117,7 @@ class Multirun:
                 self.errors += self.sweep.wait(interrupted=stopped)
             except Interrupted as interrupted:
                 error = interrupted
-        goes_on = self._any_finished and self._begun and self._begun.sweeper != "basic"
+        goes_on = self._any_finished and self._begun and self._begun.sweeper != sweeps.BASIC
         tripped = isinstance(error, ValueError | RuntimeError)  # Optuna, where all jobs failed
         if self.errors and (tripped or (error is None and not goes_on)):
             error = self.errors[0]
@@ -182,7 +182,7 @@ def prepare_repeats(cfg: DictConfig, whole: DictConfig) -> None:
     if repeats <= 1:  # what is too small is refused with the other limits
         return
     hydra = whole.hydra
-    if hydra.runtime.choices["hydra/sweeper"] != "basic":
+    if hydra.runtime.choices["hydra/sweeper"] != sweeps.BASIC:
         raise UserError(
             field="sweep.repeats",
             value=repeats,
@@ -198,7 +198,7 @@ def prepare_repeats(cfg: DictConfig, whole: DictConfig) -> None:
 def check_at_once(cfg: DictConfig, whole: DictConfig) -> None:
     """Raise UserError for jobs side by side if the sweeper chooses each from earlier results."""
     sweeper = whole.hydra.runtime.choices["hydra/sweeper"]
-    if cfg.sweep.jobs_at_once != 1 and sweeper != "basic":
+    if cfg.sweep.jobs_at_once != 1 and sweeper != sweeps.BASIC:
         raise UserError(
             field="sweep.jobs_at_once",
             value=cfg.sweep.jobs_at_once,

@@ -136,7 +136,7 @@ def resumed(folder: Path, now: Sequence[str]) -> tuple[Path, list[str]]:
         more = [f"resume={where}", f"hydra.run.dir={where}", "hydra.mode=RUN"]
         return home(record.cwd, record.place, folder), _arguments(record.typed, now, more)
     _check_version(folder, sweep.version)
-    if sweep.sweeper != "basic":
+    if sweep.sweeper != sweeps.BASIC:
         raise UserError(
             field="resume",
             value=folder,

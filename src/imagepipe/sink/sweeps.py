@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 RECORD, LOCK = "sweep.json", ".sweep.lock"
+BASIC = "basic"  # Hydra's sweeper that runs each combination; others search
 MOST_JOBS = 10_000  # of a sweep, which lists them all
 REPEAT = "sweep.repeat"  # the key that tells a job's repeats apart, and no job from another
 # Left by the sweeps of before, which kept no record, and by their jobs.

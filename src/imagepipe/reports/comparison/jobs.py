@@ -12,7 +12,7 @@ from typing import Any
 from imagepipe.config import Sweep
 from imagepipe.reports import distances
 from imagepipe.reports.comparison.job import Job, deciding, score_columns
-from imagepipe.reports.comparison.measures import BASIC, PER_DOLLAR, Entry, Measure, entries, timed
+from imagepipe.reports.comparison.measures import PER_DOLLAR, Entry, Measure, entries, timed
 from imagepipe.reports.comparison.verdict import (
     Verdict,
     decisive,
@@ -42,7 +42,7 @@ class Comparison:
     votes: Sequence[Vote] = ()
     differences: Sequence[Mapping[str, Any]] = ()  # of runs that are no sweep's
     by: str | None = None  # what their rows are known by
-    sweeper: str = BASIC  # that chose the jobs
+    sweeper: str = sweeps.BASIC  # that chose the jobs
 
     @property
     def name(self) -> str:
@@ -151,7 +151,7 @@ class Comparison:
         told = [*self.verdict.remarks, *self.remarks]
         figures = {job.label: objective(self.aim, job.summary) for job in self.finished}
         known = {label: value for label, value in figures.items() if value is not None}
-        if self.sweeper == BASIC or len(known) < 2:
+        if self.sweeper == sweeps.BASIC or len(known) < 2:
             return told
         best = max(known, key=lambda label: known[label])
         sure = self.verdict.named is not None and self.verdict.named.label == best
@@ -200,7 +200,7 @@ def collect(folder: Path, aim: Sweep) -> Comparison:
         found = [Job(place, said) for place, said in summaries if said and said.get("sweep")]
     else:
         found = [_recorded(folder, record, job) for job in record.jobs]
-    sweeper = record.sweeper if record else "basic"
+    sweeper = record.sweeper if record else sweeps.BASIC
     return Comparison(sorted(found, key=lambda job: job.number), aim, sweeper=sweeper)
 
 

@@ -14,10 +14,10 @@ from imagepipe.errors import figure
 from imagepipe.reports import figures, means, statistics
 from imagepipe.reports.comparison.job import Job
 from imagepipe.reports.statistics import Difference, Interval
+from imagepipe.sink.sweeps import BASIC
 
 Blocks = Sequence[Sequence[float]]  # of a run's batches: pictures, and seconds for them
 MOST_REPEATS = 50
-BASIC = "basic"  # the sweeper that runs each combination
 # The rate of a job follows the share of CPUs that others leave it by no more than this power. With
 # the embedded model it is 1.0 to 1.3 (benchmarks/LOG.md): a step waits for its slowest thread.
 LOAD = 1.5

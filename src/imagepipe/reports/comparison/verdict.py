@@ -17,7 +17,6 @@ from imagepipe.config import Sweep
 from imagepipe.reports import statistics
 from imagepipe.reports.comparison.job import Job, deciding
 from imagepipe.reports.comparison.measures import (
-    BASIC,
     Entry,
     Measure,
     entries,
@@ -26,6 +25,7 @@ from imagepipe.reports.comparison.measures import (
     timed,
 )
 from imagepipe.reports.statistics import Difference, Interval
+from imagepipe.sink import sweeps
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def decisive(found: Sequence[Entry], aim: Sweep) -> str | None:
 
 
 def measured(
-    found: Sequence[Entry], aim: Sweep, score: str | None, sweeper: str = BASIC
+    found: Sequence[Entry], aim: Sweep, score: str | None, sweeper: str = sweeps.BASIC
 ) -> tuple[Measure, list[str]]:
     """The entries by `score`, or by their rate if it is null, and remarks on those left out.
 
