@@ -30,6 +30,9 @@ def is_drawn(cell: pa.Scalar | Any, prompt: str | None) -> bool:
         cell, kind = cell.value, kind.value_type
     if kind == pa.uuid():
         return prompt == (str(cell.as_py()) if cell.is_valid else None)
+    if kind in (pa.json_(), pa.bool8()):
+        kind = pa.string() if kind == pa.json_() else pa.bool_()
+        cell = pa.scalar(cell.as_py(), kind)
     for says in (_temporal, _number, _text):
         told = says(cell, kind, prompt)
         if told is not None:

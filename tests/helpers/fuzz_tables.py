@@ -187,6 +187,8 @@ KINDS: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     *((kind, BYTES) for kind in (pa.binary(), pa.large_binary(), pa.binary_view())),
     (pa.binary(4), st.binary(min_size=4, max_size=4)),
     (pa.uuid(), st.uuids().map(lambda one: one.bytes)),
+    (pa.json_(), PLAIN),
+    (pa.bool8(), st.integers(-128, 127)),
     (pa.list_(pa.int64()), st.lists(st.integers(-9, 9), max_size=3)),
     (pa.large_list(pa.string()), st.lists(PLAIN, max_size=2)),
     (pa.list_(pa.float32(), 2), st.lists(st.floats(width=32), min_size=2, max_size=2)),
@@ -394,6 +396,8 @@ def _same(given: Given, name: str, places: list[int], column: pa.ChunkedArray) -
         got = column.combine_chunks()
         if wanted.type == pa.uuid() and pa.types.is_string(got.type):  # where it is used
             wanted = pa.array([one and str(one) for one in wanted.to_pylist()])
+        elif wanted.type in (pa.json_(), pa.bool8()) and got.type != wanted.type:
+            wanted = pa.array(wanted.to_pylist(), got.type)
         if pa.types.is_null(wanted.type):
             wanted = pa.nulls(len(wanted), got.type)
         got = got.cast(wanted.type) if got.type != wanted.type else got

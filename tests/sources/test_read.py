@@ -64,6 +64,35 @@ def test_a_broken_page_is_told_with_its_file(tmp_path: Path) -> None:
     assert broken_file(scan(dataset(good), None)) is None
 
 
+def test_json_and_one_byte_booleans_are_what_they_say_where_they_are_used(
+    tmp_path: Path, ray_session: None
+) -> None:
+    texts = ['{"a": 1}', None, "2"]
+    columns = {
+        kind: pa.ExtensionArray.from_storage(pa.json_(kind), pa.array(texts, kind))
+        for kind in (pa.string(), pa.large_string(), pa.string_view())
+    }
+    table = {f"j{number}": cells for number, cells in enumerate(columns.values())}
+    table["b"] = pa.ExtensionArray.from_storage(pa.bool8(), pa.array([0, 2, -1], pa.int8()))
+    table |= {"other": table["b"], "id": pa.array(["1", "2", "3"])}
+    path = written(tmp_path / "t.parquet", table)
+    rows = rows_of(dataset(path, prompt="{j0}{j1}{j2}{b}"))
+    assert [rows[f"j{number}"].to_pylist() for number in range(3)] == [texts] * 3
+    assert rows["b"].to_pylist() == rows["other"].to_pylist() == [False, True, True]
+    assert prompts_of(dataset(path, prompt="{j1} {b}")) == ['{"a": 1} false', None, "2 true"]
+    assert prompts_of(dataset(path, id="j0", prompt="{b}"))[0] == "false"  # a key is text
+    right = written(tmp_path / "r.csv", "b,wears\nTrue,hat\n")
+    join = Join(path=str(right), format="csv", on="b")
+    found = scan(dataset(path, prompt="{wears}", join=join), None)
+    assert found.joins[0].reason.endswith("2 of 3 rows match")
+    written(
+        tmp_path / "both" / "a.parquet", {"id": ["1"], "what": columns[pa.string()].slice(0, 1)}
+    )
+    written(tmp_path / "both" / "b.parquet", {"id": ["2"], "what": ["text"]})
+    asked = dataset(tmp_path / "both", "parquet")
+    assert rows_of(asked)["what"].to_pylist() == [texts[0], "text"]
+
+
 def test_uuids_are_text_where_they_are_used(tmp_path: Path, ray_session: None) -> None:
     texts = ["00000000-0000-0000-0000-000000000001", "9e17f7b2-b76b-483a-8c75-98ce22a9b7d4"]
     cells = pa.array([*(UUID(text).bytes for text in texts), None], pa.uuid())

@@ -161,8 +161,11 @@ def test_unusable_parquet(tmp_path: Path) -> None:
     assert "names 'what', which holds list" in error.problem
     tensors = pa.FixedShapeTensorArray.from_numpy_ndarray(np.zeros((1, 2)))
     ids = pa.table({"id": tensors, "what": ["a"]})
-    error = refused(dataset(written(tmp_path / "tensor.parquet", ids), "parquet"))
+    path = written(tmp_path / "tensor.parquet", ids)
+    error = refused(dataset(path, "parquet"))
     assert "in tensor.parquet, which is not a key" in str(error)
+    error = refused(dataset(path, "parquet", id="what", prompt="{id}"))
+    assert "names 'id', which holds extension<arrow.fixed_shape_tensor" in error.problem
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def check_key(key: str, name: str, schema: pa.Schema, where: str, wanted: str = 
         hint = "If it is pandas' to_json(), write it with orient='records', lines=True. "
     else:
         hint = ""
-    if pa.types.is_nested(kind) or is_binary(kind) or isinstance(kind, pa.BaseExtensionType):
+    if _is_no_text(kind):
         raise UserError(
             field=key,
             value=name,
@@ -73,6 +73,12 @@ def is_binary(kind: pa.DataType) -> bool:
     )
 
 
+def _is_no_text(kind: pa.DataType) -> bool:
+    """Whether a cell is several values, bytes, or of another library's type, such as a tensor."""
+    several = pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType)
+    return several or is_binary(kind)
+
+
 def check_id_type(name: str, table: Table) -> None:
     kind = table.schema.field(name).type
     if not (pa.types.is_string(kind) or pa.types.is_integer(kind)):
@@ -97,7 +103,7 @@ def check_columns(columns: Mapping[str, str], schema: pa.Schema) -> None:
         kind = schema.field(name).type
         if PICTURE_KEY.fullmatch(key):
             _check_pictures(key, name, kind)
-        elif pa.types.is_nested(kind) or is_binary(kind):
+        elif _is_no_text(kind):
             raise UserError(
                 field=f"model.columns.{key}",
                 value=name,
@@ -158,8 +164,7 @@ def check_template(field: str, template: prompts.Template, schema: pa.Schema) ->
                 remedy=f"{did_you_mean(name, schema.names)}Columns: {listed(schema.names, name)}.",
             )
         kind = schema.field(name).type
-        no_text = is_binary(kind) or isinstance(kind, pa.BaseExtensionType)  # such as a tensor
-        if pa.types.is_nested(kind) or no_text:
+        if _is_no_text(kind):
             raise UserError(
                 field=field,
                 value=template.text,

@@ -26,7 +26,9 @@ from imagepipe.sources.unreadable import Unreadable
 
 @dataclass(frozen=True)
 class ArrowFormat(Format):
-    """Columns keep their types; dictionaries are resolved. Used bytes and UUIDs are text."""
+    """Columns keep their types; dictionaries are resolved. Used ones of bytes, UUIDs and JSON are
+    text.
+    """
 
     def decode(self, raw: pa.Table, schema: pa.Schema) -> Rows:
         rows, columns = Rows(raw), []
@@ -38,6 +40,8 @@ class ArrowFormat(Format):
             column = raw[field.name]
             if column.type == pa.uuid() and pa.types.is_string(field.type):
                 column = pa.array([_uuid_text(cell) for cell in column.to_pylist()], pa.string())
+            elif column.type != field.type and _said_by(column.type) == field.type:
+                column = column.cast(field.type)
             elif pa.types.is_string(field.type):  # Parquet's readers do not check text
                 column = as_text(as_bytes(column), field.name, rows)
             elif pa.types.is_nested(field.type):
@@ -59,13 +63,21 @@ def _is_added(column: pa.Field) -> bool:
 
 def _as_text(column: pa.Field) -> pa.Field:
     """A column of bytes that is used is one of text: rejected rows that are fed in hold such. One
-    of UUIDs is their text, too, as databases show it.
+    of UUIDs is their text, too, as databases show it; JSON is its text, and true is true.
     """
     if column.type == pa.uuid():
         return pa.field(column.name, pa.string(), metadata=OUT_OF_UUID)
+    if said := _said_by(column.type):
+        return pa.field(column.name, said)  # readers cast to it
     if not pa.types.is_binary(column.type):
         return column
     return pa.field(column.name, pa.string(), metadata=OUT_OF_BYTES)
+
+
+def _said_by(kind: pa.DataType) -> pa.DataType | None:
+    """The type of what a column of Arrow's own types for JSON and for true or false says."""
+    name = getattr(kind, "extension_name", "")
+    return {"arrow.json": pa.string(), "arrow.bool8": pa.bool_()}.get(name)
 
 
 def _uuid_text(cell: UUID | None) -> str | None:
