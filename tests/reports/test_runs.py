@@ -37,6 +37,7 @@ def test_what_differs_is_told_and_names_the_runs(tmp_path):
     changed = {"model": {"steps": 8, "loras": []}, "outputs": "there", "tracking": {"uri": 2}}
     other = run(tmp_path / "b", changed, more={"versions": {"torch": "2.14.0", "ray": "2.60.0"}})
     found = compared(tmp_path, one, other)
+    assert found.sweeper is None
     assert [(one["key"], one["values"]) for one in found.differences] == [
         ("model.steps", [4, 8]),
         ("version of torch", ["2.13.0", "2.14.0"]),

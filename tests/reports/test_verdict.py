@@ -85,6 +85,8 @@ def test_two_jobs_that_ran_once_need_more_than_a_hair():
     assert ": about sweep.repeats=" in found.sentence
     searched = replace(Comparison(jobs, SPEED), sweeper="optuna").verdict.sentence
     assert ": in a sweep of these jobs by hydra/sweeper=basic, about sweep.repeats=" in searched
+    alone = replace(Comparison(jobs, SPEED), sweeper=None).verdict.sentence  # of single runs
+    assert ": in one sweep of these settings, about sweep.repeats=" in alone
     jobs = [job(0, "a", STEADY), job(1, "b", (np.array(STEADY) * [1.0, 1.6]).tolist())]
     assert conclude(jobs, SPEED).sentence.startswith("Fastest is a: ")
 

@@ -42,7 +42,7 @@ class Comparison:
     votes: Sequence[Vote] = ()
     differences: Sequence[Mapping[str, Any]] = ()  # of runs that are no sweep's
     by: str | None = None  # what their rows are known by
-    sweeper: str = sweeps.BASIC  # that chose the jobs
+    sweeper: str | None = sweeps.BASIC  # that chose the jobs; null: they are single runs
 
     @property
     def name(self) -> str:
@@ -151,7 +151,7 @@ class Comparison:
         told = [*self.verdict.remarks, *self.remarks]
         figures = {job.label: objective(self.aim, job.summary) for job in self.finished}
         known = {label: value for label, value in figures.items() if value is not None}
-        if self.sweeper == sweeps.BASIC or len(known) < 2:
+        if self.sweeper in (sweeps.BASIC, None) or len(known) < 2:
             return told
         best = max(known, key=lambda label: known[label])
         sure = self.verdict.named is not None and self.verdict.named.label == best

@@ -65,10 +65,13 @@ def entries(jobs: Sequence[Job]) -> list[Entry]:
     return [Entry(label, runs) for label, runs in found.items()]
 
 
-def timed(found: Sequence[Entry], aim: Sweep, sweeper: str = BASIC) -> tuple[Measure, list[str]]:
+def timed(
+    found: Sequence[Entry], aim: Sweep, sweeper: str | None = BASIC
+) -> tuple[Measure, list[str]]:
     """Pictures per second of the entries that drew long enough, and remarks on the others.
 
-    A `sweeper` that searches takes no repeats: those need a sweep of their own.
+    A `sweeper` that searches takes no repeats, and single runs, of none, have no such: those need
+    a sweep of their own.
     """
     paid = aim.objective == PER_DOLLAR
     whole = [entry for entry in found if not any(job.reused for job in entry.runs)]
@@ -92,7 +95,9 @@ def timed(found: Sequence[Entry], aim: Sweep, sweeper: str = BASIC) -> tuple[Mea
             return f"treat them as equally {'cheap' if paid else 'fast'}"
         others = apart.bias > abs(apart.interval.value) / 2
         why = "other programs on the machine may explain the difference; " if others else ""
-        where = "" if sweeper == BASIC else f"in a sweep of these jobs by hydra/sweeper={BASIC}, "
+        where = {BASIC: "", None: "in one sweep of these settings, "}.get(
+            sweeper, f"in a sweep of these jobs by hydra/sweeper={BASIC}, "
+        )
         return f"{why}{where}about sweep.repeats={max(2, repeats)} would decide"
 
     measure = Measure(

@@ -60,7 +60,7 @@ def compared(folders: Sequence[Path], aim: Sweep, by: str | None = None) -> Comp
     remarks = [] if common else [f"no row is in all runs: they are known by {by}"]
     if any(one["key"].startswith(MACHINE) for one in apart):
         remarks.append("the machines differ, so a difference in speed may be theirs")
-    return Comparison(jobs, aim, remarks=remarks, differences=apart, by=by)
+    return Comparison(jobs, aim, remarks=remarks, sweeper=None, differences=apart, by=by)
 
 
 def _places(folder: Path) -> list[Path]:

@@ -75,7 +75,7 @@ def decisive(found: Sequence[Entry], aim: Sweep) -> str | None:
 
 
 def measured(
-    found: Sequence[Entry], aim: Sweep, score: str | None, sweeper: str = sweeps.BASIC
+    found: Sequence[Entry], aim: Sweep, score: str | None, sweeper: str | None = sweeps.BASIC
 ) -> tuple[Measure, list[str]]:
     """The entries by `score`, or by their rate if it is null, and remarks on those left out.
 
