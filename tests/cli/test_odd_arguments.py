@@ -10,13 +10,17 @@ import pytest
 from helpers.command import imagepipe
 from helpers.fuzz import is_plain
 from helpers.refusals import refusal
-from hydra.errors import ConfigCompositionException, HydraException
+from hydra.errors import ConfigCompositionException, HydraException, InstantiationException
+from omegaconf import OmegaConf
+from omegaconf.errors import ValidationError
 
 from imagepipe.cli import commands
 from imagepipe.cli.checks import check_choices, check_options
 from imagepipe.cli.commands import check_keys
-from imagepipe.cli.composing import composed
+from imagepipe.cli.composing import composed, composing
 from imagepipe.cli.messages import explain, plain_errors
+from imagepipe.cli.varied import check_varied
+from imagepipe.config import unchecked
 from imagepipe.errors import UserError
 
 
@@ -70,10 +74,11 @@ def test_a_sign_without_a_key() -> None:
         ("~llm=1.5", r"llm=1\.5: is not a name"),
         ("sink=[1]", r"sink=\[1\]: is not a name"),
         ("hydra/launcher=null", r"hydra/launcher=null: is not a name, .* Name one\."),
+        ("scorer=[glob(*)]", r"scorer=\[glob\(\*\)\]: is not a name"),
         ("scorer=[[clip]]", r"scorer=\[\[clip\]\]: is not a name"),
         ("scorer=[clip],[none,[clip]]", r"scorer=\[clip\],\[none,\[clip\]\]: is not a name"),
     ],
-    ids=["null", "of-a-sweep", "added", "removed", "list", "hydra", "in-two", "in-two-of-a-sweep"],
+    ids=["null", "of-a-sweep", "added", "removed", "list", "hydra", "pattern", "in-two", "in-both"],
 )
 def test_a_group_takes_names_alone(typed: str, said: str) -> None:
     with pytest.raises(UserError, match=f"^{said}"):
@@ -128,13 +133,86 @@ def test_a_group_that_is_put_elsewhere_is_named() -> None:
         ("~modle.steps", 'modle.steps: there is no such key. Did you mean "model.steps"?'),
         ("experiment=[lab_1_images,b]", "experiment=b: there is no such choice."),
         ("", "'': is not a setting. Write KEY=VALUE"),
+        ("seed=interval(1)", "seed=interval(1): Hydra cannot use that (missing a required"),
+        ("seed=1,2", "seed=1,2: holds several values. Add -m for a job with each"),
+        ("seed=glob(*)", "seed=glob(*): holds several values. Add -m for a job with each"),
     ],
-    ids=["null", "of-a-section", "other", "unknown", "list", "nothing"],
+    ids=["null", "of-a-section", "other", "unknown", "list", "nothing", "function", "many", "glob"],
 )
 def test_what_hydra_does_not_take_is_told_by_its_name(typed: str, said: str) -> None:
     with pytest.raises(HydraException) as caught:
         composed([typed], None)
     assert explain(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("model.steps=none", "takes a whole number. Correct it, or leave it out"),
+        ("seed=", "takes a whole number. Correct it"),
+        ("limit=all", "takes a whole number, or null. Correct it"),
+        ("model.guidance=high", "takes a number. Correct it"),
+        ("max_failures=some", "takes a number, or null. Correct it"),
+        ("verbose=maybe", "takes true or false. Correct it"),
+        ("dataset.prompt=[a]", "takes text. Correct it"),
+        ("dataset.join=none", "takes settings, as in {KEY: VALUE}. Correct it"),
+        ("dataset.read=none", "takes settings, as in {KEY: VALUE}. Correct it"),
+        ("llm.stop=none", "takes a list, as in [a,b]. Correct it"),
+        ("model.columns=null", "takes a value. Correct it"),
+        ("hydra.job.name=[a]", "takes text. Correct it"),
+    ],
+)
+def test_a_value_of_another_kind_says_what_its_key_takes(typed: str, said: str) -> None:
+    with pytest.raises(HydraException) as caught:
+        composed([typed], None)
+    key, _, value = typed.partition("=")
+    told = "['a']" if value == "[a]" else value
+    assert explain(caught.value).startswith(f"{key}={told}: {said}")
+
+
+def test_no_key_takes_settings_that_are_a_word() -> None:
+    with composing(["model.parts=none"], None) as cfg, pytest.raises(ValidationError) as caught:
+        unchecked(cfg)
+    assert explain(caught.value).startswith("model.parts=none: takes settings, as in {KEY: VALUE}.")
+
+
+@pytest.mark.parametrize(
+    ("typed", "sweeper", "said"),
+    [
+        ("seed=interval(1,4)", "basic", "is a span to search in, and Hydra's own sweeper runs"),
+        ("model=glob(t*)", "optuna", "is a pattern of names, which only Hydra's own sweeper"),
+        ("model.guidance=interval(4,1)", "optuna", "ends at 1.0, before it begins at 4.0. Give"),
+        ("seed=range(4,1)", "optuna", "ends at 1, before it begins at 4. Give"),
+        (
+            "model.guidance=tag(log,interval(0,4))",
+            "optuna",
+            "begins at 0.0, which has no logarithm. Let",
+        ),
+        ("seed=interval(1,4)", "optuna", "is a span of numbers with fractions, and the key takes"),
+    ],
+)
+def test_a_sweeper_says_what_it_cannot_vary(typed: str, sweeper: str, said: str) -> None:
+    cfg = OmegaConf.create({"seed": 0, "model": {"guidance": 0.0}})
+    assert refusal(check_varied, ["llm=none", typed], sweeper, {}, cfg).startswith(
+        f"{typed}: {said}"
+    )
+
+
+def test_a_search_needs_something_to_search_in() -> None:
+    cfg = OmegaConf.create({"seed": 0, "model": {"guidance": 0.0}})
+    said = refusal(check_varied, ["seed=1"], "optuna", {}, cfg)
+    assert said.startswith("hydra/sweeper=optuna: has nothing to search in, so that all jobs")
+    check_varied(["seed=1"], "optuna", {"custom_search_space": "package.function"}, cfg)
+    check_varied(["seed=1"], "basic", {}, cfg)
+    for text in ("seed=int(interval(1,4))", "model.guidance=interval(1,4)", "seed=range(1,4)"):
+        check_varied([text], "optuna", {}, cfg)
+
+
+def test_what_hydra_cannot_make_of_its_settings_is_told_in_a_line() -> None:
+    error = InstantiationException("Error in call to target\nfull_key: hydra.sweeper")
+    error.__cause__ = AssertionError()
+    said = "hydra.sweeper: Hydra cannot make it of its settings (AssertionError)."
+    assert explain(error).startswith(said)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.refusals import refusal
 
 from imagepipe.errors import UserError
 from imagepipe.execution import preflight
@@ -189,3 +190,34 @@ def test_what_ray_says_of_a_process_that_died_is_not_shown(bare):
     assert bare.returncode == 0
     assert "raylet" not in bare.stdout + bare.stderr and "\x1b" not in bare.stdout
     assert not bare.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("RAY_OVERRIDE_RESOURCES", "x", "is no JSON of numbers"),
+        ("RAY_OVERRIDE_RESOURCES", "[1]", "is no JSON of numbers"),
+        ("RAY_OVERRIDE_RESOURCES", '{"CPU": "4"}', "is no JSON of numbers"),
+        ("RAY_num_workers_soft_limit", "x", "is no number"),
+        ("RAY_gcs_server_request_timeout_seconds", "10s", "is no number"),
+        ("RAY_NUM_REDIS_GET_RETRIES", "", "is no number"),
+    ],
+)
+def test_variables_that_ray_cannot_read(name: str, value: str, problem: str) -> None:
+    """It would end by a segmentation fault, or in its own words."""
+    said = refusal(preflight.check_variables, {"HOME": "/x", name: value})
+    assert said.startswith(f"{name}={value}: is read by Ray, and {problem}")
+    assert said.endswith(". Correct it, or unset it.")
+
+
+def test_other_variables_are_for_ray_to_judge() -> None:
+    preflight.check_variables(
+        {
+            "RAY_OVERRIDE_RESOURCES": '{"CPU": 4, "mine": 0.5}',
+            "RAY_num_workers_soft_limit": "6",
+            "RAY_worker_register_timeout_seconds": "1.5",
+            "RAY_TMPDIR": "/x",
+            "RAY_ADDRESS": "x",
+            "RAY_enable_autoscaler_v2": "true",
+        }
+    )

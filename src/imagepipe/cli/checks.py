@@ -215,10 +215,10 @@ def _parsed(argument: str) -> Override | None:
 
 
 def _nests(value: Any) -> bool:
-    """Whether it is a list with a list in it, or several values one of which is."""
+    """Whether it is a list with a list or a pattern in it, or several values one of which is."""
     if isinstance(value, ChoiceSweep):
         return any(map(_nests, value.list))
-    return isinstance(value, list) and any(isinstance(one, list) for one in value)
+    return isinstance(value, list) and any(isinstance(one, list | Glob) for one in value)
 
 
 def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:

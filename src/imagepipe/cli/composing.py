@@ -52,7 +52,7 @@ def composing(overrides: Sequence[str], own: str | None) -> Iterator[DictConfig]
 def _compose(overrides: list[str]) -> DictConfig:
     try:
         return compose("config", overrides, return_hydra_config=True)
-    except (*COMPOSING, UnicodeDecodeError):
+    except (*COMPOSING, UnicodeDecodeError, PermissionError):
         raise
     except Exception as error:  # Hydra's own keys end it in whatever way
         said = f"{shlex.join(overrides)}: Hydra cannot use that: {one_line(error, 500)}"

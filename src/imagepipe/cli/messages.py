@@ -15,12 +15,18 @@ from pathlib import Path
 from typing import NoReturn
 
 from hydra.core.override_parser.types import Quote, QuotedString
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import (
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from imagepipe import config as configuration
+from imagepipe.cli.kinds import of_another_kind
 from imagepipe.errors import (
     VALUE_BYTES,
     RunFailed,
@@ -39,6 +45,8 @@ COMPOSING = (HydraException, OmegaConfBaseException, YAMLError)
 FULL = (errno.ENOSPC, errno.EDQUOT)
 DEPTHS = ("*.yaml", "*/*.yaml", "*/*/*.yaml")  # where presets lie in their folder
 OF_HYDRA = re.compile(r"[+~]*hydra[./]|--?s")  # also --shell-completion
+OF_FUNCTION = re.compile(r"(bool|choice|float|glob|int|interval|range|shuffle|sort|str|tag)\(")
+SEVERAL = re.compile(r"(?:Sweep parameters|Ambiguous value for argument) '(.+?)'(?: requires|\n|$)")
 IN_FILE = re.compile(r"In '([^']+)': \w+ raised while composing config:\n(.*)")
 
 
@@ -62,6 +70,9 @@ def plain_errors() -> Iterator[None]:
             where = f"{shown(error.filename, VALUE_BYTES)}: " if error.filename else ""
             why = os.strerror(error.errno)
             fail(f"{where}{why}. Make room on that disk, and type the command again.", 1)
+        if isinstance(error, PermissionError) and error.filename:
+            name = shown(error.filename, VALUE_BYTES)
+            fail(f"{name}: may not be used ({error.strerror}). Allow it, or name another.", 2)
         if error.errno != errno.ENAMETOOLONG:
             raise
         name = shown(error.filename, VALUE_BYTES)
@@ -118,7 +129,7 @@ def explain(error: Exception) -> str:
         said = f"{group or '--config-name'}={choice}: there is no such choice. {guess}{more}"
         return said.rstrip()
     if isinstance(error, OverrideParseException):
-        return _of_grammar(error.override)
+        return _of_grammar(error)
     if isinstance(error, YAMLError):
         return _of_yaml(error)
     return _of_composing(error)
@@ -147,11 +158,17 @@ def _of_yaml(error: YAMLError) -> str:
     return f"{file}: is no YAML that can be read ({said}). Correct it there."
 
 
-def _of_grammar(typed: str) -> str:
+def _of_grammar(error: OverrideParseException) -> str:
     """The message for an argument that Hydra's grammar does not accept: the character, and what
-    to type.
+    to type; of one of its functions what that says.
     """
+    typed = error.override
     key, equals, value = typed.partition("=")
+    if OF_FUNCTION.match(value) and error.__cause__:
+        return (
+            f"{typed}: Hydra cannot use that ({one_line(error.__cause__)}). "
+            f"Correct it, or write text in quotes twice: '{key}=\"...\"'."
+        )
     sign = next(
         (one for one in value if not (one in BARE or (one.isascii() and one.isalnum()))), ""
     )
@@ -171,6 +188,16 @@ def _of_composing(error: Exception) -> str:
     text = f"{error}\n{error.__cause__ or ''}"
     places = (r"full_key: (\S+)", r"(?:override|already at) '([^']+)'", r"not delete .*?'([^']+)'")
     key = next((found[1] for place in places if (found := re.search(place, text))), "")
+    return _of_key(key, text) or _of_value(error, key)
+
+
+def _of_key(key: str, text: str) -> str | None:
+    """What is wrong with a key, or with how much it holds; null: neither."""
+    if several := SEVERAL.search(text):
+        return (
+            f"{several[1]}: holds several values. Add -m for a job with each; a list is "
+            "KEY=[a,b], and a comma in a text needs quotes twice: 'KEY=\"a,b\"'."
+        )
     known = set(configuration.keys(OmegaConf.structured(configuration.Config)))
     if "already at" in text:
         return f"{key}: is set already. Leave the plus out: {key}=..."
@@ -181,9 +208,20 @@ def _of_composing(error: Exception) -> str:
     if re.search(r"Key '\S+' (is )?not in|Could not (override|delete)", text):
         guess = did_you_mean(key, known).strip()
         return f"{key}: there is no such key. {guess or 'See python -m imagepipe --help.'}"
+    return None
+
+
+def _of_value(error: Exception, key: str) -> str:
     cause = error.__cause__ or error
-    said = getattr(cause, "msg", None) or str(cause)
+    said = getattr(cause, "msg", None) or str(cause) or type(cause).__name__
+    name = None
     if in_file := IN_FILE.match(said):
         name, said = in_file.groups()
-        return f"{key or name}: {said} (in {name}.yaml)"
+    file = f"{name}.yaml" if name else None
+    if key and (told := of_another_kind(error, key.partition("=")[0], said, file)):
+        return told
+    if file:
+        return f"{key or name}: {said} (in {file})"
+    if isinstance(error, InstantiationException):
+        return f"{key}: Hydra cannot make it of its settings ({one_line(said)}). Correct these."
     return f"{key}: {said.splitlines()[0]}" if key else str(error)

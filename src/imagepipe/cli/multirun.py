@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from imagepipe import config as configuration
 from imagepipe import shell
 from imagepipe.cli.checks import check_composed, settings
+from imagepipe.cli.varied import check_varied
 from imagepipe.errors import Interrupted, UserError
 from imagepipe.execution import manifest
 from imagepipe.sink import sweeps
@@ -55,7 +56,7 @@ class Multirun:
         prepare_repeats(cfg, whole)
         check_at_once(cfg, whole)
         folder = Path(whole.hydra.sweep.dir).absolute()
-        record = self._record(folder, whole)
+        record = self._record(folder, whole, cfg)
         if self.resumed is not None:
             check_resumed(self.resumed, folder, record)
         if record.sweeper == "optuna":
@@ -65,11 +66,12 @@ class Multirun:
         self._locks.enter_context(sweeps.locked(folder, resumed=self.resumed is not None))
         self._config, self._folder, self._begun = configuration.unchecked(cfg), folder, record
 
-    def _record(self, folder: Path, whole: DictConfig) -> sweeps.Record:
+    def _record(self, folder: Path, whole: DictConfig, cfg: DictConfig) -> sweeps.Record:
         hydra, cwd = whole.hydra, str(Path.cwd())
         params, typed = hydra.sweeper.get("params") or {}, settings(hydra)
         sweeper = hydra.runtime.choices["hydra/sweeper"]
         every = [*(f"{key}={value}" for key, value in params.items()), *typed]
+        check_varied(every, sweeper, hydra.sweeper, cfg)
         return sweeps.Record(
             typed=sys.argv[1:],
             swept=sweeps.swept_keys(typed, params),

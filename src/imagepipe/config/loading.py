@@ -156,7 +156,9 @@ def _only(given: Mapping[str, Any], known: Collection[str], prefix: str = "") ->
     """The part of `given` whose keys are in `known`."""
     inside = {one.rpartition(".")[0] for one in known}
     return {
-        key: _only(value, known, f"{prefix}{key}.") if f"{prefix}{key}" in inside else value
+        key: _only(value, known, f"{prefix}{key}.")
+        if isinstance(value, dict) and f"{prefix}{key}" in inside
+        else value
         for key, value in given.items()
         if f"{prefix}{key}" in known
     }

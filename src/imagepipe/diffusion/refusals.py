@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from imagepipe.config import Model
@@ -15,11 +16,15 @@ def refused(field: str, value: object, problem: str, remedy: str) -> UserError:
 
 
 def found(field: str, path: str) -> str:
-    """The local path or the hub id. Raises UserError if a path is neither."""
+    """The local path or the hub id. Raises UserError if a path is neither, or may not be read."""
     where = weights.locate(path)
     if isinstance(where, Path) and not where.exists():
         raise refused(
             field, path, "there is no such file or folder", "Name one, or a model of the hub."
+        )
+    if isinstance(where, Path) and not os.access(where, os.R_OK):  # safetensors finds none there
+        raise refused(
+            field, path, "may not be read", "Allow it, as with chmod -R u+rX, or name another."
         )
     return str(where)
 

@@ -5,7 +5,10 @@ Without it Ray waits for minutes, or ends with a misleading error.
 
 from __future__ import annotations
 
+import json
+import math
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -30,6 +33,13 @@ RAYS = "ray"  # what Ray makes there, for all accounts; not every one may use an
 # dies halfway where 275 are allowed. Ray starts a process a CPU.
 THREADS, THREADS_PER_CPU = 300, 25
 FILES, FILES_PER_CPU = 64, 16  # open at once in Ray's own processes: 90 are enough on 2 CPUs
+RESOURCES = "RAY_OVERRIDE_RESOURCES"
+# Ray's settings have the names of its ray_config_def.h, and units at their ends; a few are read in
+# Python without a look (ray_constants.py).
+NUMBER = re.compile(
+    "RAY_([a-z0-9_]+_(ms|milliseconds|s|seconds|bytes|limit|size|retries|count|threads|threshold)|"
+    "LOG_MONITOR_MAX_OPEN_FILES|LOG_MONITOR_NUM_LINES_TO_READ|NUM_REDIS_GET_RETRIES)"
+)
 SHARED = Path("/dev/shm")  # where Ray keeps what goes from process to process
 
 
@@ -39,6 +49,7 @@ def environment(machine: Machine, given: Mapping[str, str] = os.environ) -> dict
     Raises UserError if it could not start here.
     """
     check_python(sys.flags.optimize)
+    check_variables(given)
     check_address(LOOPBACK)
     check_processes(machine.cpus, process_room())
     check_files(machine.cpus, file_room())
@@ -64,6 +75,38 @@ def check_python(optimize: int) -> None:
             problem="leaves out docstrings, without which Ray cannot start",
             remedy="Unset it, and start Python without -OO; -O is no trouble",
         )
+
+
+def check_variables(given: Mapping[str, str]) -> None:
+    """Raise UserError for a variable of Ray's that it cannot read: it then ends, also by a
+    segmentation fault.
+    """
+    for name, value in given.items():
+        number = NUMBER.fullmatch(name) and not _is_number(value)
+        if number or (name == RESOURCES and value and not _are_resources(value)):
+            raise UserError(
+                field=name,
+                value=value,
+                problem="is read by Ray, and is no number"
+                if number
+                else 'is read by Ray, and is no JSON of numbers, as {"CPU": 4} is',
+                remedy="Correct it, or unset it.",
+            )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _are_resources(text: str) -> bool:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(found, dict) and all(isinstance(one, int | float) for one in found.values())
 
 
 @cache

@@ -73,7 +73,9 @@ def find(key: str, path: Any, suffixes: Suffixes) -> Found:
                 field=key,
                 value=entry,
                 problem=f"cannot be looked up: {error}",
-                remedy="Check the address, the network and the credentials.",
+                remedy="Check that you may read it and what is in it."
+                if isinstance(error, PermissionError)
+                else "Check the address, the network and the credentials.",
             ) from error
     if any(filesystem != filesystems[0] for filesystem in filesystems):
         raise UserError(

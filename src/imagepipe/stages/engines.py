@@ -187,7 +187,15 @@ def check(kind: str, section: Section, protocol: type) -> Engine:
     if engine.is_custom:
         recipe(kind, section, protocol)()
     if engine.check:
-        resolve_name(engine.check)(section)
+        try:
+            resolve_name(engine.check)(section)
+        except PermissionError as error:
+            raise UserError(
+                field=f"{section.section}.path",
+                value=getattr(section, "path", None),
+                problem=f"{error.filename} may not be read ({error.strerror})",
+                remedy="Allow it, as with chmod -R u+rX, or name another.",
+            ) from error
     return engine
 
 
