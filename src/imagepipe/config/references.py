@@ -26,9 +26,16 @@ def values(cfg: DictConfig, schema: DictConfig) -> dict[str, Any]:
 def _replace(given: dict[Any, Any] | list[Any], cfg: Any, schema: Any, prefix: str) -> None:
     for name, value in given.items() if isinstance(given, dict) else enumerate(given):
         if isinstance(value, dict | list):
-            _replace(value, cfg[name], _inside(schema, name), f"{prefix}{name}.")
+            if _refers(value):  # else all of it would be read node by node, which is slow
+                _replace(value, cfg[name], _inside(schema, name), f"{prefix}{name}.")
         elif isinstance(value, str) and "${" in value and OmegaConf.is_interpolation(cfg, name):
             given[name] = _referred(cfg, name, value, _inside(schema, name), f"{prefix}{name}")
+
+
+def _refers(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        return any(map(_refers, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, str) and "${" in value
 
 
 def _inside(schema: Any, name: Any) -> Any:
