@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import copy
 
+import diffusers
 import torch
-from diffusers import AutoencoderKL
 from torch import nn
 
 CHANNELS = (16, 32, 64, 96)
 LATENTS = 16
 
 
-def new_autoencoder(channels: tuple[int, ...] = CHANNELS, seed: int = 0) -> AutoencoderKL:
+def new_autoencoder(channels: tuple[int, ...] = CHANNELS, seed: int = 0) -> diffusers.AutoencoderKL:
     """Untrained: (n, 3, 128, 128) in [-1, 1] to (n, 16, 16, 16) and back, with four `channels`.
 
     16 latent channels: with 8 the outlines were blurred, with 4 colours of garments were not told
@@ -21,7 +21,7 @@ def new_autoencoder(channels: tuple[int, ...] = CHANNELS, seed: int = 0) -> Auto
     levels = len(channels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        vae = AutoencoderKL(
+        vae = diffusers.AutoencoderKL(
             down_block_types=("DownEncoderBlock2D",) * levels,
             up_block_types=("UpDecoderBlock2D",) * levels,
             block_out_channels=channels,
@@ -59,7 +59,7 @@ def _begin_with_squares(encoder: nn.Module) -> None:
 
 
 @torch.no_grad()
-def standardised(vae: AutoencoderKL, batch: torch.Tensor) -> AutoencoderKL:
+def standardised(vae: diffusers.AutoencoderKL, batch: torch.Tensor) -> diffusers.AutoencoderKL:
     """A copy whose latents have mean 0 and deviation 1 in each channel, judged on `batch`.
 
     Folded into `quant_conv` and `post_quant_conv`, since Stable Diffusion's pipeline has a scale

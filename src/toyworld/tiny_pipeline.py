@@ -7,17 +7,12 @@ import os
 import shutil
 from pathlib import Path
 
+import diffusers
 import numpy as np
 import torch
-from diffusers import (
-    AutoencoderKL,
-    DPMSolverMultistepScheduler,
-    StableDiffusionPipeline,
-    UNet2DConditionModel,
-)
+import transformers
 from PIL import Image
 from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from toyworld.autoencoder import LATENTS
 from toyworld.captions import words
@@ -31,7 +26,9 @@ _TEXT_WIDTH = 160
 class TextToImage(nn.Module):
     """The two trained parts: what a text says, and how to take noise off a latent."""
 
-    def __init__(self, text_encoder: CLIPTextModel, unet: UNet2DConditionModel) -> None:
+    def __init__(
+        self, text_encoder: transformers.CLIPTextModel, unet: diffusers.UNet2DConditionModel
+    ) -> None:
         super().__init__()
         self.text_encoder, self.unet = text_encoder, unet
 
@@ -41,13 +38,13 @@ class TextToImage(nn.Module):
         return self.unet(noisy, timesteps, states).sample
 
 
-def new_tokenizer() -> CLIPTokenizer:
+def new_tokenizer() -> transformers.CLIPTokenizer:
     """The tokenizer of the toy world's words, for texts of at most `MAX_TOKENS` tokens."""
     return build(words(), MAX_TOKENS)
 
 
 def new_model(
-    tokenizer: CLIPTokenizer, channels: tuple[int, ...] = (64, 128, 160), seed: int = 0
+    tokenizer: transformers.CLIPTokenizer, channels: tuple[int, ...] = (64, 128, 160), seed: int = 0
 ) -> TextToImage:
     """An untrained model; `seed` sets its weights."""
     with torch.random.fork_rng(devices=[]):
@@ -55,8 +52,8 @@ def new_model(
         return TextToImage(_new_text_encoder(tokenizer), _new_unet(channels))
 
 
-def _new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    config = CLIPTextConfig(
+def _new_text_encoder(tokenizer: transformers.CLIPTokenizer) -> transformers.CLIPTextModel:
+    config = transformers.CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=_TEXT_WIDTH,
         intermediate_size=4 * _TEXT_WIDTH,
@@ -68,13 +65,13 @@ def _new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return CLIPTextModel(config)
+    return transformers.CLIPTextModel(config)
 
 
-def _new_unet(channels: tuple[int, ...]) -> UNet2DConditionModel:
+def _new_unet(channels: tuple[int, ...]) -> diffusers.UNet2DConditionModel:
     # No attention at the full 16x16, where it would cost most.
     crossing = len(channels) - 1
-    return UNet2DConditionModel(
+    return diffusers.UNet2DConditionModel(
         sample_size=16,
         in_channels=LATENTS,
         out_channels=LATENTS,
@@ -88,11 +85,11 @@ def _new_unet(channels: tuple[int, ...]) -> UNet2DConditionModel:
     )
 
 
-def new_scheduler() -> DPMSolverMultistepScheduler:
+def new_scheduler() -> diffusers.DPMSolverMultistepScheduler:
     """The noise schedule of training and sampling: it ends in pure noise, and sampling starts there
     (Lin et al., 2023, arxiv.org/abs/2305.08891), so that backgrounds can be dark or bright.
     """
-    return DPMSolverMultistepScheduler(
+    return diffusers.DPMSolverMultistepScheduler(
         beta_start=0.00085,
         beta_end=0.012,
         beta_schedule="scaled_linear",
@@ -103,10 +100,10 @@ def new_scheduler() -> DPMSolverMultistepScheduler:
 
 
 def assemble(
-    model: TextToImage, vae: AutoencoderKL, tokenizer: CLIPTokenizer
-) -> StableDiffusionPipeline:
+    model: TextToImage, vae: diffusers.AutoencoderKL, tokenizer: transformers.CLIPTokenizer
+) -> diffusers.StableDiffusionPipeline:
     """The pipeline of these parts, without a safety checker, quiet."""
-    pipeline = StableDiffusionPipeline(
+    pipeline = diffusers.StableDiffusionPipeline(
         vae=vae,
         text_encoder=model.text_encoder,
         tokenizer=tokenizer,
@@ -120,7 +117,12 @@ def assemble(
     return pipeline
 
 
-def export(model: TextToImage, vae: AutoencoderKL, tokenizer: CLIPTokenizer, out: Path) -> None:
+def export(
+    model: TextToImage,
+    vae: diffusers.AutoencoderKL,
+    tokenizer: transformers.CLIPTokenizer,
+    out: Path,
+) -> None:
     """Writes the pipeline to `out` in float16 safetensors; every file is replaced atomically."""
     halves = copy.deepcopy(model).cpu().half(), copy.deepcopy(vae).cpu().half()
     for part in (halves[0].unet, halves[1]):
@@ -141,7 +143,7 @@ def export(model: TextToImage, vae: AutoencoderKL, tokenizer: CLIPTokenizer, out
 
 
 def draw(
-    pipeline: StableDiffusionPipeline,
+    pipeline: diffusers.StableDiffusionPipeline,
     prompts: list[str],
     steps: int = STEPS,
     guidance: float = GUIDANCE,

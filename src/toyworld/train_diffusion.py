@@ -16,12 +16,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import diffusers
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+import transformers
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import CLIPTextModel, CLIPTokenizer
 
 from toyworld import held_out, tiny_pipeline
 from toyworld.autoencoder import LATENTS
@@ -39,7 +39,7 @@ _PICTURES_SEED = 202
 _NO_TEXT = 0.1
 
 
-def tokens(tokenizer: CLIPTokenizer, texts: Sequence[str]) -> Tensor:
+def tokens(tokenizer: transformers.CLIPTokenizer, texts: Sequence[str]) -> Tensor:
     """Token ids (n, 32), padded and cut as the pipeline does."""
     encoded = tokenizer(list(texts), padding="max_length", truncation=True, return_tensors="pt")
     return encoded.input_ids
@@ -52,7 +52,10 @@ def draw_texts(scenes: Sequence[Scene], seed: int, step: int) -> list[str]:
 
 
 def make_loss(
-    trainer: Trainer, latents: np.ndarray, scenes: Sequence[Scene], tokenizer: CLIPTokenizer
+    trainer: Trainer,
+    latents: np.ndarray,
+    scenes: Sequence[Scene],
+    tokenizer: transformers.CLIPTokenizer,
 ) -> Loss:
     """Squared error of the velocity, with timesteps spread evenly over every batch."""
     settings, scheduler = trainer.settings, tiny_pipeline.new_scheduler()
@@ -79,9 +82,9 @@ def make_loss(
     return loss
 
 
-def load_vae(folder: Path) -> AutoencoderKL:
+def load_vae(folder: Path) -> diffusers.AutoencoderKL:
     """The autoencoder in `folder`, in float32."""
-    vae = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
+    vae = diffusers.AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
     return vae.to(device()).eval()
 
 
@@ -90,22 +93,26 @@ def load_model(pipeline: Path) -> tiny_pipeline.TextToImage:
 
     Where its latents had other channels, the convolutions at the UNet's ends are untrained.
     """
-    text_encoder = CLIPTextModel.from_pretrained(pipeline / "text_encoder", dtype=torch.float32)
-    unet = UNet2DConditionModel.from_pretrained(pipeline / "unet", torch_dtype=torch.float32)
+    text_encoder = transformers.CLIPTextModel.from_pretrained(
+        pipeline / "text_encoder", dtype=torch.float32
+    )
+    unet = diffusers.UNet2DConditionModel.from_pretrained(
+        pipeline / "unet", torch_dtype=torch.float32
+    )
     if unet.config.in_channels != LATENTS:
         unet = _with_new_ends(unet)
     return tiny_pipeline.TextToImage(text_encoder, unet)
 
 
-def _with_new_ends(unet: UNet2DConditionModel) -> UNet2DConditionModel:
+def _with_new_ends(unet: diffusers.UNet2DConditionModel) -> diffusers.UNet2DConditionModel:
     ends = {"in_channels": LATENTS, "out_channels": LATENTS}
-    new = UNet2DConditionModel.from_config({**unet.config, **ends})
+    new = diffusers.UNet2DConditionModel.from_config({**unet.config, **ends})
     kept = {k: v for k, v in unet.state_dict().items() if not k.startswith(("conv_in", "conv_out"))}
     new.load_state_dict(kept, strict=False)
     return new
 
 
-def load_latents(work: Path, vae: AutoencoderKL, pictures: np.ndarray) -> np.ndarray:
+def load_latents(work: Path, vae: diffusers.AutoencoderKL, pictures: np.ndarray) -> np.ndarray:
     """float16 (n, 16, 16, 16), encoded once for these weights of `vae`."""
     digest = hashlib.sha256()
     for part in (vae.encoder, vae.quant_conv):

@@ -13,9 +13,9 @@ import argparse
 import json
 from pathlib import Path
 
+import diffusers
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -66,7 +66,9 @@ def ssim(drawn: Tensor, pictures: Tensor) -> Tensor:
     return (alike / ((ma**2 + mb**2 + _C1) * (va + vb + _C2))).mean(dim=(1, 2, 3))
 
 
-def redrawing_loss(vae: AutoencoderKL, pictures: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
+def redrawing_loss(
+    vae: diffusers.AutoencoderKL, pictures: Tensor, rng: torch.Generator
+) -> dict[str, Tensor]:
     """How badly `vae` redraws pictures, and its divergence from the unit normal."""
     with autocast():
         posterior = vae.encode(pictures).latent_dist
@@ -101,7 +103,7 @@ def train(work: Path, settings: Settings, pictures: np.ndarray, unseen: int = _U
 
 
 @torch.no_grad()
-def measure(vae: AutoencoderKL, count: int = _UNSEEN, batch: int = 8) -> dict[str, float]:
+def measure(vae: diffusers.AutoencoderKL, count: int = _UNSEEN, batch: int = 8) -> dict[str, float]:
     """Means over `count` renderings that no training saw: `psnr` in dB, `ssim`."""
     found: dict[str, list[Tensor]] = {"psnr": [], "ssim": []}
     for start in range(0, count, batch):
@@ -121,7 +123,9 @@ def _chosen(pictures: np.ndarray, settings: Settings, step: int) -> np.ndarray:
 
 
 @torch.no_grad()
-def encode(vae: AutoencoderKL, pictures: np.ndarray, out: Path, batch: int = 32) -> np.ndarray:
+def encode(
+    vae: diffusers.AutoencoderKL, pictures: np.ndarray, out: Path, batch: int = 32
+) -> np.ndarray:
     """Writes the mean latents of pictures to `out`: float16 (n, 16, 16, 16), memory-mapped."""
     temporary = out.with_suffix(".new.npy")
     shape = (len(pictures), LATENTS, 16, 16)

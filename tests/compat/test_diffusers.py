@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import diffusers
 import pytest
-from diffusers.models.transformers.transformer_flux import FluxAttnProcessor
 from torch import nn
 
 from imagepipe.compat import NONE_FOUND
@@ -55,6 +54,8 @@ def test_without_those_parts_loras_are_not_fused(none_found):
 @pytest.fixture
 def part() -> nn.Module:
     """A layer that was set to an attention of its own."""
+    from diffusers.models.transformers.transformer_flux import FluxAttnProcessor
+
     layer = nn.Module()
     layer.processor = FluxAttnProcessor()
     layer.processor._attention_backend = "flash"

@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from diffusers.models.autoencoders.vae import Decoder
 from helpers import ROOT
 from helpers.configs import composed
 from helpers.tiny_pipelines import (
@@ -410,7 +409,7 @@ def _drawn_with_room_for_two(
     given = []
 
     def decode(module: torch.nn.Module, arguments: tuple) -> None:
-        if isinstance(module, Decoder):
+        if isinstance(module, diffusers.models.autoencoders.vae.Decoder):
             given.append(len(arguments[0]))
             if given[-1] > 2:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")

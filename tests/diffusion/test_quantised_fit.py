@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import diffusers
 import pytest
 import torch
-from diffusers import AutoencoderKL
 from helpers.tiny_pipelines import KL
 from safetensors.torch import save_file
 
@@ -34,12 +34,14 @@ def torchao(name: str) -> list[str]:
 def check(folder: Path, names: Names, change: Callable[[str], str | None]) -> None:
     """Of a decoder whose matrices are packed, the names of its layers changed."""
     held: dict[str, torch.Tensor] = {}
-    for name, value in AutoencoderKL(**KL).state_dict().items():
+    for name, value in diffusers.AutoencoderKL(**KL).state_dict().items():
         if changed := change(name):
             packed = names(changed) if value.ndim > 1 else [changed]
             held |= {one: torch.zeros(3) if value.ndim > 1 else value for one in packed}
     save_file(held, folder / "m.safetensors")
-    fit.check_part("model.path", "m", folder, AutoencoderKL, CONFIG, [folder / "m.safetensors"])
+    fit.check_part(
+        "model.path", "m", folder, diffusers.AutoencoderKL, CONFIG, [folder / "m.safetensors"]
+    )
 
 
 @pytest.mark.parametrize("names", [bitsandbytes, quanto, torchao])

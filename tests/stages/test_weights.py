@@ -9,21 +9,8 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
-from transformers import (
-    AutoModelForCausalLM,
-    CLIPModel,
-    CLIPTextConfig,
-    CLIPTextModel,
-    CLIPVisionConfig,
-    LlamaConfig,
-    LlamaForCausalLM,
-    LlamaModel,
-    T5Config,
-    T5EncoderModel,
-    T5ForConditionalGeneration,
-)
-from transformers.models.clip import CLIPConfig
 
 from imagepipe.errors import UserError
 from imagepipe.stages import loading
@@ -35,18 +22,18 @@ SIZES: dict[str, Any] = {
     "num_attention_heads": 2,
     "projection_dim": 8,
 }
-CLIP = CLIPConfig(
-    text_config=CLIPTextConfig(**SIZES, vocab_size=20).to_dict(),
-    vision_config=CLIPVisionConfig(**SIZES, image_size=32, patch_size=16).to_dict(),
+CLIP = transformers.CLIPConfig(
+    text_config=transformers.CLIPTextConfig(**SIZES, vocab_size=20).to_dict(),
+    vision_config=transformers.CLIPVisionConfig(**SIZES, image_size=32, patch_size=16).to_dict(),
     projection_dim=8,
 )
-T5 = T5Config(vocab_size=20, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
+T5 = transformers.T5Config(vocab_size=20, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
 FILE = "model.safetensors"
 Rename = Callable[[str], str | None]
 
 
-def llama(tied: bool = False) -> LlamaConfig:
-    return LlamaConfig(**SIZES, vocab_size=20, tie_word_embeddings=tied)
+def llama(tied: bool = False) -> transformers.LlamaConfig:
+    return transformers.LlamaConfig(**SIZES, vocab_size=20, tie_word_embeddings=tied)
 
 
 def changed(folder: Path, rename: Rename, file: str = FILE) -> Path:
@@ -84,46 +71,52 @@ def complaints(kind: Any, folder: Path) -> set[str]:
     ids=["dropped", "wrapped", "head", "numbered"],
 )  # fmt: skip
 def test_weights_that_are_missing_are_refused(rename: Rename, said: str, tmp_path: Path):
-    LlamaForCausalLM(llama()).save_pretrained(tmp_path)
-    compare(AutoModelForCausalLM, tmp_path)
+    transformers.LlamaForCausalLM(llama()).save_pretrained(tmp_path)
+    compare(transformers.AutoModelForCausalLM, tmp_path)
     changed(tmp_path, rename)
-    [complaint] = complaints(AutoModelForCausalLM, tmp_path)  # the same of the headers and a load
+    [complaint] = complaints(
+        transformers.AutoModelForCausalLM, tmp_path
+    )  # the same of the headers and a load
     assert complaint.startswith(f"llm.path={tmp_path}: {tmp_path} ")
     with pytest.raises(UserError, match=said):
-        loading.check_fit("llm.path", str(tmp_path), None, lambda: AutoModelForCausalLM)
+        loading.check_fit(
+            "llm.path", str(tmp_path), None, lambda: transformers.AutoModelForCausalLM
+        )
 
 
 def test_weights_are_missing_in_one_of_several_files(tmp_path: Path):
-    LlamaForCausalLM(llama()).save_pretrained(tmp_path, max_shard_size="2KB")
-    compare(AutoModelForCausalLM, tmp_path)
+    transformers.LlamaForCausalLM(llama()).save_pretrained(tmp_path, max_shard_size="2KB")
+    compare(transformers.AutoModelForCausalLM, tmp_path)
     files = json.loads((tmp_path / f"{FILE}.index.json").read_text())["weight_map"]
     lost = "model.layers.1.self_attn.q_proj.weight"
     changed(tmp_path, lambda k: None if k == lost else k, files[lost])
     assert all(f"lacks 1 of the 21 weights of LlamaForCausalLM, such as {lost}" in said
-               for said in complaints(AutoModelForCausalLM, tmp_path))  # fmt: skip
+               for said in complaints(transformers.AutoModelForCausalLM, tmp_path))  # fmt: skip
 
 
 def test_weights_of_another_shape_are_refused(tmp_path: Path):
-    LlamaForCausalLM(llama()).save_pretrained(tmp_path)
+    transformers.LlamaForCausalLM(llama()).save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"vocab_size": 30}))
-    [complaint] = complaints(AutoModelForCausalLM, tmp_path)
+    [complaint] = complaints(transformers.AutoModelForCausalLM, tmp_path)
     assert "holds lm_head.weight as 20x8, where its config.json asks 30x8" in complaint
 
 
 def test_layers_that_the_configuration_does_not_count_are_not_left_out(tmp_path: Path):
-    LlamaForCausalLM(llama()).save_pretrained(tmp_path)
+    transformers.LlamaForCausalLM(llama()).save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
-    [complaint] = complaints(AutoModelForCausalLM, tmp_path)
+    [complaint] = complaints(transformers.AutoModelForCausalLM, tmp_path)
     assert "holds 9 weights, such as model.layers.1.input_layernorm.weight, of layers" in complaint
 
 
 def test_a_file_that_is_cut_is_refused(tmp_path: Path):
-    LlamaForCausalLM(llama()).save_pretrained(tmp_path)
+    transformers.LlamaForCausalLM(llama()).save_pretrained(tmp_path)
     whole = (tmp_path / FILE).read_bytes()
     (tmp_path / FILE).write_bytes(whole[:-100])
-    assert all("is broken (" in said for said in complaints(AutoModelForCausalLM, tmp_path))
+    assert all(
+        "is broken (" in said for said in complaints(transformers.AutoModelForCausalLM, tmp_path)
+    )
 
 
 def with_extras(folder: Path, **extra: torch.Tensor) -> None:
@@ -131,44 +124,44 @@ def with_extras(folder: Path, **extra: torch.Tensor) -> None:
 
 
 def tied(folder: Path) -> Any:
-    LlamaForCausalLM(llama(tied=True)).save_pretrained(folder)
+    transformers.LlamaForCausalLM(llama(tied=True)).save_pretrained(folder)
     assert "lm_head.weight" not in load_file(folder / FILE)
-    return AutoModelForCausalLM
+    return transformers.AutoModelForCausalLM
 
 
 def of_the_base(folder: Path) -> Any:
     """A head that is tied, and names without the prefix of the model that has it."""
-    LlamaModel(llama(tied=True)).save_pretrained(folder)
-    return AutoModelForCausalLM
+    transformers.LlamaModel(llama(tied=True)).save_pretrained(folder)
+    return transformers.AutoModelForCausalLM
 
 
 def extra_buffers(folder: Path) -> Any:
     """As older versions of transformers saved them."""
-    CLIPModel(CLIP).save_pretrained(folder)
+    transformers.CLIPModel(CLIP).save_pretrained(folder)
     places = torch.arange(2).unsqueeze(0)
     with_extras(folder, **{"text_model.embeddings.position_ids": places})
-    return CLIPModel
+    return transformers.CLIPModel
 
 
 def unscaled(folder: Path) -> Any:
-    CLIPModel(CLIP).save_pretrained(folder)
+    transformers.CLIPModel(CLIP).save_pretrained(folder)
     changed(folder, lambda k: None if k == "logit_scale" else k)
-    return CLIPModel
+    return transformers.CLIPModel
 
 
 def half(folder: Path) -> Any:
-    CLIPModel(CLIP).half().save_pretrained(folder)
-    return CLIPModel
+    transformers.CLIPModel(CLIP).half().save_pretrained(folder)
+    return transformers.CLIPModel
 
 
 def one_of_two_towers(folder: Path) -> Any:
-    CLIPModel(CLIP).save_pretrained(folder)
-    return CLIPTextModel
+    transformers.CLIPModel(CLIP).save_pretrained(folder)
+    return transformers.CLIPTextModel
 
 
 def encoder_of_both(folder: Path) -> Any:
-    T5ForConditionalGeneration(T5).save_pretrained(folder)
-    return T5EncoderModel
+    transformers.T5ForConditionalGeneration(T5).save_pretrained(folder)
+    return transformers.T5EncoderModel
 
 
 @pytest.mark.parametrize(
@@ -180,7 +173,7 @@ def test_what_is_no_fault_is_taken(saved: Callable[[Path], Any], tmp_path: Path)
 
 
 def test_quantised_weights_are_left_to_the_process_that_loads_them(tmp_path: Path):
-    LlamaForCausalLM(llama()).save_pretrained(tmp_path)
+    transformers.LlamaForCausalLM(llama()).save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     method = {"quantization_config": {"quant_method": "awq", "bits": 4}}
     (tmp_path / "config.json").write_text(json.dumps(config | method))
@@ -189,5 +182,7 @@ def test_quantised_weights_are_left_to_the_process_that_loads_them(tmp_path: Pat
 
 @pytest.mark.parametrize("name", ["tiny_llm", "tiny_clip"])
 def test_what_ships_is_whole(name: str):
-    kind = {"tiny_llm": AutoModelForCausalLM, "tiny_clip": CLIPModel}[name]
+    kind = {"tiny_llm": transformers.AutoModelForCausalLM, "tiny_clip": transformers.CLIPModel}[
+        name
+    ]
     loading.load("llm.path", f"asset:{name}", kind, device_map="meta")
