@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from helpers import TESTS, asking, collected, one_session, own_ray, warm
+from helpers import TESTS, asking, collected, libraries, logged, one_session, own_ray, warm
 from helpers.command import imagepipe
 from helpers.s3_server import S3
 from helpers.sweeps import Swept
@@ -69,6 +69,7 @@ def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
     """Ray ends with the last test that uses it: what is left would be in the way of others."""
     if nextitem is None or not own_ray.uses(nextitem.path):
         own_ray.end()
+    libraries.leave_out()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -90,9 +91,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Before any test runs: an exception that is raised may say more of itself afterwards."""
     session.config.stash[collected.COLLECTED] = found = collected.found(session)
     collected.leave(found)
-    gc.collect()
-    gc.freeze()  # else each collection, of which there are many, goes through all test modules
-    gc.set_threshold(20_000, 20, 20)  # and a tenth of the time went into collections even so
+    libraries.leave_out()
+    gc.set_threshold(20_000, 20, 20)  # a tenth of the time went into collections even so
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -118,6 +118,12 @@ def _comes_back() -> Iterator[None]:
     """A test that resumes as a command does goes to the folder where the run was begun."""
     with shell.coming_back():
         yield
+
+
+@pytest.fixture(name="logged")
+def _logged() -> Iterator[logged.Logged]:
+    with logged.kept() as records:
+        yield records
 
 
 @pytest.fixture

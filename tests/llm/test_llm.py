@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from helpers.configs import composed
+from helpers.logged import Logged
 
 from imagepipe.config import LLM
 from imagepipe.diffusion import limits
@@ -204,10 +205,10 @@ def test_odd_prompts_get_an_answer(tiny: Enhancer) -> None:
 
 
 def test_a_prompt_too_long_for_the_model_is_cut_with_a_warning(
-    tiny: Enhancer, caplog: pytest.LogCaptureFixture
+    tiny: Enhancer, logged: Logged
 ) -> None:
     tiny.enhance(ODD[2:3], ["winter"], [1])
-    assert "cut to" in caplog.text
+    assert "cut to" in logged.text
 
 
 def test_a_context_made_smaller_cuts_earlier(tiny: Enhancer) -> None:

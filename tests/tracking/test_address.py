@@ -32,12 +32,12 @@ def test_a_platforms_address_passes(tmp_path, uri):
     assert address.sweep_links("1", "s", "m") == []
 
 
-def test_a_platform_without_its_package_is_said_and_the_run_goes_on(tmp_path, caplog):
+def test_a_platform_without_its_package_is_said_and_the_run_goes_on(tmp_path, logged):
     run = begin(tmp_path, "run", config(uri=PLATFORMS[-1]))
     finish(run, tmp_path / "run")
     assert run.run_id is None
-    assert "by the package sagemaker-mlflow, which is not installed" in caplog.text
-    assert "send the rest later" in caplog.text
+    assert "by the package sagemaker-mlflow, which is not installed" in logged.text
+    assert "send the rest later" in logged.text
 
 
 @pytest.mark.parametrize("uri", ["file:./mlruns", "ftp://host/x", "ml5000", "http://"])

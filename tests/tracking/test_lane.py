@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,11 +16,6 @@ from imagepipe import tracking
 from imagepipe.errors import UserError
 
 WHOLE = {"config.yaml", "gallery.html", "pictures.json", "summary.json"}
-
-
-@pytest.fixture(autouse=True)
-def warnings_are_heard(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING)
 
 
 @pytest.fixture(scope="module")
@@ -65,16 +59,16 @@ def ended_run(folder: Path, settings, **values) -> str:
     ids=["bucket", "older", "tag"],
 )
 def test_a_step_that_fails_is_left_out_and_sent_again(
-    server, gateway, tmp_path, caplog, broken, left
+    server, gateway, tmp_path, logged, broken, left
 ):
     gateway.answers = broken
     run_id = ended_run(tmp_path / "run", config(uri=gateway.uri))
     store, run = recorded(server.uri, run_id)
     assert run.info.status == "FINISHED"
     assert history(store, run_id) == journalled(tmp_path / "run")
-    assert left in caplog.text and "send the rest later" in caplog.text
-    assert caplog.text.count("did not take") <= 2  # by each lane once
-    assert "doctype" not in caplog.text
+    assert left in logged.text and "send the rest later" in logged.text
+    assert logged.text.count("did not take") <= 2  # by each lane once
+    assert "doctype" not in logged.text
 
     with pytest.raises(UserError, match=f"does not accept the run.*{left}"):
         tracking.replay(tmp_path / "run")
@@ -87,7 +81,7 @@ def test_a_step_that_fails_is_left_out_and_sent_again(
 
 
 @pytest.mark.parametrize("code", [503, 429])
-def test_a_gateway_without_its_server_holds_the_metrics(server, gateway, tmp_path, caplog, code):
+def test_a_gateway_without_its_server_holds_the_metrics(server, gateway, tmp_path, logged, code):
     run = begin(tmp_path, "run", config(uri=gateway.uri))
     assert run.run_id
     gateway.answers = {"runs/log-batch": code}
@@ -98,23 +92,23 @@ def test_a_gateway_without_its_server_holds_the_metrics(server, gateway, tmp_pat
     finish(run, tmp_path / "run")
     store, _ = recorded(server.uri, run.run_id)
     assert history(store, run.run_id) == journalled(tmp_path / "run")
-    assert "send the rest later" not in caplog.text
+    assert "send the rest later" not in logged.text
 
 
-def test_a_server_that_knows_no_logged_models_gets_the_pictures(server, gateway, tmp_path, caplog):
+def test_a_server_that_knows_no_logged_models_gets_the_pictures(server, gateway, tmp_path, logged):
     gateway.answers = {"logged-models": 404}  # MLflow 2
     run_id = ended_run(tmp_path / "run", config(uri=gateway.uri))
     gateway.answers = {}
     store, run = recorded(server.uri, run_id)
     before = files(store, run_id)
     assert len([name for name in before if name.startswith("images/")]) == 6
-    assert run.info.status == "FINISHED" and not caplog.text
+    assert run.info.status == "FINISHED" and not logged.text
     tracking.replay(tmp_path / "run")
     assert files(store, run_id) == before
 
 
 @pytest.mark.parametrize("seen", [False, True])
-def test_a_server_that_keeps_artifacts_on_its_own_disk(server, gateway, tmp_path, caplog, seen):
+def test_a_server_that_keeps_artifacts_on_its_own_disk(server, gateway, tmp_path, logged, seen):
     """The server's disk is this one's: it is another's where the server does not find the file."""
     from mlflow import MlflowClient
 
@@ -124,12 +118,12 @@ def test_a_server_that_keeps_artifacts_on_its_own_disk(server, gateway, tmp_path
     run_id = ended_run(tmp_path / "run", config(uri=gateway.uri, experiment=f"disk {seen}"))
     _, run = recorded(server.uri, run_id)
     assert run.info.status == "FINISHED" and run.data.metrics["written"] == 10
-    assert ("--serve-artifacts" in caplog.text) is not seen
+    assert ("--serve-artifacts" in logged.text) is not seen
     assert (place / run_id / "artifacts" / "pictures.json").is_file() is seen
     assert place.exists() is seen  # what the server cannot see is not left there
 
 
-def test_a_servers_disk_that_cannot_be_written_is_said_with_the_reason(server, tmp_path, caplog):
+def test_a_servers_disk_that_cannot_be_written_is_said_with_the_reason(server, tmp_path, logged):
     from mlflow import MlflowClient
 
     (tmp_path / "file").touch()
@@ -138,17 +132,17 @@ def test_a_servers_disk_that_cannot_be_written_is_said_with_the_reason(server, t
     run_id = ended_run(tmp_path / "run", config(uri=server.uri, experiment="no disk"))
     _, run = recorded(server.uri, run_id)
     assert run.info.status == "FINISHED" and run.data.tags["mlflow.note.content"]
-    assert f"{place}/{run_id}/artifacts (Not a directory)" in caplog.text
-    assert caplog.text.count("did not take") == 1
+    assert f"{place}/{run_id}/artifacts (Not a directory)" in logged.text
+    assert logged.text.count("did not take") == 1
 
 
-def test_artifacts_that_have_no_place_come_later(tmp_path, caplog):
+def test_artifacts_that_have_no_place_come_later(tmp_path, logged):
     (with_database(tmp_path) / "mlruns").touch()  # in the way of the folder beside the database
     run_id = ended_run(tmp_path / "run", config())
     store, run = recorded(f"sqlite:///{tmp_path}/mlflow.db", run_id)
     assert run.info.status == "FINISHED"
     assert history(store, run_id) == journalled(tmp_path / "run")
-    assert "Not a directory" in caplog.text and "send the rest later" in caplog.text
+    assert "Not a directory" in logged.text and "send the rest later" in logged.text
     (tmp_path / "mlruns").unlink()
     tracking.replay(tmp_path / "run")
     assert set(files(store, run_id)) >= WHOLE

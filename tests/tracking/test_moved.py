@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 import sqlite3
 import subprocess
@@ -35,7 +34,7 @@ def sent_again(folder: Path) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def test_a_moved_project_keeps_its_runs_and_gets_new_ones(tmp_path, caplog):
+def test_a_moved_project_keeps_its_runs_and_gets_new_ones(tmp_path, logged):
     old, new = tmp_path / "a b#1", tmp_path / "new"
     first = recorded(old / "outputs", "first")
     old.rename(new)
@@ -47,7 +46,7 @@ def test_a_moved_project_keeps_its_runs_and_gets_new_ones(tmp_path, caplog):
         assert store.get_run(run_id).info.artifact_uri.startswith(outputs.as_uri())
     sent_again(outputs / "first")
     assert len(store.search_runs([store.get_run(first).info.experiment_id])) == 2
-    assert not old.exists() and not caplog.text
+    assert not old.exists() and not logged.text
 
 
 @pytest.mark.parametrize("uri", [None, "sqlite:///own/x.db"])
@@ -142,10 +141,9 @@ def test_places_that_a_person_chose_stay(tmp_path):
     assert places(database) == [*chosen, "mlflow-artifacts:/1"]
 
 
-def test_tables_that_are_not_known_are_left_alone(tmp_path, caplog):
-    caplog.set_level(logging.WARNING)
+def test_tables_that_are_not_known_are_left_alone(tmp_path, logged):
     (tmp_path / "mlruns").mkdir()
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection, connection:
         connection.execute("CREATE TABLE other (place TEXT)")
     moved.follow(tmp_path / "mlflow.db")
-    assert "another place" in caplog.text
+    assert "another place" in logged.text

@@ -37,10 +37,10 @@ def address() -> Iterator[str]:
         server.shutdown()
 
 
-def test_what_is_no_mlflow_is_said_and_the_record_stays(tmp_path: Path, address: str, caplog):
+def test_what_is_no_mlflow_is_said_and_the_record_stays(tmp_path: Path, address: str, logged):
     run = begin(tmp_path, "run", config(uri=address))
     finish(run, tmp_path / "run")
     assert (run.run_id, run.url) == (None, None)
-    assert "not as MLflow does: the run got no id" in caplog.text
-    assert "send the rest later" in caplog.text
+    assert "not as MLflow does: the run got no id" in logged.text
+    assert "send the rest later" in logged.text
     assert (tmp_path / "run" / tracking.JOURNAL).exists()

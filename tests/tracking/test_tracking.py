@@ -35,19 +35,13 @@ from imagepipe.tracking.address import resolve
 from imagepipe.tracking.journal import Journal
 
 
-@pytest.fixture(autouse=True)
-def warnings_are_heard(caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever other tests in this process made of the root logger's level."""
-    caplog.set_level(logging.WARNING)
-
-
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory) -> Path:
     return with_database(tmp_path_factory.mktemp("outputs"))
 
 
 @pytest.mark.mlflow_release
-def test_a_run_is_recorded_whole(outputs, caplog):
+def test_a_run_is_recorded_whole(outputs, logged):
     folder = outputs / "whole"
     run = begin(outputs, "whole", config(run_name="first"))
     for step in range(3):
@@ -82,7 +76,7 @@ def test_a_run_is_recorded_whole(outputs, caplog):
     samples = [name.split("+")[0] for name in artifacts if name.endswith("compressed.webp")]
     assert samples == [f"images/sample~{number:02d}" for number in range(3)]
     assert run.run_id in run.url and "imagepipe ui" in run.url
-    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert not [record for record in logged.records if record.levelno >= logging.WARNING]
 
 
 def test_an_experiment_can_be_named_by_its_id(outputs):
@@ -174,7 +168,7 @@ def test_replaying_twice_changes_nothing(outputs):
 
 
 @pytest.mark.mlflow_release
-def test_a_resumed_run_goes_on_with_its_record(outputs, caplog):
+def test_a_resumed_run_goes_on_with_its_record(outputs, logged):
     first = begin(outputs, "resumed", config())
     first.metrics({"written": 1.0}, 1)
     finish(first, outputs / "resumed", "KILLED")
@@ -186,17 +180,17 @@ def test_a_resumed_run_goes_on_with_its_record(outputs, caplog):
     finish(second, outputs / "resumed")
     assert client(outputs).get_run(first.run_id).info.status == "FINISHED"
     assert history(client(outputs), first.run_id) == journalled(outputs / "resumed")
-    assert "no longer there" not in caplog.text
+    assert "no longer there" not in logged.text
 
 
 @pytest.mark.mlflow_release
-def test_what_mlflow_refuses_is_said_and_the_rest_is_sent(outputs, caplog):
+def test_what_mlflow_refuses_is_said_and_the_rest_is_sent(outputs, logged):
     first = begin(outputs, "refused", config())
     finish(first, outputs / "refused", "KILLED")
     run = begin(outputs, "refused", config(), params={"no$name": "x"}, config_yaml="seed: 1\n")
     run.metrics({"good": 1.0}, 0)
     finish(run, outputs / "refused")
-    assert "MLflow refused the run's parameters" in caplog.text
+    assert "MLflow refused the run's parameters" in logged.text
     record = client(outputs).get_run(run.run_id)
     assert record.info.status == "FINISHED"
     assert record.data.params == {"model": "tiny"}
@@ -206,7 +200,7 @@ def test_what_mlflow_refuses_is_said_and_the_rest_is_sent(outputs, caplog):
 
 
 @pytest.mark.mlflow_release
-def test_long_and_odd_values_are_made_to_fit(outputs, caplog):
+def test_long_and_odd_values_are_made_to_fit(outputs, logged):
     values = {"params": {"long": "x" * 10_000}, "tags": {"t": "y" * 10_000}}
     run = begin(outputs, "odd", config(run_name="z" * 300), **values)
     run.metrics({"a$b" + "c" * 300: 1.0, "nan": float("nan")}, 0)
@@ -217,10 +211,10 @@ def test_long_and_odd_values_are_made_to_fit(outputs, caplog):
     assert record.data.tags["t"].endswith("y…")
     assert record.data.tags["mlflow.note.content"].endswith("&lt;…")
     assert record.data.metrics["a_b" + "c" * 247] == 1
-    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert not [record for record in logged.records if record.levelno >= logging.WARNING]
 
 
-def test_a_run_in_a_deleted_experiment_says_how_it_is_brought_back(tmp_path, caplog):
+def test_a_run_in_a_deleted_experiment_says_how_it_is_brought_back(tmp_path, logged):
     with_database(tmp_path)
     first = begin(tmp_path, "first", config())
     finish(first, tmp_path / "first")
@@ -229,25 +223,25 @@ def test_a_run_in_a_deleted_experiment_says_how_it_is_brought_back(tmp_path, cap
     finish(run, tmp_path / "run")
     assert run.run_id is None
     command = f"mlflow experiments restore -x {first.experiment_id}`, or begin with another"
-    assert command in caplog.text
+    assert command in logged.text
     client(tmp_path).restore_experiment(first.experiment_id)
     assert send_later([str(tmp_path / "run")]) == 0
     assert len(client(tmp_path).search_runs([first.experiment_id])) == 2
 
 
-def test_odd_prompts_and_broken_pictures_do_not_stop_the_rest(outputs, caplog):
+def test_odd_prompts_and_broken_pictures_do_not_stop_the_rest(outputs, logged):
     run = begin(outputs, "broken", config())
     good = Picture("1", "\ud800 \0 猫", "", 1, picture(1).png)
     run.finish("FINISHED", SUMMARY, [good], outputs / "broken", "\ud800 \0")
     names = files(client(outputs), run.run_id)
     assert "pictures.json" in names
-    assert not caplog.text
+    assert not logged.text
 
     run = begin(outputs, "broken_too", config())
     bad = Picture("1", "a cat", "", 1, b"no png")
     run.finish("FINISHED", SUMMARY, [bad], outputs / "broken_too", None)
     assert client(outputs).get_run(run.run_id).info.status == "FINISHED"
-    assert "MLflow refused the run's sample pictures" in caplog.text
+    assert "MLflow refused the run's sample pictures" in logged.text
 
 
 @pytest.mark.mlflow_release
@@ -336,10 +330,10 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
         "sqlite:////no/mlflow.db?token=hunter2",
     ],
 )
-def test_a_password_is_refused_and_never_shown(tmp_path, uri, caplog):
+def test_a_password_is_refused_and_never_shown(tmp_path, uri, logged):
     with pytest.raises(UserError) as caught:
         begin(tmp_path, "secret", config(uri=uri))
-    shown = f"{caught.value!r}{caught.value.value}{caplog.text}"
+    shown = f"{caught.value!r}{caught.value.value}{logged.text}"
     assert "hunter2" not in shown
     assert not list((tmp_path / "secret").iterdir())
     if not uri.startswith("ftp") and not re.search("[][#]|sqlite", uri):
@@ -401,10 +395,10 @@ def server(tmp_path) -> Iterator[Server]:
 
 @pytest.mark.faults
 @pytest.mark.mlflow_release
-def test_nothing_is_lost_when_the_server_goes_and_comes_back(tmp_path, server, caplog):
+def test_nothing_is_lost_when_the_server_goes_and_comes_back(tmp_path, server, logged):
     from mlflow import MlflowClient
 
-    caplog.set_level(logging.INFO)
+    logged.set_level(logging.INFO)
     settings = config(uri=server.uri)
     server.start()
     gone = begin(tmp_path, "gone", settings)  # the server goes in mid-run and stays away
@@ -420,24 +414,24 @@ def test_nothing_is_lost_when_the_server_goes_and_comes_back(tmp_path, server, c
 
     never = begin(tmp_path, "never", settings)  # the server is away from the start
     assert never.run_id is None and never.url is None
-    assert caplog.text.count("does not accept the run (") == 1
-    caplog.clear()
+    assert logged.text.count("does not accept the run (") == 1
+    logged.clear()
     for run in (gone, back, never):
         run.metrics({"written": 2.0}, 2)
-    until(lambda: caplog.text.count("does not accept the run (") == 2)
-    assert all(record.thread != threading.get_ident() for record in caplog.records)  # none waited
+    until(lambda: logged.text.count("does not accept the run (") == 2)
+    assert all(record.thread != threading.get_ident() for record in logged.records)  # none waited
     finish(gone, tmp_path / "gone")
     finish(never, tmp_path / "never")
     later = f"send the rest later with: {python()} -m imagepipe track"
-    assert caplog.text.count(later) == 2
-    assert caplog.text.count("does not accept the run (") == 2
+    assert logged.text.count(later) == 2
+    assert logged.text.count("does not accept the run (") == 2
     assert send_later([str(tmp_path / "gone")]) == 2
 
     server.start()
-    caplog.clear()
+    logged.clear()
     back.metrics({"written": 3.0}, 3)
     finish(back, tmp_path / "back")
-    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert not [record for record in logged.records if record.levelno >= logging.WARNING]
     assert send_later([str(tmp_path / "gone")]) == 0
     assert send_later([str(tmp_path / "never")]) == 0
     assert send_later([str(tmp_path / "never")]) == 0
