@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from helpers.command import FAST
 from helpers.configs import composed
 
+from imagepipe.config import Dataset
 from imagepipe.errors import Interrupted, RunFailed, UserError
 from imagepipe.execution import manifest
 from imagepipe.execution.prepare import Ready, prepared
+from imagepipe.reports.sweep_job import SweepJob
+from imagepipe.shell import resume_command
 from imagepipe.sink.lock import leaving_nothing
 
 REFUSED = UserError(field="ray.address", value="x:1", problem="no Ray is there", remedy="Start it.")
@@ -47,6 +51,25 @@ def test_what_ends_before_it_begins_leaves_nothing(
         raise ended_by
     assert "resume" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+class Stopped:
+    """A section of the configuration at which Ctrl-C is pressed."""
+
+    def __getattr__(self, _: str) -> Any:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("of_sweep", [True, False])
+def test_what_is_interrupted_while_its_table_is_scanned(tmp_path: Path, of_sweep: bool):
+    """The folder of a sweep holds its jobs by then; a run has left nothing."""
+    config = composed(*FAST, "scorer=none", "tracking=none")
+    config.dataset = cast("Dataset", Stopped())
+    job = SweepJob(0, {}, "s", None, tmp_path / "sweep") if of_sweep else None
+    with pytest.raises(Interrupted) as caught, prepared(config, tmp_path / "out", [], {}, job):
+        pass
+    again = f"\n  resume with: {resume_command(tmp_path / 'sweep')}" if of_sweep else ""
+    assert str(caught.value) == f"interrupted{again}"
 
 
 def interrupted(ready: Ready) -> None:

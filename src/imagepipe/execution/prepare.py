@@ -64,7 +64,7 @@ def prepared(
     nothing is changed and nothing is left.
     """
     store = Store.of(config.sink.path, folder)
-    with _place(config, folder, store):
+    with _resumable(folder, sweep_job), _place(config, folder, store):
         earlier = None if config.resume is None else manifest.read(folder)
         tables = sources.scan(config.dataset, config.limit, config.model.columns)
         now = manifest.of(config, typed, sources.fingerprint(tables), folder, sweep_job)
@@ -77,12 +77,22 @@ def prepared(
             sweep_job = sweep_job or (earlier.sweep_job if earlier else None)
             what = (config, folder, tables, stages, machine, mine, typed, now.tables, sweep_job)
             new = now if earlier is None else None
-            try:
-                yield Ready(*what, partial(_begin, folder, mine, new, composed or {}))
-            except Interrupted:
-                raise
-            except KeyboardInterrupt:
-                raise Interrupted(_interrupted(folder, sweep_job)) from None
+            yield Ready(*what, partial(_begin, folder, mine, new, composed or {}))
+
+
+@contextmanager
+def _resumable(folder: Path, sweep_job: SweepJob | None) -> Iterator[None]:
+    """Tell a user who interrupts what is within how to resume the run in `folder`, or its sweep."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except KeyboardInterrupt:
+        sweep = sweep_job and sweep_job.folder
+        if not (sweep or (folder / manifest.RECORD).exists()):
+            raise Interrupted("interrupted") from None
+        said = f"interrupted\n  resume with: {shell.resume_command(sweep or folder)}"
+        raise Interrupted(said) from None
 
 
 @contextmanager
@@ -142,14 +152,6 @@ def _begin(
     for name, text in composed.items():
         write_whole(folder / ".hydra" / name, text.encode())
     write_whole(folder / manifest.RECORD, manifest.to_json(record).encode())
-
-
-def _interrupted(folder: Path, sweep_job: SweepJob | None) -> str:
-    """What to tell a user who has ended the run: how to resume it."""
-    sweep = sweep_job and sweep_job.folder
-    if not (sweep or (folder / manifest.RECORD).exists()):
-        return "interrupted"
-    return f"interrupted\n  resume with: {shell.resume_command(sweep or folder)}"
 
 
 def _check_empty(config: Config, folder: Path, store: Store) -> None:

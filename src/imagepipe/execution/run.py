@@ -17,7 +17,7 @@ from imagepipe.config import Config
 from imagepipe.diffusion import inversions, rows
 from imagepipe.errors import Interrupted, RunFailed
 from imagepipe.execution import calibration, chain, distance, nodes, pipeline, reuse
-from imagepipe.execution.leaving import leave
+from imagepipe.execution.leaving import leave, leave_short
 from imagepipe.execution.loading import libraries
 from imagepipe.execution.messages import all_failed, too_many_failed, user_message
 from imagepipe.execution.prepare import Ready, prepared
@@ -175,12 +175,10 @@ def _tracked(job: Job, tracker: tracking.Tracker, console: Console) -> Outcome:
         collect_rejected(job.store)
         _measure(job, summary, console)
         _leave(job, tracker, summary)
-    except Exception as error:  # a full disk, or what nobody thought of: the run ends all the same
-        if job.config.verbose:
+    except (Exception, KeyboardInterrupt) as error:  # a full disk, or Ctrl-C: it ends all the same
+        if job.config.verbose and isinstance(error, Exception):
             console.print_exception()
-        status = "FAILED" if status == "FINISHED" else status
-        trouble = "; then: ".join(filter(None, [trouble, user_message(job, error)]))
-        tracker.finish(status, summary=summary, pictures=[], folder=job.folder, note=trouble)
+        status, trouble = leave_short(job, tracker, summary, error)
     if trouble:
         kind = Interrupted if status == "KILLED" else RunFailed
         raise kind(terminal.trouble(job, trouble))
