@@ -208,7 +208,7 @@ def test_a_description_that_begins_or_ends_alike_stays(said: str) -> None:
     ("finish", "drawn", "why"),
     [
         *((end, GOOD, None) for end in ("ERROR_LIMIT", "token_limit", "network_error", "abort")),
-        *((end, BASE, "filtered") for end in ("sensitive", "guardrail_intervened", "SPII")),
+        *((end, BASE, "filtered") for end in ("sensitive", "SPII", "content_filter: SAFETY")),
     ],
 )
 def test_an_answer_that_did_not_come_to_its_end(finish: str, drawn: str, why: str | None) -> None:

@@ -239,7 +239,7 @@ def test_a_connection_that_fails_does_not_tell_the_key(monkeypatch: pytest.Monke
     monkeypatch.setenv("OUR_KEY", KEY)
     with serving(key=KEY, models_moved_to=f"{KEY}://host") as server:
         said = refusal(config(server, api_key_env="OUR_KEY"))
-    assert "no server answers there (UnsupportedProtocol: " in said
+    assert "where no server answers (UnsupportedProtocol: " in said
     assert KEY not in said
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pyarrow as pa
@@ -65,6 +66,19 @@ def error(message: str) -> dict[str, Any]:
             {"error": "Context length exceeded"},
             '400: {"error": "Context length exceeded',
         ),
+        (
+            400,
+            error("'max_tokens' is too large: the context length is 32"),
+            "Ask for less, or name",
+        ),
+        (
+            400,
+            [error("API key not valid. Pass a valid one.")],
+            "the server does not accept the key",
+        ),
+        (403, error("API key expired"), "the server does not accept the key (HTTP 403)"),
+        (500, error("Conversation roles must alternate user/assistant"), "set llm.system='' and"),
+        (400, error("the tokenizer has no chat template"), "Start the server with a chat template"),
         (403, "Your IP is not allowed", "(HTTP 403: Your IP is not allowed)"),
         (402, error("Insufficient Balance"), "its account has no credit left: HTTP 402"),
         (
@@ -120,6 +134,65 @@ def test_an_address_that_is_nearly_right_is_told(typed: str, meant: str) -> None
         with pytest.raises(UserError) as caught:
             check(asked)
     assert f"Try llm.base_url={root}{meant}." in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "said"),
+    [
+        (
+            307,
+            {"Location": "http://127.0.0.1:1/x"},
+            "sends the question on to http://127.0.0.1:1, ",
+        ),
+        (
+            301,
+            {"Location": "https://127.0.0.1:1/x"},
+            "sends the question on to https://127.0.0.1:1",
+        ),
+        (
+            307,
+            {"Location": "/v1/chat/completions"},
+            "answers, but so that nothing can be read (TooManyRedirects: ",
+        ),
+        (200, {"Content-Encoding": "gzip"}, "nothing can be read (DecodingError: "),
+    ],
+    ids=["elsewhere", "other-scheme", "round", "no-gzip"],
+)
+def test_what_leads_astray_is_refused_and_fails_a_row_with_its_cause(
+    status: int, headers: dict[str, str], said: str
+) -> None:
+    """The same comes for every row, though the server lists its models."""
+    script = [(status, headers, "not packed") for _ in range(50)]
+    with serving(script=script) as server:
+        asked = config(server, max_retries=0)
+        with pytest.raises(UserError) as caught:
+            check(asked)
+        enhancer = make(asked)
+        enhancer.load()
+        (answer,) = enhancer.enhance(["a cat"], ["winter"], [1])
+    assert str(caught.value).startswith(f"llm.base_url={server.url}: ") and said in str(
+        caught.value
+    )
+    kind = re.search(r"\((\w+): ", str(caught.value))
+    assert kind is not None and str(answer.error).startswith(f"{kind[1]}: ")
+
+
+PIECE = 'data: {"choices": [{"delta": {"content": "a cat in"}, "finish_reason": null}]}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "finish"),
+    [
+        (f": PROCESSING\n\n: PROCESSING\n\n{PIECE}data: [DONE]\n\n", None),
+        (f"event: message\nid: 1\n{PIECE}data: [DONE]\n\n", None),
+        (f"\nretry: 10\n{PIECE}data: [DONE]", None),
+        (PIECE, "incomplete"),  # its end did not come
+    ],
+    ids=["remarks", "named", "retry", "cut"],
+)
+def test_a_stream_may_hold_more_than_data_and_needs_an_end(text: str, finish: str | None) -> None:
+    answer = read(text)
+    assert (answer.text, answer.finish_reason) == ("a cat in", finish)
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 503])

@@ -122,7 +122,7 @@ def clean(answer: Answer, asked: Asked, limit: Limit, stop: Sequence[str] = ()) 
 
 def _description(answer: Answer, asked: Asked, stop: Sequence[str]) -> tuple[str, str | None]:
     """The text without all that is around it, or why there is none."""
-    finish = (answer.finish_reason or "").lower()
+    finish = (answer.finish_reason or "").lower().partition(":")[0]  # "content_filter: SAFETY"
     if (answer.refusal or "").strip() or finish == "refusal":
         return "", "refusal"
     if finish in FILTERED:

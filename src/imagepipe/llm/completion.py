@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from imagepipe.llm import Answer
 
-DATA = "data:"  # before each event of a stream
+DATA, DONE = "data:", "[DONE]"  # before each event of a stream, and its last one
+STREAM = re.compile(r"\s*(?:data|event|id|retry)?:")  # also remarks, which keep a connection open
 
 
 def read(text: str) -> Answer:
@@ -28,19 +30,20 @@ def read(text: str) -> Answer:
 
 def _parsed(text: str) -> Any:
     """The completion; of a stream of events (`data: {...}`) what its pieces make together."""
-    if not text.startswith(DATA):
+    if not STREAM.match(text):
         return json.loads(text)
     lines = (line for line in text.splitlines() if line.startswith(DATA))
-    events = (line.removeprefix(DATA).strip() for line in lines)
+    events = [line.removeprefix(DATA).strip() for line in lines]
     message: dict[str, str] = {}
     told: dict[str, Any] = {}
-    for piece in (json.loads(event) for event in events if event != "[DONE]"):
+    for piece in (json.loads(event) for event in events if event != DONE):
         told["usage"] = piece.get("usage") or told.get("usage")
         for choice in piece["choices"]:
             told["finish_reason"] = choice.get("finish_reason") or told.get("finish_reason")
             for name, said in choice["delta"].items():
                 message[name] = message.get(name, "") + (_text(said) or "")
-    whole = {"message": message, "finish_reason": told["finish_reason"]}
+    ended = told["finish_reason"] or (None if DONE in events else "incomplete")
+    whole = {"message": message, "finish_reason": ended}
     return {"choices": [whole], "usage": told["usage"]}
 
 

@@ -168,8 +168,10 @@ def plain(error: BaseException, key: str | None) -> str:
 
     Without the key: some servers repeat one that they do not like.
     """
-    from openai import APIStatusError
+    from openai import APIConnectionError, APIStatusError, APITimeoutError
 
+    if isinstance(error, APIConnectionError) and not isinstance(error, APITimeoutError):
+        error = error.__cause__ or error  # which has the words
     said = f"{type(error).__name__}: {error}"
     if isinstance(error, APIStatusError):
         body = _message(error.response.text)

@@ -9,8 +9,10 @@ import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from imagepipe.config import Server
+from imagepipe.config.secrets import HIDDEN
 from imagepipe.errors import UserError
 from imagepipe.servers import client, endpoint
 from imagepipe.servers.client import Question
@@ -19,7 +21,12 @@ if TYPE_CHECKING:
     from openai import APIStatusError, OpenAI
 
 PASSING = (408, 409, 429)  # and 5xx: tried again in the run, as the client does
+KEY = re.compile(r"api[ _-]?key (?:is )?(?:not valid|invalid|expired|not found)", re.IGNORECASE)
+CONTEXT = re.compile(r"context (?:length|window|size)", re.IGNORECASE)
 TIMEOUTS = ("ReadTimeout", "WriteTimeout")  # of httpx, behind a connection
+LOST = ("TooManyRedirects", "DecodingError")  # of httpx: they come again
+# Of a chat template that does not take the question: llama.cpp says so with a 500.
+TEMPLATE = re.compile(r"\broles? must|role not supported|chat template|jinja", re.IGNORECASE)
 IN_TROUBLE = "Its own log says more; type the command again once it answers."
 MOST_MODELS = 12  # of a server's, to be named
 # What people copy behind a server's address: its own paths, and those of Ollama's older interface.
@@ -58,15 +65,19 @@ def _ask(
     except UserError:
         raise
     except openai.APIStatusError as error:
-        spent = error.status_code == 429 and client.is_spent(error.response.text)
-        if spent or not (error.status_code in PASSING or error.status_code >= 500):
+        body, status = error.response.text, error.status_code
+        stays = client.is_spent(body) if status == 429 else TEMPLATE.search(body)
+        if stays or not (status in PASSING or status >= 500):
             said = client.plain(error, key)
             raise _refused(server, question, needs, api, error, said) from None
     except openai.APIConnectionError as error:
         cause = error.__cause__ or error
-        if type(cause).__name__ not in TIMEOUTS and _models(api):
+        name, said = type(cause).__name__, client.plain(cause, key)
+        if name in LOST or _sent_on(server, cause):
+            raise _astray(server, _sent_on(server, cause), said) from None
+        if name not in TIMEOUTS and _models(api):
             return  # it is there, and only this question is lost
-        raise unreached(server, type(cause).__name__, client.plain(cause, key)) from None
+        raise unreached(server, name, said) from None
     except Exception as error:  # what answers is no server of this kind, or says its own error
         said = client.plain(error, key).partition(": ")[2].rstrip(".")
         raise UserError(
@@ -75,6 +86,32 @@ def _ask(
             problem=said,
             remedy=IN_TROUBLE if '"error"' in said else _address(server),
         ) from None
+
+
+def _sent_on(server: Server, cause: BaseException) -> str | None:
+    """The host that a redirect led to, if that is another, without the key."""
+    try:
+        led_to = str(getattr(cause, "request", None).url)  # type: ignore[union-attr]
+    except (AttributeError, RuntimeError):  # of an error without a request
+        return None
+    url, asked = urlsplit(led_to), urlsplit(server.base_url or "")
+    if (url.scheme, url.netloc) == (asked.scheme, asked.netloc):
+        return None
+    key = endpoint.key(server) or HIDDEN
+    return f"{url.scheme}://{url.netloc}".replace(key, HIDDEN).replace(key.lower(), HIDDEN)
+
+
+def _astray(server: Server, to: str | None, said: str) -> UserError:
+    return UserError(
+        field=f"{server.section}.base_url",
+        value=server.base_url,
+        problem=f"sends the question on to {to}, where no server answers ({said})"
+        if to
+        else f"answers, but so that nothing can be read ({said})",
+        remedy="Give the address that it leads to, or ask whoever runs it."
+        if to
+        else "A proxy in between may do so: give the server's own address.",
+    )
 
 
 def lists(server: Server) -> bool:
@@ -127,12 +164,12 @@ def _refused(
     """The field that has to change, by the status and by what the body names."""
     status, body = error.status_code, error.response.text
     told = said.partition(": ")[2].rstrip(".")
-    if status in (401, 402, 429):
+    if status in (401, 402, 429) or (status in (400, 403) and KEY.search(body)):
         return UserError(
             field=f"{server.section}.api_key_env",
             value=server.api_key_env,
             problem=f"the server does not accept the key (HTTP {status}): {told}"
-            if status == 401
+            if status not in (402, 429)
             else f"its account has no credit left: {told}",
             remedy="Put the right key into that variable."
             if server.api_key_env
@@ -146,7 +183,8 @@ def _refused(
             problem=f"there are no {question.asked_for} at {error.request.url} ({told})",
             remedy=_address(server),
         )
-    named = _named(question, body)
+    too_long = CONTEXT.search(body)
+    named = [] if too_long else _named(question, body)
     if lacks := next((remedy for name, remedy in needs.items() if name in named), None):
         return UserError(
             field=f"{server.section}.base_url",
@@ -167,13 +205,16 @@ def _refused(
     if "messages" in question.fixed and re.search(r"\bstream", body):
         field, value = "request", server.request
         remedy = f"Ask for a stream: '{server.section}.request={{stream: true}}'."
-    elif re.search(r"context (?:length|window|size)", body, re.IGNORECASE):
+    elif too_long:
         remedy = "Ask for less, or name a model that takes more."
+    elif TEMPLATE.search(body):
+        field, value = "path", server.path
+        remedy = "Start the server with a chat template that takes it, or name another model."
     system = next(
         (one["content"] for one in question.fixed.get("messages", ()) if one["role"] == "system"),
         None,
     )
-    if system and re.search(r"\bsystem\b", body, re.IGNORECASE):
+    if system and re.search(r"\bsystem\b|\broles? must", body, re.IGNORECASE):
         field, value = "system", system
         remedy = "Where it takes no system message, set llm.system='' and put all into llm.user."
     problem = f"the server refuses the question ({told})"
