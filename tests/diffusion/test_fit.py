@@ -225,7 +225,7 @@ def test_a_text_where_a_part_has_a_number_is_refused(part: str, name: str, copie
     file = copied(SD) / part / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {name: "1\x1b.0"}))
     said = complaint(small(file.parent.parent))
-    assert f"{file} is broken ({name} is the text " in said and "and no number)" in said
+    assert f"{file} is broken ({name} is '1" in said and "and no number)" in said
 
 
 def test_a_decoder_in_one_file_that_lacks_weights_is_told(trained: Folder, tmp_path: Path):

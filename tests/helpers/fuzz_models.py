@@ -85,15 +85,17 @@ def _change(folder: Path, what: str, *more: Any) -> bool:
     if what == "more":
         (folder / more[0]).write_bytes(b"GGUF")
         return False
+    of_kind = {**dict.fromkeys(WEIGHTS, ".safetensors"), "value": ".json", "key": ".json"}
     every = sorted(path for path in folder.rglob("*") if path.is_file())
-    if what in WEIGHTS:
-        return _change_weights(
-            _pick([p for p in every if p.suffix == ".safetensors"], more[0]), what, more[1]
-        )
-    if what in ("value", "key"):
-        _change_json(_pick([p for p in every if p.suffix == ".json"], more[0]), *more[1:])
+    every = [path for path in every if path.suffix == of_kind.get(what, path.suffix)]
+    if not every:  # a folder stands in place of the only one
         return False
     file = _pick(every, more[0])
+    if what in WEIGHTS:
+        return _change_weights(file, what, more[1])
+    if what in ("value", "key"):
+        _change_json(file, *more[1:])
+        return False
     content = file.read_bytes()
     file.unlink()
     if what == "folder":

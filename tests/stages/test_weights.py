@@ -102,12 +102,16 @@ def test_weights_of_another_shape_are_refused(tmp_path: Path):
     assert "holds lm_head.weight as 20x8, where its config.json asks 30x8" in complaint
 
 
-def test_layers_that_the_configuration_does_not_count_are_not_left_out(tmp_path: Path):
+@pytest.mark.parametrize(("number", "count"), [(1, 9), (0, 18)], ids=["one", "none"])
+def test_layers_that_the_configuration_does_not_count_are_not_left_out(number, count, tmp_path):
     transformers.LlamaForCausalLM(llama()).save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
+    (tmp_path / "config.json").write_text(json.dumps(config | {"num_hidden_layers": number}))
     [complaint] = complaints(transformers.AutoModelForCausalLM, tmp_path)
-    assert "holds 9 weights, such as model.layers.1.input_layernorm.weight, of layers" in complaint
+    assert (
+        f"holds {count} weights, such as model.layers.{number}.input_layernorm.weight" in complaint
+    )
+    assert "of layers that its config.json does not count" in complaint
 
 
 def test_a_file_that_is_cut_is_refused(tmp_path: Path):

@@ -11,11 +11,13 @@ from typing import Any
 
 from imagepipe.config import Model
 from imagepipe.diffusion import model_index, random_weights, repository
-from imagepipe.errors import one_line, shown
-from imagepipe.stages import kinds, loading, weights
+from imagepipe.errors import one_line
+from imagepipe.stages import kinds, loading, numbers, weights
 
 # What diffusers calls the four matrices of an attention today, by the names in older files.
 RENAMED = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+# Whose embedding is read where a text ends: with `config.json`'s token, or with the class's own.
+PICKS_END = ("CLIPTextModel", "CLIPTextModelWithProjection")
 OLD_NAME = re.compile(rf"\.({'|'.join(RENAMED)})\.(weight|bias)$")
 
 
@@ -43,6 +45,10 @@ def check(model: Model, described: repository.Description, apart: Collection[str
         for file in filter(kinds.is_pointer, files):
             raise weights.broken("model.path", model.path, file, "a pointer of Git LFS")
         if hasattr(kind, "config_class"):
+            numbers.check("model.path", model.path, folder / name / "config.json", config)
+            if class_name in PICKS_END:
+                end = config.get("eos_token_id", 0)
+                numbers.check_end("model.path", model.path, folder / name / "config.json", end)
             if "quantization_config" not in config:  # their loader wants the device
                 _check_transformers(model, folder / name, kind)
         else:
@@ -80,9 +86,18 @@ def check_tokens(model: Model, components: Mapping[str, Any]) -> None:
 
 def _check_small(model: Model, name: str, folder: Path, kind: Any) -> None:
     """Read a tokenizer or a scheduler as the pipeline will."""
-    if name.startswith(("tokenizer", "scheduler")):
-        with _readable(model, folder):
-            kind.from_pretrained(folder)
+    from transformers import PreTrainedTokenizerBase
+
+    if not name.startswith(("tokenizer", "scheduler")):
+        return
+    if hasattr(kind, "config_name"):  # of diffusers
+        file = folder / kind.config_name
+        held = weights.described("model.path", model.path, file)
+        numbers.check("model.path", model.path, file, held, kind)
+    with _readable(model, folder):
+        made = kind.from_pretrained(folder)
+    if isinstance(made, PreTrainedTokenizerBase):
+        numbers.check_tokenizer("model.path", model.path, folder, made)
 
 
 def _check_transformers(model: Model, folder: Path, kind: Any) -> None:
@@ -119,7 +134,7 @@ def check_part(
     """Compare a diffusers model of class `kind` and `config` with its `files` in `where`."""
     import torch
 
-    _check_numbers(field, path, where / "config.json", kind, config)
+    numbers.check(field, path, where / "config.json", config, kind)
     with weights.readable(field, path, where / "config.json"):
         part = random_weights.filled(kind, dict(config), "meta", torch.float32)
     held: dict[str, tuple[int, ...]] = {}
@@ -128,19 +143,6 @@ def check_part(
     if "quantization_config" in config:
         held = _quantised(_shapes(part), held)
     compare(field, path, f"{where}", part, held)
-
-
-def _check_numbers(
-    field: str, path: str | None, file: Path, kind: Any, config: Mapping[str, Any]
-) -> None:
-    """Raise UserError for a text where `kind` has a number: some are used when a picture is drawn,
-    and not before.
-    """
-    for name, takes in inspect.signature(kind.__init__).parameters.items():
-        number = isinstance(takes.default, int | float) and not isinstance(takes.default, bool)
-        if number and isinstance(said := config.get(name), str):
-            cause = f"{name} is the text {shown(said, 40)!r}, and no number"
-            raise weights.broken(field, path, file, cause)
 
 
 def compare(

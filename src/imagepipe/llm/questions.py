@@ -10,6 +10,7 @@ from jinja2 import TemplateError, TemplateSyntaxError
 
 from imagepipe.errors import UserError
 from imagepipe.llm.chat import messages
+from imagepipe.stages import numbers
 from imagepipe.stages.weights import locate
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Questions:
         self.ends = self._ends(text)
         if self.tokenizer.pad_token_id is None:
             self.tokenizer.pad_token_id = self._padding()
+        numbers.check_tokenizer("llm.path", config.path, source, self.tokenizer)
         self.context = min(_context(text, self.tokenizer), config.max_model_len or NO_LIMIT)
         user = config.user
         self.in_front = bool(config.system) and not self._takes(messages(config.system, user, *ROW))
@@ -88,12 +90,15 @@ class Questions:
         from transformers import GenerationConfig
 
         named = [self.tokenizer.eos_token_id, text.eos_token_id]
+        source = str(locate(self.config.path or ""))
         with suppress(OSError):  # not every model has one
-            source = str(locate(self.config.path or ""))
             own = GenerationConfig.from_pretrained(source, revision=self.config.revision)
             named.append(own.eos_token_id)
         each = (ends if isinstance(ends, list) else [ends] for ends in named if ends is not None)
-        return sorted({end for ends in each for end in ends})
+        found = [end for ends in each for end in ends]
+        for end in found:
+            numbers.check_end("llm.path", self.config.path, source, end)
+        return sorted(set(found))
 
     def _padding(self) -> int:
         """A token that fills up shorter questions, for a tokenizer that names none."""

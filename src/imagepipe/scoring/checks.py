@@ -10,7 +10,7 @@ import numpy as np
 
 from imagepipe.config import Distance, Scorer
 from imagepipe.errors import UserError, one_line
-from imagepipe.stages import loading, weights
+from imagepipe.stages import loading, numbers, weights
 
 Section = Scorer | Distance  # that names a CLIP
 PROCESSORS = ("processor_config.json", "preprocessor_config.json")  # new, old
@@ -85,6 +85,9 @@ def _check_processor(scorer: Section, folder: Path, processor: str, config: dict
             made = getattr(transformers, processor).from_pretrained(folder)
             black = np.zeros((32, 48, 3), np.uint8)
             shape = made(images=[black], return_tensors="np")["pixel_values"].shape
+            if tokenizer := getattr(made, "tokenizer", None):
+                numbers.check_tokenizer(field, path, folder, tokenizer)
+                made(text=["a", "a b"], padding=True, truncation=True)  # as the engine asks it
     except OSError as error:
         raise weights.broken(field, path, folder, one_line(error)) from error
     _check_size(field, path, shape, config)

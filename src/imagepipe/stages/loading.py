@@ -9,7 +9,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 from imagepipe.errors import UserError, one_line, with_class
-from imagepipe.stages import kinds, weights
+from imagepipe.stages import kinds, numbers, weights
 
 # A BatchNorm counts its steps, and a CLIP scales what it compares: no answer depends on these.
 NOT_NEEDED = ("num_batches_tracked", "logit_scale")
@@ -26,9 +26,11 @@ def check_fit(field: str, path: str | None, revision: str | None, kind: Callable
     """
     path = weights.check_path(field, path)
     where = None if path.startswith("asset:") else weights.here(path, revision)
-    if where is None or "quantization_config" in weights.described(
-        field, path, where / "config.json"
-    ):
+    if where is None:
+        return
+    config = weights.described(field, path, where / "config.json")
+    numbers.check(field, path, where / "config.json", config)
+    if "quantization_config" in config:
         return
     quiet()  # before transformers loads the class, and torchao with it
     try:
@@ -152,13 +154,18 @@ def refuse_unfit(
 
 
 def _of_more_layers(model: Any, unexpected: Iterable[str]) -> list[str]:
-    """The unexpected names that differ from the model's own only by a number.
+    """The unexpected names that differ from the model's own only by a number, and those in a list
+    of layers that the model has none in.
 
     Other unexpected names do no harm, such as the other half of a CLIP.
     """
+    from torch.nn import ModuleList
+
     unexpected = sorted(unexpected)
     own = {NUMBER.sub(".#", name) for name in model.state_dict()} if unexpected else set()
-    return [name for name in unexpected if NUMBER.sub(".#", name) in own]
+    layers = ((name, one) for name, one in model.named_modules() if isinstance(one, ModuleList))
+    none = tuple(f"{name}." for name, one in layers if not len(one))
+    return [name for name in unexpected if NUMBER.sub(".#", name) in own or name.startswith(none)]
 
 
 def _renamed(missing: list[str], others: list[str]) -> str | None:
