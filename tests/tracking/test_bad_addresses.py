@@ -6,7 +6,7 @@ import pytest
 from helpers.refusals import refusal
 from helpers.tracked import config
 
-from imagepipe.tracking import replaying
+from imagepipe.tracking import database, replaying
 from imagepipe.tracking.address import REMEDY, check_uri
 
 
@@ -19,15 +19,29 @@ from imagepipe.tracking.address import REMEDY, check_uri
             "sqlite:///a.db?mode=ro",
             "sqlite:///a.db?...: takes no options (write %3F for a ? in a file's name)",
         ),
+        ("sqlite:///~/a.db", "sqlite:///~/a.db: begins with a ~, which only a shell replaces"),
+        (
+            "sqlite:///:memory:",
+            "sqlite:///:memory:: is a database in memory, which ends with the run",
+        ),
         ("http:///runs", "http:///runs: names no host"),
         ("postgresql:///runs", "postgresql:///runs: names no host"),
         ("http://my host:5000", "http://my host:5000: has blanks in it"),
         (" http://host:5000", "http://host:5000: has blanks in it"),
     ],
-    ids="ftp s3 options host database inside before".split(),
+    ids="ftp s3 options home memory host database inside before".split(),
 )
 def test_an_address_that_is_none(uri: str, said: str):
     assert refusal(check_uri, config(uri=uri)) == f"tracking.uri={said}. {REMEDY}"
+
+
+def test_a_link_to_a_file_in_no_folder(tmp_path):
+    """MLflow would wait two minutes for its lock. One to a file that can be made is fine."""
+    file = tmp_path / "mlflow.db"
+    file.symlink_to(tmp_path / "none" / "mlflow.db")
+    assert database.trouble(file) == f"it is a link into {tmp_path / 'none'}, which is not there"
+    (tmp_path / "none").mkdir()
+    assert database.trouble(file) is None
 
 
 def test_the_address_of_a_page():

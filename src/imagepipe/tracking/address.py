@@ -213,6 +213,10 @@ def _check_uri(uri: str) -> None:
     _check_carried(uri, parts)
     if kind == "sqlite" and not _sqlite_path(uri).name:
         _refuse(uri, "names no file")
+    if kind == "sqlite" and str(_sqlite_path(uri)).startswith("~"):
+        _refuse(uri, "begins with a ~, which only a shell replaces")
+    if kind == "sqlite" and str(_sqlite_path(uri)) == ":memory:":
+        _refuse(uri, "is a database in memory, which ends with the run")
     if kind != "sqlite" and not parts.hostname:
         _refuse(uri, "names no host")
 

@@ -36,7 +36,9 @@ def _of_file(path: Path) -> str | None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        return None
+        # SQLite makes the file that a link names, but no folder; MLflow waits minutes for its lock.
+        to = Path(os.path.realpath(path))
+        return None if to.parent.is_dir() else f"it is a link into {to.parent}, which is not there"
     if not stat.S_ISREG(mode):
         return "it is a folder or a device, not a file"
     with path.open("r+b") as file:
