@@ -102,7 +102,7 @@ def _plain(value: Any) -> Any:
     [
         (["model=tinny"], 'Did you mean "tiny"?'),
         (["model.stepz=4"], 'Did you mean "model.steps"?'),
-        (["model.steps=many"], "model.steps: "),
+        (["model.steps=many"], "model.steps=many: takes a whole number. "),
         (["-m", "model.steps=1,2"], "is an option of the command"),
         (["nonsense"], "is not a setting"),
         (["llm.api_key_env=sk-0123456789abcdef0123456789abcdef"], "llm.api_key_env"),

@@ -182,10 +182,10 @@ TWO_WAYS = "hydra.sweeper.direction=[maximize,minimize]"  # Optuna then says not
             marks=pytest.mark.faults,
         ),
         (["seed=1,2", "tracking.uri=ftp://x"], "tracking.uri=ftp://x"),
-        (["seed=1,x"], "seed: Value 'x'"),
+        (["seed=1,x"], "seed=x: takes a whole number. "),
         (
             ["hydra/sweeper=optuna", "model.steps=interval(4,0)"],
-            "Hydra cannot use that: The `low`",
+            "model.steps=interval(4,0): ends at 0.0, before it begins at 4.0. ",
         ),
         pytest.param(
             ["hydra/sweeper=optuna", "seed=range(1,9)", "tracking.backend=wandb"],

@@ -115,6 +115,7 @@ def test_the_real_architectures_are_taken(path: Path):
         ("tiny_llm", "config.json", {"num_hidden_layers": 0}, "that its config.json does not coun"),
         ("tiny_clip", "tokenizer_config.json", {"model_max_length": {}}, "no number of tokens"),
         ("tiny_clip", "tokenizer_config.json", {"pad_token": None}, "cannot be used ("),
+        ("tiny_clip", "tokenizer_config.json", {"unk_token": ""}, "'', which is none of its tok"),
         ("tiny_clip", "tokenizer_config.json", {"model_input_names": None}, "cannot be used ("),
     ],
 )

@@ -48,6 +48,10 @@ def check_tokenizer(field: str, path: str | None, where: Path | str, tokenizer: 
         cause = f"model_max_length is {shown(repr(longest), SHOWN)}, and no number of tokens"
         raise weights.broken(field, path, Path(where, "tokenizer_config.json"), cause)
     with weights.readable(field, path, where):
+        unknown = tokenizer.unk_token
+        if unknown is not None and unknown not in tokenizer.get_vocab():  # it would look for ever
+            cause = f"unk_token is {shown(repr(unknown), SHOWN)}, which is none of its tokens"
+            raise weights.broken(field, path, Path(where, "tokenizer_config.json"), cause)
         tokenizer(["a", "a b"])
         if tokenizer.pad_token is not None:
             tokenizer.pad({"input_ids": [[0], [0, 0]]})
