@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import ROOT
+from helpers.configs import composed
 from helpers.tiny_pipelines import (
     FLUX,
     PIXART,
@@ -22,11 +23,9 @@ from helpers.tiny_pipelines import (
     small,
     write_controlnet,
 )
-from hydra import compose, initialize_config_dir
 
-from imagepipe import config as configuration
 from imagepipe.cli.checks import config_dir
-from imagepipe.config import Model, registration
+from imagepipe.config import Model
 from imagepipe.diffusion import checks, limits, random_weights, repository
 from imagepipe.diffusion.diffusers import DiffusersGenerator, arguments
 
@@ -52,9 +51,7 @@ def noise(seed: int) -> np.ndarray:
 
 
 def preset(name: str, *changes: str) -> Model:
-    registration.register()
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return configuration.load(compose("config", [f"model={name}", *changes])).model
+    return composed(f"model={name}", *changes).model
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 # The pipeline's own, and what Ray loads in each process.
 ALWAYS = (
     *("imagepipe.execution.pipeline", "pandas", "pyarrow.dataset"),
-    *("click", "jsonschema", "msgpack", "requests", "google.protobuf.text_format"),
+    *("click", "jsonschema", "msgpack", "requests", "tqdm.auto", "asyncio", "logging.config"),
+    *("google.protobuf.text_format", "google.protobuf.json_format", "google.protobuf.struct_pb2"),
+    *("pydantic.main", "pydantic.dataclasses", "pydantic.v1", "starlette.datastructures"),
 )
 
 
