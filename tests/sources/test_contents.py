@@ -26,6 +26,8 @@ TEXT = "id,what\n1,a\n"
         (b"SQLite format 3\x00....", "an SQLite database", "dataset=sql"),
         (b"<!DOCTYPE html><html>", "a web page", "Download the file"),
         (b"ARROW1\x00\x00....", "an Arrow or Feather file", "DataFrame.to_parquet"),
+        (b"\xff\xff\xff\xff\xb0\0\0\0\x10\0\0\0\0\0", "an Arrow or Feather", "to_parquet"),
+        (b"\0\1\0\0Standard Jet DB\0" + bytes(50), "an Access database", "Save its table"),
         (TEXT.encode("utf-32"), "UTF-32 text", "iconv -f UTF-32 -t UTF-8"),
         (b"Rar!\x1a\x07....", "a rar archive", "Unpack it"),
         (b"\x012345678DUCK....", "a DuckDB database", "COPY TABLE TO"),
@@ -39,8 +41,8 @@ TEXT = "id,what\n1,a\n"
         (b"| id | what |\n|---|---|\n| 1 | a |\n", "a table in Markdown", "Save it as CSV"),
     ],
     ids=(
-        "xls xlsx xz bz2 utf16 utf16le lfs sqlite html arrow utf32 rar duckdb hdf5 pickle pdf jpeg "
-        "xml table yaml markdown"
+        "xls xlsx xz bz2 utf16 utf16le lfs sqlite html arrow stream access utf32 rar duckdb "
+        "hdf5 pickle pdf jpeg xml table yaml markdown"
     ).split(),
 )
 @pytest.mark.parametrize("format", ["csv", "jsonl", "parquet"])
@@ -100,3 +102,9 @@ def test_a_pipe_is_no_table(tmp_path: Path) -> None:
 def test_pandas_own_json_is_known(tmp_path: Path) -> None:
     path = written(tmp_path / "t.jsonl", '{"id": {"0": 1, "1": 2}, "what": {"0": "a", "1": "b"}}')
     assert "orient='records', lines=True" in refused(dataset(path)).remedy
+
+
+def test_zeros_of_a_binary_file_are_no_text(tmp_path: Path) -> None:
+    """As those of SAS, of which no two bytes in a row are a sign of UTF-16."""
+    error = refused(dataset(written(tmp_path / "t.csv", bytes(12) + b"\xc2\xea\x81\x60" * 20)))
+    assert "UTF-16" not in str(error)

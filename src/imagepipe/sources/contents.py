@@ -20,6 +20,8 @@ UTF_16 = "Save it as UTF-8: iconv -f {0} -t UTF-8 FILE > NEW. Or for CSV say rea
 _BEGINNINGS = (
     (rb"PAR1(?![^\x00-\x1f]*[,\r\n])", "parquet", "a Parquet file", None),  # no name of a column
     (rb"PK\x03\x04", None, "a zip archive or an Excel workbook (.xlsx)", EXCEL),
+    (rb"\xff\xff\xff\xff", None, "an Arrow or Feather file", PANDAS),  # as a stream
+    (rb"\x00\x01\x00\x00Standard", None, "an Access database", "Save its table as CSV there."),
     (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", None, "an Excel workbook (.xls)", EXCEL),
     (rb"\xff\xfe\0\0|\0\0\xfe\xff", None, "UTF-32 text", UTF_16.format("UTF-32")),
     (
@@ -133,5 +135,10 @@ def is_json(head: bytes) -> bool:
 
 
 def _is_wide(head: bytes) -> bool:
-    """Whether every second byte of Latin text is 0: UTF-16 without a mark at its beginning."""
+    """Whether every second byte of Latin text is 0: UTF-16 without a mark at its beginning.
+
+    Both bytes of a sign are 0 in no text, but in many a binary file.
+    """
+    if any(head[start : start + 2] == b"\0\0" for start in range(0, 64, 2)):
+        return False
     return any(head[start : start + 64 : 2].count(0) > len(head[:64]) // 4 for start in (0, 1))
