@@ -112,6 +112,23 @@ def test_one_request_that_fails_does_not_take_the_batch() -> None:
 
 
 @pytest.mark.parametrize(
+    "error",
+    [
+        {"code": "content_filter", "message": "The response was filtered", "status": 400},
+        {"innererror": {"code": "ResponsibleAIPolicyViolation"}, "message": "no"},
+        {"code": "data_inspection_failed", "message": "Input data may be inappropriate."},
+        {"message": "Content Exists Risk", "type": "invalid_request_error"},
+    ],
+    ids=["azure", "policy", "dashscope", "deepseek"],
+)
+def test_a_question_that_a_filter_stops_is_answered_with_nothing(error: dict[str, object]) -> None:
+    with serving(replies={"a dog": (400, json.dumps({"error": error}))}) as server:
+        answers = ask(server, max_retries=2)
+    assert answers[1] == Answer("", finish_reason="content_filter")
+    assert [bool(answer.text) for answer in answers] == [True, False, True, True]
+
+
+@pytest.mark.parametrize(
     ("headers", "body"),
     [
         ({"Content-Type": "text/html"}, "<html>Welcome to nginx!</html>"),

@@ -10,6 +10,19 @@ from imagepipe.llm import Answer
 
 DATA, DONE = "data:", "[DONE]"  # before each event of a stream, and its last one
 STREAM = re.compile(r"\s*(?:data|event|id|retry)?:")  # also remarks, which keep a connection open
+# Of a refused question: the codes of OpenAI, Azure and DashScope, and what DeepSeek says.
+FILTERED = re.compile(
+    r"content_(?:filter|policy_violation)|ResponsibleAIPolicyViolation|moderation_blocked|"
+    r"data_inspection_failed|content exists risk",
+    re.IGNORECASE,
+)
+
+
+def filtered(body: str) -> Answer | None:
+    """The answer to a question that the server refused for what stands in it; null if it was for
+    another reason.
+    """
+    return Answer("", finish_reason="content_filter") if FILTERED.search(body) else None
 
 
 def read(text: str) -> Answer:

@@ -21,7 +21,10 @@ def check(config: LLM) -> None:
 
 
 class OpenAIEnhancer:
-    """Asks all rows of a batch at once; one that has no answer fails alone."""
+    """Asks all rows of a batch at once; one that has no answer fails alone.
+
+    A question that the server's filter stops is an answer, of which nothing is left.
+    """
 
     def __init__(self, config: LLM) -> None:
         self.config = config
@@ -32,7 +35,7 @@ class OpenAIEnhancer:
 
     def enhance(self, prompts: list[str], seasons: list[str], seeds: list[int]) -> list[Answer]:
         asked = [question(self.config, *row) for row in zip(prompts, seasons, seeds, strict=True)]
-        said = self.asker.answers(asked, completion.read)
+        said = self.asker.answers(asked, completion.read, completion.filtered)
         return [answer or Answer("", error=why) for answer, why in said]
 
 

@@ -74,15 +74,25 @@ class Asker:
         weakref.finalize(self, self.client.close)
 
     def answers(
-        self, questions: Sequence[Question], read: Callable[[str], T]
+        self,
+        questions: Sequence[Question],
+        read: Callable[[str], T],
+        refused: Callable[[str], T | None] = lambda _: None,
     ) -> list[tuple[T, None] | tuple[None, str]]:
-        """What `read` makes of each answer's body, and null; or null, and why there is none."""
+        """What `read` makes of each answer's body, and null; or null, and why there is none.
+
+        `refused` is asked first for what the body of a refused question says.
+        """
+
+        from openai import APIStatusError
 
         def answer(question: Question) -> tuple[T, None] | tuple[None, str]:
             try:
                 return read(ask(self.client, question)), None
             except Exception as error:  # one that travelled on would have all asked again
-                return None, plain(error, self.key)
+                body = error.response.text if isinstance(error, APIStatusError) else None
+                found = refused(body) if body else None
+                return (None, plain(error, self.key)) if found is None else (found, None)
 
         with ThreadPoolExecutor(max(1, len(questions))) as threads:
             return list(threads.map(answer, questions))
