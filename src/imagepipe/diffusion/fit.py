@@ -45,10 +45,10 @@ def check(model: Model, described: repository.Description, apart: Collection[str
         for file in filter(kinds.is_pointer, files):
             raise weights.broken("model.path", model.path, file, "a pointer of Git LFS")
         if hasattr(kind, "config_class"):
-            numbers.check("model.path", model.path, folder / name / "config.json", config)
+            said_in = folder / name / "config.json"
+            numbers.check("model.path", model.path, said_in, config)
             if class_name in PICKS_END:
-                end = config.get("eos_token_id", 0)
-                numbers.check_end("model.path", model.path, folder / name / "config.json", end)
+                numbers.check_end("model.path", model.path, said_in, config.get("eos_token_id", 0))
             if "quantization_config" not in config:  # their loader wants the device
                 _check_transformers(model, folder / name, kind)
         else:
@@ -86,10 +86,10 @@ def check_tokens(model: Model, components: Mapping[str, Any]) -> None:
 
 def _check_small(model: Model, name: str, folder: Path, kind: Any) -> None:
     """Read a tokenizer or a scheduler as the pipeline will."""
-    from transformers import PreTrainedTokenizerBase
-
     if not name.startswith(("tokenizer", "scheduler")):
         return
+    from transformers import PreTrainedTokenizerBase
+
     if hasattr(kind, "config_name"):  # of diffusers
         file = folder / kind.config_name
         held = weights.described("model.path", model.path, file)

@@ -83,7 +83,6 @@ class Asker:
 
         `refused` is asked first for what the body of a refused question says.
         """
-
         from openai import APIStatusError
 
         def answer(question: Question) -> tuple[T, None] | tuple[None, str]:

@@ -72,9 +72,9 @@ def _ask(
             raise _refused(server, question, needs, api, error, said) from None
     except openai.APIConnectionError as error:
         cause = error.__cause__ or error
-        name, said = type(cause).__name__, client.plain(cause, key)
-        if name in LOST or _sent_on(server, cause):
-            raise _astray(server, _sent_on(server, cause), said) from None
+        name, said, to = type(cause).__name__, client.plain(cause, key), _sent_on(server, cause)
+        if name in LOST or to:
+            raise _astray(server, to, said) from None
         if name not in TIMEOUTS and _models(api):
             return  # it is there, and only this question is lost
         raise unreached(server, name, said) from None
@@ -88,10 +88,10 @@ def _ask(
         ) from None
 
 
-def _sent_on(server: Server, cause: BaseException) -> str | None:
+def _sent_on(server: Server, cause: Any) -> str | None:
     """The host that a redirect led to, if that is another, without the key."""
     try:
-        led_to = str(getattr(cause, "request", None).url)  # type: ignore[union-attr]
+        led_to = str(cause.request.url)
     except (AttributeError, RuntimeError):  # of an error without a request
         return None
     url, asked = urlsplit(led_to), urlsplit(server.base_url or "")

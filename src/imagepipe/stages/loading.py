@@ -159,10 +159,12 @@ def _of_more_layers(model: Any, unexpected: Iterable[str]) -> list[str]:
 
     Other unexpected names do no harm, such as the other half of a CLIP.
     """
+    unexpected = sorted(unexpected)
+    if not unexpected:  # so it mostly is, and a model has many names
+        return []
     from torch.nn import ModuleList
 
-    unexpected = sorted(unexpected)
-    own = {NUMBER.sub(".#", name) for name in model.state_dict()} if unexpected else set()
+    own = {NUMBER.sub(".#", name) for name in model.state_dict()}
     layers = ((name, one) for name, one in model.named_modules() if isinstance(one, ModuleList))
     none = tuple(f"{name}." for name, one in layers if not len(one))
     return [name for name in unexpected if NUMBER.sub(".#", name) in own or name.startswith(none)]
